@@ -1,0 +1,1 @@
+"""The tests mirror the source: tests/model for model, tests/train for train, and so on."""
