@@ -1,0 +1,162 @@
+"""The artifact: a folder of weights (safetensors) and a JSON manifest. Torch-free; loading executes nothing.
+
+kennel.json          format version, architecture, classes and labels in order, preprocessing, provenance,
+                         metrics
+model.safetensors    the network's state dict
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from model.errors import ArtifactError
+from model.files import write_atomic, write_json
+from model.labels import readable_labels
+from model.preprocess import Preprocess
+
+FORMAT_VERSION: Final = 1
+MANIFEST: Final = "kennel.json"
+WEIGHTS: Final = "model.safetensors"
+_MANIFEST_LIMIT: Final = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A trained classifier on disk.
+
+    `classes` are the training folders' names, `labels` the ones for people; both in the network's order.
+    """
+
+    path: Path
+    architecture: str
+    head: str
+    classes: tuple[str, ...]
+    labels: tuple[str, ...]
+    preprocess: Preprocess
+    weights_sha256: str
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def weights(self) -> Path:
+        return self.path / WEIGHTS
+
+    @property
+    def id(self) -> str:
+        """Twelve hexadecimal digits that change with the weights."""
+        return self.weights_sha256[:12]
+
+    @classmethod
+    def load(cls, path: Path, verify: bool = True) -> "Artifact":
+        """Read the manifest in folder `path`; with `verify`, check the weights against its SHA-256.
+
+        Raises ArtifactError when a file is missing, too new, malformed or changed.
+        """
+        manifest = _read_manifest(path)
+        artifact = _from_manifest(path, manifest)
+        if not artifact.weights.is_file():
+            raise ArtifactError(f"{path} has no {WEIGHTS}; train again, or copy the artifact's folder whole")
+        if verify:
+            found = _sha256(artifact.weights)
+            if found != artifact.weights_sha256:
+                raise ArtifactError(
+                    f"{artifact.weights} isn't the file that was trained: its SHA-256 is {found[:12]}..., "
+                    f"the manifest says {artifact.weights_sha256[:12]}...; copy the artifact's folder again"
+                )
+        return artifact
+
+
+def save(
+    path: Path,
+    *,
+    architecture: str,
+    head: str,
+    classes: Sequence[str],
+    preprocess: Preprocess,
+    weights: bytes,
+    provenance: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+) -> Artifact:
+    """Write an artifact into folder `path`, replacing an older one.
+
+    weights: the serialised safetensors file. The manifest comes last and an old one goes first, so at every
+    moment the folder holds a whole artifact or none.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    (path / MANIFEST).unlink(missing_ok=True)
+    write_atomic(path / WEIGHTS, weights)
+    digest = hashlib.sha256(weights).hexdigest()
+    labels = readable_labels(classes)
+    pairs = [{"name": name, "label": label} for name, label in zip(classes, labels, strict=True)]
+    write_json(
+        path / MANIFEST,
+        {
+            "format_version": FORMAT_VERSION,
+            "architecture": architecture,
+            "head": head,
+            "classes": pairs,
+            "preprocessing": preprocess.to_dict(),
+            "weights": {"sha256": digest},
+            "provenance": provenance,
+            "metrics": metrics,
+        },
+    )
+    return Artifact.load(path, verify=False)
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    file = path / MANIFEST
+    if not file.is_file():
+        raise ArtifactError(f"{path} holds no artifact: there is no {MANIFEST} in it; give the folder that train wrote")
+    if file.stat().st_size > _MANIFEST_LIMIT:
+        raise ArtifactError(f"{file} is larger than {_MANIFEST_LIMIT} bytes, so it is no manifest of Kennel's")
+    try:
+        manifest = json.loads(file.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ArtifactError(f"{file} is not valid JSON ({error}); copy the artifact's folder again") from error
+    if not isinstance(manifest, dict):
+        raise ArtifactError(f"{file} must hold a JSON object, got {type(manifest).__name__}")
+    version = manifest.get("format_version")
+    if type(version) is not int or version != FORMAT_VERSION:
+        raise ArtifactError(
+            f"{file} has format_version {version!r}, this Kennel reads {FORMAT_VERSION}; use the version that wrote it"
+        )
+    return manifest
+
+
+def _from_manifest(path: Path, manifest: dict[str, Any]) -> Artifact:
+    def text(value: Any, name: str) -> str:
+        if not isinstance(value, str) or not value:
+            raise ArtifactError(f"{path / MANIFEST}: {name} must be a non-empty string, got {value!r}")
+        return value
+
+    entries = manifest.get("classes")
+    if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
+        raise ArtifactError(f"{path / MANIFEST}: classes must be a non-empty list of objects with name and label")
+    classes = tuple(text(entry.get("name"), "a class's name") for entry in entries)
+    if len(set(classes)) != len(classes):
+        raise ArtifactError(f"{path / MANIFEST}: two classes have the same name")
+    weights = manifest.get("weights")
+    return Artifact(
+        path=path,
+        architecture=text(manifest.get("architecture"), "architecture"),
+        head=text(manifest.get("head"), "head"),
+        classes=classes,
+        labels=tuple(text(entry.get("label"), "a class's label") for entry in entries),
+        preprocess=Preprocess.from_dict(manifest.get("preprocessing")),
+        weights_sha256=text(weights.get("sha256") if isinstance(weights, dict) else None, "weights.sha256"),
+        provenance=_mapping(manifest.get("provenance")),
+        metrics=_mapping(manifest.get("metrics")),
+    )
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,36 @@
+"""Whose fault an error is: the user's (one clear sentence, no traceback) or ours (everything else)."""
+
+
+class UserError(Exception):
+    """A fault the user can mend: the message says what was wrong, the value, and the next step.
+
+    Every other exception that reaches a composition root is a fault of Kennel's own and keeps its traceback.
+    """
+
+
+class ConfigError(UserError):
+    """Wrong configuration; the message holds all its faults, a line each."""
+
+
+class DataError(UserError):
+    """A data set that can't be trained or evaluated on."""
+
+
+class ImageError(UserError):
+    """Bytes that can't be decoded as an image."""
+
+
+class ImageTooLargeError(ImageError):
+    """An image of more pixels than may be decoded."""
+
+
+class ArtifactError(UserError):
+    """A folder that is no intact artifact."""
+
+
+class WeightsError(UserError):
+    """Pretrained weights that can't be had or don't fit."""
+
+
+class DeviceError(UserError):
+    """An accelerator that is there but can't be used."""

@@ -1,0 +1,73 @@
+"""The /opt/ml tree as SageMaker lays it out; `KENNEL_ML_ROOT` moves its root."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT_VARIABLE = "KENNEL_ML_ROOT"
+DEFAULT_ROOT = Path("/opt/ml")
+
+
+@dataclass(frozen=True)
+class MLPaths:
+    """Where a job finds its input and leaves its output, below one root."""
+
+    root: Path = DEFAULT_ROOT
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] = os.environ) -> "MLPaths":
+        """The tree below `KENNEL_ML_ROOT`, or /opt/ml when that is unset or empty."""
+        return cls(Path(environ.get(ROOT_VARIABLE) or DEFAULT_ROOT))
+
+    @property
+    def config(self) -> Path:
+        return self.root / "input" / "config"
+
+    @property
+    def hyperparameters(self) -> Path:
+        return self.config / "hyperparameters.json"
+
+    @property
+    def inputdataconfig(self) -> Path:
+        return self.config / "inputdataconfig.json"
+
+    @property
+    def resourceconfig(self) -> Path:
+        return self.config / "resourceconfig.json"
+
+    @property
+    def input_data(self) -> Path:
+        return self.root / "input" / "data"
+
+    @property
+    def model(self) -> Path:
+        return self.root / "model"
+
+    @property
+    def output(self) -> Path:
+        return self.root / "output"
+
+    @property
+    def failure(self) -> Path:
+        return self.output / "failure"
+
+    @property
+    def output_data(self) -> Path:
+        return self.output / "data"
+
+    @property
+    def metrics(self) -> Path:
+        return self.output_data / "metrics.jsonl"
+
+    @property
+    def data_report(self) -> Path:
+        return self.output_data / "data.json"
+
+    @property
+    def evaluation(self) -> Path:
+        return self.output_data / "evaluation.json"
+
+    @property
+    def progress(self) -> Path:
+        return self.output / "progress.json"
