@@ -1,0 +1,224 @@
+"""Which part may import which, read from the source's syntax trees; and rules that hold everywhere."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PARTS = ("model", "train", "serve", "backends", "local_test", "deploy", "tools", "benchmarks")
+CLOUD = ("boto3", "botocore", "sagemaker")
+OBSERVERS = ("train.debug", "train.profile", "train.report")
+
+# (importer, what it may not import at any depth of its code, exceptions). Names are dotted prefixes.
+FORBIDDEN: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
+    ("model", tuple(part for part in PARTS if part != "model"), ()),
+    ("train", ("serve", "backends", "deploy", "local_test", *CLOUD), ()),
+    ("serve", ("train", "backends", "deploy", "local_test", *CLOUD), ()),
+    ("train.loop", OBSERVERS, ()),
+    ("train.debug", ("train",), ("train.debug", "train.callbacks")),
+    ("train.profile", ("train",), ("train.profile", "train.callbacks")),
+    # Engines are chosen by name, "module:attribute", from the registry.
+    (
+        "serve.app",
+        ("torch", "torchvision", "serve.engines"),
+        ("serve.engines.base", "serve.engines.registry"),
+    ),
+    ("backends", ("serve", "model", "train", "deploy", "local_test"), ("train.config",)),
+    ("deploy", ("serve", "model", "train", "local_test"), ("train.config",)),
+    ("local_test", tuple(part for part in PARTS if part != "local_test"), ()),
+    ("train.config", ("model", "train", "torch", "numpy", "PIL"), ("model.errors",)),
+)
+# (importer, what it may not import when it is imported itself): `deploy.py --help` has to answer at once.
+LATE: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("deploy", ("torch", "torchvision", "numpy", "PIL", *CLOUD)),
+    ("backends", ("torch", "torchvision", "numpy", "PIL", *CLOUD)),
+    ("train.__main__", ("torch", "torchvision", "numpy", "PIL")),
+)
+
+
+def module_name(file: Path, root: Path) -> str:
+    parts = file.relative_to(root).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def sources(root: Path = ROOT) -> dict[str, Path]:
+    """Dotted module name -> file, of all our own source."""
+    files = [file for part in PARTS for file in [*root.glob(f"{part}/**/*.py"), *root.glob(f"{part}.py")]]
+    return {module_name(file, root): file for file in files}
+
+
+def imports(file: Path, module: str) -> Iterator[tuple[str, int, bool]]:
+    """(dotted name, line, at module level) of every import, at any depth; relative ones resolved.
+
+    `from a import b` gives `a.b`: whether b is a module or a name in it, the prefix `a` is there.
+    """
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    inside = {
+        id(inner)
+        for outer in ast.walk(tree)
+        if isinstance(outer, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        for inner in ast.walk(outer)
+    }
+    package = module.split(".") if file.name == "__init__.py" else module.split(".")[:-1]
+    for node in ast.walk(tree):
+        level = id(node) not in inside
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno, level) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            prefix = ".".join([*base, *([node.module] if node.module else [])])
+            yield from ((f"{prefix}.{alias.name}", node.lineno, level) for alias in node.names)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
+            called = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
+            first = node.args[0] if node.args else None
+            if called in ("__import__", "import_module") and isinstance(first, ast.Constant):
+                yield str(first.value), node.lineno, level
+
+
+def below(name: str, prefixes: tuple[str, ...]) -> bool:
+    return any(name == prefix or name.startswith(f"{prefix}.") for prefix in prefixes)
+
+
+def violations(files: dict[str, Path]) -> list[str]:
+    found = []
+    for module, file in files.items():
+        for name, line, at_import in imports(file, module):
+            for importer, forbidden, allowed in FORBIDDEN:
+                if below(module, (importer,)) and below(name, forbidden) and not below(name, allowed):
+                    found.append(f"{module}:{line} imports {name}; {importer} may not")
+            for importer, late in LATE:
+                if at_import and below(module, (importer,)) and below(name, late):
+                    found.append(f"{module}:{line} imports {name} at module level; {importer} may not")
+    return found
+
+
+def test_no_import_against_the_arrows() -> None:
+    files = sources()
+    print(f"read {len(files)} files")
+    assert len(files) >= 40
+    assert {"model.artifact", "train.loop", "train.config"} <= set(files)
+    assert violations(files) == []
+
+
+def write(root: Path, name: str, text: str) -> None:
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    (root / name).write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "told"),
+    [
+        ("model/paths.py", "import train.config\n", "model.paths:1 imports train.config"),
+        ("train/loop.py", "def f():\n    from train import debug\n", "train.loop:2 imports train.debug"),
+        ("train/loop.py", "from . import report\n", "train.loop:1 imports train.report"),
+        (
+            "train/debug/hook.py",
+            "from ..loop import Trainer\n",
+            "train.debug.hook:1 imports train.loop.Trainer",
+        ),
+        (
+            "train/data.py",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import boto3.session\n",
+            "train.data:3 imports boto3.session",
+        ),
+        (
+            "serve/__init__.py",
+            "from .app import x\nfrom train.data import y\n",
+            "serve:2 imports train.data.y",
+        ),
+        ("serve/app.py", "import importlib\nimportlib.import_module('torch')\n", "serve.app:2 imports torch"),
+        ("serve/app.py", "from serve.engines.eager import E\n", "serve.app:1 imports serve.engines.eager.E"),
+        (
+            "backends/local.py",
+            "from model.paths import MLPaths\n",
+            "backends.local:1 imports model.paths.MLPaths",
+        ),
+        ("backends/local.py", "import train.job\n", "backends.local:1 imports train.job"),
+        ("backends/cloud.py", "import boto3\n", "backends.cloud:1 imports boto3 at module level"),
+        (
+            "deploy.py",
+            "try:\n    import torch\nexcept ImportError:\n    pass\n",
+            "deploy:2 imports torch at module",
+        ),
+        ("serve/codec.py", "import deploy\n", "serve.codec:1 imports deploy"),
+        (
+            "local_test/sample_data.py",
+            "from model import preprocess\n",
+            "local_test.sample_data:1 imports model.pre",
+        ),
+    ],
+)
+def test_a_forbidden_import_is_found(tmp_path: Path, file: str, text: str, told: str) -> None:
+    write(tmp_path, file, text)
+    (found,) = violations(sources(tmp_path))
+    assert found.startswith(told)
+
+
+def test_what_is_allowed_is_not_told(tmp_path: Path) -> None:
+    write(tmp_path, "backends/base.py", "from train.config import Hyperparameters\nimport json\n")
+    write(tmp_path, "backends/cloud.py", "def client():\n    import boto3\n    return boto3\n")
+    write(
+        tmp_path,
+        "serve/app.py",
+        "from serve.engines.registry import load\nfrom model.artifact import Artifact\n",
+    )
+    write(tmp_path, "train/debug/hook.py", "from ..callbacks import Callback\nfrom .rules import R\n")
+    write(tmp_path, "train/models.py", "import models.of.somebody\nimport modelling\n")
+    assert len(sources(tmp_path)) == 5
+    assert violations(sources(tmp_path)) == []
+
+
+OWN_FOLDERS = (*PARTS, "tests", "docker")
+
+
+def own_files() -> list[Path]:
+    """Every Python file of the repository but those of environments and runs."""
+    return [file for folder in OWN_FOLDERS for file in ROOT.glob(f"{folder}/**/*.py")] + list(ROOT.glob("*.py"))
+
+
+def test_no_file_is_longer_than_300_lines() -> None:
+    lengths = {str(file.relative_to(ROOT)): len(file.read_text().splitlines()) for file in own_files()}
+    assert len(lengths) >= 60
+    assert {name: length for name, length in lengths.items() if length > 300} == {}
+
+
+def test_docker_is_no_package() -> None:
+    # It would hide the Docker SDK for Python.
+    assert (ROOT / "docker").is_dir()
+    assert list((ROOT / "docker").rglob("__init__.py")) == []
+
+
+def unpickling(file: Path) -> list[str]:
+    """Calls that could execute what a file says: pickle and its kin, torch.load without weights_only=True."""
+    found = []
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        safe = any(k.arg == "weights_only" and ast.unparse(k.value) == "True" for k in node.keywords)
+        kin = ("pickle.load", "pickle.loads", "pickle.Unpickler", "joblib.load", "dill.load", "dill.loads")
+        if called in kin or (called == "torch.load" and not safe):
+            found.append(f"{file.name}:{node.lineno} {called}")
+    return found
+
+
+def test_nothing_of_ours_unpickles() -> None:
+    files = list(sources().values())
+    assert [each for file in files for each in unpickling(file)] == []
+    assert any("torch.load(" in file.read_text() for file in files)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("pickle.load(f)", ["x.py:1 pickle.load"]),
+        ("torch.load(f)", ["x.py:1 torch.load"]),
+        ("torch.load(f, weights_only=False)", ["x.py:1 torch.load"]),
+        ("torch.load(f, weights_only=True)", []),
+    ],
+)
+def test_unpickling_is_found(tmp_path: Path, text: str, told: list[str]) -> None:
+    write(tmp_path, "x.py", text)
+    assert unpickling(tmp_path / "x.py") == told

@@ -1,0 +1,73 @@
+"""Learning rates worked out by hand, and what is decayed."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from train.config import Hyperparameters
+from train.optim import build_optimizer, build_schedule
+
+
+def rates(steps_per_epoch: int, epochs: int) -> list[float]:
+    """The learning rate of every step and the one after the last, for lr = 1."""
+    optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0)
+    schedule = build_schedule(optimizer, steps_per_epoch, epochs)
+    seen = [schedule.get_last_lr()[0]]
+    for _ in range(steps_per_epoch * epochs):
+        optimizer.step()
+        schedule.step()
+        seen.append(schedule.get_last_lr()[0])
+    return [float(rate) for rate in seen]
+
+
+def test_warm_up_then_cosine_to_zero() -> None:
+    # 40 steps: 4 of warm-up (a tenth, as an epoch has 10), from 1/5; then a cosine over 36.
+    seen = rates(10, 4)
+    assert seen[:4] == pytest.approx([0.2, 0.4, 0.6, 0.8])
+    assert seen[4] == pytest.approx(1.0)
+    assert seen[4 + 12] == pytest.approx(0.75)  # (1 + cos 60 degrees) / 2
+    assert seen[4 + 18] == pytest.approx(0.5)
+    assert seen[4 + 24] == pytest.approx(0.25)
+    assert seen[40] == pytest.approx(0.0, abs=1e-12)
+    assert len(seen) == 41
+
+
+def test_warm_up_is_never_longer_than_an_epoch() -> None:
+    # 100 epochs of 2 steps: a tenth would be 20 steps, an epoch is 2.
+    assert rates(2, 100)[:3] == pytest.approx([1 / 3, 2 / 3, 1.0])
+
+
+def test_a_single_step() -> None:
+    assert rates(1, 1)[0] == pytest.approx(0.5)
+
+
+def test_biases_and_batchnorm_are_not_decayed() -> None:
+    network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
+    network[2].requires_grad_(False)
+    optimizer = build_optimizer(network, Hyperparameters(weight_decay=0.3))
+    decayed, plain = optimizer.param_groups
+    assert ([p.shape for p in decayed["params"]], decayed["weight_decay"]) == ([(4, 3)], 0.3)
+    assert ([p.shape for p in plain["params"]], plain["weight_decay"]) == ([(4,), (4,), (4,)], 0.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("adamw", torch.optim.AdamW), ("adam", torch.optim.Adam), ("sgd", torch.optim.SGD)]
+)
+def test_optimizers_by_name(name: str, kind: type) -> None:
+    optimizer = build_optimizer(nn.Linear(2, 2), Hyperparameters(optimizer=name, lr=0.25))
+    assert type(optimizer) is kind
+    assert optimizer.param_groups[0]["lr"] == 0.25
+
+
+def test_sgd_has_nesterov_momentum() -> None:
+    weight = nn.Parameter(torch.tensor([[1.0]]))
+    holder = nn.Linear(1, 1, bias=False)
+    holder.weight = weight
+    optimizer = build_optimizer(holder, Hyperparameters(optimizer="sgd", lr=0.1, weight_decay=0.0))
+    # Gradient 1 twice. Step 1: v = 1, w -= 0.1 (1 + 0.9). Step 2: v = 1.9, w -= 0.1 (1 + 0.9 * 1.9).
+    for _ in range(2):
+        weight.grad = torch.ones_like(weight)
+        optimizer.step()
+    assert math.isclose(weight.item(), 1.0 - 0.19 - 0.271, abs_tol=1e-6)

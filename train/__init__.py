@@ -1,0 +1,1 @@
+"""Image files -> artifact. `python -m train` implements SageMaker's training contract."""

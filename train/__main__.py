@@ -1,0 +1,81 @@
+"""`python -m train`: one training job below KENNEL_ML_ROOT, which always leaves a verdict.
+
+Exit codes: 0 completed; 2 the user's fault; 1 Kennel's own; 143 stopped by SIGTERM; 130 by Ctrl-C. Unless it
+is 0, output/failure holds the cause, in its first line: `ClientError: ...` for the user's fault,
+`AlgorithmError: ...` for Kennel's, `Stopped: ...`.
+"""
+
+import signal
+import sys
+import traceback
+from types import FrameType
+
+from model.errors import UserError
+from model.files import write_atomic
+from model.paths import MLPaths
+from train.cli import machine_fault, print_any_name
+from train.contract import read_job
+
+# As in model.artifact, whose imports take too long to wait for without a signal handler.
+_MANIFEST = "kennel.json"
+EXIT_OURS, EXIT_USER, EXIT_SIGINT, EXIT_SIGTERM = 1, 2, 130, 143
+
+
+class Terminated(BaseException):
+    """SIGTERM came: SageMaker stops the job, or takes back a spot instance. SIGKILL follows 120 s later."""
+
+
+def main() -> int:
+    """Run the job and return the exit code."""
+    paths = MLPaths.from_environ()
+    print_any_name()
+    try:
+        signal.signal(signal.SIGTERM, _terminate)
+        # What an earlier run left must not pass for this one's, however early this one ends.
+        for stale in (paths.failure, paths.model / _MANIFEST, paths.evaluation, paths.progress):
+            stale.unlink(missing_ok=True)
+        job = read_job(paths)
+        # Only now: its imports take seconds, for which no signal and no faulty configuration should wait.
+        from train.job import run_job
+
+        run_job(paths, job)
+    except Terminated:
+        return _verdict(paths, EXIT_SIGTERM, "Stopped: SIGTERM came before training had ended" + _kept(paths))
+    except KeyboardInterrupt:
+        return _verdict(paths, EXIT_SIGINT, "Stopped: interrupted by Ctrl-C before training had ended" + _kept(paths))
+    except UserError as error:
+        return _verdict(paths, EXIT_USER, f"ClientError: {error}")
+    except Exception as error:  # noqa: BLE001 - the verdict is for whatever happened
+        if sentence := machine_fault(error):
+            return _verdict(paths, EXIT_USER, f"ClientError: {sentence}")
+        first = next(iter(str(error).splitlines()), "")
+        cause = f"AlgorithmError: {type(error).__name__}: {first}"
+        return _verdict(paths, EXIT_OURS, cause, traceback.format_exc())
+    return 0
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    # A second SIGTERM must not cut short the clean-up of the first.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Terminated
+
+
+def _kept(paths: MLPaths) -> str:
+    kept = (paths.model / _MANIFEST).exists()
+    return f"; the best epoch so far is in {paths.model}" if kept else "; no epoch was finished, so there is no model"
+
+
+def _verdict(paths: MLPaths, code: int, cause: str, detail: str = "") -> int:
+    # Nothing may come between the cause and its file any more, and a second line would not be read.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    text = f"{' '.join(cause.splitlines())}\n{detail}".rstrip() + "\n"
+    print(text, end="", file=sys.stderr, flush=True)
+    try:
+        write_atomic(paths.failure, text.encode("utf-8", "backslashreplace"))
+    except OSError as error:
+        print(f"the failure file {paths.failure} can't be written ({error.strerror})", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,41 @@
+"""`python -m train.check_data --data DIR`: what training would find in a data set, without training."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from model.files import write_json
+from train.cli import run_command
+from train.data import DataSet, find_roles, load_data
+from train.progress import Progress
+
+
+def main() -> None:
+    """Print the table of classes and splits. Raises DataError for data that couldn't be trained on."""
+    parser = argparse.ArgumentParser(prog="python -m train.check_data", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder with train/, valid/, test/ or class folders")
+    parser.add_argument("--json", type=Path, help="where the report goes")
+    parser.add_argument("--progress", type=Path, help="file that tells how far it has come")
+    arguments = parser.parse_args()
+    data = load_data(find_roles({"data": arguments.data}), Progress(arguments.progress))
+    if arguments.json:
+        write_json(arguments.json, data.report())
+    _print(data)
+
+
+def _print(data: DataSet) -> None:
+    report = data.report()
+    roles = list(data.splits)
+    width = max(len(name) for name in (*data.classes, "images"))
+    print(f"{'class':<{width}}" + "".join(f"{role:>8}" for role in roles))
+    for name in data.classes:
+        print(f"{name:<{width}}" + "".join(f"{report['images_by_class'][role][name]:>8}" for role in roles))
+    print(f"{'images':<{width}}" + "".join(f"{report['images'][role]:>8}" for role in roles))
+    for note in data.notes:
+        print(note)
+    for each in data.skipped:
+        print(f"skipped {each.file}: {each.reason}")
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))

@@ -1,0 +1,67 @@
+"""What the commands share: one sentence and exit code 2 for the user's faults."""
+
+import errno
+import io
+import signal
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from model.errors import UserError
+
+
+def run_command(command: Callable[[], None]) -> NoReturn:
+    """Run `command` and exit: 0, or 2 after a UserError's sentence on stderr, or 130 after Ctrl-C."""
+    # Whoever closes the pipe early (head, say) wants no traceback.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    print_any_name()
+    try:
+        command()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        if sentence := machine_fault(error):
+            print(f"error: {sentence}", file=sys.stderr)
+            sys.exit(2)
+        raise
+    sys.exit(0)
+
+
+def print_any_name() -> None:
+    """Let stdout take file names that aren't UTF-8; they are shown escaped."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def machine_fault(error: Exception) -> str | None:
+    """One sentence where the machine is too small or closed for what was asked; None for faults of ours."""
+    text = str(error)
+    kind = type(error).__name__
+    if isinstance(error, MemoryError) or kind == "OutOfMemoryError" or "DefaultCPUAllocator" in text:
+        return "out of memory; lower batch_size or image_size, or choose a larger instance"
+    if isinstance(error, RuntimeError) and any(sign in text for sign in _SHARED_MEMORY):
+        return (
+            "the processes that load images ran out of (shared) memory; set workers=0, or give the container "
+            "more (docker run --shm-size=1g)"
+        )
+    return _file_fault(error) if isinstance(error, OSError) else None
+
+
+def _file_fault(error: OSError) -> str | None:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk is full ({error.filename or 'while writing'}); give the job a larger volume"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{error.filename} can't be accessed ({error.strerror}); let this user read and write it"
+    if error.errno in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST):
+        return (
+            f"{error.filename} can't be accessed ({error.strerror}): "
+            "a file is in a folder's place or a folder in a file's; move it away"
+        )
+    return None
+
+
+# How torch's DataLoader tells of a full /dev/shm (64 MB in a container by default) or of a killed worker.
+_SHARED_MEMORY = ("shared memory", "unable to write to file </torch_", "killed by signal: Killed")

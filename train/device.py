@@ -1,0 +1,114 @@
+"""Which device to train on.
+
+A GPU that is there but can't be used ends the job: hours on the CPU at a GPU's price are worse than an error.
+"""
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from model.errors import DeviceError
+
+_DRIVER_FILE = Path("/proc/driver/nvidia/version")
+
+
+@dataclass(frozen=True)
+class FoundGpu:
+    """What nvidia-smi says of a GPU."""
+
+    name: str
+    driver: str
+
+
+def choose_device(wanted: str) -> torch.device:
+    """wanted: `auto`, `cpu` or `cuda`. Raises DeviceError if a GPU is there, or asked for, but no use."""
+    if wanted == "cpu":
+        return torch.device("cpu")
+    found = find_gpu()
+    if fault := gpu_fault(found, wanted):
+        raise DeviceError(fault)
+    return torch.device("cpu" if found is None and not torch.cuda.is_available() else "cuda")
+
+
+def find_gpu() -> FoundGpu | None:
+    """The first NVIDIA GPU, asked of nvidia-smi (NVIDIA's container runtime brings it); None without one.
+
+    CUDA_VISIBLE_DEVICES set to nothing, or to -1, hides it on purpose.
+    """
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "all").strip() in ("", "-1"):
+        return None
+    if program := shutil.which("nvidia-smi"):
+        # Not compute_cap: driver 470, SageMaker's default on some hosts, doesn't know that field and fails.
+        query = [program, "--query-gpu=name,driver_version", "--format=csv,noheader"]
+        try:
+            answer = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False)
+        except (OSError, subprocess.TimeoutExpired):
+            answer = None
+        # Without a GPU some versions say so on stdout.
+        if answer is not None and answer.returncode == 0 and "," in answer.stdout:
+            name, driver = answer.stdout.splitlines()[0].split(",")[:2]
+            return FoundGpu(name.strip(), driver.strip())
+    if _DRIVER_FILE.exists():
+        return FoundGpu("an NVIDIA GPU", "of unknown version")
+    return None
+
+
+def gpu_fault(found: FoundGpu | None, wanted: str) -> str | None:
+    """Why the GPU can't be used, in one sentence: found, needed, what to choose. None if nothing is wrong."""
+    choose = "or set device=cpu to train on the CPU on purpose"
+    if found is None and not torch.cuda.is_available():
+        if wanted == "cuda":
+            return f"device=cuda, but no NVIDIA GPU was found; choose a GPU instance (docker run --gpus all), {choose}"
+        return None
+    what = f"found {found.name} with driver {found.driver}" if found else "found a GPU"
+    build = torch.version.cuda
+    if build is None:
+        return (
+            f"{what}, but this is a CPU build of torch {torch.__version__}; "
+            f"use the CUDA image (build with TORCH=cuda), {choose}"
+        )
+    if not torch.cuda.is_available():
+        return (
+            f"{what}, but torch {torch.__version__} can't use it: its build for CUDA {build} needs a "
+            f"driver for that{_least_driver(build)}; choose a host with a newer driver, or an image built "
+            f"for an older CUDA, {choose}"
+        )
+    return _generation_fault(what, build, choose)
+
+
+def _generation_fault(what: str, build: str, choose: str) -> str | None:
+    major, minor = torch.cuda.get_device_capability(0)
+    known = [name for name in torch.cuda.get_arch_list() if name.startswith(("sm_", "compute_"))]
+    if not known or runs_on(known, major, minor):
+        return None
+    return (
+        f"{what}, of compute capability {major}.{minor}, but this build of torch (CUDA {build}) knows "
+        f"{', '.join(known)} only; choose a GPU of a generation it knows, {choose}"
+    )
+
+
+def runs_on(known: list[str], major: int, minor: int) -> bool:
+    """Whether code built for the architectures `known` (sm_80, compute_90 ...) runs on major.minor.
+
+    Binary code (sm_) runs on its generation from its minor number up, intermediate code (compute_)
+    on every later one. Source: CUDA C++ programming guide, binary and PTX compatibility.
+    """
+    for name in known:
+        kind, _, digits = name.partition("_")
+        number = int("".join(c for c in digits if c.isdigit()))
+        built_major, built_minor = divmod(number, 10)
+        if kind == "sm" and built_major == major and built_minor <= minor:
+            return True
+        if kind == "compute" and (built_major, built_minor) <= (major, minor):
+            return True
+    return False
+
+
+def _least_driver(cuda: str) -> str:
+    """NVIDIA's table of the least Linux driver for each CUDA major version (CUDA release notes)."""
+    least = {"11": "450.80", "12": "525.60", "13": "580"}.get(cuda.split(".", 1)[0])
+    return f" ({least} or newer)" if least else ""

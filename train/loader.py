@@ -1,0 +1,102 @@
+"""Batches of images: uint8 tensors (N, H, W, 3) and labels (N,)."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from model.errors import DataError, ImageError
+from model.preprocess import Preprocess, UInt8Array, decode
+from train.augment import Augment
+from train.data import Sample
+
+Key = tuple[int, int]  # (epoch, index of the sample)
+
+
+class Images(Dataset[tuple[UInt8Array, int]]):
+    """Samples as (uint8 array (H, W, 3), class index); augmented when `augment` is given."""
+
+    def __init__(self, samples: Sequence[Sample], preprocess: Preprocess, augment: Augment | None, seed: int) -> None:
+        self.samples = samples
+        self.preprocess = preprocess
+        self.augment = augment
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    # The epoch comes with the index: worker processes hold copies of this object that can't be told of it.
+    def __getitem__(self, key: Key) -> tuple[UInt8Array, int]:
+        epoch, index = key
+        sample = self.samples[index]
+        try:
+            if self.augment is None:
+                return self.preprocess.load(sample.path), sample.label
+            image = decode(sample.path, min_size=self.preprocess.decode_size)
+        except (ImageError, OSError) as error:
+            raise DataError(
+                f"{sample.path} could be read before training and can't any more ({error}); keep the data unchanged"
+            ) from error
+        return self.augment(image, np.random.default_rng((self.seed, epoch, index))), sample.label
+
+
+class EpochOrder(Sampler[list[Key]]):
+    """Batches of keys: shuffled by (seed, epoch) for training, in order otherwise.
+
+    The last, smaller batch is not dropped, but a single image joins the batch before it when shuffling:
+    BatchNorm can't train on a single value.
+    """
+
+    def __init__(self, count: int, batch_size: int, seed: int, shuffle: bool) -> None:
+        self.count, self.batch_size, self.seed, self.shuffle = count, batch_size, seed, shuffle
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        whole, rest = divmod(self.count, self.batch_size)
+        return max(1, whole + (rest > 1 if self.shuffle else rest > 0))
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        order: NDArray[np.int64] = np.arange(self.count)
+        if self.shuffle:
+            order = np.random.default_rng((self.seed, self.epoch)).permutation(self.count)
+        keys = [(self.epoch, int(index)) for index in order]
+        for number in range(len(self)):
+            start = number * self.batch_size
+            last = number == len(self) - 1
+            yield keys[start:] if last else keys[start : start + self.batch_size]
+
+
+class Loader:
+    """Iterates over one epoch's batches at a time: `for images, labels in loader.epoch(3)`."""
+
+    def __init__(self, images: Images, batch_size: int, seed: int, shuffle: bool, workers: int, pin: bool) -> None:
+        self._order = EpochOrder(len(images), batch_size, seed, shuffle)
+        self._loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
+            images,  # type: ignore[arg-type]
+            batch_sampler=self._order,
+            num_workers=workers,
+            collate_fn=collate,
+            pin_memory=pin,
+            persistent_workers=workers > 0,
+        )
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of epoch `number`. Raises DataError when an image has become unreadable."""
+        self._order.epoch = number
+        try:
+            yield from self._loader
+        except DataError as error:
+            # A worker process hands its exception over with the whole traceback as its message.
+            raise DataError(str(error).rstrip().rsplit("\n", 1)[-1].removeprefix("model.errors.DataError: ")) from None
+
+
+def collate(samples: list[tuple[UInt8Array, int]]) -> tuple[Tensor, Tensor]:
+    """[(array (H, W, 3), class)] -> (uint8 (N, H, W, 3), int64 (N,))."""
+    arrays, labels = zip(*samples, strict=True)
+    return torch.from_numpy(np.stack(arrays)), torch.tensor(labels)

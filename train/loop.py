@@ -1,0 +1,126 @@
+"""Training: epochs of optimizer steps, each followed by validation; keeps the best epoch's weights."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from model.errors import DataError
+from model.network import Classifier
+from train.callbacks import Callbacks, TrainState
+from train.config import Hyperparameters
+from train.evaluation import evaluate
+from train.loader import Loader
+from train.optim import build_optimizer, build_schedule
+
+
+@dataclass
+class Best:
+    """The best epoch so far: highest validation accuracy, the lower validation loss among equals."""
+
+    epoch: int
+    metrics: dict[str, float | int]
+    weights: dict[str, Tensor]
+
+    def rank(self) -> tuple[float, float]:
+        return (self.metrics["validation_accuracy"], -self.metrics["validation_loss"])
+
+
+class Trainer:
+    """Trains a network in place. After a stop, however early, `best` holds the best whole epoch, if any."""
+
+    def __init__(
+        self,
+        network: Classifier,
+        train: Loader,
+        valid: Loader,
+        hyperparameters: Hyperparameters,
+        device: torch.device,
+        callbacks: Callbacks,
+        on_metrics: Callable[[dict[str, float | int]], None],
+    ) -> None:
+        self.network = network.to(device)
+        self.train_loader, self.valid_loader = train, valid
+        self.hyperparameters = hyperparameters
+        self.device = device
+        self.callbacks = callbacks
+        self.on_metrics = on_metrics
+        self.optimizer = build_optimizer(network, hyperparameters)
+        self.schedule = build_schedule(self.optimizer, len(train), hyperparameters.epochs)
+        self.state = TrainState(network, self.optimizer, hyperparameters.epochs, len(train))
+        self.best: Best | None = None
+
+    def fit(self) -> Best:
+        """Train for all epochs. Raises DataError when a loss is no finite number any more."""
+        self.callbacks.train_start(self.state)
+        try:
+            for epoch in range(1, self.hyperparameters.epochs + 1):
+                self.state.epoch = epoch
+                self._epoch(epoch)
+        finally:
+            self.callbacks.train_end(self.state)
+        assert self.best is not None
+        return self.best
+
+    def _epoch(self, epoch: int) -> None:
+        start = time.monotonic()
+        learning_rate = float(self.schedule.get_last_lr()[0])
+        loss, accuracy = self._train_one(epoch)
+        valid = evaluate(self.network, self.valid_loader, self.device)
+        # The last step of an epoch may be the one that breaks the weights.
+        self._check("validation", valid.loss, epoch)
+        metrics: dict[str, float | int] = {
+            "epoch": epoch,
+            "train_loss": loss,
+            "train_accuracy": accuracy,
+            "validation_loss": valid.loss,
+            "validation_accuracy": valid.accuracy,
+            "learning_rate": learning_rate,
+            "epoch_seconds": time.monotonic() - start,
+        }
+        self.state.metrics = metrics
+        self._keep_best(epoch, metrics)
+        self.on_metrics(metrics)
+        self.callbacks.epoch_end(self.state)
+
+    def _train_one(self, epoch: int) -> tuple[float, float]:
+        """One pass over the training data: mean loss and accuracy, as seen while the weights moved."""
+        self.network.train()
+        total = torch.zeros(2, dtype=torch.float64, device=self.device)
+        seen = 0
+        for batch in self.train_loader.epoch(epoch):
+            images, labels = (part.to(self.device, non_blocking=True) for part in batch)
+            logits = self.network(images)
+            loss = cross_entropy(logits, labels)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimizer.step()
+            self.schedule.step()
+            with torch.no_grad():
+                total += torch.stack([loss.double() * len(labels), (logits.argmax(1) == labels).sum().double()])
+            seen += len(labels)
+            self.state.step += 1
+            self.callbacks.batch_end(self.state)
+        mean_loss, accuracy = (total / seen).tolist()
+        self._check("training", mean_loss, epoch)
+        return mean_loss, accuracy
+
+    def _check(self, which: str, loss: float, epoch: int) -> None:
+        if not math.isfinite(loss):
+            learning_rate = self.hyperparameters.lr
+            raise DataError(f"the {which} loss became {loss} in epoch {epoch}; lower lr (it is {learning_rate:g})")
+
+    def _keep_best(self, epoch: int, metrics: dict[str, float | int]) -> None:
+        candidate = Best(epoch, metrics, {})
+        if self.best is None or candidate.rank() > self.best.rank():
+            candidate.weights = snapshot(self.network)
+            self.best = candidate
+
+
+def snapshot(network: nn.Module) -> dict[str, Tensor]:
+    """A copy of the state dict on the CPU, which later steps don't touch."""
+    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in network.state_dict().items()}

@@ -1,0 +1,49 @@
+"""The metric lines: `name=value; name=value;` on stdout, the same as one JSON object a line in metrics.jsonl.
+
+SageMaker finds a metric by a regular expression over the log: `metric_regex` gives it for each of METRICS.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+# What a training job may print, in the order of appearance. No name is the tail of another one, or the
+# expression for `loss` would find `train_loss` too; `test_loss` and `average test loss` have the same value.
+METRICS: Final = (
+    "train_loss", "train_accuracy", "validation_loss", "validation_accuracy",
+    "learning_rate", "epoch_seconds",
+    "test_loss", "test_accuracy", "test_top5_accuracy", "test_macro_f1", "average test loss",
+)  # fmt: skip
+NUMBER: Final = r"[-+0-9.e]+"
+
+
+def metric_regex(name: str) -> str:
+    """The expression for a metric definition of SageMaker's; its first group is the value."""
+    return rf"{name}=({NUMBER});"
+
+
+def format_line(values: Mapping[str, float | int]) -> str:
+    """`epoch=1; train_loss=0.693147;`: integers as they are, other numbers with six decimals."""
+    return " ".join(f"{name}={_number(value)};" for name, value in values.items())
+
+
+def _number(value: float | int) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.6f}"
+
+
+class MetricLog:
+    """Prints metric lines and appends them to metrics.jsonl."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("")
+
+    def write(self, values: Mapping[str, float | int]) -> None:
+        """One line in both places. JSON has no NaN or infinity: such a value is null there."""
+        print(format_line(values), flush=True)
+        row = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        with self._file.open("a") as file:
+            file.write(json.dumps(row) + "\n")
