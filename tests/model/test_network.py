@@ -1,11 +1,16 @@
 """Shapes and parameter counts worked out by hand, and that uint8 is normalised inside the network."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
 from model.network import MLP_UNITS, Classifier, Normalise, build, build_backbone, build_head
 
+ROOT = Path(__file__).parents[2]
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -135,3 +140,21 @@ def test_a_frozen_backbone_keeps_its_statistics_in_training_mode() -> None:
     assert network.head.training
     assert all(p.grad is None for p in network.backbone.parameters())
     assert all(p.grad is not None for p in network.head.parameters())
+
+
+def test_importing_the_networks_leaves_torchs_compiler_alone_until_it_is_called() -> None:
+    code = (
+        "import sys, model.network\n"
+        "assert 'torch._dynamo' not in sys.modules\n"
+        "from torchvision.ops import roi_align as _\n"
+        "stand_in = sys.modules['torchvision.ops.roi_align'].is_compile_supported\n"
+        "supported = stand_in('cpu')\n"
+        "import torch._dynamo.utils as real\n"
+        "assert supported == real.is_compile_supported('cpu'), supported\n"
+        "print(real.__file__)\n"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.strip().endswith("torch/_dynamo/utils.py")
