@@ -1,0 +1,90 @@
+"""`python -m serve`: answer GET /ping and POST /invocations from the artifact in KENNEL_ML_ROOT/model.
+
+It runs until SIGTERM. Exit codes: 0 ended by SIGTERM or Ctrl-C; 2 the user's fault (settings, artifact,
+port), told in one sentence; 3 the model can't be loaded for another reason.
+"""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from serve.settings import Settings
+
+EXIT_USER = 2
+
+
+def main() -> int:
+    """Serve, and return the exit code."""
+    # Until gunicorn has its own handlers. As process 1 of a container, a program without one wouldn't hear
+    # SIGTERM at all; and a KeyboardInterrupt, even if caught, can make Python end itself by SIGINT.
+    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGINT, _end)
+    # Only now, so that a signal during the imports finds its handler.
+    from model.errors import UserError
+    from serve.settings import Settings, describe
+
+    parser = argparse.ArgumentParser(
+        prog="python -m serve",
+        description=__doc__,
+        epilog=describe(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.parse_args()
+    try:
+        return _run(Settings.from_environ())
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_USER
+
+
+def _end(_signal: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(0)
+
+
+def _run(settings: "Settings") -> int:
+    """Check what can be checked without the engine, then hand over to gunicorn."""
+    from model.artifact import Artifact
+    from model.paths import MLPaths
+
+    artifact = Artifact.load(MLPaths(settings.ml_root).model)
+
+    from gunicorn.errors import HaltServer
+
+    from serve.board import Board
+    from serve.log import configure
+    from serve.server import Server, listen
+
+    configure(settings.log_level)
+    listener = listen(settings.host, settings.port)
+    host, port = listener.getsockname()[:2]
+    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    some = ", ".join(artifact.labels[:5]) + (", ..." if len(artifact.labels) > 5 else "")
+    logging.getLogger("serve").info(
+        "listening on %s; artifact %s: %s, %d classes (%s); engine %s",
+        address, artifact.id, artifact.architecture, len(artifact.labels), some, settings.engine,
+    )  # fmt: skip
+    board, master = Board(), os.getpid()
+    code: int | str | None = 0
+    try:
+        Server(settings, listener, board).run()
+    except SystemExit as ended:
+        # A worker, which is a fork, leaves by here too.
+        if os.getpid() != master:
+            raise
+        code = ended.code
+    except HaltServer as halted:
+        code = halted.exit_status
+    if fault := board.fault():
+        message, users = fault
+        print(f"error: {message}", file=sys.stderr)
+        return EXIT_USER if users else int(code or 1)
+    return int(code or 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

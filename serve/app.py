@@ -1,0 +1,132 @@
+"""The HTTP interface as a Flask application: GET /ping and POST /invocations. Knows no engine."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException
+
+from model.errors import ImageError, ImageTooLargeError
+from model.machine import available_cpus
+from serve import codec
+from serve.errors import RequestError, error_body, unavailable
+from serve.media_types import OFFERS, Offer, content_type_fault, negotiate
+from serve.model_host import ModelHost
+from serve.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+
+def create_app(host: ModelHost, settings: Settings, others_ready: Callable[[], bool] = lambda: True) -> Flask:
+    """The application that answers from `host`.
+
+    others_ready: whether the server's other processes answer too; /ping speaks for all of them.
+    """
+    app = Flask("kennel", static_folder=None)
+    app.url_map.strict_slashes = False
+    taken = threading.BoundedSemaphore(settings.max_waiting)
+    # Decoding is CPU work that can need 300 MB an image: as many at once as there are cores, the others wait.
+    decoding = threading.BoundedSemaphore(available_cpus())
+
+    @app.get("/ping")
+    def ping() -> Response:
+        health = host.health()
+        if not health.ok:
+            raise unavailable(health.reason, 2)
+        if not others_ready():
+            raise unavailable("another worker is still loading the model", 2)
+        return Response(b'{"status": "ok"}\n', content_type="application/json")
+
+    @app.post("/invocations")
+    def invocations() -> Response:
+        offer = _choose_answer(settings.default_accept)
+        if fault := content_type_fault(request.headers.get("Content-Type")):
+            raise RequestError(415, fault)
+        with _place(taken):
+            artifact = host.model.artifact
+            stream = request.environ["wsgi.input"]
+            body = codec.read_body(stream, _content_length(), settings.max_payload_bytes)
+            with decoding:
+                image = codec.decode(body, artifact.preprocess)
+            probabilities = host.predict(image[np.newaxis])[0]
+            answer = codec.encode(probabilities, artifact, offer)
+        suffix = "; charset=utf-8" if offer.media_type.startswith("text/") else ""
+        return Response(answer, content_type=offer.media_type + suffix, headers={"Vary": "Accept"})
+
+    _tell_errors_as_json(app)
+    _log_requests(app)
+    return app
+
+
+@contextmanager
+def _place(taken: threading.BoundedSemaphore) -> Iterator[None]:
+    """A place among the requests that are worked on; when all are taken, a quick 503 beats a long wait."""
+    if not taken.acquire(blocking=False):
+        raise unavailable("the server has as many requests as it can take; try again in a moment", 1)
+    try:
+        yield
+    finally:
+        taken.release()
+
+
+def _choose_answer(default: Offer) -> Offer:
+    accept = request.headers.get("Accept")
+    offer = negotiate(accept, default)
+    if offer is None:
+        forms = ", ".join(map(str, OFFERS))
+        raise RequestError(406, f"Accept {str(accept)[:100]!r} can't be met; the answer's forms are {forms}")
+    return offer
+
+
+def _content_length() -> int | None:
+    """The announced length: None for a chunked body, 0 when there is no body."""
+    if request.headers.get("Transfer-Encoding"):
+        return None
+    return request.content_length or 0
+
+
+def _tell_errors_as_json(app: Flask) -> None:
+    @app.errorhandler(RequestError)
+    def tell(error: RequestError) -> Response:
+        g.fault = error.message
+        headers = {"Content-Type": "application/json", **error.headers}
+        return Response(error_body(error.code, error.message), status=error.code, headers=headers)
+
+    @app.errorhandler(ImageError)
+    def tell_image(error: ImageError) -> Response:
+        return tell(RequestError(413 if isinstance(error, ImageTooLargeError) else 400, str(error)))
+
+    @app.errorhandler(HTTPException)
+    def tell_http(error: HTTPException) -> Response:
+        code = error.code or 500
+        allow = dict(error.get_headers(request.environ)).get("Allow", "")
+        message = {
+            404: "no such path; GET /ping tells if the server is ready, POST /invocations takes an image",
+            405: f"{request.method} isn't allowed here; this path takes {allow}",
+        }.get(code, error.description or error.name)
+        return tell(RequestError(code, message, {"Allow": allow} if allow else None))
+
+    @app.errorhandler(Exception)
+    def tell_unexpected(error: Exception) -> Response:
+        _log.error("%s %r failed", request.method, request.path, exc_info=error)
+        return tell(RequestError(500, "the server failed on this request; its log says why"))
+
+
+def _log_requests(app: Flask) -> None:
+    @app.before_request
+    def start() -> None:
+        g.started = time.monotonic()
+
+    @app.after_request
+    def log(response: Response) -> Response:
+        # A probe asks every few seconds: its 503 while the model loads is no news.
+        routine = response.status_code < 400 or request.path == "/ping"
+        milliseconds = 1000 * (time.monotonic() - g.started)
+        level = logging.DEBUG if routine else logging.INFO
+        line = f"{request.method} {request.path[:200]!r} {response.status_code} {milliseconds:.1f} ms"
+        _log.log(level, "%s", f"{line}: {g.fault}" if "fault" in g else line)
+        return response

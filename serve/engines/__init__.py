@@ -1,0 +1,1 @@
+"""What runs the network: one protocol, one file an engine, chosen by name."""

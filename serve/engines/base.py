@@ -1,0 +1,44 @@
+"""The protocol that every engine follows. `tests/contracts/test_engines.py` holds each of them to it."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.artifact import Artifact
+
+UInt8Array = NDArray[np.uint8]
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """device: `auto`, `cpu` or `cuda`. threads: cores that one prediction may use on the CPU, at least 1."""
+
+    device: str
+    threads: int
+
+
+class Engine(Protocol):
+    """A loaded network. One thread at a time uses it: the one that loaded it."""
+
+    @property
+    def description(self) -> str:
+        """What it is and where it runs, for the log."""
+
+    @property
+    def max_batch(self) -> int:
+        """How many waiting images to give it at once, at most; at least 1."""
+
+    def predict(self, images: UInt8Array) -> FloatArray:
+        """Probabilities of shape (N, classes), rows summing to 1, for uint8 images of shape (N, H, W, 3).
+
+        The images are left as they are, and a row doesn't depend on the other images.
+        """
+
+
+class EngineFactory(Protocol):
+    """What a registry entry names. Raises UserError (ArtifactError, DeviceError) for faults of the user's."""
+
+    def __call__(self, artifact: Artifact, options: EngineOptions) -> Engine: ...

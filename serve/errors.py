@@ -1,0 +1,24 @@
+"""What can go wrong with a request, as the caller is told it."""
+
+import json
+from collections.abc import Mapping
+
+
+class RequestError(Exception):
+    """An answer other than 200: `code` is the HTTP status, the message one sentence for the caller."""
+
+    def __init__(self, code: int, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.headers = dict(headers or {})
+
+
+def unavailable(message: str, retry_after_s: int) -> RequestError:
+    """503: the request was good, and may be sent again after so many seconds."""
+    return RequestError(503, message, {"Retry-After": str(retry_after_s)})
+
+
+def error_body(code: int, message: str) -> bytes:
+    """The one form in which every error is told."""
+    return json.dumps({"error": {"code": code, "message": message}}).encode() + b"\n"

@@ -1,0 +1,199 @@
+"""Holds the model: one thread loads it, warms it up, and then answers one batch after the other."""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from model.artifact import Artifact
+from serve.engines.base import Engine, FloatArray, UInt8Array
+from serve.errors import RequestError, unavailable
+
+_log = logging.getLogger(__name__)
+
+# /ping has 2 s; the test prediction that it may have to make gets what leaves room for the network.
+SELF_TEST_S: Final = 1.5
+IDLE_S: Final = 30.0
+
+
+@dataclass(frozen=True)
+class Model:
+    """A loaded network and the artifact that it came from."""
+
+    artifact: Artifact
+    engine: Engine
+
+
+@dataclass(frozen=True)
+class Health:
+    """Whether requests are answered now; if not, why not, in words fit for the caller."""
+
+    ok: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class _Job:
+    images: UInt8Array
+    answer: "Future[FloatArray]"
+
+
+class ModelHost:
+    """Predictions for many threads from an engine that only one thread, the host's own, ever touches.
+
+    load: makes the model, in that thread. on_failure: called there when that or the warm-up raises.
+    timeout_s: how long a prediction is waited for. stuck_after_s: when a running one counts as stuck.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], Model],
+        *,
+        timeout_s: float,
+        stuck_after_s: float,
+        on_ready: Callable[[], None],
+        on_failure: Callable[[BaseException], None],
+    ) -> None:
+        self._load = load
+        self._timeout_s = timeout_s
+        self._stuck_after_s = stuck_after_s
+        self._on_ready = on_ready
+        self._on_failure = on_failure
+        self._model: Model | None = None
+        self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self._running_since: float | None = None
+        self._last_success = 0.0
+        self._fault: str | None = None
+        self._self_test: Future[FloatArray] | None = None
+        self._self_test_lock = threading.Lock()
+
+    def start(self) -> None:
+        """Begin to load; returns at once."""
+        # A daemon: neither a long load nor a stuck prediction may keep the process from ending.
+        threading.Thread(target=self._run, name="engine", daemon=True).start()
+
+    @property
+    def model(self) -> Model:
+        """The loaded model. Raises RequestError (503) until it has answered its warm-up prediction."""
+        if self._model is None:
+            raise unavailable("the model is being loaded; try again in a moment", 2)
+        return self._model
+
+    def predict(self, images: UInt8Array) -> FloatArray:
+        """Probabilities (N, classes) for uint8 images (N, H, W, 3).
+
+        Raises RequestError: 503 when the answer doesn't come in time, 500 when the engine fails.
+        """
+        answer = self._submit(images)
+        try:
+            return answer.result(self._timeout_s)
+        except TimeoutError as error:
+            answer.cancel()
+            raise unavailable(f"no prediction came within {self._timeout_s:g} s", 5) from error
+        except Exception as error:
+            # The engine's thread has logged it, with its traceback.
+            raise RequestError(500, "the model failed on this image; the server's log says why") from error
+
+    def health(self) -> Health:
+        """Whether predictions come. Within SELF_TEST_S seconds, in which it may try one out.
+
+        It does that when the last one failed, or the last success is IDLE_S seconds ago.
+        """
+        if self._model is None:
+            return Health(False, "the model is being loaded")
+        now, since = time.monotonic(), self._running_since
+        if since is not None and now - since > self._stuck_after_s:
+            return Health(False, f"the engine is stuck: a prediction has been running for {now - since:.0f} s")
+        busy = since is not None
+        if self._fault is None and (busy or now - self._last_success < IDLE_S):
+            return Health(True)
+        return self._try_out(self._model)
+
+    def _try_out(self, model: Model) -> Health:
+        with self._self_test_lock:
+            if self._self_test is None or self._self_test.done():
+                self._self_test = self._submit(_probe(model.artifact))
+            test = self._self_test
+        try:
+            test.result(SELF_TEST_S)
+        except TimeoutError:
+            return Health(False, f"a test prediction gave no answer within {SELF_TEST_S:g} s")
+        except Exception as error:  # noqa: BLE001 - whatever the engine raises
+            return Health(False, f"predictions fail ({type(error).__name__}); the server's log says why")
+        return Health(True)
+
+    def _submit(self, images: UInt8Array) -> "Future[FloatArray]":
+        job = _Job(images, Future())
+        self._jobs.put(job)
+        return job.answer
+
+    def _run(self) -> None:
+        started = time.monotonic()
+        try:
+            model = self._load()
+            predict_checked(model, _probe(model.artifact))
+        except BaseException as error:  # noqa: BLE001 - handed on
+            self._on_failure(error)
+            return
+        self._last_success = time.monotonic()
+        self._model = model
+        took = self._last_success - started
+        _log.info("ready: %s; loaded and warmed up in %.1f s", model.engine.description, took)
+        self._on_ready()
+        while True:
+            self._answer(model, self._gather(model.engine.max_batch))
+
+    def _gather(self, most: int) -> list[_Job]:
+        """The batch: what waits already, up to `most` images, without waiting for more."""
+        jobs = [self._jobs.get()]
+        count = len(jobs[0].images)
+        while count < most:
+            try:
+                jobs.append(self._jobs.get_nowait())
+            except queue.Empty:
+                break
+            count += len(jobs[-1].images)
+        return [job for job in jobs if job.answer.set_running_or_notify_cancel()]
+
+    def _answer(self, model: Model, jobs: list[_Job]) -> None:
+        if not jobs:
+            return
+        self._running_since = time.monotonic()
+        try:
+            probabilities = predict_checked(model, np.concatenate([job.images for job in jobs]))
+        except Exception as error:  # noqa: BLE001 - handed on
+            _log.exception("the engine failed on a batch of %d", len(jobs))
+            self._fault = type(error).__name__
+            for job in jobs:
+                job.answer.set_exception(error)
+        else:
+            self._fault = None
+            self._last_success = time.monotonic()
+            start = 0
+            for job in jobs:
+                job.answer.set_result(probabilities[start : start + len(job.images)])
+                start += len(job.images)
+        finally:
+            self._running_since = None
+
+
+def predict_checked(model: Model, images: UInt8Array) -> FloatArray:
+    """The engine's probabilities (N, classes). Raises ValueError for another shape, or numbers not finite."""
+    probabilities = np.asarray(model.engine.predict(images), dtype=np.float64)
+    expected = (len(images), len(model.artifact.labels))
+    if probabilities.shape != expected:
+        raise ValueError(f"the engine gave an array of shape {probabilities.shape}, expected {expected}")
+    if not np.isfinite(probabilities).all():
+        raise ValueError("the engine gave numbers that aren't finite; the weights may be damaged")
+    return probabilities
+
+
+def _probe(artifact: Artifact) -> UInt8Array:
+    size = artifact.preprocess.image_size
+    return np.full((1, size, size, 3), 128, dtype=np.uint8)

@@ -1,0 +1,111 @@
+"""`python -m serve.predict --artifact DIR FILE...`: predictions for image files, without a server.
+
+One line of JSON a file, in order: {"file", "predictions": [{"label", "index", "probability"}, ...]}, or
+{"file", "error"}. Exit codes: 0; 1 when a file failed; 2 when the artifact can't be used.
+"""
+
+import argparse
+import logging
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model.artifact import Artifact
+from model.errors import ImageError, UserError
+from model.machine import available_cpus
+from serve import codec
+from serve.engines import registry
+from serve.engines.base import EngineOptions, UInt8Array
+from serve.model_host import Model, predict_checked
+
+EXIT_FAILED, EXIT_USER, EXIT_SIGINT = 1, 2, 130
+_CHUNK = 32
+
+
+def main() -> int:
+    """Answer, and return the exit code."""
+    # Whoever closes the pipe early (head, say) wants no traceback.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    arguments = _arguments()
+    failed = False
+    try:
+        artifact = Artifact.load(arguments.artifact)
+        options = EngineOptions(arguments.device, available_cpus())
+        model = Model(artifact, registry.find(arguments.engine)(artifact, options))
+        for answer in predict_files(model, arguments.files, arguments.top_k):
+            failed |= "error" in answer
+            line = codec.dump_json(answer).decode() if arguments.json else _for_people(answer)
+            sys.stdout.write(line)
+            sys.stdout.flush()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_USER
+    except KeyboardInterrupt:
+        return EXIT_SIGINT
+    return EXIT_FAILED if failed else 0
+
+
+def predict_files(model: Model, files: Sequence[Path], top_k: int) -> Iterator[dict[str, Any]]:
+    """For each file, in order, its `top_k` best predictions or the error that it made."""
+    with ThreadPoolExecutor(available_cpus()) as pool:
+        for start in range(0, len(files), _CHUNK):
+            chunk = files[start : start + _CHUNK]
+            inputs = list(pool.map(lambda file: _load(file, model.artifact), chunk))
+            good = [each for each in inputs if not isinstance(each, str)]
+            rows = iter(predict_checked(model, np.stack(good)) if good else ())
+            for file, each in zip(chunk, inputs, strict=True):
+                if isinstance(each, str):
+                    yield {"file": str(file), "error": each}
+                else:
+                    predictions = codec.top_predictions(next(rows), model.artifact, top_k)
+                    yield {"file": str(file), "predictions": predictions}
+
+
+def _load(file: Path, artifact: Artifact) -> UInt8Array | str:
+    """The network's input, or why there is none."""
+    try:
+        return codec.decode(file.read_bytes(), artifact.preprocess)
+    except ImageError as error:
+        return str(error)
+    except OSError as error:
+        return f"the file can't be read ({error.strerror})"
+
+
+def _for_people(answer: dict[str, Any]) -> str:
+    if "error" in answer:
+        return f"{answer['file']}: error: {answer['error']}\n"
+    best = ", ".join(f"{each['label']} {each['probability']:.1%}" for each in answer["predictions"])
+    return f"{answer['file']}: {best}\n"
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m serve.predict",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--artifact", type=Path, required=True, metavar="DIR", help="folder that train wrote")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", default=True, help="a line of JSON a file (the default)")
+    form.add_argument("--text", action="store_false", dest="json", help="a line for people a file")
+    parser.add_argument("--top-k", type=_count, default=codec.TOP_K, metavar="K", help="best classes to tell (5)")
+    parser.add_argument("--engine", default="torch", help=f"one of {', '.join(registry.ENGINES)}")
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    return parser.parse_args()
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be an integer above 0, got {text!r}")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""The server process: gunicorn, set up for one model."""
+
+import logging
+import os
+import signal
+import socket
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+
+from model.artifact import Artifact
+from model.errors import ConfigError, UserError
+from model.machine import available_cpus
+from model.paths import MLPaths
+from serve.app import create_app
+from serve.board import Board
+from serve.engines import registry
+from serve.engines.base import EngineOptions
+from serve.log import GunicornLogger
+from serve.model_host import Model, ModelHost
+from serve.settings import Settings
+from serve.worker import Worker
+
+_log = logging.getLogger(__name__)
+
+# Above the 60 s after which load balancers drop an idle connection, so that they do it and not we.
+_KEEPALIVE_S: Final = 75
+# SageMaker and Docker send SIGKILL 30 s after SIGTERM.
+_GRACE_S: Final = 25
+# A worker whose accepting loop is silent for so long is replaced.
+_HEARTBEAT_S: Final = 60
+# Beside the requests that are worked on: for /ping, and for telling others that the server is full.
+_SPARE_THREADS: Final = 32
+# What makes gunicorn end instead of starting the worker again and again.
+BOOT_ERROR: Final = 3
+
+
+class Server(BaseApplication):  # type: ignore[misc]
+    """gunicorn's application: configured in code alone; no file or variable of its own has a say."""
+
+    def __init__(self, settings: Settings, listener: socket.socket, board: Board) -> None:
+        """Raises ConfigError when there is no temporary folder."""
+        self._settings = settings
+        self._board = board
+        # gunicorn closes the descriptor that it is given.
+        self._descriptor = listener.detach()
+        self._folder = temporary_folder()
+        self._number = 0
+        super().__init__()
+
+    def load_config(self) -> None:
+        settings = self._settings
+        values: dict[str, Any] = {
+            "bind": f"fd://{self._descriptor}",
+            "worker_class": Worker,
+            "workers": settings.workers,
+            "threads": settings.max_waiting + _SPARE_THREADS,
+            "worker_connections": 4096,
+            "keepalive": _KEEPALIVE_S,
+            "timeout": _HEARTBEAT_S,
+            "graceful_timeout": _GRACE_S,
+            "worker_tmp_dir": self._folder,
+            "control_socket_disable": True,
+            "logger_class": GunicornLogger,
+            "proc_name": "kennel",
+            "post_fork": self._after_fork,
+            "child_exit": self._after_exit,
+            "nworkers_changed": self._count_changed,
+        }
+        for name, value in values.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        """Called in each worker."""
+        host = ModelHost(
+            self._load_model,
+            timeout_s=self._settings.timeout_s,
+            stuck_after_s=self._settings.stuck_after_s,
+            on_ready=lambda: self._board.mark(self._number, True),
+            on_failure=self._give_up,
+        )
+        host.start()
+        return create_app(host, self._settings, self._board.all_ready)
+
+    def _load_model(self) -> Model:
+        # Read and checked anew: the folder may hold another artifact by the time a worker is replaced.
+        artifact = Artifact.load(MLPaths(self._settings.ml_root).model)
+        threads = self._settings.threads or max(1, available_cpus() // self._settings.workers)
+        engine = registry.find(self._settings.engine)(artifact, EngineOptions(self._settings.device, threads))
+        return Model(artifact, engine)
+
+    def _give_up(self, error: BaseException) -> None:
+        if isinstance(error, UserError):
+            self._board.leave_fault(str(error), users=True)
+        else:
+            _log.error("the model can't be loaded", exc_info=error)
+            first = (str(error).splitlines() or [""])[0]
+            self._board.leave_fault(f"the model can't be loaded ({type(error).__name__}: {first})", users=False)
+        logging.shutdown()
+        # Not sys.exit: this is a thread, and the worker's loop would go on.
+        os._exit(BOOT_ERROR)
+
+    def _after_fork(self, _arbiter: Any, worker: Any) -> None:
+        # The master's handlers only queue signals. Until the worker has its own, a stop must not be lost.
+        for number in (signal.SIGTERM, signal.SIGQUIT):
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self._number = worker.age
+
+    def _after_exit(self, _arbiter: Any, worker: Any) -> None:
+        self._board.mark(worker.age, False)
+
+    def _count_changed(self, _arbiter: Any, new: int, _old: int | None) -> None:
+        self._board.expect(new)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises ConfigError when the port or the address can't be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(2048)
+    except OSError as error:
+        sock.close()
+        raise ConfigError(
+            f"can't listen on port {port} of {host} ({error.strerror}); choose another port by KENNEL_PORT, "
+            "or end the program that has it"
+        ) from error
+    return sock
+
+
+def temporary_folder() -> str:
+    """Where a worker keeps the empty file by which gunicorn sees that it lives: in memory, if possible.
+
+    Raises ConfigError when there is no such place, as with a read-only file system and no tmpfs.
+    """
+    shared = Path("/dev/shm")  # noqa: S108
+    in_memory = shared.is_dir() and os.access(shared, os.W_OK | os.X_OK)
+    try:
+        folder = tempfile.gettempdir()
+    except FileNotFoundError as error:
+        if not in_memory:
+            raise ConfigError("no temporary folder can be written; mount one (docker run --tmpfs /tmp)") from error
+        # torch asks for one while it is imported.
+        folder = tempfile.tempdir = str(shared)
+    return str(shared) if in_memory else folder

@@ -1,0 +1,122 @@
+"""gunicorn's threaded worker, mended where one client could keep the others, and /ping, waiting.
+
+It builds on the worker's inner methods: `tests/serve/test_connections.py` shows what each change is for.
+"""
+
+import contextlib
+import os
+import selectors
+import signal
+import socket
+import struct
+import time
+from functools import partial
+from http import HTTPStatus
+from typing import Any, Final
+
+from gunicorn import util
+from gunicorn.http import errors
+from gunicorn.workers.gthread import ThreadWorker
+
+from serve.errors import error_body
+
+# A client that sends or takes nothing for so long is given up.
+_SILENCE_S: Final = 30
+# How much of a body that nobody wants is still read, so that the client gets to see the answer.
+_DRAIN_S: Final = 10.0
+_DRAIN_BYTES: Final = 2 * 1024**3
+
+_STATUS: Final = {
+    errors.LimitRequestLine: 414,
+    errors.LimitRequestHeaders: 431,
+    errors.ExpectationFailed: 417,
+    errors.UnsupportedTransferCoding: 501,
+}
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]
+    """A connection takes no thread before it has sent something; a body that nobody read is drained, and a
+    closing connection lingered over, in a thread and not in the accepting loop; errors are JSON.
+    """
+
+    sockets: list[Any]
+
+    def enqueue_req(self, conn: Any) -> None:
+        if conn.initialized or conn.data_ready:
+            super().enqueue_req(conn)
+            return
+        silence = struct.pack("ll", _SILENCE_S, 0)
+        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, silence)
+        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, silence)
+        conn.sock.setblocking(False)
+        conn.set_timeout()
+        self.pending_conns.append(conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
+
+    def init_signals(self) -> None:
+        super().init_signals()
+        # A terminal sends Ctrl-C to the workers too, but the master tells them what to do about it.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def handle_quit(self, sig: int, frame: object) -> None:  # noqa: ARG002
+        # gunicorn's own waits for the thread pool's lock, and for ever when the main thread holds it just then.
+        os._exit(0)
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        super().set_accept_enabled(enabled)
+        if enabled or self.alive:
+            return
+        # Stopping. A listener left open would take connections, only to drop them when the last request is
+        # done; those that it has taken already are served.
+        for listener in self.sockets:
+            before = -1
+            while before != self.nr_conns:
+                before = self.nr_conns
+                self.accept(listener)
+            listener.close()
+        self.sockets = []
+
+    def handle(self, conn: Any) -> Any:
+        keep = super().handle(conn)
+        if not keep:
+            # After an error it may be closed already.
+            with contextlib.suppress(OSError):
+                conn.close(graceful=True)
+        return keep
+
+    def finish_request(self, conn: Any, fs: Any) -> None:
+        if fs.cancelled() or fs.exception() is not None or not fs.result():
+            self.nr_conns -= 1
+            conn.close()
+        else:
+            super().finish_request(conn, fs)
+
+    def _keepalive_after(self, conn: Any, keepalive: Any) -> bool:
+        drained = conn.parser.finish_body(deadline=time.monotonic() + _DRAIN_S, max_bytes=_DRAIN_BYTES)
+        return bool(keepalive and drained)
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        super()._cap_keepalive(deadline)
+        for conn in self.pending_conns:
+            conn.timeout = min(conn.timeout, deadline)
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:  # noqa: ARG002
+        """Answer a request that couldn't be parsed."""
+        bad_request = isinstance(exc, errors.ParseException) and not isinstance(
+            exc, errors.InvalidResponseHeader | errors.InvalidResponseHeaderName
+        )
+        if bad_request:
+            code, message = _STATUS.get(type(exc), 400), f"not a valid HTTP request: {exc}"
+            self.log.info("%d: %s", code, message)
+        else:
+            code, message = 500, "the server failed on this request; its log says why"
+            self.log.error("the connection's handler failed", exc_info=exc)
+        body = error_body(code, message)
+        head = (
+            f"HTTP/1.1 {code} {HTTPStatus(code).phrase}\r\nConnection: close\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        try:
+            util.write_nonblock(client, head.encode() + body)
+        except OSError:
+            self.log.debug("the client was gone before it could be told: %s", message)

@@ -1,0 +1,56 @@
+"""Engines without torch, so that a server starts in a moment, steered by files in the folder $TOY_DIR."""
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+
+from model.artifact import Artifact
+from model.errors import ArtifactError
+from serve.engines.base import EngineOptions, FloatArray, UInt8Array
+
+
+def said(word: str) -> bool:
+    return (Path(os.environ["TOY_DIR"]) / word).exists()
+
+
+def wait_while(word: str) -> None:
+    while said(word):
+        time.sleep(0.01)
+
+
+class ToyEngine:
+    """Three classes, whose probabilities follow the mean red, green and blue of the image's left half."""
+
+    description = "toy"
+    max_batch = 8
+
+    def __init__(self, artifact: Artifact, options: EngineOptions) -> None:
+        wait_while("hold-load")
+
+    def predict(self, images: UInt8Array) -> FloatArray:
+        (Path(os.environ["TOY_DIR"]) / "predicting").touch()
+        wait_while("hold")
+        if said("fail"):
+            raise RuntimeError("told to fail, in /secret/place")
+        return toy_probabilities(images)
+
+
+def toy_probabilities(images: UInt8Array) -> FloatArray:
+    colours = images[:, :, : images.shape[2] // 2].astype(np.float64).mean((1, 2)) + 1.0
+    result: FloatArray = colours / colours.sum(1, keepdims=True)
+    return result
+
+
+class NotANumberEngine(ToyEngine):
+    def predict(self, images: UInt8Array) -> FloatArray:
+        return np.full((len(images), 3), np.nan)
+
+
+def unloadable(artifact: Artifact, options: EngineOptions) -> ToyEngine:
+    raise MemoryError("no room for the network")
+
+
+def unfit(artifact: Artifact, options: EngineOptions) -> ToyEngine:
+    raise ArtifactError("the weights don't fit; train again")
