@@ -1,0 +1,120 @@
+"""What a person at the terminal sees: progress bars, tables, the closing summary."""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+
+from backends.base import Progress, Watch
+
+console = Console(highlight=False)
+if not console.is_terminal:
+    # In a file or a pipe nothing has to fit a window.
+    console.width = 200
+
+
+@contextmanager
+def watching(title: str) -> Iterator[Watch]:
+    """A progress bar for one job on a terminal; elsewhere one line an epoch, fit for a log."""
+    if not console.is_terminal:
+        console.print(title)
+        yield _log_lines()
+        return
+    columns = (TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+               TextColumn("{task.fields[note]}"))  # fmt: skip
+    with Bars(*columns, console=console) as bars:
+        task = bars.add_task(title, total=None, note="")
+        phase = ""
+
+        def watch(progress: Progress) -> None:
+            nonlocal phase
+            if progress.phase != phase:
+                # A new phase counts from the start again, in the same line.
+                phase = progress.phase
+                bars.reset(task, total=progress.total)
+            note = epoch_note(progress.metrics) or progress.phase
+            bars.update(task, completed=progress.done, total=progress.total, note=note)
+
+        yield watch
+
+
+def _log_lines() -> Watch:
+    told: set[str] = set()
+
+    def watch(progress: Progress) -> None:
+        line = epoch_note(progress.metrics)
+        if line and line not in told:
+            told.add(line)
+            console.print(f"  {line}")
+
+    return watch
+
+
+def epoch_note(metrics: Mapping[str, float]) -> str:
+    """`epoch 3: validation accuracy 0.912`, once there is an epoch."""
+    if "validation_accuracy" not in metrics or "epoch" not in metrics:
+        return ""
+    return f"epoch {metrics['epoch']}: validation accuracy {metrics['validation_accuracy']:.3f}"
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A plain table; long cells fold, so that paths can be copied whole."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2))
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
+def print_data(folder: str, report: Mapping[str, Any], file: str) -> None:
+    """The check of a data set: images by class and split, what was skipped, what was noticed."""
+    console.print(folder, markup=False, soft_wrap=True)
+    roles = list(report["images"])
+    counts = report["images_by_class"]
+    rows = [(name, *(str(counts[role][name]) for role in roles)) for name in report["classes"]]
+    print_table(("class", *roles), [*rows, ("all", *(str(report["images"][role]) for role in roles))])
+    for note in report["notes"]:
+        say(note)
+    for each in report["skipped"][:20]:
+        say(f"skipped {each['file']}: {each['reason']}")
+    say(f"report: {file}")
+
+
+def print_summary(rows: Sequence[tuple[str, str]], commands: Sequence[tuple[str, str]]) -> None:
+    """The closing summary: what came out, and what to try next (comment, command)."""
+    width = max(len(name) for name, _ in rows)
+    console.print()
+    for name, value in rows:
+        # soft_wrap: a path must stay one word for copying, however narrow the terminal.
+        console.print(f"[bold]{name:<{width}}[/bold]  {value}", soft_wrap=True)
+    console.print("\nNext:")
+    for comment, command in commands:
+        if comment:
+            console.print(f"  # {comment}", style="dim", soft_wrap=True)
+        console.print(f"  {command}", soft_wrap=True, markup=False)
+
+
+def print_predictions(answers: Sequence[Mapping[str, Any]]) -> None:
+    """One block a file: name, then label and probability of the best classes."""
+    for answer in answers:
+        console.print(answer["file"], style="bold", markup=False, soft_wrap=True)
+        if "error" in answer:
+            console.print(f"  error: {answer['error']}", markup=False, soft_wrap=True)
+        for each in answer.get("predictions", []):
+            console.print(f"  {each['probability']:8.4f}  {each['label']}", markup=False)
+
+
+def say(text: str) -> None:
+    """One line for the person, on stdout."""
+    console.print(text, markup=False, soft_wrap=True)
+
+
+def complain(text: str) -> None:
+    """One sentence about what went wrong, on stderr."""
+    print(f"error: {text}", file=sys.stderr)

@@ -1,0 +1,165 @@
+"""The same jobs in the container image, by the docker command."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from backends.base import Watch
+from backends.child import last_error, run_child
+from backends.client import wait_ready
+from backends.errors import BackendError
+from backends.inputs import check_folder, write_inputs
+from backends.local import parse_answers, wait_foreground
+from backends.runs import Run
+from train.config import Hyperparameters
+
+_ML: Final = "/opt/ml"
+_SHM: Final = "--shm-size=1g"  # Docker's own 64 MB is too little for the data loader's processes.
+_START_LIMIT_S: Final = 120.0
+
+
+class DockerBackend:
+    """Runs an image's `train` and `serve`. DOCKER names the client, where more than one is on the path."""
+
+    name = "docker"
+
+    def __init__(self, image: str) -> None:
+        self._image = image
+        self._docker = os.environ.get("DOCKER") or shutil.which("docker") or ""
+        if not self._docker:
+            raise BackendError(
+                "--on docker needs the docker command, which isn't on the path; install Docker or use --on local"
+            )
+        self._ask("version", "--format", "{{.Server.Version}}", fault="the Docker daemon doesn't answer; start Docker")
+        self._ask(
+            "image", "inspect", "--format", "{{.Id}}", image, fault=f"there is no image {image}; make image builds it"
+        )
+
+    def _ask(self, *arguments: str, fault: str) -> str:
+        """Run a docker command and return what it printed. Raises BackendError with `fault` when it fails."""
+        answer = subprocess.run([self._docker, *arguments], capture_output=True, text=True, check=False)
+        if answer.returncode:
+            lines = answer.stderr.strip().splitlines()
+            raise BackendError(f"{fault}" + (f" ({lines[-1]})" if lines else ""))
+        return answer.stdout.strip()
+
+    def _run(self, *options: str) -> list[str]:
+        # As the person's own user, so that nothing left behind belongs to root.
+        return [self._docker, "run", "--rm", *gpu_options(), f"--user={os.getuid()}:{os.getgid()}", _SHM, *options]
+
+    def check_data(self, data: Path, report: Path, watch: Watch) -> None:
+        self._command("train.check_data", {"--data": check_folder(data)}, report, watch)
+
+    def evaluate(self, artifact: Path, data: Path, report: Path, watch: Watch) -> None:
+        self._command("train.evaluate", {"--artifact": artifact, "--data": check_folder(data)}, report, watch)
+
+    def _command(self, module: str, inputs: dict[str, Path], report: Path, watch: Watch) -> None:
+        report.parent.mkdir(parents=True, exist_ok=True)
+        scratch = report.parent.resolve() / f".{report.name}.{os.getpid()}"
+        scratch.mkdir()
+        try:
+            options = ["--entrypoint=python", f"-v={scratch}:{_ML}/output"]
+            arguments = [
+                "-m",
+                module,
+                "--json",
+                f"{_ML}/output/report.json",
+                "--progress",
+                f"{_ML}/output/progress.json",
+            ]
+            for number, (option, source) in enumerate(inputs.items()):
+                options.append(f"-v={source.resolve()}:{_ML}/input/{number}:ro")
+                arguments += [option, f"{_ML}/input/{number}"]
+            log, progress = scratch / "log.txt", scratch / "progress.json"
+            command = [*self._run(*options), self._image, *arguments]
+            if run_child(command, log=log, watch=watch, progress_file=progress):
+                raise BackendError(last_error(log))
+            (scratch / "report.json").replace(report)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def train(self, run: Run, data: Path, hyperparameters: Hyperparameters, watch: Watch) -> None:
+        options = [f"--name={container(run)}", f"-e=TRAINING_JOB_NAME={run.name}", f"-v={run.ml}:{_ML}"]
+        for inside, source in write_inputs(run, data, hyperparameters, _ML).items():
+            place = run.ml / "input" / "data" / inside
+            # Docker would make the place to mount on itself, as root.
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                place.mkdir()
+            else:
+                place.touch()
+            options.append(f"-v={source}:{_ML}/input/data/{inside}:ro")
+        run.update(container=container(run), image=self._image)
+        code = run_child(
+            [*self._run(*options), self._image, "train"],
+            log=run.log,
+            watch=watch,
+            progress_file=run.ml / "output" / "progress.json",
+            metrics_file=run.ml / "output" / "data" / "metrics.jsonl",
+        )
+        if code:
+            raise BackendError(run.failure() or last_error(run.log))
+
+    def predict(self, artifact: Path, images: Sequence[Path]) -> list[dict[str, Any]]:
+        options = ["--entrypoint=python", f"-v={artifact.resolve()}:{_ML}/model:ro"]
+        files = [f"{_ML}/input/{number}/{image.name}" for number, image in enumerate(images)]
+        # A file that isn't there would be made as a folder by the mount; the container says that it is missing.
+        options += [
+            f"-v={image.resolve()}:{file}:ro" for image, file in zip(images, files, strict=True) if image.exists()
+        ]
+        command = [*self._run(*options), self._image, "-m", "serve.predict", "--artifact", f"{_ML}/model", *files]
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+        return parse_answers(answer, images)
+
+    def deploy(self, run: Run, artifact: Path, port: int) -> str:
+        url = f"http://localhost:{port}"
+        options = ["-d", f"--name={container(run)}", *self._serve_options(artifact, port)]
+        run.update(container=container(run), image=self._image, url=url)
+        command = [part for part in self._run(*options) if part != "--rm"]
+        self._ask(*command[1:], self._image, "serve", fault="the container can't be started")
+        try:
+            ready = wait_ready(url, lambda: self.is_alive(run), _START_LIMIT_S)
+        except BaseException:
+            self.stop(run)
+            raise
+        if not ready:
+            self.stop(run)
+            raise BackendError(f"the server did not come up: {last_error(run.log)} (its log is {run.log})")
+        return url
+
+    def serve(self, artifact: Path, port: int) -> int:
+        command = [*self._run(*self._serve_options(artifact, port)), self._image, "serve"]
+        return wait_foreground(subprocess.Popen(command))
+
+    def _serve_options(self, artifact: Path, port: int) -> list[str]:
+        return [f"-v={artifact.resolve()}:{_ML}/model:ro", f"-p={port}:8080", "--read-only", "--tmpfs=/tmp"]
+
+    def is_alive(self, run: Run) -> bool:
+        state = ["container", "inspect", "--format", "{{.State.Running}}", str(run.record.get("container", ""))]
+        answer = subprocess.run([self._docker, *state], capture_output=True, text=True, check=False)
+        return answer.returncode == 0 and answer.stdout.strip() == "true"
+
+    def stop(self, run: Run) -> None:
+        name = str(run.record.get("container", ""))
+        if not name:
+            return
+        subprocess.run([self._docker, "stop", "--time=30", name], capture_output=True, check=False)
+        with run.log.open("ab") as log:
+            subprocess.run([self._docker, "logs", name], stdout=log, stderr=log, check=False)
+        subprocess.run([self._docker, "rm", "--force", name], capture_output=True, check=False)
+
+
+def container(run: Run) -> str:
+    """The name of the run's container; two run folders' names may be the same, their paths are not."""
+    return f"kennel-{run.name}-{hashlib.sha256(os.fsencode(run.path)).hexdigest()[:8]}"
+
+
+def gpu_options() -> list[str]:
+    """`--gpus all` where the machine has an NVIDIA GPU that Docker may hand on."""
+    found = sys.platform == "linux" and shutil.which("nvidia-container-cli") and Path("/dev/nvidia0").exists()
+    return ["--gpus=all"] if found else []

@@ -1,0 +1,9 @@
+"""What the person at the terminal is told when something can't be done."""
+
+
+class BackendError(Exception):
+    """What went wrong, in one sentence, with the next step where there is one."""
+
+
+class Stopped(BackendError):
+    """The person ended it (Ctrl-C or SIGTERM); whatever ran has been told and has ended."""

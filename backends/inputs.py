@@ -1,0 +1,70 @@
+"""Lays out a training run's /opt/ml tree as SageMaker would."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from backends.errors import BackendError
+from backends.runs import Run
+from train.config import ConfigError, Hyperparameters
+
+DATA_CHANNEL: Final = "training"
+PRETRAINED_CHANNEL: Final = "pretrained"
+
+
+def parse_settings(given: Sequence[str]) -> dict[str, str]:
+    """NAME=VALUE texts by name. Raises BackendError for one without `=` or a name given twice."""
+    values: dict[str, str] = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        if not sign or not name:
+            raise BackendError(f"--set takes NAME=VALUE, got {text!r}")
+        if name in values:
+            raise BackendError(f"--set {name} is given twice; give it once")
+        values[name] = value
+    return values
+
+
+def parse_hyperparameters(values: Mapping[str, str]) -> Hyperparameters:
+    """Checked before anything is started. Raises BackendError that tells all faults at once."""
+    try:
+        return Hyperparameters.parse(values)
+    except ConfigError as error:
+        raise BackendError(str(error)) from error
+
+
+def check_folder(data: Path) -> Path:
+    """The data set's absolute path. Raises BackendError when there is no such folder."""
+    if not data.is_dir():
+        raise BackendError(f"there is no data folder {data}; give --data a folder with train/CLASS/photo.jpg")
+    return data.resolve()
+
+
+def write_inputs(run: Run, data: Path, hyperparameters: Hyperparameters, root: str) -> dict[str, Path]:
+    """Write input/config and return what must appear below input/data: path there -> file or folder here.
+
+    root: where the job will see the run's ml folder. The whole data set is one channel; train finds the splits in
+    it. A weights file given as `pretrained` travels in a channel of its own, as it has to on SageMaker.
+    """
+    sources = {DATA_CHANNEL: check_folder(data)}
+    channels = [DATA_CHANNEL]
+    if hyperparameters.pretrained not in ("imagenet", "none"):
+        weights = Path(hyperparameters.pretrained)
+        if not weights.is_file():
+            raise BackendError(f"pretrained: there is no file {weights}; give imagenet, none or a weights file")
+        inside = f"{PRETRAINED_CHANNEL}/{weights.name}"
+        sources[inside] = weights.resolve()
+        channels.append(PRETRAINED_CHANNEL)
+        hyperparameters = replace(hyperparameters, pretrained=f"{root}/input/data/{inside}")
+    config = {name: {"TrainingInputMode": "File", "S3DistributionType": "FullyReplicated"} for name in channels}
+    host = {"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "eth0"}
+    _write(run, "hyperparameters.json", hyperparameters.to_json())
+    _write(run, "inputdataconfig.json", config)
+    _write(run, "resourceconfig.json", host)
+    return sources
+
+
+def _write(run: Run, name: str, value: object) -> None:
+    (run.ml / "input" / "config" / name).write_text(json.dumps(value, indent=2) + "\n")

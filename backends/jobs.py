@@ -1,0 +1,86 @@
+"""Jobs and deployments as runs: makes the folder, lets the backend work, keeps the record true."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from backends.base import Backend
+from backends.console import watching
+from backends.errors import BackendError, Stopped
+from backends.inputs import check_folder
+from backends.runs import Run, create_run
+from train.config import Hyperparameters
+
+
+def train_run(
+    backend: Backend,
+    runs: Path,
+    data: Path,
+    hyperparameters: Hyperparameters,
+    name: str | None,
+    title: str = "training",
+) -> Run:
+    """Train in a new run folder. Raises BackendError; the record then says failed or stopped, with the reason."""
+    check_folder(data)
+    run = create_run(
+        runs, "training", name, backend=backend.name, data=str(data), hyperparameters=asdict(hyperparameters)
+    )
+    try:
+        with watching(title) as watch:
+            backend.train(run, data, hyperparameters, watch)
+        run.finish("completed", metrics=_metrics(run))
+    except Stopped:
+        reason = run.failure() or "Stopped: ended before training began"
+        run.finish("stopped", reason=reason)
+        raise Stopped(f"{reason.removeprefix('Stopped: ')} (run {run.name}, log {run.log})") from None
+    except BackendError as error:
+        run.finish("failed", reason=str(error))
+        raise BackendError(f"{str(error).removeprefix('ClientError: ')} (run {run.name}, log {run.log})") from error
+    except BaseException as error:
+        run.finish("failed", reason=repr(error))
+        raise
+    return run
+
+
+def deploy_artifact(backend: Backend, runs: Path, artifact: Path, port: int, name: str | None) -> Run:
+    """Serve an artifact in the background. Raises BackendError; nothing is left running then."""
+    run = create_run(runs, "deployment", name, backend=backend.name, artifact=str(artifact))
+    try:
+        backend.deploy(run, artifact, port)
+    except BaseException as error:
+        run.finish("failed", reason=str(error))
+        raise
+    return run
+
+
+def stop_run(backend: Backend, run: Run) -> None:
+    """End a run's process and note it."""
+    backend.stop(run)
+    if run.status == "running":
+        run.finish("stopped")
+
+
+def refresh(backend: Backend, run: Run) -> None:
+    """Make a record that says running true again, when whoever drove the run was killed and its process is gone."""
+    if run.status != "running" or backend.is_alive(run):
+        return
+    if run.kind == "training" and run.read_json("ml/model/kennel.json").get("provenance", {}).get("completed"):
+        run.finish("completed", metrics=_metrics(run))
+    else:
+        run.finish("failed", reason=run.failure() or f"its process ended without a verdict; see {run.log}")
+
+
+def _metrics(run: Run) -> dict[str, float]:
+    metrics: dict[str, float] = run.read_json("ml/model/kennel.json").get("metrics", {})
+    return metrics
+
+
+def describe(run: Run) -> str:
+    """What is worth knowing about a run in a few words: its URL, its accuracy or what went wrong."""
+    metrics = run.record.get("metrics") or {}
+    if run.kind == "deployment" and run.status == "running":
+        return str(run.record.get("url", ""))
+    if "test_accuracy" in metrics:
+        return f"test accuracy {metrics['test_accuracy']:.4f}"
+    if "validation_accuracy" in metrics:
+        return f"validation accuracy {metrics['validation_accuracy']:.4f}"
+    return str(run.record.get("reason", ""))

@@ -1,0 +1,177 @@
+"""Jobs as plain processes of this machine's Python: no Docker, no account."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+
+from backends.base import Watch
+from backends.child import last_error, python_environment, run_child
+from backends.client import wait_ready
+from backends.errors import BackendError
+from backends.inputs import check_folder, write_inputs
+from backends.runs import Run
+from train.config import Hyperparameters
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+_START_LIMIT_S: Final = 120.0
+_STOP_LIMIT_S: Final = 30.0
+
+
+class LocalBackend:
+    """Runs `python -m train` and `python -m serve` with the interpreter that runs this."""
+
+    name = "local"
+
+    def __init__(self, _image: str = "") -> None:
+        self._python = sys.executable
+        # The servers that this very process started: whoever starts a child has to collect its end.
+        self._children: dict[int, subprocess.Popen[bytes]] = {}
+
+    def check_data(self, data: Path, report: Path, watch: Watch) -> None:
+        self._command(
+            "train.check_data", report.parent, watch, "--data", str(check_folder(data)), "--json", str(report)
+        )
+
+    def evaluate(self, artifact: Path, data: Path, report: Path, watch: Watch) -> None:
+        arguments = ("--artifact", str(artifact), "--data", str(check_folder(data)), "--json", str(report))
+        self._command("train.evaluate", report.parent, watch, *arguments)
+
+    def _command(self, module: str, folder: Path, watch: Watch, *arguments: str) -> None:
+        """Run one of the small commands; its report's folder is made when it isn't there."""
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory() as scratch:
+            log, progress = Path(scratch, "log.txt"), Path(scratch, "progress.json")
+            command = [self._python, "-m", module, *arguments, "--progress", str(progress)]
+            environment = python_environment(ROOT)
+            if run_child(command, log=log, watch=watch, progress_file=progress, env=environment, cwd=ROOT):
+                raise BackendError(last_error(log))
+
+    def train(self, run: Run, data: Path, hyperparameters: Hyperparameters, watch: Watch) -> None:
+        for inside, source in write_inputs(run, data, hyperparameters, str(run.ml)).items():
+            link = run.ml / "input" / "data" / inside
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(source)
+        code = run_child(
+            [self._python, "-m", "train"],
+            log=run.log,
+            watch=watch,
+            progress_file=run.ml / "output" / "progress.json",
+            metrics_file=run.ml / "output" / "data" / "metrics.jsonl",
+            env=python_environment(ROOT, KENNEL_ML_ROOT=str(run.ml), TRAINING_JOB_NAME=run.name),
+            cwd=ROOT,
+            on_start=lambda pid: run.update(**_identity(pid)),
+        )
+        if code:
+            raise BackendError(run.failure() or last_error(run.log))
+
+    def predict(self, artifact: Path, images: Sequence[Path]) -> list[dict[str, Any]]:
+        files = [str(image.absolute()) for image in images]
+        command = [self._python, "-m", "serve.predict", "--artifact", str(artifact), *files]
+        answer = subprocess.run(
+            command, capture_output=True, text=True, env=python_environment(ROOT), cwd=ROOT, check=False
+        )
+        return parse_answers(answer, images)
+
+    def deploy(self, run: Run, artifact: Path, port: int) -> str:
+        run.artifact.rmdir()
+        run.artifact.symlink_to(artifact.resolve())
+        with run.log.open("ab") as log:
+            server = subprocess.Popen(
+                [self._python, "-m", "serve"],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env=self._serve_environment(run.ml, port),
+                cwd=ROOT,
+                start_new_session=True,
+            )
+        self._children[server.pid] = server
+        url = f"http://localhost:{port}"
+        run.update(url=url, **_identity(server.pid))
+        try:
+            ready = wait_ready(url, lambda: server.poll() is None, _START_LIMIT_S)
+        except BaseException:
+            self.stop(run)
+            raise
+        if not ready:
+            self.stop(run)
+            raise BackendError(f"the server did not come up: {last_error(run.log)} (its log is {run.log})")
+        return url
+
+    def serve(self, artifact: Path, port: int) -> int:
+        with tempfile.TemporaryDirectory() as scratch:
+            Path(scratch, "model").symlink_to(artifact.resolve())
+            command = [self._python, "-m", "serve"]
+            server = subprocess.Popen(command, env=self._serve_environment(Path(scratch), port), cwd=ROOT)
+            return wait_foreground(server)
+
+    def _serve_environment(self, ml: Path, port: int) -> dict[str, str]:
+        return python_environment(ROOT, KENNEL_ML_ROOT=str(ml), SAGEMAKER_BIND_TO_PORT=str(port))
+
+    def is_alive(self, run: Run) -> bool:
+        return self._process(run) is not None
+
+    def stop(self, run: Run) -> None:
+        process = self._process(run)
+        if process is None:
+            self._collect(run)
+            return
+        processes = [process, *process.children(recursive=True)]
+        process.terminate()
+        _, left = psutil.wait_procs(processes, timeout=_STOP_LIMIT_S)
+        for each in left:
+            each.kill()
+        psutil.wait_procs(left, timeout=5)
+        self._collect(run)
+
+    def _collect(self, run: Run) -> None:
+        if child := self._children.pop(run.record.get("pid", 0), None):
+            child.wait()
+
+    def _process(self, run: Run) -> psutil.Process | None:
+        """The run's process. Its start time is compared too: the system gives old process numbers out again."""
+        try:
+            process = psutil.Process(run.record["pid"])
+            same = abs(process.create_time() - run.record["pid_created"]) < 1.0
+            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+        except (KeyError, psutil.Error):
+            return None
+
+
+def _identity(pid: int) -> dict[str, float]:
+    return {"pid": pid, "pid_created": psutil.Process(pid).create_time()}
+
+
+def wait_foreground(server: "subprocess.Popen[bytes]") -> int:
+    """Wait for a server that shares our terminal. Ctrl-C reaches it too: it ends by itself, and we wait for that."""
+    before = signal.signal(signal.SIGTERM, lambda *_: server.terminate())
+    try:
+        while True:
+            try:
+                return server.wait()
+            except KeyboardInterrupt:
+                continue
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def parse_answers(answer: "subprocess.CompletedProcess[str]", images: Sequence[Path]) -> list[dict[str, Any]]:
+    """The JSON lines of `serve.predict`, one an image, under the names the images were given by."""
+    try:
+        rows = [json.loads(line) for line in answer.stdout.splitlines()]
+    except ValueError:
+        rows = []
+    if len(rows) != len(images):
+        lines = [line for line in answer.stderr.splitlines() if line.strip()]
+        raise BackendError(
+            (lines or [f"predicting failed with exit code {answer.returncode}"])[-1].removeprefix("error: ")
+        )
+    return [{**row, "file": os.fspath(image)} for row, image in zip(rows, images, strict=True)]

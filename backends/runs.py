@@ -1,0 +1,167 @@
+"""The run folders: DIR/NAME/ with ml/ (the /opt/ml tree), log.txt and run.json, one for every job and deployment."""
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from backends.errors import BackendError
+
+Kind = Literal["training", "deployment"]
+Status = Literal["running", "completed", "failed", "stopped"]
+
+# SageMaker's rule for job names, so that a name is good everywhere.
+_NAME: Final = re.compile(r"[A-Za-z0-9](?:-?[A-Za-z0-9]){0,62}")
+
+
+@dataclass
+class Run:
+    """One run folder; `record` is what run.json holds."""
+
+    path: Path
+    record: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def ml(self) -> Path:
+        return self.path / "ml"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "log.txt"
+
+    @property
+    def artifact(self) -> Path:
+        return self.ml / "model"
+
+    @property
+    def kind(self) -> Kind:
+        kind: Kind = self.record["kind"]
+        return kind
+
+    @property
+    def status(self) -> Status:
+        status: Status = self.record["status"]
+        return status
+
+    def update(self, **values: Any) -> None:
+        """Change the record and write it, whole or not at all."""
+        self.record.update(values)
+        handle, name = tempfile.mkstemp(prefix=".run.", dir=self.path)
+        with os.fdopen(handle, "w") as file:
+            json.dump(self.record, file, indent=2)
+            file.write("\n")
+        Path(name).chmod(0o644)
+        Path(name).replace(self.path / "run.json")
+
+    def finish(self, status: Status, **values: Any) -> None:
+        """The run is over: note how and when."""
+        self.update(status=status, finished_at=now(), **values)
+
+    def read_json(self, relative: str) -> dict[str, Any]:
+        """A JSON file of the run; empty when it isn't there or isn't whole."""
+        try:
+            value = json.loads((self.path / relative).read_text())
+        except (OSError, ValueError):
+            return {}
+        return value if isinstance(value, dict) else {}
+
+    def failure(self) -> str | None:
+        """First line of the job's failure file."""
+        try:
+            return (self.ml / "output" / "failure").read_text().splitlines()[0]
+        except (OSError, IndexError):
+            return None
+
+
+def now() -> str:
+    """This moment in UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def short_time(run: Run) -> str:
+    """When the run was made, in this machine's time zone, to the minute."""
+    return f"{datetime.fromisoformat(run.record['created_at']).astimezone():%Y-%m-%d %H:%M}"
+
+
+def create_run(runs: Path, kind: Kind, name: str | None, **values: Any) -> Run:
+    """A new run folder with its /opt/ml tree. Without a name it is called after its kind and the time.
+
+    Raises BackendError for a name that isn't allowed or is taken.
+    """
+    if name is not None and not _NAME.fullmatch(name):
+        raise BackendError(f"--name may have letters, digits and single hyphens, 63 at most, got {name!r}")
+    stem = name or f"{kind}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    path = runs / stem
+    number = 1
+    while True:
+        try:
+            path.mkdir(parents=True)
+            break
+        except FileExistsError:
+            if name is not None:
+                raise BackendError(f"there is a run named {name} in {runs} already; choose another --name") from None
+            number += 1
+            path = runs / f"{stem}-{number}"
+        except (PermissionError, NotADirectoryError) as error:
+            raise BackendError(
+                f"the run folder {path} can't be made ({error.strerror}); choose another --runs"
+            ) from None
+    run = Run(path.resolve(), {"name": path.name, "kind": kind, "status": "running", "created_at": now(), **values})
+    for folder in ("input/config", "input/data", "model", "output/data"):
+        (run.ml / folder).mkdir(parents=True)
+    run.update()
+    return run
+
+
+def load_run(path: Path) -> Run:
+    """The run in a folder. Raises BackendError when there is none."""
+    try:
+        record = json.loads((path / "run.json").read_text())
+    except (OSError, ValueError):
+        record = None
+    if not isinstance(record, dict) or not {"kind", "status", "created_at", "backend"} <= set(record):
+        raise BackendError(f"there is no run {path.name} in {path.parent}; deploy.py status lists the runs")
+    return Run(path.resolve(), record)
+
+
+def all_runs(runs: Path) -> list[Run]:
+    """Every run in the folder, oldest first. Folders that are no runs are passed over."""
+    return sorted(_runs(runs), key=lambda run: (run.record["created_at"], run.name))
+
+
+def _runs(runs: Path) -> Iterator[Run]:
+    if not runs.is_dir():
+        return
+    for path in runs.iterdir():
+        if (path / "run.json").is_file():
+            try:
+                yield load_run(path)
+            except BackendError:
+                continue
+
+
+def find_artifact(runs: Path, given: str | None) -> Path:
+    """The artifact's folder: `given` as such a folder, a run folder or a run's name; else the newest completed run's.
+
+    Raises BackendError when there is none.
+    """
+    if given is None:
+        done = [run for run in all_runs(runs) if run.kind == "training" and run.status == "completed"]
+        if not done:
+            raise BackendError(f"there is no completed training run in {runs}; train first or give --artifact")
+        return done[-1].artifact
+    for folder in (Path(given), Path(given) / "ml" / "model", runs / given / "ml" / "model"):
+        if (folder / "kennel.json").is_file():
+            return folder.resolve()
+    raise BackendError(
+        f"there is no artifact in {given} (no kennel.json); give the folder ml/model of a run, or its name"
+    )

@@ -1,0 +1,118 @@
+"""What every backend must do, as one suite. A subclass gives the fixtures `backend` and `data`."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from backends import client
+from backends.base import Backend, Progress
+from backends.errors import BackendError
+from backends.inputs import parse_hyperparameters
+from backends.jobs import deploy_artifact, refresh, stop_run, train_run
+from backends.runs import Run, load_run
+
+TINY = {"pretrained": "none", "image_size": "32", "epochs": "2"}
+LABELS = {"Red dog", "Green dog", "Blue dog"}
+
+
+class BackendContract:
+    """One trained run and one deployment are shared by the tests of a class."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def trained(cls, backend: Backend, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+        runs = tmp_path_factory.mktemp("runs")
+        return train_run(backend, runs, data, parse_hyperparameters(TINY), "first")
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def endpoint(cls, backend: Backend, trained: Run) -> Iterator[Run]:
+        run = deploy_artifact(backend, trained.path.parent, trained.artifact, client.choose_port(0), None)
+        yield run
+        stop_run(backend, run)
+
+    def test_checks_data(self, backend: Backend, data: Path, tmp_path: Path) -> None:
+        seen: list[Progress] = []
+        report = tmp_path / "new" / "data.json"
+        backend.check_data(data, report, seen.append)
+        assert json.loads(report.read_text())["images"] == {"train": 36, "valid": 12, "test": 12}
+        assert seen[-1].phase == "checking images"
+        assert (seen[-1].done, seen[-1].total) == (60, 60)
+        assert [path.name for path in report.parent.iterdir()] == ["data.json"]
+
+    def test_trains_into_the_run_folder(self, trained: Run) -> None:
+        assert load_run(trained.path).status == "completed"
+        assert (trained.artifact / "model.safetensors").is_file()
+        assert 0 <= trained.record["metrics"]["test_accuracy"] <= 1
+        assert "epoch=2; train_loss=" in trained.log.read_text()
+        owners = {path.lstat().st_uid for path in trained.path.rglob("*")}
+        assert owners == {os.getuid()}
+
+    def test_a_users_fault_is_the_jobs_own_sentence(self, backend: Backend, data: Path, tmp_path: Path) -> None:
+        photos = tmp_path / "photos"
+        (photos / "dog").mkdir(parents=True)
+        (photos / "dog" / "1.jpg").write_bytes((data / "train" / "001.Red_dog" / "0.jpg").read_bytes())
+        with pytest.raises(BackendError, match="holds one class"):
+            train_run(backend, tmp_path / "runs", photos, parse_hyperparameters(TINY), "one")
+        record = load_run(tmp_path / "runs" / "one").record
+        assert record["status"] == "failed"
+        assert "holds one class" in record["reason"]
+
+    def test_evaluates_to_what_training_measured(
+        self, backend: Backend, trained: Run, data: Path, tmp_path: Path
+    ) -> None:
+        report = tmp_path / "evaluation.json"
+        backend.evaluate(trained.artifact, data, report, lambda _: None)
+        theirs = trained.read_json("ml/output/data/evaluation.json")
+        mine = json.loads(report.read_text())
+        assert mine["n"] == 12
+        assert mine["accuracy"] == theirs["accuracy"]
+        assert mine["loss"] == pytest.approx(theirs["loss"], abs=1e-4)
+
+    def test_predicts_without_a_server(self, backend: Backend, trained: Run, data: Path, tmp_path: Path) -> None:
+        broken, missing = tmp_path / "broken.jpg", tmp_path / "missing.jpg"
+        broken.write_bytes(b"no image")
+        photo = data / "test" / "001.Red_dog" / "0.jpg"
+        good, bad, gone = backend.predict(trained.artifact, [photo, broken, missing])
+        expected = trained.read_json("ml/output/data/evaluation.json")["predictions"]["001.Red_dog/0.jpg"]
+        assert good["predictions"][0]["label"] == expected["label"]
+        assert good["predictions"][0]["probability"] == pytest.approx(expected["probability"], abs=1e-4)
+        assert good["file"] == str(photo)
+        assert bad["file"] == str(broken)
+        assert "not an image" in bad["error"]
+        assert gone["file"] == str(missing)
+        assert gone["error"]
+
+    def test_serves_until_it_is_stopped(self, backend: Backend, endpoint: Run, data: Path) -> None:
+        assert backend.is_alive(endpoint)
+        answer = client.predict(endpoint.record["url"], data / "test" / "002.Green_dog" / "0.jpg")
+        assert {each["label"] for each in answer["predictions"]} == LABELS
+        assert sum(each["probability"] for each in answer["predictions"]) == pytest.approx(1, abs=1e-5)
+        assert load_run(endpoint.path).status == "running"
+
+    def test_stopping_is_final_and_may_be_repeated(self, backend: Backend, trained: Run) -> None:
+        run = deploy_artifact(backend, trained.path.parent, trained.artifact, client.choose_port(0), None)
+        stop_run(backend, run)
+        assert not backend.is_alive(run)
+        assert not client.is_ready(run.record["url"])
+        stop_run(backend, run)
+        assert load_run(run.path).status == "stopped"
+        assert "listening on" in run.log.read_text()
+
+    def test_a_folder_without_an_artifact_is_refused_and_nothing_left(
+        self, backend: Backend, trained: Run, tmp_path: Path
+    ) -> None:
+        with pytest.raises(BackendError, match="did not come up"):
+            deploy_artifact(backend, tmp_path, tmp_path, client.choose_port(0), "empty")
+        run = load_run(tmp_path / "empty")
+        assert run.status == "failed"
+        assert not backend.is_alive(run)
+
+    def test_a_record_left_by_a_killed_driver_is_made_true(self, backend: Backend, trained: Run) -> None:
+        trained.update(status="running")
+        refresh(backend, trained)
+        assert load_run(trained.path).status == "completed"
+        assert load_run(trained.path).record["metrics"]["epoch"] >= 1

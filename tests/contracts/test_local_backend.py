@@ -1,0 +1,25 @@
+"""The backend contract, kept by the local backend. (For Docker: tests/container/test_docker_backend.py.)"""
+
+from pathlib import Path
+
+import pytest
+
+from backends.base import BACKENDS, Backend, create
+from tests.backends.photos import make_photos
+from tests.contracts.backend_contract import BackendContract
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_photos(tmp_path_factory.mktemp("photos"))
+
+
+class TestLocalBackend(BackendContract):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def backend(cls) -> Backend:
+        return create("local", "")
+
+
+def test_there_are_two_backends_so_two_suites() -> None:
+    assert sorted(BACKENDS) == ["docker", "local"]
