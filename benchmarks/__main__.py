@@ -1,0 +1,26 @@
+"""`python -m benchmarks [NAME ...]`: run the named benchmarks, or all."""
+
+import importlib
+import sys
+from typing import Final
+
+BENCHMARKS: Final = {
+    "decoding": "JPEG bytes -> network input: Kennel's path against plain Pillow",
+    "training_step": "one optimizer step: memory layouts, and what freezing the backbone saves",
+}
+
+
+def main(names: list[str]) -> int:
+    """Run them in order; returns the exit code."""
+    if unknown := [name for name in names if name not in BENCHMARKS]:
+        print(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}", file=sys.stderr)
+        return 2
+    for name in names or BENCHMARKS:
+        print(f"== {name}: {BENCHMARKS[name]}")
+        importlib.import_module(f"benchmarks.{name}").main()
+        print()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
