@@ -46,7 +46,7 @@ class Backend(Protocol):
         """Answer without a server: for each image {"file", "predictions"} or {"file", "error"}."""
 
     def deploy(self, run: Run, artifact: Path, port: int) -> str:
-        """Serve the artifact in the background; returns the URL once it answers."""
+        """Start serving the artifact in the background; returns the URL, which needs a moment to answer."""
 
     def serve(self, artifact: Path, port: int) -> int:
         """Serve in the foreground until it is ended; returns the exit code."""

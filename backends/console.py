@@ -28,17 +28,18 @@ def watching(title: str) -> Iterator[Watch]:
     columns = (TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
                TextColumn("{task.fields[note]}"))  # fmt: skip
     with Bars(*columns, console=console) as bars:
-        task = bars.add_task(title, total=None, note="")
-        phase = ""
+        task = bars.add_task(title, total=None, note="starting")
+        phase, note = "", ""
 
         def watch(progress: Progress) -> None:
-            nonlocal phase
+            nonlocal phase, note
             if progress.phase != phase:
                 # A new phase counts from the start again, in the same line.
                 phase = progress.phase
                 bars.reset(task, total=progress.total)
-            note = epoch_note(progress.metrics) or progress.phase
-            bars.update(task, completed=progress.done, total=progress.total, note=note)
+            # After the last epoch come the test's metrics, which have none: the note stays.
+            note = epoch_note(progress.metrics) or note
+            bars.update(task, completed=progress.done, total=progress.total, note=note or progress.phase)
 
         yield watch
 

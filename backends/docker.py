@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from backends.base import Watch
 from backends.child import last_error, run_child
-from backends.client import wait_ready
 from backends.errors import BackendError
 from backends.inputs import check_folder, write_inputs
 from backends.local import parse_answers, wait_foreground
@@ -20,7 +19,6 @@ from train.config import Hyperparameters
 
 _ML: Final = "/opt/ml"
 _SHM: Final = "--shm-size=1g"  # Docker's own 64 MB is too little for the data loader's processes.
-_START_LIMIT_S: Final = 120.0
 
 
 class DockerBackend:
@@ -42,7 +40,12 @@ class DockerBackend:
 
     def _ask(self, *arguments: str, fault: str) -> str:
         """Run a docker command and return what it printed. Raises BackendError with `fault` when it fails."""
-        answer = subprocess.run([self._docker, *arguments], capture_output=True, text=True, check=False)
+        try:
+            answer = subprocess.run([self._docker, *arguments], capture_output=True, text=True, check=False)
+        except OSError as error:
+            raise BackendError(
+                f"{self._docker} can't be run ({error.strerror}); install Docker or use --on local"
+            ) from error
         if answer.returncode:
             lines = answer.stderr.strip().splitlines()
             raise BackendError(f"{fault}" + (f" ({lines[-1]})" if lines else ""))
@@ -122,14 +125,6 @@ class DockerBackend:
         run.update(container=container(run), image=self._image, url=url)
         command = [part for part in self._run(*options) if part != "--rm"]
         self._ask(*command[1:], self._image, "serve", fault="the container can't be started")
-        try:
-            ready = wait_ready(url, lambda: self.is_alive(run), _START_LIMIT_S)
-        except BaseException:
-            self.stop(run)
-            raise
-        if not ready:
-            self.stop(run)
-            raise BackendError(f"the server did not come up: {last_error(run.log)} (its log is {run.log})")
         return url
 
     def serve(self, artifact: Path, port: int) -> int:
@@ -137,21 +132,25 @@ class DockerBackend:
         return wait_foreground(subprocess.Popen(command))
 
     def _serve_options(self, artifact: Path, port: int) -> list[str]:
-        return [f"-v={artifact.resolve()}:{_ML}/model:ro", f"-p={port}:8080", "--read-only", "--tmpfs=/tmp"]
+        return [f"-v={artifact.resolve()}:{_ML}/model:ro", f"-p=127.0.0.1:{port}:8080", "--read-only", "--tmpfs=/tmp"]
 
     def is_alive(self, run: Run) -> bool:
-        state = ["container", "inspect", "--format", "{{.State.Running}}", str(run.record.get("container", ""))]
-        answer = subprocess.run([self._docker, *state], capture_output=True, text=True, check=False)
-        return answer.returncode == 0 and answer.stdout.strip() == "true"
+        return self._state(run) == "true"
 
     def stop(self, run: Run) -> None:
-        name = str(run.record.get("container", ""))
-        if not name:
+        if self._state(run) is None:
             return
+        name = str(run.record["container"])
         subprocess.run([self._docker, "stop", "--time=30", name], capture_output=True, check=False)
         with run.log.open("ab") as log:
             subprocess.run([self._docker, "logs", name], stdout=log, stderr=log, check=False)
         subprocess.run([self._docker, "rm", "--force", name], capture_output=True, check=False)
+
+    def _state(self, run: Run) -> str | None:
+        """Whether the run's container runs, as `true` or `false`; None when there is none."""
+        state = ["container", "inspect", "--format", "{{.State.Running}}", str(run.record.get("container", ""))]
+        answer = subprocess.run([self._docker, *state], capture_output=True, text=True, check=False)
+        return answer.stdout.strip() if answer.returncode == 0 else None
 
 
 def container(run: Run) -> str:

@@ -2,13 +2,18 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Final
 
 from backends.base import Backend
+from backends.child import last_error
+from backends.client import wait_ready
 from backends.console import watching
 from backends.errors import BackendError, Stopped
 from backends.inputs import check_folder
 from backends.runs import Run, create_run
 from train.config import Hyperparameters
+
+_START_LIMIT_S: Final = 120.0
 
 
 def train_run(
@@ -42,12 +47,19 @@ def train_run(
 
 
 def deploy_artifact(backend: Backend, runs: Path, artifact: Path, port: int, name: str | None) -> Run:
-    """Serve an artifact in the background. Raises BackendError; nothing is left running then."""
+    """Serve an artifact in the background, and wait until it answers.
+
+    Raises BackendError when it does not come up; nothing is left running then.
+    """
     run = create_run(runs, "deployment", name, backend=backend.name, artifact=str(artifact))
     try:
-        backend.deploy(run, artifact, port)
+        url = backend.deploy(run, artifact, port)
+        if not wait_ready(url, lambda: backend.is_alive(run), _START_LIMIT_S):
+            backend.stop(run)  # before its log is read: Docker's is fetched by this
+            raise BackendError(f"the server did not come up: {last_error(run.log)} (its log is {run.log})")
     except BaseException as error:
-        run.finish("failed", reason=str(error))
+        backend.stop(run)
+        run.finish("failed", reason=str(error) or "interrupted")
         raise
     return run
 

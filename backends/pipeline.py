@@ -11,7 +11,7 @@ from typing import Any, Final
 from backends import client
 from backends.base import Backend
 from backends.console import print_predictions, print_summary, say, watching
-from backends.errors import BackendError
+from backends.errors import BackendError, Stopped
 from backends.inputs import parse_hyperparameters
 from backends.jobs import deploy_artifact, stop_run, train_run
 from backends.runs import Run
@@ -28,10 +28,11 @@ TRIAL_FACTORS: Final = (1.0, 0.5)
 def make_sample_data(folder: Path) -> None:
     """Draw the sample data set, or find it drawn already. Raises BackendError when that fails."""
     command = [sys.executable, "-m", "local_test.sample_data", str(folder)]
-    answer = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, check=False)
-    if answer.returncode:
-        lines = answer.stderr.strip().splitlines() or ["no reason given"]
-        raise BackendError(f"the sample data can't be made: {lines[-1].removeprefix('error: ')}")
+    # Its progress bar and its complaints go straight to the terminal.
+    if code := subprocess.run(command, cwd=ROOT, check=False).returncode:
+        if code == 130:
+            raise Stopped("stopped while drawing the sample data; the same command goes on from here")
+        raise BackendError(f"the sample data can't be made in {folder}, for the reason above")
 
 
 def run_all(backend: Backend, runs: Path, data: Path | None, given: Mapping[str, str], port: int, keep: bool) -> None:

@@ -1,5 +1,6 @@
 """The backend contract, kept by the Docker backend with the image under test, and what only Docker can get wrong."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import pytest
 from backends.base import Backend, create
 from backends.errors import BackendError
 from tests.backends.photos import make_photos
-from tests.container.docker_cli import Docker
+from tests.backends.terminal import TINY, deploy
+from tests.container.docker_cli import HUNG_S, Docker
 from tests.contracts.backend_contract import BackendContract
 
 
@@ -39,5 +41,18 @@ def test_an_image_that_is_not_there_is_one_sentence() -> None:
 
 def test_a_missing_docker_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER", "/nowhere/docker")
-    with pytest.raises(BackendError, match="the Docker daemon doesn't answer"):
+    with pytest.raises(BackendError, match="/nowhere/docker can't be run"):
         create("docker", "kennel:latest")
+
+
+def test_deploy_py_does_the_main_job_in_containers(docker: Docker, data: Path, tmp_path: Path) -> None:
+    answer = deploy("run", "--on", "docker", "--image", docker.image, "--data", data, *TINY, "--runs", tmp_path,
+                    "--port", "0", timeout=HUNG_S)  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
+    assert "data           3 classes; 36 train, 12 valid, 12 test images" in answer.stdout
+    records = [json.loads(file.read_text()) for file in tmp_path.glob("*/run.json")]
+    assert sorted((record["kind"], record["status"]) for record in records) == [
+        ("deployment", "stopped"), ("training", "completed"), ("training", "completed"),
+    ]  # fmt: skip
+    left = docker.call("ps", "--all", "--format", "{{.Names}}").split()
+    assert not {record["container"] for record in records} & set(left)
