@@ -4,6 +4,7 @@ A GPU that is there but can't be used ends the job: hours on the CPU at a GPU's 
 """
 
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ import torch
 
 from model.errors import DeviceError
 
-_DRIVER_FILE = Path("/proc/driver/nvidia/version")
+# Where the driver and its devices show themselves: /proc/driver/nvidia/version, /dev/nvidia0 ...
+_SYSTEM = Path("/")
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,17 @@ def find_gpu() -> FoundGpu | None:
         if answer is not None and answer.returncode == 0 and "," in answer.stdout:
             name, driver = answer.stdout.splitlines()[0].split(",")[:2]
             return FoundGpu(name.strip(), driver.strip())
-    if _DRIVER_FILE.exists():
-        return FoundGpu("an NVIDIA GPU", "of unknown version")
-    return None
+    return _gpu_without_tool()
+
+
+def _gpu_without_tool() -> FoundGpu | None:
+    # A container sees its host's /proc: the driver counts only with a device, or `docker run` without --gpus would
+    # be told of a GPU that it was not given.
+    driver = _SYSTEM / "proc/driver/nvidia/version"
+    if not driver.exists() or not any((_SYSTEM / "dev").glob("nvidia[0-9]*")):
+        return None
+    version = re.search(r"Kernel Module.*?\s(\d+\.[\d.]+)", driver.read_text(errors="replace"))
+    return FoundGpu("an NVIDIA GPU", version.group(1) if version else "of unknown version")
 
 
 def gpu_fault(found: FoundGpu | None, wanted: str) -> str | None:

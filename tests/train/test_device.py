@@ -78,7 +78,7 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatc
     """No GPU, and an empty folder as the only one on PATH."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("train.device._DRIVER_FILE", tmp_path / "version")
+    monkeypatch.setattr("train.device._SYSTEM", tmp_path)
     return monkeypatch
 
 
@@ -116,7 +116,34 @@ def test_a_gpu_hidden_on_purpose(no_gpu: pytest.MonkeyPatch, tmp_path: Path, hid
     assert choose_device("auto") == torch.device("cpu")
 
 
-def test_a_driver_without_nvidia_smi(no_gpu: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "version").write_text("NVRM version")
-    with pytest.raises(DeviceError, match="found an NVIDIA GPU with driver of unknown version"):
+def driver(system: Path, text: str) -> None:
+    """What NVIDIA's kernel module shows in /proc."""
+    file = system / "proc" / "driver" / "nvidia" / "version"
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        (
+            "NVRM version: NVIDIA UNIX x86_64 Kernel Module  470.57.02  Tue Jul 13 16:14:05 UTC 2021\nGCC 9.3",
+            "470.57.02",
+        ),
+        ("NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.65.06  Release Build", "580.65.06"),
+        ("something else", "of unknown version"),
+    ],
+)
+def test_a_gpu_without_nvidia_smi(no_gpu: pytest.MonkeyPatch, tmp_path: Path, text: str, version: str) -> None:
+    driver(tmp_path, text)
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev" / "nvidia0").touch()
+    with pytest.raises(DeviceError, match=f"found an NVIDIA GPU with driver {version},"):
         choose_device("auto")
+
+
+def test_a_container_that_was_given_no_gpu_of_its_host(no_gpu: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    driver(tmp_path, "NVRM version: NVIDIA UNIX x86_64 Kernel Module  470.57.02")
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev" / "nvidiactl").touch()
+    assert choose_device("auto") == torch.device("cpu")
