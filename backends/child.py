@@ -58,7 +58,8 @@ def run_child(
     last = read_progress(progress_file, metrics_file)
     if last is not None and last != seen:
         watch(last)
-    if stop.requested:
+    # It may have been through before the signal came.
+    if stop.requested and child.returncode != 0:
         raise Stopped("stopped")
     return child.returncode
 

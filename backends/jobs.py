@@ -10,7 +10,7 @@ from backends.client import wait_ready
 from backends.console import watching
 from backends.errors import BackendError, Stopped
 from backends.inputs import check_folder
-from backends.runs import Run, create_run
+from backends.runs import Run, create_run, now
 from train.config import Hyperparameters
 
 _START_LIMIT_S: Final = 120.0
@@ -61,6 +61,9 @@ def deploy_artifact(backend: Backend, runs: Path, artifact: Path, port: int, nam
         backend.stop(run)
         run.finish("failed", reason=str(error) or "interrupted")
         raise
+    # Written even if nothing had to be added: somebody who asked for the status meanwhile may have found no process
+    # yet, and noted that.
+    run.update(ready_at=now())
     return run
 
 
