@@ -3,6 +3,7 @@
 kennel.json          format version, architecture, classes and labels in order, preprocessing, provenance,
                          metrics
 model.safetensors    the network's state dict
+history.json         each epoch's metrics and its validation accuracy by class
 """
 
 import hashlib
@@ -69,7 +70,7 @@ class Artifact:
         return artifact
 
 
-def save(
+def save(  # noqa: PLR0913 - by keyword alone, each a part of the artifact
     path: Path,
     *,
     architecture: str,
@@ -79,15 +80,18 @@ def save(
     weights: bytes,
     provenance: Mapping[str, Any],
     metrics: Mapping[str, Any],
+    files: Mapping[str, bytes] | None = None,
 ) -> Artifact:
     """Write an artifact into folder `path`, replacing an older one.
 
-    weights: the serialised safetensors file. The manifest comes last and an old one goes first, so at every
-    moment the folder holds a whole artifact or none.
+    weights: the serialised safetensors file. files: what else belongs to it, by name. The manifest comes last and
+    an old one goes first, so at every moment the folder holds a whole artifact or none.
     """
     path.mkdir(parents=True, exist_ok=True)
     (path / MANIFEST).unlink(missing_ok=True)
     write_atomic(path / WEIGHTS, weights)
+    for name, content in (files or {}).items():
+        write_atomic(path / name, content)
     digest = hashlib.sha256(weights).hexdigest()
     labels = readable_labels(classes)
     pairs = [{"name": name, "label": label} for name, label in zip(classes, labels, strict=True)]

@@ -30,6 +30,11 @@ def write_atomic(path: Path, content: bytes, durable: bool = True) -> None:
 
 def write_json(path: Path, value: Any, durable: bool = True) -> None:
     """Write `value` as indented JSON, atomically. NaN and infinity raise ValueError: JSON has neither."""
+    write_atomic(path, encode_json(value), durable)
+
+
+def encode_json(value: Any) -> bytes:
+    """`value` as indented JSON. NaN and infinity raise ValueError."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     # A file name that isn't UTF-8 comes as lone surrogates; escaped, they are valid JSON.
-    write_atomic(path, (text + "\n").encode("utf-8", "backslashreplace"), durable)
+    return (text + "\n").encode("utf-8", "backslashreplace")

@@ -23,10 +23,14 @@ EXPECTED: Final = "expected one folder a class, like train/beagle/photo.jpg"
 
 @dataclass(frozen=True)
 class Sample:
-    """One image file and the index of its class."""
+    """One image and the index of its class."""
 
     path: Path
     label: int
+
+    def encoded(self) -> bytes | Path:
+        """What `model.preprocess.decode` takes: the file, or its bytes. Raises OSError when it is gone."""
+        return self.path
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn.functional import cross_entropy
 
 from model.network import Classifier
 from train.loader import Loader
@@ -18,11 +18,26 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """probabilities: float (N, C), rows sum to 1. labels: int (N,), the truth. loss: mean cross entropy."""
+    """logits: float (N, C). labels: int (N,), the truth. temperature: what the logits are divided by."""
 
-    probabilities: FloatArray
+    logits: FloatArray
     labels: IntArray
-    loss: float
+    temperature: float = 1.0
+
+    @cached_property
+    def probabilities(self) -> FloatArray:
+        """Float (N, C), rows sum to 1: the softmax of logits / temperature, in float64."""
+        scaled = self.logits / self.temperature
+        raised = np.exp(scaled - scaled.max(1, keepdims=True))
+        return np.asarray(raised / raised.sum(1, keepdims=True))
+
+    @cached_property
+    def loss(self) -> float:
+        """Mean cross entropy per image, in nats."""
+        scaled = self.logits / self.temperature
+        top = scaled.max(1)
+        total = top + np.log(np.exp(scaled - top[:, None]).sum(1))
+        return float((total - scaled[np.arange(self.n), self.labels]).mean())
 
     @property
     def n(self) -> int:
@@ -30,7 +45,7 @@ class Evaluation:
 
     @property
     def predictions(self) -> IntArray:
-        best: IntArray = self.probabilities.argmax(1)
+        best: IntArray = self.logits.argmax(1)
         return best
 
     @property
@@ -42,9 +57,15 @@ class Evaluation:
 
         A true class counts by the number of classes strictly more probable, so ties are no errors.
         """
-        own = self.probabilities[np.arange(self.n), self.labels]
-        better = (self.probabilities > own[:, None]).sum(1)
+        own = self.logits[np.arange(self.n), self.labels]
+        better = (self.logits > own[:, None]).sum(1)
         return float((better < k).mean())
+
+    def class_accuracy(self) -> list[float | None]:
+        """For each class the share of its images that got its label (recall); None where there is no image."""
+        hits = self.predictions == self.labels
+        found = [hits[self.labels == label] for label in range(self.logits.shape[1])]
+        return [float(each.mean()) if len(each) else None for each in found]
 
     def macro_f1(self) -> float:
         """Mean of 2 TP / (2 TP + FP + FN) over the classes that occur or are predicted."""
@@ -74,9 +95,7 @@ def evaluate(network: Classifier, loader: Loader, device: torch.device) -> Evalu
     for images, truth in loader.epoch(0):
         logits.append(network(images.to(device, non_blocking=True)).double().cpu())
         labels.append(truth)
-    scores, truth = torch.cat(logits), torch.cat(labels)
-    loss = float(cross_entropy(scores, truth))
-    return Evaluation(scores.softmax(1).numpy(), truth.numpy(), loss)
+    return Evaluation(torch.cat(logits).numpy(), torch.cat(labels).numpy())
 
 
 def evaluation_report(

@@ -34,8 +34,8 @@ class Images(Dataset[tuple[UInt8Array, int]]):
         sample = self.samples[index]
         try:
             if self.augment is None:
-                return self.preprocess.load(sample.path), sample.label
-            image = decode(sample.path, min_size=self.preprocess.decode_size)
+                return self.preprocess.load(sample.encoded()), sample.label
+            image = decode(sample.encoded(), min_size=self.preprocess.decode_size)
         except (ImageError, OSError) as error:
             raise DataError(
                 f"{sample.path} could be read before training and can't any more ({error}); keep the data unchanged"

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,8 @@ from train.config import Hyperparameters
 from train.evaluation import evaluate
 from train.loader import Loader
 from train.optim import build_optimizer, build_schedule
+
+Epoch = dict[str, Any]  # an epoch's metrics, and validation_class_accuracy: one for each class, None without images
 
 
 @dataclass
@@ -53,6 +56,7 @@ class Trainer:
         self.schedule = build_schedule(self.optimizer, len(train), hyperparameters.epochs)
         self.state = TrainState(network, self.optimizer, hyperparameters.epochs, len(train))
         self.best: Best | None = None
+        self.history: list[Epoch] = []
 
     def fit(self) -> Best:
         """Train for all epochs. Raises DataError when a loss is no finite number any more."""
@@ -83,6 +87,7 @@ class Trainer:
             "epoch_seconds": time.monotonic() - start,
         }
         self.state.metrics = metrics
+        self.history.append({**metrics, "validation_class_accuracy": valid.class_accuracy()})
         self._keep_best(epoch, metrics)
         self.on_metrics(metrics)
         self.callbacks.epoch_end(self.state)

@@ -13,8 +13,8 @@ from train.evaluation import Evaluation, evaluate, evaluation_report
 from train.loader import Loader
 
 
-def evaluation(probabilities: list[list[float]], labels: list[int], loss: float = 0.0) -> Evaluation:
-    return Evaluation(np.array(probabilities), np.array(labels), loss)
+def evaluation(probabilities: list[list[float]], labels: list[int]) -> Evaluation:
+    return Evaluation(np.log(np.maximum(probabilities, 1e-30)), np.array(labels))
 
 
 def of_predictions(predictions: list[int], labels: list[int], classes: int) -> Evaluation:
@@ -86,18 +86,30 @@ def test_evaluate_averages_over_images_not_batches() -> None:
 
 
 def test_the_report_names_every_file() -> None:
-    result = evaluation([[0.25, 0.75], [0.9, 0.1]], [1, 1], loss=0.5)
+    result = evaluation([[0.25, 0.75], [0.9, 0.1]], [1, 1])
     report = evaluation_report(result, ["b/1.jpg", "b/2.jpg"], ["01.a", "02.b"], ["a", "b"])
     assert report == {
         "n": 2,
-        "loss": 0.5,
+        "loss": pytest.approx((math.log(4 / 3) + math.log(10)) / 2),
         "accuracy": 0.5,
         "top5_accuracy": 1.0,
         "macro_f1": pytest.approx((0 + 2 / 3) / 2),
         "classes": ["01.a", "02.b"],
         "labels": ["a", "b"],
         "predictions": {
-            "b/1.jpg": {"label": "b", "index": 1, "probability": 0.75, "true_label": "b", "correct": True},
-            "b/2.jpg": {"label": "a", "index": 0, "probability": 0.9, "true_label": "b", "correct": False},
+            "b/1.jpg": {
+                "label": "b",
+                "index": 1,
+                "probability": pytest.approx(0.75),
+                "true_label": "b",
+                "correct": True,
+            },
+            "b/2.jpg": {
+                "label": "a",
+                "index": 0,
+                "probability": pytest.approx(0.9),
+                "true_label": "b",
+                "correct": False,
+            },
         },
     }

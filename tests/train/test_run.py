@@ -105,7 +105,13 @@ def test_the_manifest(whole: Finished) -> None:
 def test_nothing_but_the_documented_files_is_left(whole: Finished) -> None:
     left = {str(each.relative_to(whole.root)) for each in whole.root.rglob("*") if each.is_file()}
     assert {each for each in left if not each.startswith("input/")} == {
-        *("model/kennel.json", "model/model.safetensors", "output/progress.json", "output/data/data.json"),
+        *(
+            "model/kennel.json",
+            "model/model.safetensors",
+            "model/history.json",
+            "output/progress.json",
+            "output/data/data.json",
+        ),
         *("output/data/evaluation.json", "output/data/metrics.jsonl"),
     }
     progress = json.loads((whole.root / "output" / "progress.json").read_text())

@@ -1,0 +1,93 @@
+"""What follows the last epoch: the test, and the artifact."""
+
+import math
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import torch
+
+from model import artifact
+from model.files import encode_json, write_json
+from model.labels import readable_labels
+from model.network import Classifier
+from model.version import VERSION
+from model.weights import serialise
+from train.evaluation import evaluate, evaluation_report
+from train.loop import Best, Epoch
+from train.run import Run
+
+Metrics = dict[str, float | int]
+
+
+def finish(run: Run, network: Classifier, best: Best, history: Sequence[Epoch]) -> None:
+    """Test the network, which holds the best epoch's weights, and write artifact and reports."""
+    test = _test(run, network) if "test" in run.data.splits else {}
+    _save(run, network, best, history, test, completed=True)
+
+
+def save_stopped(run: Run, network: Classifier, best: Best, history: Sequence[Epoch]) -> None:
+    """Write the artifact of a job that a signal stopped. It has seconds: nothing more is computed."""
+    _save(run, network, best, history, {}, completed=False)
+
+
+def _test(run: Run, network: Classifier) -> Metrics:
+    split = run.data.splits["test"]
+    evaluation = evaluate(network, run.loader("test", shuffle=False), run.device)
+    names = [split.name(sample) for sample in split.samples]
+    report = evaluation_report(evaluation, names, run.data.classes, readable_labels(run.data.classes))
+    write_json(run.paths.evaluation, report)
+    summary = evaluation.summary()
+    metrics: Metrics = {
+        "test_loss": summary["loss"],
+        "test_accuracy": summary["accuracy"],
+        "test_top5_accuracy": summary["top5_accuracy"],
+        "test_macro_f1": summary["macro_f1"],
+    }
+    run.metrics.write({**metrics, "average test loss": summary["loss"]})
+    return metrics
+
+
+def _save(
+    run: Run,
+    network: Classifier,
+    best: Best,
+    history: Sequence[Epoch],
+    test: Mapping[str, float | int],
+    completed: bool,
+) -> None:
+    metrics = {name: value for name, value in {**best.metrics, **test}.items() if math.isfinite(value)}
+    artifact.save(
+        run.paths.model,
+        architecture=run.hyperparameters.architecture,
+        head=run.hyperparameters.head,
+        classes=run.data.classes,
+        preprocess=run.preprocess,
+        weights=serialise(network),
+        provenance=_provenance(run, best, completed),
+        metrics=metrics,
+        files={"history.json": encode_json({"epochs": list(history)})},
+    )
+
+
+def _provenance(run: Run, best: Best, completed: bool) -> dict[str, Any]:
+    finished = datetime.now(UTC)
+    return {
+        "kennel": VERSION,
+        "completed": completed,
+        "best_epoch": best.epoch,
+        "hyperparameters": asdict(run.hyperparameters),
+        "pretrained": run.pretrained,
+        "images": {role: len(split.samples) for role, split in run.data.splits.items()},
+        "skipped_files": len(run.data.skipped),
+        "started_at": run.started.isoformat(timespec="seconds"),
+        "finished_at": finished.isoformat(timespec="seconds"),
+        "seconds": round((finished - run.started).total_seconds(), 3),
+        "device": torch.cuda.get_device_name(0) if run.device.type == "cuda" else "cpu",
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "training_job_name": os.environ.get("TRAINING_JOB_NAME"),
+    }
