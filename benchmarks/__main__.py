@@ -6,6 +6,7 @@ from typing import Final
 
 BENCHMARKS: Final = {
     "decoding": "JPEG bytes -> network input: Kennel's path against plain Pillow",
+    "recipe": "what each part of the training recipe is worth (half an hour)",
     "training_step": "one optimizer step: memory layouts, and what freezing the backbone saves",
 }
 

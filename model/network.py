@@ -43,23 +43,37 @@ class Classifier(nn.Module):
         self.normalise = normalise
         self.backbone = backbone
         self.head = head
-        self.backbone_frozen = False
+        self._frozen: tuple[nn.Module, ...] = ()
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.head(self.backbone(self.normalise(images)))
         return logits
 
+    def stages(self) -> list[list[nn.Module]]:
+        """The backbone's parts in the order of the computation: stem, layer1 to layer4."""
+        parts = dict(self.backbone.named_children())
+        stem = [module for name, module in parts.items() if not name.startswith("layer")]
+        return [stem, *([parts[name]] for name in sorted(parts) if name.startswith("layer"))]
+
     def freeze_backbone(self) -> None:
         """Train the head alone; the backbone's weights and its BatchNorm statistics stay as they are."""
-        self.backbone_frozen = True
-        self.backbone.requires_grad_(False)
-        self.backbone.eval()
+        self.train_top(0)
+
+    def train_top(self, count: int) -> None:
+        """Train the head and the last `count` stages; weights and BatchNorm statistics of the others stay."""
+        stages = self.stages()
+        frozen = stages[: max(0, len(stages) - count)]
+        self._frozen = tuple(module for stage in frozen for module in stage)
+        for number, stage in enumerate(stages):
+            for module in stage:
+                module.requires_grad_(number >= len(frozen))
+        self.train(self.training)
 
     def train(self, mode: bool = True) -> "Classifier":
         super().train(mode)
-        if self.backbone_frozen:
+        for module in self._frozen:
             # Otherwise train() would let BatchNorm drift from the pretrained statistics.
-            self.backbone.eval()
+            module.eval()
         return self
 
 

@@ -1,30 +1,68 @@
-"""Random crops and flips. An image's draw depends on (seed, epoch, image) alone, never on worker or order."""
+"""Random crops, flips and more. An image's draw depends on (seed, view, image) alone, never on worker or order."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
+from model._torchvision import torchvision
 from model.preprocess import Preprocess, UInt8Array
+
+
+def _policy(name: str) -> Callable[[Image.Image], Image.Image] | None:
+    transforms = torchvision.transforms
+    bilinear = transforms.InterpolationMode.BILINEAR
+    match name:
+        case "none":
+            return None
+        case "trivial":
+            trivial: Callable[[Image.Image], Image.Image] = transforms.TrivialAugmentWide(interpolation=bilinear)
+            return trivial
+        case "rand":
+            rand: Callable[[Image.Image], Image.Image] = transforms.RandAugment(2, 9, interpolation=bilinear)
+            return rand
+        case other:
+            raise ValueError(f"no such augmentation: {other}")
 
 
 @dataclass(frozen=True)
 class Augment:
-    """Random-resized crop and horizontal flip, as in torchvision's `RandomResizedCrop` and reference recipe.
+    """Random-resized crop and horizontal flip, as in torchvision's `RandomResizedCrop` and reference recipe; then,
+    if chosen, TrivialAugment (Mueller and Hutter 2021) or RandAugment (Cubuk et al. 2019) as torchvision has them.
 
-    scale: the crop's share of the image's area, uniform. ratio: its width / height, log-uniform.
+    scale: the crop's share of the image's area, uniform; from 1 up there is no random crop but the one for testing.
+    ratio: its width / height, log-uniform. policy: `none`, `trivial` or `rand`.
     """
 
     preprocess: Preprocess
     scale: tuple[float, float] = (0.5, 1.0)
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
     flip_probability: float = 0.5
+    policy: str = "none"
+    _apply: Any = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_apply", _policy(self.policy))
 
     def __call__(self, image: Image.Image, rng: np.random.Generator) -> UInt8Array:
         """Returns uint8 (image_size, image_size, 3)."""
-        pixels = self.preprocess.crop(image, self._box(image.width, image.height, rng))
-        return np.ascontiguousarray(pixels[:, ::-1]) if rng.random() < self.flip_probability else pixels
+        if self.scale[0] < 1.0:
+            pixels = self.preprocess.crop(image, self._box(image.width, image.height, rng))
+        else:
+            pixels = self.preprocess(image)
+        if rng.random() < self.flip_probability:
+            pixels = np.ascontiguousarray(pixels[:, ::-1])
+        return pixels if self._apply is None else self._with_policy(pixels, rng)
+
+    def _with_policy(self, pixels: UInt8Array, rng: np.random.Generator) -> UInt8Array:
+        # torchvision draws from torch's global generator: it is lent out, seeded with a draw of our own.
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(int(rng.integers(2**62)))
+            return np.array(self._apply(Image.fromarray(pixels)), dtype=np.uint8)
 
     def _box(self, width: int, height: int, rng: np.random.Generator) -> tuple[float, float, float, float]:
         for _ in range(10):

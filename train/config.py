@@ -41,15 +41,50 @@ class Hyperparameters:
         "imagenet, none or a path",
         "backbone weights to start from: torchvision's for ImageNet, a weights file, or none",
     )
-    freeze: str = _choice("none", ("backbone", "none"), "backbone: train the head alone on fixed features")
-    head: str = _choice("linear", ("linear", "mlp"), "linear, or mlp: 512 ReLU units before the output")
-    lr: float = _number(
-        0.001, 0.0, 10.0, "peak learning rate; after a warm-up it falls to 0 along a cosine", above=True
+    freeze: str = _choice(
+        "none",
+        ("backbone", "gradual", "none"),
+        "backbone: train the head alone on fixed features; gradual: head first, then stage by stage from the top, "
+        "all from the middle on",
     )
+    feature_views: int = _number(
+        4, 0, 1000, "with freeze=backbone: augmented views of each image whose features are computed once; "
+        "0 computes new ones in every epoch",
+    )  # fmt: skip
+    head: str = _choice("linear", ("linear", "mlp"), "linear, or mlp: 512 ReLU units before the output")
+    lr: float = _number(0.001, 0.0, 10.0, "peak learning rate, of the head", above=True)
+    backbone_lr_ratio: float = _number(
+        0.1, 0.0, 1.0, "a pretrained backbone's learning rate as a share of the head's", above=True
+    )
+    lr_schedule: str = _choice("cosine", ("constant", "cosine"), "after the warm-up: falling to 0 or constant")
+    warmup_ratio: float = _number(0.1, 0.0, 0.9, "share of all steps in which the learning rate rises from near 0")
     batch_size: int = _number(32, 1, 4096, "images a step")
     epochs: int = _number(10, 1, 10_000, "passes over the training data")
     image_size: int = _number(224, 32, 1024, "side of the network's square input in pixels")
+    test_image_size: int = _number(
+        0, 0, 1024, "the same for validation, test and serving, at least 32; 0: as image_size"
+    )
+    crop_scale: float = _number(
+        0.5, 0.0, 1.0, "least share of the image's area that a random crop keeps; 1: no random crop", above=True
+    )
+    flip: float = _number(0.5, 0.0, 0.5, "probability that a training image is mirrored")
+    auto_augment: str = _choice(
+        "none", ("none", "rand", "trivial"), "further augmentation: RandAugment (2 of magnitude 9) or TrivialAugment"
+    )
+    mixup: float = _number(0.0, 0.0, 10.0, "alpha of MixUp; 0: none")
+    cutmix: float = _number(0.0, 0.0, 10.0, "alpha of CutMix; 0: none. With both, each batch gets one of them")
     optimizer: str = _choice("adamw", ("adamw", "adam", "sgd"), "sgd has Nesterov momentum 0.9")
+    grad_clip: float = _number(0.0, 0.0, 1000.0, "largest norm of all gradients together; 0 leaves them as they are")
+    label_smoothing: float = _number(0.1, 0.0, 0.9, "share of each target that is spread over all classes")
+    class_balance: str = _choice(
+        "none",
+        ("none", "sampling", "weights"),
+        "for uneven classes: draw all classes equally often, or weight the loss by 1 / class size",
+    )
+    ema_decay: float = _number(
+        0.0, 0.0, 0.99999, "of the moving average of the weights, which is then validated and kept; 0: none"
+    )
+    patience: int = _number(0, 0, 10_000, "epochs without a better one after which training ends; 0: never")
     weight_decay: float = _number(0.01, 0.0, 1.0, "on weights alone, not on biases and BatchNorm")
     seed: int = _number(0, 0, 2**31 - 1, "of initialisation, order, augmentation and the validation split")
     workers: int = _number(-1, -1, 64, "processes that load images; -1 chooses by device and cores")
@@ -84,8 +119,7 @@ class Hyperparameters:
                 faults.append(f"{name}: given with different values, as {given_as[name]} and as {key}; give it once")
             values[name], given_as[name] = parsed, key
         chosen = cls(**values)
-        if clash := _clash(chosen):
-            faults.append(clash)
+        faults += _clashes(chosen)
         if faults:
             raise ConfigError(describe_faults("hyperparameter", faults))
         return chosen
@@ -126,19 +160,33 @@ def _unknown(key: str, table: Mapping[str, object]) -> str:
     return f"{key}: no such hyperparameter; {hint}"
 
 
-def _clash(chosen: Hyperparameters) -> str | None:
-    if chosen.batch_size == 1 and chosen.image_size <= 32 and chosen.freeze == "none":
-        return (
-            "batch_size: 1 is too few for image_size 32 with freeze none (the last feature map is one pixel, "
-            "and BatchNorm needs two values); use at least 2"
+def _clashes(chosen: Hyperparameters) -> list[str]:
+    """Values that are allowed each, but not together."""
+    faults = []
+    if chosen.batch_size == 1 and chosen.image_size <= 32 and chosen.freeze != "backbone":
+        faults.append(
+            f"batch_size: 1 is too few for image_size 32 with freeze {chosen.freeze} (the last feature map is one "
+            "pixel, and BatchNorm needs two values); use at least 2"
         )
-    return None
+    if 0 < chosen.test_image_size < 32:
+        faults.append(f"test_image_size: must be 0 or from 32 to 1024, got {chosen.test_image_size}")
+    mixed = [name for name in ("mixup", "cutmix") if getattr(chosen, name)]
+    if mixed and chosen.freeze == "backbone" and chosen.feature_views:
+        faults.append(
+            f"{mixed[0]}: mixes pixels, and with freeze backbone features are computed once from unmixed images; "
+            f"set {mixed[0]}=0, or feature_views=0 to compute them in every epoch"
+        )
+    return faults
 
 
 # What other scripts call them: for the hint alone.
 _ALIASES = {
     "learning_rate": "lr", "num_epochs": "epochs", "n_epochs": "epochs", "model": "architecture",
     "num_workers": "workers", "wd": "weight_decay", "optim": "optimizer", "input_size": "image_size",
+    "smoothing": "label_smoothing", "clip_grad": "grad_clip", "clip_grad_norm": "grad_clip",
+    "early_stopping": "patience", "warmup": "warmup_ratio", "scheduler": "lr_schedule", "hflip": "flip",
+    "val_resize_size": "test_image_size", "test_input_size": "test_image_size", "model_ema_decay": "ema_decay",
+    "mixup_alpha": "mixup", "cutmix_alpha": "cutmix",
 }  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from train.data import ROLES, Split, load_data
 from train.device import choose_device
 from train.evaluation import evaluate, evaluation_report
 from train.loader import Images, Loader
+from train.order import EpochOrder
 from train.progress import Progress
 
 
@@ -29,7 +30,7 @@ def main() -> None:
     data = load_data({role: folder}, Progress(arguments.progress), artifact.classes)
     split = data.splits[role]
     images = Images(split.samples, artifact.preprocess, None, seed=0)
-    loader = Loader(images, arguments.batch_size, 0, shuffle=False, workers=0, pin=False)
+    loader = Loader(images, EpochOrder(len(images), arguments.batch_size), workers=0, pin=False)
     result = evaluate(load_network(artifact).to(device), loader, device)
     report = evaluation_report(result, _names(split), artifact.classes, artifact.labels)
     facts = {

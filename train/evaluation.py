@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
-from model.network import Classifier
-from train.loader import Loader
+from train.batches import Batches
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -88,11 +88,11 @@ class Evaluation:
 
 
 @torch.inference_mode()
-def evaluate(network: Classifier, loader: Loader, device: torch.device) -> Evaluation:
-    """Run the network, in evaluation mode, over all of the loader's images in order."""
+def evaluate(network: nn.Module, batches: Batches, device: torch.device) -> Evaluation:
+    """Run the network, in evaluation mode, over all of the batches' images, or features, in order."""
     network.eval()
     logits, labels = [], []
-    for images, truth in loader.epoch(0):
+    for images, truth in batches.epoch(0):
         logits.append(network(images.to(device, non_blocking=True)).double().cpu())
         labels.append(truth)
     return Evaluation(torch.cat(logits).numpy(), torch.cat(labels).numpy())

@@ -36,7 +36,7 @@ def save_stopped(run: Run, network: Classifier, best: Best, history: Sequence[Ep
 
 def _test(run: Run, network: Classifier) -> Metrics:
     split = run.data.splits["test"]
-    evaluation = evaluate(network, run.loader("test", shuffle=False), run.device)
+    evaluation = evaluate(network, run.loader("test"), run.device)
     names = [split.name(sample) for sample in split.samples]
     report = evaluation_report(evaluation, names, run.data.classes, readable_labels(run.data.classes))
     write_json(run.paths.evaluation, report)

@@ -1,5 +1,6 @@
 """One training job from its configuration to its artifact."""
 
+import time
 from dataclasses import replace
 
 import torch
@@ -11,13 +12,16 @@ from model.network import Classifier, assemble, build_backbone
 from model.paths import MLPaths
 from model.preprocess import Preprocess
 from model.pretrained import load_backbone
+from train.batches import Batches
 from train.callbacks import Callback, Callbacks, TrainState
 from train.contract import Job
 from train.data import ROLES, DataSet, find_roles, load_data, unused_channels
 from train.device import choose_device
+from train.features import FeatureBatches, compute_features
 from train.finish import finish, save_stopped
 from train.loop import Trainer
 from train.metrics import MetricLog
+from train.objective import Objective
 from train.progress import Progress
 from train.run import Run
 from train.split import ensure_validation
@@ -42,7 +46,7 @@ def run_job(paths: MLPaths, job: Job) -> None:
         note = f"channel {name} is not used as data; the names that are: {', '.join(ROLES)}"
         data = replace(data, notes=(*data.notes, note))
     _tell(paths, data)
-    shape = Preprocess.for_size(chosen.image_size)
+    shape = Preprocess.for_size(chosen.test_image_size or chosen.image_size)
     run = Run(paths, chosen, device, shape, data, source, MetricLog(paths.metrics), progress)
     _describe(run)
     _train(run, _network(run, backbone, features))
@@ -65,26 +69,45 @@ class _ReportProgress(Callback):
 
 
 def _train(run: Run, network: Classifier) -> None:
+    trained, train, valid = _what_to_train(run, network)
     trainer = Trainer(
-        network,
-        run.loader("train", shuffle=True),
-        run.loader("valid", shuffle=False),
+        trained,
+        train,
+        valid,
         run.hyperparameters,
+        Objective(run.hyperparameters, run.class_sizes, run.device),
         run.device,
         Callbacks([_ReportProgress(run.progress)]),
         run.metrics.write,
     )
     try:
         best = trainer.fit()
-        network.load_state_dict(best.weights)
+        trained.load_state_dict(best.weights)
         finish(run, network, best, trainer.history)
     except BaseException as stop:
         # Signals are no Exceptions; an error's half-trained model is kept back.
         if not isinstance(stop, Exception) and trainer.best is not None:
-            network.load_state_dict(trainer.best.weights)
+            trained.load_state_dict(trainer.best.weights)
             save_stopped(run, network, trainer.best, trainer.history)
         raise
     print(f"artifact written to {run.paths.model}", flush=True)
+
+
+def _what_to_train(run: Run, network: Classifier) -> tuple[nn.Module, Batches, Batches]:
+    """The network on images; or its head on features, which a frozen backbone gives for each image but once."""
+    views = run.hyperparameters.feature_views
+    if run.hyperparameters.freeze != "backbone" or not views:
+        return network, run.loader("train", augmented=True, shuffle=True), run.loader("valid")
+    start = time.monotonic()
+    # No more views than epochs: nobody would see them.
+    train = compute_features(run, network, "train", min(views, run.hyperparameters.epochs))
+    valid = compute_features(run, network, "valid", 0)
+    print(f"features: {tuple(train.values.shape)} for training, in {time.monotonic() - start:.1f} s", flush=True)
+    return (
+        network.head,
+        FeatureBatches(train, run.order("train", shuffle=True), run.device),
+        FeatureBatches(valid, run.order("valid", shuffle=False), run.device),
+    )
 
 
 def _tell(paths: MLPaths, data: DataSet) -> None:

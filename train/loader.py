@@ -4,16 +4,14 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from model.errors import DataError, ImageError
 from model.preprocess import Preprocess, UInt8Array, decode
 from train.augment import Augment
 from train.data import Sample
-
-Key = tuple[int, int]  # (epoch, index of the sample)
+from train.order import EpochOrder, Key
 
 
 class Images(Dataset[tuple[UInt8Array, int]]):
@@ -30,7 +28,7 @@ class Images(Dataset[tuple[UInt8Array, int]]):
 
     # The epoch comes with the index: worker processes hold copies of this object that can't be told of it.
     def __getitem__(self, key: Key) -> tuple[UInt8Array, int]:
-        epoch, index = key
+        epoch, index, repeat = key
         sample = self.samples[index]
         try:
             if self.augment is None:
@@ -40,40 +38,15 @@ class Images(Dataset[tuple[UInt8Array, int]]):
             raise DataError(
                 f"{sample.path} could be read before training and can't any more ({error}); keep the data unchanged"
             ) from error
-        return self.augment(image, np.random.default_rng((self.seed, epoch, index))), sample.label
-
-
-class EpochOrder(Sampler[list[Key]]):
-    """Batches of keys: shuffled by (seed, epoch) for training, in order otherwise.
-
-    The last, smaller batch is not dropped, but a single image joins the batch before it when shuffling:
-    BatchNorm can't train on a single value.
-    """
-
-    def __init__(self, count: int, batch_size: int, seed: int, shuffle: bool) -> None:
-        self.count, self.batch_size, self.seed, self.shuffle = count, batch_size, seed, shuffle
-        self.epoch = 0
-
-    def __len__(self) -> int:
-        whole, rest = divmod(self.count, self.batch_size)
-        return max(1, whole + (rest > 1 if self.shuffle else rest > 0))
-
-    def __iter__(self) -> Iterator[list[Key]]:
-        order: NDArray[np.int64] = np.arange(self.count)
-        if self.shuffle:
-            order = np.random.default_rng((self.seed, self.epoch)).permutation(self.count)
-        keys = [(self.epoch, int(index)) for index in order]
-        for number in range(len(self)):
-            start = number * self.batch_size
-            last = number == len(self) - 1
-            yield keys[start:] if last else keys[start : start + self.batch_size]
+        chance = (self.seed, epoch, index, repeat) if repeat else (self.seed, epoch, index)
+        return self.augment(image, np.random.default_rng(chance)), sample.label
 
 
 class Loader:
     """Iterates over one epoch's batches at a time: `for images, labels in loader.epoch(3)`."""
 
-    def __init__(self, images: Images, batch_size: int, seed: int, shuffle: bool, workers: int, pin: bool) -> None:
-        self._order = EpochOrder(len(images), batch_size, seed, shuffle)
+    def __init__(self, images: Images, order: EpochOrder, workers: int, pin: bool) -> None:
+        self._order = order
         self._loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
             images,  # type: ignore[arg-type]
             batch_sampler=self._order,

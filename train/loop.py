@@ -8,14 +8,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.utils import clip_grad_norm_
 
 from model.errors import DataError
 from model.network import Classifier
+from train.average import WeightAverage
+from train.batches import Batches
 from train.callbacks import Callbacks, TrainState
 from train.config import Hyperparameters
 from train.evaluation import evaluate
-from train.loader import Loader
+from train.objective import Objective
 from train.optim import build_optimizer, build_schedule
 
 Epoch = dict[str, Any]  # an epoch's metrics, and validation_class_accuracy: one for each class, None without images
@@ -34,37 +36,56 @@ class Best:
 
 
 class Trainer:
-    """Trains a network in place. After a stop, however early, `best` holds the best whole epoch, if any."""
+    """Trains a network in place. After a stop, however early, `best` holds the best whole epoch, if any.
+
+    network: a Classifier on images, or its head alone on features.
+    """
 
     def __init__(
         self,
-        network: Classifier,
-        train: Loader,
-        valid: Loader,
+        network: nn.Module,
+        train: Batches,
+        valid: Batches,
         hyperparameters: Hyperparameters,
+        objective: Objective,
         device: torch.device,
         callbacks: Callbacks,
         on_metrics: Callable[[dict[str, float | int]], None],
     ) -> None:
         self.network = network.to(device)
-        self.train_loader, self.valid_loader = train, valid
+        self.train_batches, self.valid_batches = train, valid
         self.hyperparameters = hyperparameters
+        self.objective = objective
         self.device = device
         self.callbacks = callbacks
         self.on_metrics = on_metrics
         self.optimizer = build_optimizer(network, hyperparameters)
-        self.schedule = build_schedule(self.optimizer, len(train), hyperparameters.epochs)
+        self.schedule = build_schedule(
+            self.optimizer,
+            len(train) * hyperparameters.epochs,
+            hyperparameters.warmup_ratio,
+            hyperparameters.lr_schedule,
+        )
+        self.average = WeightAverage(network, hyperparameters.ema_decay) if hyperparameters.ema_decay else None
         self.state = TrainState(network, self.optimizer, hyperparameters.epochs, len(train))
         self.best: Best | None = None
         self.history: list[Epoch] = []
 
     def fit(self) -> Best:
-        """Train for all epochs. Raises DataError when a loss is no finite number any more."""
+        """Train for all epochs, or until `patience` of them brought nothing better.
+
+        Raises DataError when a loss is no finite number any more.
+        """
+        chosen = self.hyperparameters
         self.callbacks.train_start(self.state)
         try:
-            for epoch in range(1, self.hyperparameters.epochs + 1):
+            for epoch in range(1, chosen.epochs + 1):
                 self.state.epoch = epoch
                 self._epoch(epoch)
+                assert self.best is not None
+                if chosen.patience and epoch - self.best.epoch >= chosen.patience and epoch < chosen.epochs:
+                    print(f"early stopping: no epoch was better than epoch {self.best.epoch}", flush=True)
+                    break
         finally:
             self.callbacks.train_end(self.state)
         assert self.best is not None
@@ -72,9 +93,12 @@ class Trainer:
 
     def _epoch(self, epoch: int) -> None:
         start = time.monotonic()
+        if self.hyperparameters.freeze == "gradual" and isinstance(self.network, Classifier):
+            stages = len(self.network.stages())
+            self.network.train_top(stages_to_train(epoch, self.hyperparameters.epochs, stages))
         learning_rate = float(self.schedule.get_last_lr()[0])
         loss, accuracy = self._train_one(epoch)
-        valid = evaluate(self.network, self.valid_loader, self.device)
+        valid = evaluate(self._judged(), self.valid_batches, self.device)
         # The last step of an epoch may be the one that breaks the weights.
         self._check("validation", valid.loss, epoch)
         metrics: dict[str, float | int] = {
@@ -92,19 +116,21 @@ class Trainer:
         self.on_metrics(metrics)
         self.callbacks.epoch_end(self.state)
 
+    def _judged(self) -> nn.Module:
+        """The network that is validated and kept: the one with the averaged weights, where there is one."""
+        return self.network if self.average is None else self.average.network
+
     def _train_one(self, epoch: int) -> tuple[float, float]:
         """One pass over the training data: mean loss and accuracy, as seen while the weights moved."""
         self.network.train()
         total = torch.zeros(2, dtype=torch.float64, device=self.device)
         seen = 0
-        for batch in self.train_loader.epoch(epoch):
-            images, labels = (part.to(self.device, non_blocking=True) for part in batch)
-            logits = self.network(images)
-            loss = cross_entropy(logits, labels)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            self.optimizer.step()
-            self.schedule.step()
+        for batch in self.train_batches.epoch(epoch):
+            inputs, labels = (part.to(self.device, non_blocking=True) for part in batch)
+            inputs, targets = self.objective.mix(inputs, labels, self.state.step)
+            logits = self.network(inputs)
+            loss = self.objective.loss(logits, targets)
+            self._step(loss)
             with torch.no_grad():
                 total += torch.stack([loss.double() * len(labels), (logits.argmax(1) == labels).sum().double()])
             seen += len(labels)
@@ -114,6 +140,16 @@ class Trainer:
         self._check("training", mean_loss, epoch)
         return mean_loss, accuracy
 
+    def _step(self, loss: Tensor) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self.hyperparameters.grad_clip:
+            clip_grad_norm_(self.network.parameters(), self.hyperparameters.grad_clip)
+        self.optimizer.step()
+        self.schedule.step()
+        if self.average is not None:
+            self.average.update(self.network)
+
     def _check(self, which: str, loss: float, epoch: int) -> None:
         if not math.isfinite(loss):
             learning_rate = self.hyperparameters.lr
@@ -122,8 +158,17 @@ class Trainer:
     def _keep_best(self, epoch: int, metrics: dict[str, float | int]) -> None:
         candidate = Best(epoch, metrics, {})
         if self.best is None or candidate.rank() > self.best.rank():
-            candidate.weights = snapshot(self.network)
+            candidate.weights = snapshot(self._judged())
             self.best = candidate
+
+
+def stages_to_train(epoch: int, epochs: int, stages: int) -> int:
+    """How many of the backbone's stages, from the top, are trained in an epoch (from 1) of gradual unfreezing.
+
+    The head alone first, all stages from the middle of the training on, evenly between (after Howard and Ruder 2018,
+    who free one layer an epoch).
+    """
+    return min(stages, math.ceil(stages * (epoch - 1) / max(1, epochs // 2)))
 
 
 def snapshot(network: nn.Module) -> dict[str, Tensor]:

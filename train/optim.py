@@ -1,6 +1,7 @@
 """Optimizer and learning-rate schedule."""
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -11,12 +12,21 @@ from train.config import Hyperparameters
 
 
 def build_optimizer(network: nn.Module, hyperparameters: Hyperparameters) -> Optimizer:
-    """Over the parameters that require gradients; biases and BatchNorm are not decayed."""
-    trained = [p for p in network.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": hyperparameters.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+    """Over the parameters that require gradients now; biases and BatchNorm are not decayed.
+
+    A pretrained backbone has `backbone_lr_ratio` of the learning rate. The first group is the head's.
+    """
+    named = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
+    ratio = hyperparameters.backbone_lr_ratio if hyperparameters.pretrained != "none" else 1.0
+    groups: list[dict[str, Any]] = []
+    for backbone in (False, True):
+        own = [p for name, p in named if name.startswith("backbone.") == backbone]
+        lr = hyperparameters.lr * (ratio if backbone else 1.0)
+        for decayed in (True, False):
+            params = [p for p in own if (p.ndim > 1) == decayed]
+            if params:
+                decay = hyperparameters.weight_decay if decayed else 0.0
+                groups.append({"params": params, "lr": lr, "weight_decay": decay})
     match hyperparameters.optimizer:
         case "adamw":
             return torch.optim.AdamW(groups, lr=hyperparameters.lr)
@@ -28,14 +38,15 @@ def build_optimizer(network: nn.Module, hyperparameters: Hyperparameters) -> Opt
             raise ValueError(f"no such optimizer: {other}")
 
 
-def build_schedule(optimizer: Optimizer, steps_per_epoch: int, epochs: int) -> LambdaLR:
-    """Stepped after every batch: linear warm-up (an epoch or a tenth of all steps), then cosine to 0."""
-    total = steps_per_epoch * epochs
-    warmup = max(1, min(steps_per_epoch, total // 10))
+def build_schedule(optimizer: Optimizer, total: int, warmup_ratio: float, shape: str) -> LambdaLR:
+    """Stepped after every batch: linear warm-up over a share of all `total` steps, then by `shape` (cosine: to 0)."""
+    warmup = round(total * warmup_ratio)
 
     def factor(step: int) -> float:
         if step < warmup:
             return (step + 1) / (warmup + 1)
+        if shape == "constant":
+            return 1.0
         return 0.5 * (1.0 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
 
     return LambdaLR(optimizer, factor)

@@ -1,5 +1,6 @@
 """What the steps of one training job share."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -13,6 +14,7 @@ from train.config import Hyperparameters
 from train.data import DataSet
 from train.loader import Images, Loader
 from train.metrics import MetricLog
+from train.order import EpochOrder
 from train.progress import Progress
 
 
@@ -30,14 +32,34 @@ class Run:
     progress: Progress
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
 
-    def loader(self, role: str, shuffle: bool) -> Loader:
-        """Batches of a split: shuffled and augmented, or plain and in order."""
+    @property
+    def class_sizes(self) -> list[int]:
+        """Training images of each class."""
+        count = Counter(sample.label for sample in self.data.splits["train"].samples)
+        return [count[label] for label in range(len(self.data.classes))]
+
+    def images(self, role: str, augmented: bool) -> Images:
+        """The split's images: as training sees them, or as validation, test and serving do."""
+        augment = self._augment() if augmented else None
+        return Images(self.data.splits[role].samples, self.preprocess, augment, self.hyperparameters.seed)
+
+    def _augment(self) -> Augment:
         chosen = self.hyperparameters
-        augment = Augment(self.preprocess) if shuffle else None
-        images = Images(self.data.splits[role].samples, self.preprocess, augment, chosen.seed)
+        shape = Preprocess.for_size(chosen.image_size)
+        return Augment(shape, (chosen.crop_scale, 1.0), flip_probability=chosen.flip, policy=chosen.auto_augment)
+
+    def order(self, role: str, shuffle: bool) -> EpochOrder:
+        """The split's batches: shuffled for training (balanced, if chosen), or in order."""
+        chosen = self.hyperparameters
+        labels = [sample.label for sample in self.data.splits[role].samples]
+        balance = labels if shuffle and chosen.class_balance == "sampling" else None
+        return EpochOrder(len(labels), chosen.batch_size, chosen.seed, shuffle, balance)
+
+    def loader(self, role: str, augmented: bool = False, shuffle: bool = False) -> Loader:
+        """Batches of a split; plain and in order unless told otherwise."""
         cuda = self.device.type == "cuda"
-        workers = chosen.workers
+        workers = self.hyperparameters.workers
         if workers < 0:
             # On the CPU the network needs every core itself; loading in its own process gains nothing.
             workers = min(8, available_cpus()) if cuda else 0
-        return Loader(images, chosen.batch_size, chosen.seed, shuffle, workers, pin=cuda)
+        return Loader(self.images(role, augmented), self.order(role, shuffle), workers, pin=cuda)

@@ -85,8 +85,17 @@ def test_what_to_json_writes_is_read_back() -> None:
         ("weight_decay", "-0.1", "a number from 0 to 1"),
         ("architecture", "vgg16", "one of resnet18, resnet34, resnet50"),
         ("architecture", "18", "one of resnet18, resnet34, resnet50"),
-        ("freeze", "true", "one of backbone, none"),
-        ("freeze", "backbone\nnone", "one of backbone, none"),
+        ("freeze", "true", "one of backbone, gradual, none"),
+        ("freeze", "backbone\nnone", "one of backbone, gradual, none"),
+        ("label_smoothing", "1", "a number from 0 to 0.9"),
+        ("crop_scale", "0", "a number above 0 and at most 1"),
+        ("flip", "0.6", "a number from 0 to 0.5"),
+        ("ema_decay", "1", "a number from 0 to 0.99999"),
+        ("mixup", "-1", "a number from 0 to 10"),
+        ("patience", "-1", "an integer from 0 to 10000"),
+        ("backbone_lr_ratio", "0", "a number above 0 and at most 1"),
+        ("class_balance", "oversample", "one of none, sampling, weights"),
+        ("auto_augment", "autoaugment", "one of none, rand, trivial"),
         ("head", "", "one of linear, mlp"),
         ("optimizer", '"\\"rmsprop\\""', "one of adamw, adam, sgd"),
         ("device", "gpu", "one of auto, cpu, cuda"),
@@ -110,7 +119,14 @@ def test_all_faults_at_once() -> None:
 
 @pytest.mark.parametrize(
     ("unknown", "meant"),
-    [("learning-rate", "lr"), ("epoch", "epochs"), ("batchsize", "batch_size"), ("num_workers", "workers")],
+    [
+        ("learning-rate", "lr"),
+        ("epoch", "epochs"),
+        ("batchsize", "batch_size"),
+        ("num_workers", "workers"),
+        ("early-stopping", "patience"),
+        ("mixup_alpha", "mixup"),
+    ],
 )
 def test_an_unknown_name_gets_a_suggestion(unknown: str, meant: str) -> None:
     assert fault({unknown: "1"}) == f"{unknown}: no such hyperparameter; did you mean {meant}?"
@@ -132,6 +148,16 @@ def test_batches_of_one_on_the_smallest_image() -> None:
     assert fault({"batch_size": "1", "image_size": "32"}).startswith("batch_size: 1 is too few")
     assert parse(batch_size="1", image_size="33").batch_size == 1
     assert parse(batch_size="1", image_size="32", freeze="backbone").batch_size == 1
+
+
+def test_values_that_do_not_go_together() -> None:
+    assert fault({"test_image_size": "16"}) == "test_image_size: must be 0 or from 32 to 1024, got 16"
+    message = fault({"freeze": "backbone", "cutmix": "1"})
+    assert message.startswith("cutmix: mixes pixels, ")
+    assert "set cutmix=0, or feature_views=0" in message
+    assert parse(freeze="backbone", cutmix="1", feature_views="0").cutmix == 1.0
+    both = fault({"batch_size": "1", "image_size": "32", "test_image_size": "1", "epochs": "0"})
+    assert both.startswith("3 hyperparameter faults: ")
 
 
 def test_the_choices_are_what_the_network_can_be() -> None:

@@ -10,12 +10,12 @@ from train.config import Hyperparameters
 from train.optim import build_optimizer, build_schedule
 
 
-def rates(steps_per_epoch: int, epochs: int) -> list[float]:
+def rates(steps: int, warmup_ratio: float = 0.1, shape: str = "cosine") -> list[float]:
     """The learning rate of every step and the one after the last, for lr = 1."""
     optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0)
-    schedule = build_schedule(optimizer, steps_per_epoch, epochs)
+    schedule = build_schedule(optimizer, steps, warmup_ratio, shape)
     seen = [schedule.get_last_lr()[0]]
-    for _ in range(steps_per_epoch * epochs):
+    for _ in range(steps):
         optimizer.step()
         schedule.step()
         seen.append(schedule.get_last_lr()[0])
@@ -23,8 +23,8 @@ def rates(steps_per_epoch: int, epochs: int) -> list[float]:
 
 
 def test_warm_up_then_cosine_to_zero() -> None:
-    # 40 steps: 4 of warm-up (a tenth, as an epoch has 10), from 1/5; then a cosine over 36.
-    seen = rates(10, 4)
+    # 40 steps: 4 of warm-up, from 1/5; then a cosine over 36.
+    seen = rates(40)
     assert seen[:4] == pytest.approx([0.2, 0.4, 0.6, 0.8])
     assert seen[4] == pytest.approx(1.0)
     assert seen[4 + 12] == pytest.approx(0.75)  # (1 + cos 60 degrees) / 2
@@ -34,13 +34,32 @@ def test_warm_up_then_cosine_to_zero() -> None:
     assert len(seen) == 41
 
 
-def test_warm_up_is_never_longer_than_an_epoch() -> None:
-    # 100 epochs of 2 steps: a tenth would be 20 steps, an epoch is 2.
-    assert rates(2, 100)[:3] == pytest.approx([1 / 3, 2 / 3, 1.0])
+def test_a_constant_rate_after_the_warm_up() -> None:
+    # A quarter of 12 steps: 3 of warm-up, from 1/4.
+    assert rates(12, 0.25, "constant") == pytest.approx([0.25, 0.5, 0.75] + [1.0] * 10)
+
+
+def test_without_warm_up_the_first_step_has_the_peak() -> None:
+    root = math.sqrt(0.5)
+    assert rates(4, 0.0) == pytest.approx([1.0, (1 + root) / 2, 0.5, (1 - root) / 2, 0.0], abs=1e-12)
 
 
 def test_a_single_step() -> None:
-    assert rates(1, 1)[0] == pytest.approx(0.5)
+    assert rates(1)[0] == pytest.approx(1.0)
+
+
+def test_the_backbone_learns_at_its_share_of_the_rate() -> None:
+    network = nn.ModuleDict({"backbone": nn.Linear(2, 3), "head": nn.Linear(3, 2)})
+    optimizer = build_optimizer(network, Hyperparameters(lr=0.5, backbone_lr_ratio=0.2))
+    assert [(group["lr"], [p.shape for p in group["params"]]) for group in optimizer.param_groups] == [
+        (0.5, [(2, 3)]),
+        (0.5, [(2,)]),
+        (0.1, [(3, 2)]),
+        (0.1, [(3,)]),
+    ]
+    # What starts at random has everything to learn.
+    fresh = build_optimizer(network, Hyperparameters(lr=0.5, backbone_lr_ratio=0.2, pretrained="none"))
+    assert [group["lr"] for group in fresh.param_groups] == [0.5] * 4
 
 
 def test_biases_and_batchnorm_are_not_decayed() -> None:

@@ -1,0 +1,63 @@
+"""Which images an epoch's batches hold."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from train.order import EpochOrder, balanced
+
+
+@pytest.mark.parametrize(
+    ("count", "batch_size", "shuffled", "plain"),
+    [
+        (8, 4, [4, 4], [4, 4]),
+        (9, 4, [4, 5], [4, 4, 1]),  # a single image can't be trained on, so it joins
+        (10, 4, [4, 4, 2], [4, 4, 2]),
+        (5, 4, [5], [4, 1]),
+        (3, 4, [3], [3]),
+        (1, 4, [1], [1]),
+        (3, 1, [1, 1, 1], [1, 1, 1]),
+    ],
+)
+def test_batch_sizes(count: int, batch_size: int, shuffled: list[int], plain: list[int]) -> None:
+    for shuffle, sizes in ((True, shuffled), (False, plain)):
+        order = EpochOrder(count, batch_size, 0, shuffle)
+        batches = list(order)
+        assert [len(batch) for batch in batches] == sizes
+        assert len(order) == len(sizes)
+        assert sorted(index for batch in batches for _, index, _ in batch) == list(range(count))
+
+
+def test_each_epoch_has_its_own_order() -> None:
+    order = EpochOrder(20, 4, seed=1, shuffle=True)
+    first = [index for batch in order for _, index, _ in batch]
+    order.epoch = 1
+    second = [index for batch in order for _, index, _ in batch]
+    order.epoch = 0
+    assert [index for batch in order for _, index, _ in batch] == first != second
+
+
+def test_balanced_draws_take_every_class_equally_often() -> None:
+    # Six, three and one image; 10 draws over 3 classes: 3 or 4 each.
+    labels = np.array([0] * 6 + [1] * 3 + [2])
+    drawn = balanced(labels, 10, np.random.default_rng(0))
+    share = Counter(int(labels[index]) for index, _ in drawn)
+    assert sorted(share.values()) == [3, 3, 4]
+    assert len(set(drawn)) == 10  # an image that comes again has another repeat
+    # Of the large class nobody comes twice; the only image of the small one comes as often as the class is drawn.
+    assert {repeat for index, repeat in drawn if labels[index] == 0} == {0}
+    assert sorted(repeat for index, repeat in drawn if index == 9) == list(range(share[2]))
+
+
+def test_a_balanced_epoch_is_as_long_as_any_other_and_shuffled() -> None:
+    order = EpochOrder(10, 4, seed=3, shuffle=True, balance=[0] * 8 + [1] * 2)
+    order.epoch = 2
+    keys = [key for batch in order for key in batch]
+    assert [len(batch) for batch in order] == [4, 4, 2]
+    assert {epoch for epoch, _, _ in keys} == {2}
+    assert Counter(index >= 8 for _, index, _ in keys) == {False: 5, True: 5}
+    assert [index >= 8 for _, index, _ in keys] != sorted(index >= 8 for _, index, _ in keys)
+    assert keys == [key for batch in order for key in batch]
+    order.epoch = 3
+    assert keys != [(2, index, repeat) for batch in order for _, index, repeat in batch]
