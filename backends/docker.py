@@ -97,6 +97,8 @@ class DockerBackend:
             else:
                 place.touch()
             options.append(f"-v={source}:{_ML}/input/data/{inside}:ro")
+        run.features.mkdir(exist_ok=True)
+        options += [f"-v={run.features}:/features", "-e=KENNEL_FEATURE_CACHE=/features"]
         run.update(container=container(run), image=self._image)
         code = run_child(
             [*self._run(*options), self._image, "train"],

@@ -63,7 +63,12 @@ class LocalBackend:
             watch=watch,
             progress_file=run.ml / "output" / "progress.json",
             metrics_file=run.ml / "output" / "data" / "metrics.jsonl",
-            env=python_environment(ROOT, KENNEL_ML_ROOT=str(run.ml), TRAINING_JOB_NAME=run.name),
+            env=python_environment(
+                ROOT,
+                KENNEL_ML_ROOT=str(run.ml),
+                TRAINING_JOB_NAME=run.name,
+                KENNEL_FEATURE_CACHE=str(run.features),
+            ),
             cwd=ROOT,
             on_start=lambda pid: run.update(**_identity(pid)),
         )

@@ -43,6 +43,11 @@ class Run:
         return self.ml / "model"
 
     @property
+    def features(self) -> Path:
+        """The folder in which the trainings of one run folder share the features of frozen backbones."""
+        return self.path.parent / ".features"
+
+    @property
     def kind(self) -> Kind:
         kind: Kind = self.record["kind"]
         return kind

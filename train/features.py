@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from model.files import write_atomic
 from model.network import Classifier
+from train.loader import vanished
 from train.order import EpochOrder
 from train.run import Run
 
@@ -104,8 +105,11 @@ def _key(run: Run, backbone: nn.Module, role: str, augmented: bool) -> str:
     facts = [run.hyperparameters.architecture, run.preprocess.to_dict(), repr(images.augment), seed]
     digest.update(json.dumps([*facts, torch.__version__, run.device.type]).encode())
     for sample in images.samples:
-        content = sample.encoded()
-        digest.update(hashlib.sha256(content if isinstance(content, bytes) else content.read_bytes()).digest())
+        try:
+            content = sample.encoded()
+            digest.update(hashlib.sha256(content if isinstance(content, bytes) else content.read_bytes()).digest())
+        except OSError as error:
+            raise vanished(sample, error) from error
     return digest.hexdigest()[:32]
 
 

@@ -35,11 +35,16 @@ class Images(Dataset[tuple[UInt8Array, int]]):
                 return self.preprocess.load(sample.encoded()), sample.label
             image = decode(sample.encoded(), min_size=self.preprocess.decode_size)
         except (ImageError, OSError) as error:
-            raise DataError(
-                f"{sample.path} could be read before training and can't any more ({error}); keep the data unchanged"
-            ) from error
+            raise vanished(sample, error) from error
         chance = (self.seed, epoch, index, repeat) if repeat else (self.seed, epoch, index)
         return self.augment(image, np.random.default_rng(chance)), sample.label
+
+
+def vanished(sample: Sample, error: Exception) -> DataError:
+    """What to raise when an image that was checked can't be read any more."""
+    return DataError(
+        f"{sample.path} could be read before training and can't any more ({error}); keep the data unchanged"
+    )
 
 
 class Loader:

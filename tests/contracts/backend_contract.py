@@ -12,7 +12,7 @@ from backends.base import Backend, Progress
 from backends.errors import BackendError
 from backends.inputs import parse_hyperparameters
 from backends.jobs import deploy_artifact, refresh, stop_run, train_run
-from backends.runs import Run, load_run
+from backends.runs import Run, all_runs, load_run
 
 TINY = {"pretrained": "none", "image_size": "32", "epochs": "2"}
 LABELS = {"Red dog", "Green dog", "Blue dog"}
@@ -50,6 +50,17 @@ class BackendContract:
         assert "epoch=2; train_loss=" in trained.log.read_text()
         owners = {path.lstat().st_uid for path in trained.path.rglob("*")}
         assert owners == {os.getuid()}
+
+    def test_a_second_training_finds_the_features_of_the_first(
+        self, backend: Backend, data: Path, tmp_path: Path
+    ) -> None:
+        for name, lr in (("one", "0.01"), ("two", "0.1")):
+            chosen = parse_hyperparameters({**TINY, "freeze": "backbone", "lr": lr})
+            log = train_run(backend, tmp_path, data, chosen, name).log.read_text()
+            assert ("features of train images: 2 of 2 views found in" in log) == (name == "two")
+            assert "features: (2, 36, 512) for training" in log
+        assert {path.lstat().st_uid for path in tmp_path.rglob("*")} == {os.getuid()}
+        assert sorted(run.name for run in all_runs(tmp_path)) == ["one", "two"]
 
     def test_a_users_fault_is_the_jobs_own_sentence(self, backend: Backend, data: Path, tmp_path: Path) -> None:
         photos = tmp_path / "photos"
