@@ -64,26 +64,40 @@ class _ReportProgress(Callback):
         self._progress.update("training", state.step, state.epochs * state.steps_per_epoch, "batches")
 
 
+def _observers(run: Run) -> list[Callback]:
+    observers: list[Callback] = [_ReportProgress(run.progress)]
+    if run.hyperparameters.tensorboard == "on":
+        from train.tensorboard import TensorBoard
+
+        observers.append(TensorBoard(run))
+    return observers
+
+
 def _train(run: Run, network: Classifier) -> None:
+    run.callbacks = Callbacks(_observers(run))
+    completed = False
     trainer = Trainer(
         network,
         run.loader("train", shuffle=True),
         run.loader("valid", shuffle=False),
         run.hyperparameters,
         run.device,
-        Callbacks([_ReportProgress(run.progress)]),
+        run.callbacks,
         run.metrics.write,
     )
     try:
         best = trainer.fit()
         network.load_state_dict(best.weights)
         finish(run, network, best, trainer.history)
+        completed = True
     except BaseException as stop:
         # Signals are no Exceptions; an error's half-trained model is kept back.
         if not isinstance(stop, Exception) and trainer.best is not None:
             network.load_state_dict(trainer.best.weights)
             save_stopped(run, network, trainer.best, trainer.history)
         raise
+    finally:
+        run.callbacks.job_end(completed)
     print(f"artifact written to {run.paths.model}", flush=True)
 
 

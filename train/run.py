@@ -9,9 +9,10 @@ from model.machine import available_cpus
 from model.paths import MLPaths
 from model.preprocess import Preprocess
 from train.augment import Augment
+from train.callbacks import Callbacks
 from train.config import Hyperparameters
 from train.data import DataSet
-from train.loader import Images, Loader
+from train.loader import EpochOrder, Images, Loader
 from train.metrics import MetricLog
 from train.progress import Progress
 
@@ -28,13 +29,23 @@ class Run:
     pretrained: str
     metrics: MetricLog
     progress: Progress
+    callbacks: Callbacks = field(default_factory=lambda: Callbacks([]))
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def images(self, role: str, augmented: bool) -> Images:
+        """The split's images: as training sees them, or as validation, test and serving do."""
+        augment = Augment(self.preprocess) if augmented else None
+        return Images(self.data.splits[role].samples, self.preprocess, augment, self.hyperparameters.seed)
+
+    def order(self, role: str, shuffle: bool) -> EpochOrder:
+        """The split's batches: shuffled for training, or in order."""
+        chosen = self.hyperparameters
+        return EpochOrder(len(self.data.splits[role].samples), chosen.batch_size, chosen.seed, shuffle)
 
     def loader(self, role: str, shuffle: bool) -> Loader:
         """Batches of a split: shuffled and augmented, or plain and in order."""
         chosen = self.hyperparameters
-        augment = Augment(self.preprocess) if shuffle else None
-        images = Images(self.data.splits[role].samples, self.preprocess, augment, chosen.seed)
+        images = self.images(role, augmented=shuffle)
         cuda = self.device.type == "cuda"
         workers = chosen.workers
         if workers < 0:
