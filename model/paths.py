@@ -69,5 +69,10 @@ class MLPaths:
         return self.output_data / "evaluation.json"
 
     @property
+    def tensorboard(self) -> Path:
+        """SageMaker's default LocalPath of a TensorBoardOutputConfig: what is in it goes to S3 while the job runs."""
+        return self.output / "tensorboard"
+
+    @property
     def progress(self) -> Path:
         return self.output / "progress.json"

@@ -16,8 +16,8 @@ from model.paths import MLPaths
 from train.cli import machine_fault, print_any_name
 from train.contract import read_job
 
-# As in model.artifact, whose imports take too long to wait for without a signal handler.
-_MANIFEST = "kennel.json"
+# As in model.artifact and train.model_card, whose imports take too long to wait for without a signal handler.
+_MANIFEST, _CARD = "kennel.json", "model_card.md"
 EXIT_OURS, EXIT_USER, EXIT_SIGINT, EXIT_SIGTERM = 1, 2, 130, 143
 
 
@@ -32,7 +32,9 @@ def main() -> int:
     try:
         signal.signal(signal.SIGTERM, _terminate)
         # What an earlier run left must not pass for this one's, however early this one ends.
-        for stale in (paths.failure, paths.model / _MANIFEST, paths.evaluation, paths.progress):
+        events = paths.tensorboard.glob("events.out.tfevents.*")
+        card = paths.model / _CARD
+        for stale in (paths.failure, paths.model / _MANIFEST, card, paths.evaluation, paths.progress, *events):
             stale.unlink(missing_ok=True)
         job = read_job(paths)
         # Only now: its imports take seconds, for which no signal and no faulty configuration should wait.

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from torch import nn
 from torch.optim import Optimizer
 
+from train.evaluation import Evaluation
+
 
 @dataclass
 class TrainState:
@@ -37,6 +39,15 @@ class Callback:
     def on_train_end(self, state: TrainState) -> None:
         """After the last epoch, also when training is stopped early."""
 
+    def on_evaluation(self, role: str, evaluation: Evaluation) -> None:
+        """The best epoch's network was evaluated on a whole split: `valid`, then `test` where there is one.
+
+        `evaluation` is in the order of the split's samples.
+        """
+
+    def on_job_end(self, completed: bool) -> None:
+        """At the very end; not `completed` after an error or a signal."""
+
 
 class Callbacks:
     """Calls every observer in turn and shields training from their errors."""
@@ -55,6 +66,12 @@ class Callbacks:
 
     def train_end(self, state: TrainState) -> None:
         self._each(lambda callback: callback.on_train_end(state))
+
+    def evaluation(self, role: str, evaluation: Evaluation) -> None:
+        self._each(lambda callback: callback.on_evaluation(role, evaluation))
+
+    def job_end(self, completed: bool) -> None:
+        self._each(lambda callback: callback.on_job_end(completed))
 
     def _each(self, call: Callable[[Callback], None]) -> None:
         for callback in list(self._active):

@@ -89,6 +89,7 @@ class Hyperparameters:
     seed: int = _number(0, 0, 2**31 - 1, "of initialisation, order, augmentation and the validation split")
     workers: int = _number(-1, -1, 64, "processes that load images; -1 chooses by device and cores")
     device: str = _choice("auto", ("auto", "cpu", "cuda"), "auto: a GPU if the machine has one")
+    tensorboard: str = _choice("on", ("on", "off"), "on: event files with curves and pictures for TensorBoard")
     validation_fraction: float = _number(
         0.2, 0.0, 0.9, "share of each class set apart when there is no validation data", above=True
     )

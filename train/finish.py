@@ -3,6 +3,7 @@
 import math
 import os
 import platform
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from model.version import VERSION
 from model.weights import serialise
 from train.evaluation import evaluate, evaluation_report
 from train.loop import Best, Epoch
+from train.model_card import write_card
 from train.run import Run
 
 Metrics = dict[str, float | int]
@@ -25,6 +27,7 @@ Metrics = dict[str, float | int]
 
 def finish(run: Run, network: Classifier, best: Best, history: Sequence[Epoch]) -> None:
     """Test the network, which holds the best epoch's weights, and write artifact and reports."""
+    run.callbacks.evaluation("valid", evaluate(network, run.loader("valid"), run.device))
     test = _test(run, network) if "test" in run.data.splits else {}
     _save(run, network, best, history, test, completed=True)
 
@@ -37,6 +40,7 @@ def save_stopped(run: Run, network: Classifier, best: Best, history: Sequence[Ep
 def _test(run: Run, network: Classifier) -> Metrics:
     split = run.data.splits["test"]
     evaluation = evaluate(network, run.loader("test"), run.device)
+    run.callbacks.evaluation("test", evaluation)
     names = [split.name(sample) for sample in split.samples]
     report = evaluation_report(evaluation, names, run.data.classes, readable_labels(run.data.classes))
     write_json(run.paths.evaluation, report)
@@ -71,6 +75,15 @@ def _save(
         metrics=metrics,
         files={"history.json": encode_json({"epochs": list(history)})},
     )
+    run.saved = completed
+    _write_card(run)
+
+
+def _write_card(run: Run) -> None:
+    try:
+        write_card(run.paths.model)
+    except Exception as error:  # noqa: BLE001 - the artifact is whole, and the card can be made of it at any time
+        print(f"WARNING: the model card can't be written: {error}", file=sys.stderr, flush=True)
 
 
 def _provenance(run: Run, best: Best, completed: bool) -> dict[str, Any]:
@@ -82,7 +95,9 @@ def _provenance(run: Run, best: Best, completed: bool) -> dict[str, Any]:
         "hyperparameters": asdict(run.hyperparameters),
         "pretrained": run.pretrained,
         "images": {role: len(split.samples) for role, split in run.data.splits.items()},
+        "images_by_class": run.data.report()["images_by_class"],
         "skipped_files": len(run.data.skipped),
+        "data_notes": list(run.data.notes),
         "started_at": run.started.isoformat(timespec="seconds"),
         "finished_at": finished.isoformat(timespec="seconds"),
         "seconds": round((finished - run.started).total_seconds(), 3),

@@ -68,8 +68,19 @@ class _ReportProgress(Callback):
         self._progress.update("training", state.step, state.epochs * state.steps_per_epoch, "batches")
 
 
+def _observers(run: Run) -> list[Callback]:
+    observers: list[Callback] = [_ReportProgress(run.progress)]
+    if run.hyperparameters.tensorboard == "on":
+        from train.tensorboard import TensorBoard
+
+        observers.append(TensorBoard(run))
+    return observers
+
+
 def _train(run: Run, network: Classifier) -> None:
     trained, train, valid = _what_to_train(run, network)
+    run.callbacks = Callbacks(_observers(run))
+    completed = False
     trainer = Trainer(
         trained,
         train,
@@ -77,19 +88,22 @@ def _train(run: Run, network: Classifier) -> None:
         run.hyperparameters,
         Objective(run.hyperparameters, run.class_sizes, run.device),
         run.device,
-        Callbacks([_ReportProgress(run.progress)]),
+        run.callbacks,
         run.metrics.write,
     )
     try:
         best = trainer.fit()
         trained.load_state_dict(best.weights)
         finish(run, network, best, trainer.history)
+        completed = True
     except BaseException as stop:
         # Signals are no Exceptions; an error's half-trained model is kept back.
-        if not isinstance(stop, Exception) and trainer.best is not None:
+        if not isinstance(stop, Exception) and trainer.best is not None and not run.saved:
             trained.load_state_dict(trainer.best.weights)
             save_stopped(run, network, trainer.best, trainer.history)
         raise
+    finally:
+        run.callbacks.job_end(completed)
     print(f"artifact written to {run.paths.model}", flush=True)
 
 

@@ -10,6 +10,7 @@ from model.machine import available_cpus
 from model.paths import MLPaths
 from model.preprocess import Preprocess
 from train.augment import Augment
+from train.callbacks import Callbacks
 from train.config import Hyperparameters
 from train.data import DataSet
 from train.loader import Images, Loader
@@ -30,6 +31,8 @@ class Run:
     pretrained: str
     metrics: MetricLog
     progress: Progress
+    callbacks: Callbacks = field(default_factory=lambda: Callbacks([]))
+    saved: bool = False  # the artifact of the completed training is written
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property

@@ -69,8 +69,8 @@ def three(tmp_path_factory: pytest.TempPathFactory, nvidia_smi: Path) -> list[Fi
         "PYTHONIOENCODING": "ascii",
     }
     started = [
-        start_train(roots[0], environ, epochs="2", head='"mlp"', seed="3"),
-        start_train(roots[1], epochs="2", head="mlp", seed="3", workers="2"),
+        start_train(roots[0], environ, epochs="2", head='"mlp"', seed="3", tensorboard='"on"'),
+        start_train(roots[1], epochs="2", head="mlp", seed="3", workers="2", tensorboard="on"),
         start_train(roots[2], epochs="2", head="mlp", seed="4"),
     ]
     results = [finish(process, root) for process, root in zip(started, roots, strict=True)]

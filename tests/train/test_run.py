@@ -96,7 +96,9 @@ def test_the_manifest(whole: Finished) -> None:
     assert provenance["completed"] is True
     assert provenance["hyperparameters"]["seed"] == 3
     assert provenance["images"] == {"test": 15, "train": 36, "valid": 12}
+    assert provenance["images_by_class"] == whole.data["images_by_class"]
     assert provenance["skipped_files"] == 5
+    assert provenance["data_notes"] == ["skipped unreadable files: 5 in train"]
     assert provenance["device"] == "cpu"
     assert provenance["torch"] == torch.__version__
     assert provenance["training_job_name"] == "job-7"
@@ -104,11 +106,13 @@ def test_the_manifest(whole: Finished) -> None:
 
 def test_nothing_but_the_documented_files_is_left(whole: Finished) -> None:
     left = {str(each.relative_to(whole.root)) for each in whole.root.rglob("*") if each.is_file()}
-    assert {each for each in left if not each.startswith("input/")} == {
+    (events,) = (each for each in left if each.startswith("output/tensorboard/events.out.tfevents."))
+    assert {each for each in left if not each.startswith("input/")} - {events} == {
         *(
             "model/kennel.json",
             "model/model.safetensors",
             "model/history.json",
+            "model/model_card.md",
             "output/progress.json",
             "output/data/data.json",
         ),

@@ -1,0 +1,109 @@
+"""What a model card can say: the facts of a manifest and a learning history, in one place and of known types."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from train.markdown import escape
+
+ROLES: Final = {"train": "training", "valid": "validation", "test": "test"}
+# Beyond that many classes a table of all of them is folded away.
+MANY: Final = 30
+_Z95 = 1.959964  # the normal distribution's 97.5th percentile
+
+
+@dataclass(frozen=True)
+class Facts:
+    """images: by role. counts: by role the images of each class, in the classes' order; empty where unknown.
+
+    best: the best epoch's entry of the learning history, empty where there is none.
+    """
+
+    manifest: Mapping[str, Any]
+    classes: Sequence[str]
+    labels: Sequence[str]
+    provenance: Mapping[str, Any]
+    hyperparameters: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    images: Mapping[str, int]
+    counts: Mapping[str, Sequence[int]]
+    epochs: Sequence[Mapping[str, Any]]
+    best: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, manifest: Mapping[str, Any], history: Mapping[str, Any]) -> "Facts":
+        """Raises KeyError, TypeError or ValueError for what no training has written."""
+        provenance = manifest["provenance"]
+        names = [str(entry["name"]) for entry in manifest["classes"]]
+        epochs = list(history.get("epochs", []))
+        best = [epoch for epoch in epochs if epoch["epoch"] == provenance.get("best_epoch")]
+        by_class = provenance.get("images_by_class", {})
+        return cls(
+            manifest=manifest,
+            classes=names,
+            labels=[str(entry["label"]) for entry in manifest["classes"]],
+            provenance=provenance,
+            hyperparameters=provenance.get("hyperparameters", {}),
+            metrics={name: float(value) for name, value in manifest["metrics"].items()},
+            images={role: int(count) for role, count in provenance.get("images", {}).items()},
+            counts={role: [int(count[name]) for name in names] for role, count in by_class.items()},
+            epochs=epochs,
+            best=best[0] if best else {},
+        )
+
+    @property
+    def sha256(self) -> str:
+        return str(self.manifest["weights"]["sha256"])
+
+    @property
+    def id(self) -> str:
+        """As `model.artifact.Artifact.id`."""
+        return self.sha256[:12]
+
+    @property
+    def name(self) -> str:
+        """The training job's name; without one, architecture and id."""
+        return str(self.provenance.get("training_job_name") or f"{self.manifest['architecture']}-{self.id}")
+
+    @property
+    def completed(self) -> bool:
+        return self.provenance.get("completed") is not False
+
+    @property
+    def calibration(self) -> Mapping[str, Any]:
+        """What the artifact's probabilities were calibrated by; empty where they weren't."""
+        return dict(self.manifest.get("calibration") or {})
+
+    def label(self, number: int) -> str:
+        """The class's readable name, for Markdown."""
+        return escape(self.labels[number])
+
+    def listed(self, numbers: Sequence[int], most: int = 10) -> str:
+        """The classes' readable names; of more than `most` the first ones and how many more there are."""
+        shown = ", ".join(self.label(number) for number in numbers[:most])
+        return shown if len(numbers) <= most else f"{shown} and {len(numbers) - most} more"
+
+    def without_images(self, role: str) -> list[int]:
+        """The classes that have no image in that split, where there is such a split."""
+        return [number for number, count in enumerate(self.counts.get(role, [])) if count == 0]
+
+
+def wilson(share: float, n: int) -> tuple[float, float]:
+    """The 95 % score interval of a share of `n` trials: E. B. Wilson, 1927, J. Am. Stat. Assoc. 22, p. 209."""
+    z2 = _Z95 * _Z95
+    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = _Z95 / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def percent(share: float) -> str:
+    """`98.3 %`."""
+    return f"{100 * share:.1f} %"
+
+
+def number(value: object) -> str:
+    """A figure or a setting as text: floats in six significant digits, None as a dash."""
+    if value is None:
+        return "-"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

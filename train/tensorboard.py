@@ -1,0 +1,175 @@
+"""TensorBoard's event files: curves, hyperparameters and a few pictures of a training run.
+
+Written with tensorboardX's records, but not through its SummaryWriter: that one hands events to a thread over a queue,
+and its `flush` doesn't wait for them. Here a record is in the file when `flush` returns, so whatever ends the process
+costs the current epoch at most.
+"""
+
+import itertools
+import time
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from model.labels import readable_labels
+from train.callbacks import Callback, TrainState
+from train.evaluation import Evaluation
+from train.pictures import BLACK, RED, Tile, contact_sheet
+from train.run import Run
+
+if TYPE_CHECKING:
+    from tensorboardX.proto.summary_pb2 import Summary
+
+PICTURES: Final = 16  # at most, on one sheet
+# What the HPARAMS tab compares runs by.
+COMPARED: Final = ("best/validation_accuracy", "best/validation_loss", "accuracy/test", "loss/test")
+_SPLITS = ("train", "validation", "test")
+
+
+def scalar_tag(metric: str) -> str:
+    """`train_loss` -> `loss/train`, so that TensorBoard draws the splits' curves side by side; others unchanged."""
+    split, _, quantity = metric.partition("_")
+    return f"{quantity}/{split}" if split in _SPLITS and quantity else metric
+
+
+class EventFile:
+    """One event file, `events.out.tfevents.SECONDS.HOST`, in `folder`, which is made. Raises OSError."""
+
+    def __init__(self, folder: Path) -> None:
+        # Late: it imports boto3, where that is installed, which takes half a second.
+        from tensorboardX.event_file_writer import EventsWriter
+
+        folder.mkdir(parents=True, exist_ok=True)
+        self._writer = EventsWriter(str(folder / "events"))
+
+    def scalars(self, values: Mapping[str, float | int], step: int) -> None:
+        from tensorboardX.summary import scalar
+
+        for tag, value in values.items():
+            self._write(scalar(tag, value), step)
+
+    def picture(self, tag: str, pixels: "np.ndarray[Any, np.dtype[np.uint8]]", step: int) -> None:
+        """pixels: uint8 (H, W, 3); stored as PNG."""
+        from tensorboardX.summary import image
+
+        self._write(image(tag, pixels, dataformats="HWC"), step)
+
+    def session_start(self, hyperparameters: Mapping[str, Any]) -> None:
+        """What the HPARAMS tab needs of a run: its hyperparameters, and the tags of COMPARED."""
+        from tensorboardX.summary import hparams
+
+        experiment, start, _ = hparams(dict(hyperparameters), dict.fromkeys(COMPARED))
+        self._write(experiment, 0)
+        self._write(start, 0)
+
+    def session_end(self, completed: bool) -> None:
+        """How the run ended; tensorboardX itself knows successful sessions alone."""
+        from tensorboardX.proto.api_pb2 import Status
+        from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData, SessionEndInfo
+        from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
+
+        status = Status.Value("STATUS_SUCCESS" if completed else "STATUS_FAILURE")
+        content = HParamsPluginData(
+            session_end_info=SessionEndInfo(status=status, end_time_secs=time.time()), version=0
+        )
+        plugin = SummaryMetadata.PluginData(plugin_name="hparams", content=content.SerializeToString())
+        value = Summary.Value(tag="_hparams_/session_end_info", metadata=SummaryMetadata(plugin_data=plugin))
+        self._write(Summary(value=[value]), 0)
+
+    def _write(self, summary: "Summary", step: int) -> None:
+        from tensorboardX.proto.event_pb2 import Event
+
+        self._writer.write_event(Event(summary=summary, step=step, wall_time=time.time()))
+
+    def flush(self) -> None:
+        """Returns when all records are on the disk."""
+        self._writer.flush()
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class TensorBoard(Callback):
+    """Logs one run. Steps are epochs; evaluations and their pictures belong to the best one."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._file: EventFile | None = None
+        self._best: tuple[float, float] | None = None
+        self._best_epoch = 0
+
+    @property
+    def file(self) -> EventFile:
+        """The event file, opened when it is first needed."""
+        if self._file is None:
+            self._file = EventFile(self._run.paths.tensorboard)
+        return self._file
+
+    def on_train_start(self, _state: TrainState) -> None:
+        self.file.session_start(asdict(self._run.hyperparameters))
+        self.file.picture("pictures/training", contact_sheet(list(self._training_tiles())), 1)
+        self.file.flush()
+
+    def on_epoch_end(self, state: TrainState) -> None:
+        metrics = state.metrics
+        values = {scalar_tag(name): value for name, value in metrics.items() if name != "epoch"}
+        accuracy, loss = metrics["validation_accuracy"], metrics["validation_loss"]
+        if self._best is None or (accuracy, -loss) > self._best:
+            self._best, self._best_epoch = (accuracy, -loss), state.epoch
+        best = {"best/validation_accuracy": self._best[0], "best/validation_loss": -self._best[1]}
+        self.file.scalars({**values, **best}, state.epoch)
+        self.file.flush()
+
+    def on_evaluation(self, role: str, evaluation: Evaluation) -> None:
+        split = "validation" if role == "valid" else role
+        if role == "test":
+            summary = evaluation.summary()
+            values = {f"{name}/{split}": value for name, value in summary.items() if name != "n"}
+            self.file.scalars(values, self._best_epoch)
+        if tiles := list(self._mistakes(role, evaluation)):
+            self.file.picture(f"mistakes/{split}", contact_sheet(tiles), self._best_epoch)
+        self.file.flush()
+
+    def on_job_end(self, completed: bool) -> None:
+        self.file.session_end(completed)
+        self.file.close()
+
+    def _training_tiles(self) -> Iterator[Tile]:
+        """The first images of the first epoch, cropped and turned as training gets them, with their classes."""
+        order = self._run.order("train", shuffle=True)
+        order.epoch = 1
+        images = self._run.images("train", augmented=True)
+        for key in itertools.islice(itertools.chain.from_iterable(order), PICTURES):
+            pixels, label = images[key]
+            yield Tile(pixels, ((self._caption(label), BLACK),))
+
+    def _mistakes(self, role: str, evaluation: Evaluation) -> Iterator[Tile]:
+        """The wrongly classified images, the most confident first."""
+        wrong = np.flatnonzero(evaluation.predictions != evaluation.labels)
+        confidence = evaluation.probabilities[wrong, evaluation.predictions[wrong]]
+        images = self._run.images(role, augmented=False)
+        keys = list(itertools.chain.from_iterable(self._run.order(role, shuffle=False)))
+        # Stable, so that the choice among equals doesn't change from run to run.
+        for row in wrong[np.argsort(-confidence, kind="stable")][:PICTURES]:
+            pixels, truth = images[keys[row]]
+            said = int(evaluation.predictions[row])
+            percent = f"{100 * evaluation.probabilities[row, said]:.0f}%"
+            yield Tile(pixels, ((f"{percent} {self._caption(said)}", RED), (f"is {self._caption(truth)}", BLACK)))
+
+    def _caption(self, label: int) -> str:
+        return latin(readable_labels(self._run.data.classes)[label]) or f"class {label}"
+
+
+def latin(name: str) -> str:
+    """`name` in ASCII, which is all that Pillow's own font has: without accents; empty where that can't be."""
+    plain = unicodedata.normalize("NFKD", name.translate(_PLAIN))
+    letters = "".join(letter for letter in plain if not unicodedata.combining(letter))
+    return letters if letters.isascii() and letters.isprintable() else ""
+
+
+# Letters that Unicode doesn't decompose.
+_PLAIN = str.maketrans({"ß": "ss", "ø": "o", "Ø": "O", "æ": "ae", "Æ": "Ae", "œ": "oe", "Œ": "Oe", "ł": "l", "Ł": "L"})
