@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from model.errors import DataError, ImageError
 from model.preprocess import Preprocess, UInt8Array, decode
 from train.augment import Augment
-from train.data import Sample
+from train.data.dataset import Sample
 
 Key = tuple[int, int]  # (epoch, index of the sample)
 
@@ -38,7 +38,7 @@ class Images(Dataset[tuple[UInt8Array, int]]):
             image = decode(sample.encoded(), min_size=self.preprocess.decode_size)
         except (ImageError, OSError) as error:
             raise DataError(
-                f"{sample.path} could be read before training and can't any more ({error}); keep the data unchanged"
+                f"{sample.name} could be read before training and can't any more ({error}); keep the data unchanged"
             ) from error
         return self.augment(image, np.random.default_rng((self.seed, epoch, index))), sample.label
 

@@ -10,7 +10,7 @@ from model.paths import MLPaths
 from model.preprocess import Preprocess
 from train.augment import Augment
 from train.config import Hyperparameters
-from train.data import DataSet
+from train.data.dataset import DataSet
 from train.loader import Images, Loader
 from train.metrics import MetricLog
 from train.progress import Progress
