@@ -10,7 +10,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO
 
-from model.errors import DataError
+from model.errors import DataError, ImageError
 from train.check_data import HELP_DATA
 from train.cli import run_command
 from train.data.dataset import Sample
@@ -21,7 +21,7 @@ from train.data.roles import find_roles
 def main() -> None:
     """Write FOLDER/SPLIT/SPLIT.tar with class folders in it; the same photos give the same bytes.
 
-    Raises DataError when the data can't be understood, a class name can't be a folder's, or a tar is there already.
+    Raises DataError when the data can't be understood or read, a class can't be a folder's name, or a tar is there.
     """
     parser = argparse.ArgumentParser(prog="python -m train.pack", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help=HELP_DATA)
@@ -45,12 +45,21 @@ def pack(samples: Sequence[Sample], file: Path) -> None:
     """Write the samples as they are, undecoded, under their names. No owner and no time: it depends on them alone."""
     with _whole_or_nothing(file) as opened, tarfile.open(fileobj=opened, mode="w") as tar:
         for sample in samples:
-            data = sample.encoded()
-            content = data.read_bytes() if isinstance(data, Path) else data
+            content = _content(sample)
             entry = tarfile.TarInfo(sample.name)
             entry.size = len(content)
             entry.mode = 0o644
             tar.addfile(entry, BytesIO(content))
+
+
+def _content(sample: Sample) -> bytes:
+    try:
+        data = sample.encoded()
+        return data.read_bytes() if isinstance(data, Path) else data
+    except OSError as error:
+        raise DataError(f"{sample.name} can't be read ({error.strerror}); repair or remove it") from error
+    except ImageError as error:
+        raise DataError(f"{sample.name}: {error}") from error
 
 
 @contextmanager

@@ -81,8 +81,10 @@ def _read_archives(place: Place, index: Index, keep: Sequence[str]) -> Listing:
     if not index.members:
         raise DataError(f"{where} holds no files; {EXPECTED}")
     listing = list_webdataset(index, where) if is_webdataset(index) else list_members(index, where)
-    if not listing.images and not listing.left_out:
-        raise DataError(f"{where} holds {summary(member.path for member in index.members)}; {EXPECTED}")
+    if not listing.images:
+        held = summary(member.path for member in index.members)
+        example = f", and no image with a class ({': '.join(listing.left_out[0])})" if listing.left_out else ""
+        raise DataError(f"{where} holds {held}{example}; {EXPECTED}")
     listing.layout += f" in {archives[0]}" if len(archives) == 1 else f" in {len(archives)} archives"
     if listing.classes is None:
         listing.numbered = _class_names(place, index)

@@ -114,7 +114,7 @@ def _read_lst(text: str, where: str) -> _Line:
     if number is None:
         raise DataError(
             f"{where} must be an index, a class number from 0 and a relative path, separated by tabs; "
-            f"got {printable(text.strip())[:80]!r}"
+            f"got '{printable(text)[:80]}'"
         )
     return _Line(columns[2].strip(), str(int(number[1])), where)
 
