@@ -7,7 +7,8 @@ import pytest
 
 from tests.train.forms import contents, fault, ground_truth, load, names, write_lines, write_tar
 from tests.train.support import CLASSES, make_classes
-from train.data.roles import find_roles, unused_channels
+from train.data.layouts import Place
+from train.data.roles import find_roles, pick_split, unused_channels
 
 URL = "s3://bucket/team/2026"
 
@@ -110,6 +111,13 @@ def test_split_folders_with_manifests_and_a_folder_of_images_beside_them(tmp_pat
 def test_other_json_lines_among_class_folders_are_no_manifest(tmp_path: Path, images: Path) -> None:
     write_lines(images / "metadata.jsonl", [{"file_name": "pug/00.jpg", "text": "a pug"}])
     assert load(train=images).notes == ()
+
+
+def test_other_json_lines_beside_an_archive_are_no_manifest(tmp_path: Path, images: Path) -> None:
+    archive = write_tar(tmp_path / "c" / "a.tar", contents(images))
+    write_lines(archive.parent / "train.jsonl", [{"file_name": "pug/00.jpg", "text": "a pug"}])
+    assert load(train=archive.parent).notes == ("train data: class folders in a.tar",)
+    assert pick_split(archive.parent, None) == ("test", Place(archive.parent))
 
 
 def test_a_label_job_that_failed_and_an_image_named_twice(tmp_path: Path, images: Path) -> None:

@@ -34,9 +34,8 @@ def settle_classes(listings: Mapping[str, Listing], given: Sequence[str] | None)
     classes = tuple(given) if given is not None else tuple(order)
     if len(classes) < 2:
         which = f" ({classes[0]})" if classes else ""
-        raise DataError(
-            f"{listings['train'].place} holds one class{which}, a classifier needs at least two; {EXPECTED}"
-        )
+        place = next(iter(listings.values())).place
+        raise DataError(f"{place} holds one class{which}, a classifier needs at least two; {EXPECTED}")
     for role, listing in listings.items():
         _check_known(role, listing, classes)
     return classes

@@ -63,8 +63,9 @@ def lists_in(place: Place, contents: Contents) -> list[Path]:
     """The manifests and .lst files that say which images `place` has."""
     if place.files:
         return [file for file in place.files if not is_archive(file.name)]
-    # JSON lines among class folders may be anything; a manifest names its images by source-ref.
-    return [file for file in contents.lists if not contents.folders or _names_images(file)]
+    # JSON lines beside class folders or archives may be anything; a manifest names its images by source-ref.
+    alone = not contents.folders and not contents.archives
+    return [file for file in contents.lists if alone or _names_images(file)]
 
 
 def _names_images(file: Path) -> bool:

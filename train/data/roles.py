@@ -97,10 +97,11 @@ def splits_in(path: Path, *, peek: bool) -> dict[str, Place]:
     contents = look(path)
     if _holds_roles(contents.folders):
         return _role_folders(contents.folders)
-    named = _by_role(contents.lists)
+    lists = tuple(lists_in(Place(path), contents))
+    named = _by_role(lists)
     if "train" in named:
         return {role: Place(path, files) for role, files in named.items()}
-    if contents.folders or contents.lists:
+    if contents.folders or lists:
         return {}
     named = _by_role(contents.archives)
     if "train" in named and len(named) > 1:
@@ -203,7 +204,7 @@ def _any_splits(path: Path) -> dict[str, Place]:
             found.setdefault(ROLES[child.name.lower()], _role_folder(child, contents.folders))
     if found or contents.folders:
         return found
-    for files in (contents.lists, contents.archives):
+    for files in (tuple(lists_in(Place(path), contents)), contents.archives):
         if named := _by_role(files):
             return {role: Place(path, chosen) for role, chosen in named.items()}
     archives = (path,) if path.is_file() else contents.archives
