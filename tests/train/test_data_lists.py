@@ -193,6 +193,16 @@ def test_lst_channels_beside_the_images(tmp_path: Path, images: Path) -> None:
     assert unused_channels(channels, find_roles(channels)) == []
 
 
+def test_a_list_of_another_split_in_the_channel_is_not_this_ones(tmp_path: Path, images: Path) -> None:
+    lst(tmp_path / "validation" / "all.lst", listed(images, NUMBERS, "valid/"))
+    lines = listed(images, NUMBERS)
+    lst(images / "train.lst", lines[1:])
+    lst(images / "val.lst", lines[:1])
+    make_classes(tmp_path / "validation" / "valid", 2)
+    data = load(train=images, validation=tmp_path / "validation")
+    assert {role: len(split.samples) for role, split in data.splits.items()} == {"train": 5, "valid": 6}
+
+
 def test_lst_in_the_channel_itself_as_im2rec_writes_it(tmp_path: Path, images: Path) -> None:
     numbers = {name: f"{number}.000000" for name, number in NUMBERS.items()}
     lst(tmp_path / "train" / "train.lst", listed(images, numbers, "images/"))

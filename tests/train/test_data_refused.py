@@ -75,6 +75,20 @@ def test_damaged_archives(tmp_path, photos, name, damage, words) -> None:  # typ
     assert message.endswith("copy or make it again")
 
 
+def test_zip_entries_that_lie_about_their_place_and_size(tmp_path: Path, photos: dict[str, bytes]) -> None:
+    archive = write_zip(tmp_path / "c" / "a.zip", photos, zipfile.ZIP_STORED)
+    data = archive.read_bytes()
+    entry = data.index(b"PK\1\2")
+    # In the central directory: the packed size stands at 20, the offset of the local header at 42.
+    for at in (20, 42):
+        archive.write_bytes(data[: entry + at] + b"\0\0\0\x7f" + data[entry + at + 4 :])
+        assert "damaged, truncated or no .zip file (an entry lies outside the file)" in fault(train=tmp_path / "c")
+    packed = int.from_bytes(data[entry + 20 : entry + 24], "little") + 2000
+    archive.write_bytes(data[: entry + 20] + packed.to_bytes(4, "little") + data[entry + 24 :])
+    (skipped,) = load(train=tmp_path / "c").skipped
+    assert skipped.reason == "its entry in a.zip is damaged; copy or make the archive again"
+
+
 def test_an_encrypted_zip(tmp_path: Path, photos: dict[str, bytes]) -> None:
     archive = write_zip(tmp_path / "c" / "a.zip", photos)
     data = archive.read_bytes()

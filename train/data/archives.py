@@ -162,6 +162,7 @@ def _check_end(archive: ArchiveFile, end: int) -> None:
 
 def _read_zip(file: Path) -> Index:
     archive = ArchiveFile(file)
+    size = file.stat().st_size
     found: dict[str, Member] = {}
     with zipfile.ZipFile(file) as opened:
         for info in opened.infolist():
@@ -176,6 +177,8 @@ def _read_zip(file: Path) -> Index:
                     f"{printable(str(file))} uses the compression {method}; make it again as stored or deflated: "
                     "zip -r -0 photos.zip FOLDER"
                 )
+            if not 0 <= info.header_offset <= size - info.compress_size:
+                raise _damaged(file, "an entry lies outside the file")
             deflated = info.compress_type == zipfile.ZIP_DEFLATED
             source = ZipSource(archive, info.header_offset, info.compress_size, info.file_size, info.CRC, deflated)
             found[path] = Member(printable(path), source, file.name)

@@ -42,7 +42,7 @@ def find_roles(channels: Mapping[str, Path]) -> dict[str, Place]:
         found = ", ".join(sorted(channels)) or "none"
         raise DataError(f"there is no training data: channels found: {found}; give a channel named train; {EXPECTED}")
     others = tuple(folder for name, folder in data.items() if name.lower() not in ROLES)
-    return {role: _with_beside(place, others) for role, place in roles.items()}
+    return {role: _with_beside(_own_files(role, place), others) for role, place in roles.items()}
 
 
 def _nested_roles(data: Mapping[str, Path], roles: dict[str, Place]) -> dict[str, Place]:
@@ -73,6 +73,18 @@ def _with_lists(place: Place | None, name: str, folder: Path) -> Place:
     if not files:
         raise DataError(f"channel {name} ({folder}) holds no .lst file; put one in, or leave that channel out")
     return Place(place.path, files=files)
+
+
+def _own_files(role: str, place: Place) -> Place:
+    """Without the files of other roles: beside train.lst a channel may hold val.lst, which is no training data."""
+    if place.files or place.index is not None:
+        return place
+    contents = look(place.path)
+    for files in (tuple(lists_in(place, contents)), () if contents.folders else contents.archives):
+        named = _by_role(files)
+        if role in named and len(named) > 1:
+            return replace(place, files=named[role])
+    return place
 
 
 def _with_beside(place: Place, others: tuple[Path, ...]) -> Place:

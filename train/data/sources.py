@@ -112,6 +112,9 @@ class ZipSource:
     deflated: bool
 
     def encoded(self) -> bytes:
+        # Deflate adds 5 bytes a block of 64 KiB at most (RFC 1951); a packed size far above that is no true one.
+        if self.packed > self.size + self.size // 1000 + 1000:
+            raise self._damaged()
         data = self.archive.read(self.offset, _LOCAL_HEADER + _NAME_ALLOWANCE + self.packed)
         if len(data) < _LOCAL_HEADER or data[:4] != b"PK\3\4":
             raise self._damaged()
