@@ -42,8 +42,10 @@ ArtifactOption = Annotated[
     str | None, typer.Option("--artifact", help="artifact's folder, or a run's name; else the newest completed run's")
 ]
 Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free one")]
-Data = Annotated[Path, typer.Option("--data", help="folder with train/, valid/, test/ or just class folders")]
-DataOrSample = Annotated[Path | None, typer.Option("--data", help="your data set; else the sample data is drawn")]
+Data = Annotated[Path, typer.Option("--data", help="folder with train/, valid/, test/ or class folders; or archives")]
+DataOrSample = Annotated[
+    Path | None, typer.Option("--data", help="your photos, as for train; else the sample data is drawn")
+]
 
 RUNS = Path("runs")
 IMAGE = "kennel:latest"

@@ -12,7 +12,7 @@ from typing import Any, Final
 from backends.base import Watch
 from backends.child import last_error, run_child
 from backends.errors import BackendError
-from backends.inputs import check_folder, write_inputs
+from backends.inputs import check_data_path, place_inside, write_inputs
 from backends.local import parse_answers, wait_foreground
 from backends.runs import Run
 from train.config import Hyperparameters
@@ -56,10 +56,10 @@ class DockerBackend:
         return [self._docker, "run", "--rm", *gpu_options(), f"--user={os.getuid()}:{os.getgid()}", _SHM, *options]
 
     def check_data(self, data: Path, report: Path, watch: Watch) -> None:
-        self._command("train.check_data", {"--data": check_folder(data)}, report, watch)
+        self._command("train.check_data", {"--data": check_data_path(data)}, report, watch)
 
     def evaluate(self, artifact: Path, data: Path, report: Path, watch: Watch) -> None:
-        self._command("train.evaluate", {"--artifact": artifact, "--data": check_folder(data)}, report, watch)
+        self._command("train.evaluate", {"--artifact": artifact, "--data": check_data_path(data)}, report, watch)
 
     def _command(self, module: str, inputs: dict[str, Path], report: Path, watch: Watch) -> None:
         report.parent.mkdir(parents=True, exist_ok=True)
@@ -76,8 +76,9 @@ class DockerBackend:
                 f"{_ML}/output/progress.json",
             ]
             for number, (option, source) in enumerate(inputs.items()):
-                options.append(f"-v={source.resolve()}:{_ML}/input/{number}:ro")
-                arguments += [option, f"{_ML}/input/{number}"]
+                inside = place_inside(f"{_ML}/input/{number}", source)
+                options.append(f"-v={source.resolve()}:{inside}:ro")
+                arguments += [option, inside]
             log, progress = scratch / "log.txt", scratch / "progress.json"
             command = [*self._run(*options), self._image, *arguments]
             if run_child(command, log=log, watch=watch, progress_file=progress):

@@ -35,11 +35,19 @@ def parse_hyperparameters(values: Mapping[str, str]) -> Hyperparameters:
         raise BackendError(str(error)) from error
 
 
-def check_folder(data: Path) -> Path:
-    """The data set's absolute path. Raises BackendError when there is no such folder."""
-    if not data.is_dir():
-        raise BackendError(f"there is no data folder {data}; give --data a folder with train/CLASS/photo.jpg")
-    return data.resolve()
+def check_data_path(data: Path) -> Path:
+    """The data set's absolute path: a folder, or an archive. Raises BackendError when there is neither."""
+    if not data.exists():
+        raise BackendError(
+            f"there is no data folder {data}; give --data a folder with train/CLASS/photo.jpg, or a .tar or .zip file"
+        )
+    return data.absolute()
+
+
+def place_inside(folder: str, data: Path) -> str:
+    """Where a job sees the data set: the folder itself, or an archive in it under its own name."""
+    # What an archive is shows in its name, which therefore has to come along.
+    return folder if data.is_dir() else f"{folder}/{data.name}"
 
 
 def write_inputs(run: Run, data: Path, hyperparameters: Hyperparameters, root: str) -> dict[str, Path]:
@@ -48,7 +56,8 @@ def write_inputs(run: Run, data: Path, hyperparameters: Hyperparameters, root: s
     root: where the job will see the run's ml folder. The whole data set is one channel; train finds the splits in
     it. A weights file given as `pretrained` travels in a channel of its own, as it has to on SageMaker.
     """
-    sources = {DATA_CHANNEL: check_folder(data)}
+    source = check_data_path(data)
+    sources = {place_inside(DATA_CHANNEL, source): source.resolve()}
     channels = [DATA_CHANNEL]
     if hyperparameters.pretrained not in ("imagenet", "none"):
         weights = Path(hyperparameters.pretrained)

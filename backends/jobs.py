@@ -9,7 +9,7 @@ from backends.child import last_error
 from backends.client import wait_ready
 from backends.console import watching
 from backends.errors import BackendError, Stopped
-from backends.inputs import check_folder
+from backends.inputs import check_data_path
 from backends.runs import Run, create_run, now
 from train.config import Hyperparameters
 
@@ -25,7 +25,7 @@ def train_run(
     title: str = "training",
 ) -> Run:
     """Train in a new run folder. Raises BackendError; the record then says failed or stopped, with the reason."""
-    check_folder(data)
+    check_data_path(data)
     run = create_run(
         runs, "training", name, backend=backend.name, data=str(data), hyperparameters=asdict(hyperparameters)
     )

@@ -15,7 +15,7 @@ import psutil
 from backends.base import Watch
 from backends.child import last_error, python_environment, run_child
 from backends.errors import BackendError
-from backends.inputs import check_folder, write_inputs
+from backends.inputs import check_data_path, write_inputs
 from backends.runs import Run
 from train.config import Hyperparameters
 
@@ -35,11 +35,11 @@ class LocalBackend:
 
     def check_data(self, data: Path, report: Path, watch: Watch) -> None:
         self._command(
-            "train.check_data", report.parent, watch, "--data", str(check_folder(data)), "--json", str(report)
+            "train.check_data", report.parent, watch, "--data", str(check_data_path(data)), "--json", str(report)
         )
 
     def evaluate(self, artifact: Path, data: Path, report: Path, watch: Watch) -> None:
-        arguments = ("--artifact", str(artifact), "--data", str(check_folder(data)), "--json", str(report))
+        arguments = ("--artifact", str(artifact), "--data", str(check_data_path(data)), "--json", str(report))
         self._command("train.evaluate", report.parent, watch, *arguments)
 
     def _command(self, module: str, folder: Path, watch: Watch, *arguments: str) -> None:

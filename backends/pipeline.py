@@ -12,6 +12,7 @@ from backends import client
 from backends.base import Backend
 from backends.console import print_predictions, print_summary, say, watching
 from backends.errors import BackendError, Stopped
+from backends.example import example_image
 from backends.inputs import parse_hyperparameters
 from backends.jobs import deploy_artifact, stop_run, train_run
 from backends.runs import Run
@@ -53,7 +54,8 @@ def run_all(backend: Backend, runs: Path, data: Path | None, given: Mapping[str,
     endpoint = deploy_artifact(backend, runs, best.artifact, client.choose_free_port(port), None)
     try:
         say("4/4 one prediction over HTTP")
-        image = _one_image(folder, best)
+        tested = list(best.read_json("ml/output/data/evaluation.json").get("predictions", {}))
+        image = example_image(folder, tested, best.path)
         answer = client.predict(endpoint.record["url"], image)
         print_predictions([{**answer, "file": str(image)}])
     finally:
@@ -82,16 +84,6 @@ def _trials(backend: Backend, runs: Path, data: Path, chosen: Hyperparameters) -
 def _rank(run: Run) -> tuple[float, float]:
     metrics = run.record["metrics"]
     return (metrics["validation_accuracy"], -metrics["validation_loss"])
-
-
-def _one_image(data: Path, best: Run) -> Path:
-    """A test image (a validation or training one, where there are none), by the evaluation's own file names."""
-    suffixes = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
-    tested: list[str] = list(best.read_json("ml/output/data/evaluation.json").get("predictions", {}))
-    found = [data / role / name for role in ("test", "testing") for name in tested if (data / role / name).is_file()]
-    if not found:
-        found = [path for path in sorted(data.rglob("*")) if path.suffix.lower() in suffixes and path.is_file()]
-    return found[0]
 
 
 def _summarise(

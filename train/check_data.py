@@ -6,14 +6,18 @@ from pathlib import Path
 
 from model.files import write_json
 from train.cli import run_command
-from train.data import DataSet, find_roles, load_data
+from train.data.dataset import DataSet
+from train.data.load import load_data
+from train.data.roles import find_roles
 from train.progress import Progress
+
+HELP_DATA = "folder with train/, valid/, test/, with class folders, archives or a manifest; or an archive"
 
 
 def main() -> None:
     """Print the table of classes and splits. Raises DataError for data that couldn't be trained on."""
     parser = argparse.ArgumentParser(prog="python -m train.check_data", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder with train/, valid/, test/ or class folders")
+    parser.add_argument("--data", type=Path, required=True, help=HELP_DATA)
     parser.add_argument("--json", type=Path, help="where the report goes")
     parser.add_argument("--progress", type=Path, help="file that tells how far it has come")
     arguments = parser.parse_args()

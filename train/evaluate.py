@@ -7,12 +7,13 @@ from pathlib import Path
 import torch
 
 from model.artifact import Artifact
-from model.errors import DataError
 from model.files import write_json
 from model.machine import available_cpus
 from model.weights import load_network
 from train.cli import run_command
-from train.data import ROLES, Split, load_data
+from train.data.dataset import Split
+from train.data.load import load_data
+from train.data.roles import pick_split
 from train.device import choose_device
 from train.evaluation import evaluate, evaluation_report
 from train.loader import Images, Loader
@@ -26,8 +27,8 @@ def main() -> None:
     artifact = Artifact.load(arguments.artifact)
     device = choose_device(arguments.device)
     torch.set_num_threads(available_cpus())
-    role, folder = pick_split(arguments.data, arguments.split)
-    data = load_data({role: folder}, Progress(arguments.progress), artifact.classes)
+    role, place = pick_split(arguments.data, arguments.split)
+    data = load_data({role: place}, Progress(arguments.progress), artifact.classes)
     split = data.splits[role]
     images = Images(split.samples, artifact.preprocess, None, seed=0)
     loader = Loader(images, EpochOrder(len(images), arguments.batch_size), workers=0, pin=False)
@@ -35,7 +36,7 @@ def main() -> None:
     report = evaluation_report(result, _names(split), artifact.classes, artifact.labels)
     facts = {
         "artifact": artifact.id,
-        "data": str(folder),
+        "data": str(place),
         "skipped": data.report()["skipped"],
         "notes": list(data.notes),
     }
@@ -51,7 +52,9 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m train.evaluate", description=__doc__)
     parser.add_argument("--artifact", type=Path, required=True, help="folder that train wrote")
-    parser.add_argument("--data", type=Path, required=True, help="class folders, or a folder with test/ or valid/")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="class folders or archives, or a folder with test/ or valid/"
+    )
     parser.add_argument("--json", type=Path, required=True, help="where the report goes")
     parser.add_argument("--split", choices=["train", "valid", "test"], help="default: test, else valid, else all")
     parser.add_argument("--batch-size", type=_positive, default=32)
@@ -64,25 +67,6 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"must be a positive integer, got {text!r}")
     return int(text)
-
-
-def pick_split(folder: Path, wanted: str | None) -> tuple[str, Path]:
-    """(role, folder of class folders) to evaluate: the wanted split, else test, else valid, else `folder`.
-
-    Raises DataError when the folder or the wanted split isn't there.
-    """
-    if not folder.is_dir():
-        raise DataError(f"there is no folder {folder}; give a folder of class folders")
-    found: dict[str, Path] = {}
-    for child in sorted(folder.iterdir()):
-        if child.is_dir() and child.name.lower() in ROLES:
-            found.setdefault(ROLES[child.name.lower()], child)
-    if wanted is not None and wanted not in found:
-        raise DataError(f"{folder} holds no {wanted} folder (it has: {', '.join(sorted(found)) or 'none'})")
-    for role in [wanted] if wanted else ["test", "valid"]:
-        if role in found:
-            return role, found[role]
-    return "test", folder
 
 
 def _names(split: Split) -> list[str]:

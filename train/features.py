@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from model.errors import ImageError
 from model.files import write_atomic
 from model.network import Classifier
 from train.loader import vanished
@@ -108,7 +109,7 @@ def _key(run: Run, backbone: nn.Module, role: str, augmented: bool) -> str:
         try:
             content = sample.encoded()
             digest.update(hashlib.sha256(content if isinstance(content, bytes) else content.read_bytes()).digest())
-        except OSError as error:
+        except (OSError, ImageError) as error:
             raise vanished(sample, error) from error
     return digest.hexdigest()[:32]
 

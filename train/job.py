@@ -15,7 +15,9 @@ from model.pretrained import load_backbone
 from train.batches import Batches
 from train.callbacks import Callback, Callbacks, TrainState
 from train.contract import Job
-from train.data import ROLES, DataSet, find_roles, load_data, unused_channels
+from train.data.dataset import DataSet
+from train.data.load import load_data
+from train.data.roles import ROLES, find_roles, unused_channels
 from train.device import choose_device
 from train.features import FeatureBatches, compute_features
 from train.finish import finish, save_stopped

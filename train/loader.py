@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 from model.errors import DataError, ImageError
 from model.preprocess import Preprocess, UInt8Array, decode
 from train.augment import Augment
-from train.data import Sample
+from train.data.dataset import Sample
 from train.order import EpochOrder, Key
 
 
@@ -43,7 +43,7 @@ class Images(Dataset[tuple[UInt8Array, int]]):
 def vanished(sample: Sample, error: Exception) -> DataError:
     """What to raise when an image that was checked can't be read any more."""
     return DataError(
-        f"{sample.path} could be read before training and can't any more ({error}); keep the data unchanged"
+        f"{sample.name} could be read before training and can't any more ({error}); keep the data unchanged"
     )
 
 

@@ -12,7 +12,7 @@ from model.preprocess import Preprocess
 from train.augment import Augment
 from train.callbacks import Callbacks
 from train.config import Hyperparameters
-from train.data import DataSet
+from train.data.dataset import DataSet
 from train.loader import Images, Loader
 from train.metrics import MetricLog
 from train.order import EpochOrder

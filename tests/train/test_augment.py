@@ -10,7 +10,7 @@ from PIL import Image
 from model.preprocess import Preprocess
 from tests.train.support import make_classes, picture
 from train.augment import Augment
-from train.data import load_data
+from train.data.load import load_data
 from train.loader import Images
 from train.progress import Progress
 

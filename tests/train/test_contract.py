@@ -9,7 +9,8 @@ from model.paths import MLPaths
 from tests.train.support import CLASSES, configure
 from train.config import Hyperparameters
 from train.contract import read_job
-from train.data import find_roles, unused_channels
+from train.data.layouts import Place
+from train.data.roles import find_roles, unused_channels
 
 
 def fault(root: Path) -> str:
@@ -23,6 +24,11 @@ def classes(folder: Path, *names: str) -> Path:
     for name in names or CLASSES:
         (folder / name).mkdir(parents=True)
     return folder
+
+
+def folders(channels: dict[str, Path]) -> dict[str, Path]:
+    """The folder of each role."""
+    return {role: place.path for role, place in find_roles(channels).items()}
 
 
 def channel(name: str, mode: str = "File") -> dict[str, object]:
@@ -93,7 +99,7 @@ def test_a_config_file_that_is_none(tmp_path: Path, content: bytes, words: str) 
 )
 def test_channels_by_name(tmp_path: Path, names: tuple[str, ...], roles: dict[str, str]) -> None:
     channels = {name: classes(tmp_path / name) for name in names}
-    assert find_roles(channels) == {role: tmp_path / name for role, name in roles.items()}
+    assert folders(channels) == {role: tmp_path / name for role, name in roles.items()}
 
 
 @pytest.mark.parametrize("name", ["dogs", "train", "test"])
@@ -103,24 +109,24 @@ def test_one_channel_of_any_name_that_holds_the_roles(tmp_path: Path, name: str)
     (tmp_path / name / "__MACOSX").mkdir()
     (tmp_path / name / "readme.txt").write_text("dogs")
     root = tmp_path / name
-    assert find_roles({name: root}) == {"train": root / "train", "valid": root / "val", "test": root / "test"}
+    assert folders({name: root}) == {"train": root / "train", "valid": root / "val", "test": root / "test"}
 
 
 def test_a_class_called_train_is_a_class(tmp_path: Path) -> None:
     channels = {"train": classes(tmp_path / "train", "plane", "ship", "train")}
-    assert find_roles(channels) == channels
+    assert folders(channels) == channels
 
 
 def test_role_folders_without_class_folders_are_no_classes(tmp_path: Path) -> None:
     classes(tmp_path, "train", "valid")
-    assert find_roles({"dogs": tmp_path}) == {"train": tmp_path / "train", "valid": tmp_path / "valid"}
+    assert folders({"dogs": tmp_path}) == {"train": tmp_path / "train", "valid": tmp_path / "valid"}
 
 
 def test_other_channels_beside_train_are_left_alone(tmp_path: Path) -> None:
     channels = {name: tmp_path / name for name in ("train", "weights", "validate")}
     classes(channels["train"])
     roles = find_roles(channels)
-    assert roles == {"train": channels["train"]}
+    assert roles == {"train": Place(channels["train"])}
     assert unused_channels(channels, roles) == ["weights", "validate"]
 
 

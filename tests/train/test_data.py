@@ -9,7 +9,8 @@ from model.errors import DataError
 from model.files import write_json
 from tests.train.conftest import broken_files
 from tests.train.support import CLASSES, make_classes, picture
-from train.data import DataSet, load_data
+from train.data.dataset import DataSet
+from train.data.load import load_data
 from train.progress import Progress
 from train.split import ensure_validation
 
@@ -88,7 +89,7 @@ def test_one_class_only(tmp_path: Path) -> None:
 def test_files_without_class_folders(tmp_path: Path) -> None:
     picture(0, 100).save(tmp_path / "a.jpg")
     picture(1, 100).save(tmp_path / "b.jpg")
-    assert "holds 2 files and no folders; expected one folder a class" in fault(train=tmp_path)
+    assert "holds 2 .jpg files; expected one folder a class" in fault(train=tmp_path)
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:

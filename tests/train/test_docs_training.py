@@ -6,7 +6,7 @@ import pytest
 
 from tests.train.support import REPOSITORY, Finished
 from train.config import table_rows
-from train.data import ROLES
+from train.data.roles import ROLES
 from train.metrics import METRICS, metric_regex
 
 TEXT = (REPOSITORY / "docs" / "training.md").read_text(encoding="utf-8")

@@ -9,7 +9,9 @@ from model.errors import DataError
 from model.preprocess import Preprocess, UInt8Array
 from tests.train.support import make_classes
 from train.augment import Augment
-from train.data import Sample, load_data
+from train.data.dataset import Sample
+from train.data.load import load_data
+from train.data.sources import FileSource
 from train.loader import Images, Loader
 from train.order import EpochOrder
 from train.progress import Progress
@@ -58,15 +60,16 @@ def test_plain_batches_are_preprocessing_in_order(samples: tuple[Sample, ...]) -
     assert labels == [0, 0, 0, 1, 1, 1, 2, 2]
     assert images.dtype == np.uint8
     assert images.shape == (8, 32, 32, 3)
-    assert np.array_equal(images[4], SHAPE.load(samples[4].path))
-    assert np.array_equal(rest[0], SHAPE.load(samples[8].path))
+    assert np.array_equal(images[4], SHAPE.load(samples[4].encoded()))
+    assert np.array_equal(rest[0], SHAPE.load(samples[8].encoded()))
 
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_image_that_vanishes_meanwhile(samples: tuple[Sample, ...], workers: int) -> None:
-    file = samples[4].path
-    file.write_bytes(b"")
+    source = samples[4].source
+    assert isinstance(source, FileSource)
+    source.path.write_bytes(b"")
     with pytest.raises(DataError) as caught:
         epochs(loader(samples, shuffle=False, workers=workers), 0)
-    assert str(caught.value).startswith(f"{file} could be read before training and can't any more (")
+    assert str(caught.value).startswith("German_shepherd_dog/01.jpg could be read before training and can't any more (")
     assert "\n" not in str(caught.value)

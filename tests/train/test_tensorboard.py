@@ -19,7 +19,8 @@ from model.preprocess import Preprocess
 from tests.train.support import QUICK, TIMEOUT_S, Finished, configure, finish, make_classes, start, train
 from train.callbacks import Callbacks, TrainState
 from train.config import Hyperparameters
-from train.data import find_roles, load_data
+from train.data.load import load_data
+from train.data.roles import find_roles
 from train.evaluation import Evaluation
 from train.metrics import MetricLog
 from train.pictures import BLACK, RED, Tile, contact_sheet, tile_side

@@ -1,0 +1,1 @@
+"""Which images there are and what class each is of: from channels to a data set of checked samples."""

@@ -1,0 +1,80 @@
+"""`python -m train.pack --data DIR --out FOLDER`: one plain tar a split, for quick reading over a network."""
+
+import argparse
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import IO
+
+from model.errors import DataError, ImageError
+from train.check_data import HELP_DATA
+from train.cli import run_command
+from train.data.dataset import Sample
+from train.data.load import find_images
+from train.data.roles import find_roles
+
+
+def main() -> None:
+    """Write FOLDER/SPLIT/SPLIT.tar with class folders in it; the same photos give the same bytes.
+
+    Raises DataError when the data can't be understood or read, a class can't be a folder's name, or a tar is there.
+    """
+    parser = argparse.ArgumentParser(prog="python -m train.pack", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help=HELP_DATA)
+    parser.add_argument("--out", type=Path, required=True, help="where train/train.tar and the others go")
+    arguments = parser.parse_args()
+    found = find_images(find_roles({"data": arguments.data}))
+    if bad := [name for name in found.classes if "/" in name or name.startswith(".")]:
+        raise DataError(f"class {bad[0]} can't be a folder's name; rename it")
+    files = {role: arguments.out / role / f"{role}.tar" for role in found.samples}
+    if there := [str(file) for file in files.values() if file.exists()]:
+        raise DataError(f"{there[0]} is there already; remove it or choose another --out")
+    for role, samples in found.samples.items():
+        pack(samples, files[role])
+        print(f"{files[role]}: {len(samples)} images, {files[role].stat().st_size} bytes")
+    for role, listing in found.listings.items():
+        for file, why in listing.left_out:
+            print(f"left out {role}/{file}: {why}")
+
+
+def pack(samples: Sequence[Sample], file: Path) -> None:
+    """Write the samples as they are, undecoded, under their names. No owner and no time: it depends on them alone."""
+    with _whole_or_nothing(file) as opened, tarfile.open(fileobj=opened, mode="w") as tar:
+        for sample in samples:
+            content = _content(sample)
+            entry = tarfile.TarInfo(sample.name)
+            entry.size = len(content)
+            entry.mode = 0o644
+            tar.addfile(entry, BytesIO(content))
+
+
+def _content(sample: Sample) -> bytes:
+    try:
+        data = sample.encoded()
+        return data.read_bytes() if isinstance(data, Path) else data
+    except OSError as error:
+        raise DataError(f"{sample.name} can't be read ({error.strerror}); repair or remove it") from error
+    except ImageError as error:
+        raise DataError(f"{sample.name}: {error}") from error
+
+
+@contextmanager
+def _whole_or_nothing(file: Path) -> Iterator[IO[bytes]]:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as opened:
+        try:
+            yield opened
+            opened.close()
+            Path(opened.name).chmod(0o644)
+            Path(opened.name).replace(file)
+        except BaseException:
+            Path(opened.name).unlink(missing_ok=True)
+            raise
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))
