@@ -27,6 +27,10 @@ def finish(run: Run, network: Classifier, best: Best, history: Sequence[Epoch]) 
     """Test the network, which holds the best epoch's weights, and write artifact and reports."""
     test = _test(run, network) if "test" in run.data.splits else {}
     _save(run, network, best, history, test, completed=True)
+    if run.hyperparameters.export != "none":
+        from train.export.step import add_forms
+
+        add_forms(run, network)
 
 
 def save_stopped(run: Run, network: Classifier, best: Best, history: Sequence[Epoch]) -> None:
