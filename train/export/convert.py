@@ -60,8 +60,9 @@ def rename(model: Any) -> None:
     """Give nodes that OpenVINO named by a counter over the whole process (`Constant_74533`) a name by position."""
     model.set_friendly_name("classifier")
     for index, node in enumerate(model.get_ordered_ops()):
-        # Names that come from the network (`__module.backbone.conv1/...`) tell a profiler's reader where he is.
-        if re.fullmatch(rf"{node.get_type_name()}_\d+(/.*)?", node.get_friendly_name()):
+        # A convolution that BatchNorm was folded into is called `Multiply_71023`. Names that come from the network
+        # (`__module.backbone.layer1/...`) stay: they tell a profiler's reader where he is.
+        if re.match(r"[A-Z][A-Za-z0-9]*_\d+\b", node.get_friendly_name()):
             node.set_friendly_name(f"{node.get_type_name()}:{index}")
 
 
