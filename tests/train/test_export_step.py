@@ -19,7 +19,7 @@ from model.preprocess import Preprocess
 from model.weights import serialise
 from tests.train.support import CLASSES, make_classes
 from train.config import Hyperparameters
-from train.data import load_data
+from train.data import DataSet, load_data
 from train.export.step import Quantize, add_forms
 from train.metrics import MetricLog
 from train.progress import Progress
@@ -29,17 +29,16 @@ SHAPE = Preprocess.for_size(32)
 ops = openvino.opset13
 
 
-@pytest.fixture
-def trained(tmp_path: Path) -> tuple[Run, Classifier]:
-    """An artifact that has just been written, and a network that knows the three levels of brightness."""
-    data = tmp_path / "input" / "data"
+@pytest.fixture(scope="module")
+def learnt(tmp_path_factory: pytest.TempPathFactory) -> tuple[DataSet, Classifier]:
+    """Pictures of three levels of brightness, and a network that tells them apart."""
+    data = tmp_path_factory.mktemp("data")
     make_classes(data / "train", 4)
     make_classes(data / "valid", 4, seed=50)
+    found = load_data({"train": data / "train", "valid": data / "valid"}, Progress(None))
     torch.manual_seed(0)
     network = build("resnet18", "linear", 3, SHAPE.mean, SHAPE.std)
-    paths = MLPaths(tmp_path)
-    splits = load_data({"train": data / "train", "valid": data / "valid"}, Progress(None))
-    images = torch.from_numpy(np.stack([SHAPE.load(each.encoded()) for each in splits.splits["train"].samples]))
+    images = torch.from_numpy(np.stack([SHAPE.load(each.encoded()) for each in found.splits["train"].samples]))
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
     for _ in range(6):
         optimizer.zero_grad()
@@ -47,13 +46,24 @@ def trained(tmp_path: Path) -> tuple[Run, Classifier]:
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     with torch.no_grad():
-        for _ in range(30):
+        for _ in range(30):  # let BatchNorm's running statistics arrive
             network(images)
+    return found, network.eval()
+
+
+@pytest.fixture
+def trained(tmp_path: Path, learnt: tuple[DataSet, Classifier]) -> tuple[Run, Classifier]:
+    """An artifact that has just been written, and its network."""
+    data, network = learnt
+    paths = MLPaths(tmp_path)
     artifact.save(paths.model, architecture="resnet18", head="linear", classes=CLASSES, preprocess=SHAPE,
                   weights=serialise(network), provenance={"completed": True}, metrics={})  # fmt: skip
-    chosen = Hyperparameters(pretrained="none", image_size=32, batch_size=5)
-    run = Run(paths, chosen, torch.device("cpu"), SHAPE, splits, "none", MetricLog(paths.metrics), Progress(None))
-    return run, network.eval()
+    return job(paths, data), network
+
+
+def job(paths: MLPaths, data: DataSet, export: str = "int8") -> Run:
+    chosen = Hyperparameters(pretrained="none", image_size=32, batch_size=5, export=export)
+    return Run(paths, chosen, torch.device("cpu"), SHAPE, data, "none", MetricLog(paths.metrics), Progress(None))
 
 
 def changed(change: Callable[[Any], Any]) -> Quantize:
@@ -117,8 +127,7 @@ def test_a_quantized_network_that_is_worse_does_not(
 
 def test_without_quantization(trained: tuple[Run, Classifier]) -> None:
     run, network = trained
-    object.__setattr__(run.hyperparameters, "export", "openvino")
-    add_forms(run, network)
+    add_forms(job(run.paths, run.data, "openvino"), network)
     found = Artifact.load(run.paths.model)
     assert list(found.forms) == ["torch", "openvino"]
     assert found.default_form == "openvino"
@@ -128,8 +137,7 @@ def test_without_quantization(trained: tuple[Run, Classifier]) -> None:
 def test_forms_are_replaced_when_made_again(trained: tuple[Run, Classifier]) -> None:
     run, network = trained
     add_forms(run, network, changed(halved))
-    object.__setattr__(run.hyperparameters, "export", "openvino")
-    add_forms(run, network)
+    add_forms(job(run.paths, run.data, "openvino"), network)
     assert list(Artifact.load(run.paths.model).forms) == ["torch", "openvino"]
     assert {each.name for each in run.paths.model.iterdir()} == {
         *("kennel.json", "model.safetensors", "openvino.xml", "openvino.bin")
@@ -182,11 +190,10 @@ def test_a_conversion_that_changes_the_answers_is_refused(
     plain = convert.convert
 
     def wrong(network: Classifier, image_size: int) -> Any:
-        return changed(negated)(plain(network, image_size), lambda _: np.zeros((32, 32, 3)), range(12), 1)
+        return changed(negated)(plain(network, image_size), lambda _: np.zeros((32, 32, 3), np.uint8), range(12), 1)
 
     monkeypatch.setattr(convert, "convert", wrong)
-    object.__setattr__(run.hyperparameters, "export", "openvino")
-    add_forms(run, network)
+    add_forms(job(run.paths, run.data, "openvino"), network)
     assert Artifact.load(run.paths.model).forms == {}
     manifest = json.loads((run.paths.model / "kennel.json").read_text())
     assert "loses more than 0.5 points" in manifest["forms_error"]
