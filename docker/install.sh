@@ -55,7 +55,17 @@ rm -f nvidia/cu13/lib/libcusolverMg.so.* nvidia/cu13/lib/libnvblas.so.*
 for package in nvidia triton; do
     [ ! -d "$package" ] || find "$package" -type d -name include -prune -exec rm -rf {} +
 done
-for package in fsspec mpmath networkx pandas sympy; do
+# Of OpenVINO a container needs the CPU plugin, its own format and the converter from torch: not the plugins for Intel's
+# GPUs and NPUs (which find no device here) with their kernel cache, nor the readers of other formats. 75 MB.
+(cd openvino/libs && rm -f libopenvino_intel_gpu_plugin.so libopenvino_intel_npu_plugin.so cache.json)
+for reader in gguf jax onnx paddle tensorflow tensorflow_lite; do
+    rm -f "openvino/libs/libopenvino_${reader}_frontend.so".*
+done
+rm -rf openvino/include openvino/cmake
+# NNCF declares scikit-learn and imports it nowhere. Without openvino_telemetry, OpenVINO and NNCF have no way to report
+# home, whoever imports them; both are made to go on without it.
+rm -rf sklearn scikit_learn.libs joblib openvino_telemetry
+for package in fsspec mpmath networkx pandas scipy sympy; do
     [ ! -d "$package" ] || find "$package" -type d -name tests -prune -exec rm -rf {} +
 done
 find numpy -path '*/tests/*' -type f ! -path numpy/_core/tests/__init__.py ! -path numpy/_core/tests/_natype.py -delete

@@ -4,23 +4,27 @@ kennel.json          format version, architecture, classes and labels in order, 
                          metrics
 model.safetensors    the network's state dict
 history.json         each epoch's metrics and its validation accuracy by class
+openvino.*           the network in OpenVINO's form, and quantized to int8: see model.forms
 """
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from model.errors import ArtifactError
-from model.files import write_atomic, write_json
+from model.files import move_durably, write_atomic, write_json
+from model.forms import FILES, GRAPHS, Form, read_forms
 from model.labels import readable_labels
 from model.preprocess import Preprocess
 
 FORMAT_VERSION: Final = 1
 MANIFEST: Final = "kennel.json"
 WEIGHTS: Final = "model.safetensors"
+STAGING_PREFIX: Final = ".forms-"  # of folders in the artifact's in which its forms are made
 _MANIFEST_LIMIT: Final = 16 * 1024 * 1024
 
 
@@ -28,7 +32,8 @@ _MANIFEST_LIMIT: Final = 16 * 1024 * 1024
 class Artifact:
     """A trained classifier on disk.
 
-    `classes` are the training folders' names, `labels` the ones for people; both in the network's order.
+    `classes` are the training folders' names, `labels` the ones for people; both in the network's order. `forms` are
+    the network's forms for serving by name, empty in artifacts without; `default_form` is the one to serve.
     """
 
     path: Path
@@ -40,6 +45,8 @@ class Artifact:
     weights_sha256: str
     provenance: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    forms: Mapping[str, Form] = field(default_factory=dict)
+    default_form: str | None = None
 
     @property
     def weights(self) -> Path:
@@ -50,22 +57,33 @@ class Artifact:
         """Twelve hexadecimal digits that change with the weights."""
         return self.weights_sha256[:12]
 
+    def graph(self, form: str) -> Path:
+        """The .xml file of an OpenVINO form; OpenVINO finds the .bin beside it. Raises ArtifactError without one."""
+        if form not in GRAPHS or form not in self.forms:
+            known = ", ".join(name for name in self.forms if name in GRAPHS) or "none"
+            raise ArtifactError(
+                f"{self.path} has no form {form} for OpenVINO (it has: {known}); train with export=int8"
+            )
+        return self.path / GRAPHS[form]
+
     @classmethod
     def load(cls, path: Path, verify: bool = True) -> "Artifact":
-        """Read the manifest in folder `path`; with `verify`, check the weights against its SHA-256.
+        """Read the manifest in folder `path`; with `verify`, check weights and forms against their SHA-256.
 
         Raises ArtifactError when a file is missing, too new, malformed or changed.
         """
         manifest = _read_manifest(path)
         artifact = _from_manifest(path, manifest)
-        if not artifact.weights.is_file():
-            raise ArtifactError(f"{path} has no {WEIGHTS}; train again, or copy the artifact's folder whole")
-        if verify:
-            found = _sha256(artifact.weights)
-            if found != artifact.weights_sha256:
+        expected = {WEIGHTS: artifact.weights_sha256}
+        for form in artifact.forms.values():
+            expected.update({name: file.sha256 for name, file in form.files.items()})
+        for name, digest in expected.items():
+            if not (path / name).is_file():
+                raise ArtifactError(f"{path} has no {name}; train again, or copy the artifact's folder whole")
+            if verify and (found := sha256(path / name)) != digest:
                 raise ArtifactError(
-                    f"{artifact.weights} isn't the file that was trained: its SHA-256 is {found[:12]}..., "
-                    f"the manifest says {artifact.weights_sha256[:12]}...; copy the artifact's folder again"
+                    f"{path / name} isn't the file that was trained: its SHA-256 is {found[:12]}..., "
+                    f"the manifest says {digest[:12]}...; copy the artifact's folder again"
                 )
         return artifact
 
@@ -89,6 +107,10 @@ def save(  # noqa: PLR0913 - by keyword alone, each a part of the artifact
     """
     path.mkdir(parents=True, exist_ok=True)
     (path / MANIFEST).unlink(missing_ok=True)
+    _remove_forms(path)
+    # What a process left that was killed while it made them.
+    for folder in path.glob(f"{STAGING_PREFIX}*"):
+        shutil.rmtree(folder, ignore_errors=True)
     write_atomic(path / WEIGHTS, weights)
     for name, content in (files or {}).items():
         write_atomic(path / name, content)
@@ -109,6 +131,40 @@ def save(  # noqa: PLR0913 - by keyword alone, each a part of the artifact
         },
     )
     return Artifact.load(path, verify=False)
+
+
+def add_forms(path: Path, forms: Mapping[str, Form], default: str, staged: Path) -> Artifact:
+    """Move the forms' files from the folder `staged` into the artifact in `path`, and list them in its manifest.
+
+    staged: on the same file system. `save` has written the artifact before: the network is safe by then, whatever
+    happens while the forms are made, and the folder holds a whole artifact at every moment.
+    """
+    manifest = _read_manifest(path)
+    if "forms" in manifest:
+        _write_notes(path, manifest, {})
+        _remove_forms(path)
+    for form in forms.values():
+        for name in form.files:
+            move_durably(staged / name, path / name)
+    entries = {name: form.to_dict() for name, form in forms.items()}
+    _write_notes(path, manifest, {"forms": entries, "default_form": default})
+    return Artifact.load(path, verify=False)
+
+
+def note_forms_error(path: Path, reason: str) -> None:
+    """Say in the manifest of the artifact in `path` why it has no forms."""
+    _write_notes(path, _read_manifest(path), {"forms_error": reason})
+    _remove_forms(path)
+
+
+def _write_notes(path: Path, manifest: Mapping[str, Any], notes: Mapping[str, Any]) -> None:
+    old = ("forms", "default_form", "forms_error")
+    write_json(path / MANIFEST, {**{key: value for key, value in manifest.items() if key not in old}, **notes})
+
+
+def _remove_forms(path: Path) -> None:
+    for name in (name for files in FILES.values() for name in files):
+        (path / name).unlink(missing_ok=True)
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
@@ -144,6 +200,7 @@ def _from_manifest(path: Path, manifest: dict[str, Any]) -> Artifact:
     if len(set(classes)) != len(classes):
         raise ArtifactError(f"{path / MANIFEST}: two classes have the same name")
     weights = manifest.get("weights")
+    forms, default_form = read_forms(manifest)
     return Artifact(
         path=path,
         architecture=text(manifest.get("architecture"), "architecture"),
@@ -154,6 +211,8 @@ def _from_manifest(path: Path, manifest: dict[str, Any]) -> Artifact:
         weights_sha256=text(weights.get("sha256") if isinstance(weights, dict) else None, "weights.sha256"),
         provenance=_mapping(manifest.get("provenance")),
         metrics=_mapping(manifest.get("metrics")),
+        forms=forms,
+        default_form=default_form,
     )
 
 
@@ -161,6 +220,7 @@ def _mapping(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """The file's SHA-256 in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -28,6 +28,14 @@ def write_atomic(path: Path, content: bytes, durable: bool = True) -> None:
         raise
 
 
+def move_durably(source: Path, target: Path) -> None:
+    """Rename `source` to `target` on the same file system, its content on disk by then, readable by everybody."""
+    with source.open("rb") as file:
+        os.fsync(file.fileno())
+    source.chmod(0o644)
+    source.replace(target)
+
+
 def write_json(path: Path, value: Any, durable: bool = True) -> None:
     """Write `value` as indented JSON, atomically. NaN and infinity raise ValueError: JSON has neither."""
     write_atomic(path, encode_json(value), durable)

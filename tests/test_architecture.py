@@ -29,13 +29,27 @@ FORBIDDEN: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("deploy", ("serve", "model", "train", "local_test"), ("train.config",)),
     ("local_test", tuple(part for part in PARTS if part != "local_test"), ()),
     ("train.config", ("model", "train", "torch", "numpy", "PIL"), ("model.errors",)),
+    # Whoever serves one form reads the artifact without the libraries of the others.
+    ("model.artifact", ("torch", "torchvision", "model._openvino"), ()),
+    ("model.forms", ("torch", "torchvision", "model._openvino"), ()),
 )
 # (importer, what it may not import when it is imported itself): `deploy.py --help` has to answer at once.
 LATE: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("deploy", ("torch", "torchvision", "numpy", "PIL", *CLOUD)),
     ("backends", ("torch", "torchvision", "numpy", "PIL", *CLOUD)),
     ("train.__main__", ("torch", "torchvision", "numpy", "PIL")),
+    # Two seconds and 200 MB that only the last step of training needs.
+    ("train.finish", ("train.export",)),
+    ("train.export.step", ("model._openvino", "train.export.convert", "train.export.measure", "train.export.quantize")),
+    ("train.export", ("nncf",)),
 )
+# Libraries that only these modules may import, at any depth. OpenVINO and NNCF report home unless they are imported
+# behind model._openvino, and nobody needs the package that does it.
+DOORS: dict[str, tuple[str, ...]] = {
+    "openvino": ("model._openvino",),
+    "nncf": ("train.export.quantize",),
+    "openvino_telemetry": (),
+}
 
 
 def module_name(file: Path, root: Path) -> str:
@@ -92,6 +106,33 @@ def violations(files: dict[str, Path]) -> list[str]:
                 if at_import and below(module, (importer,)) and below(name, late):
                     found.append(f"{module}:{line} imports {name} at module level; {importer} may not")
     return found
+
+
+def past_doors(files: dict[str, Path]) -> list[str]:
+    return [
+        f"{module}:{line} imports {name}; only {', '.join(doors) or 'nobody'} may"
+        for module, file in files.items()
+        for name, line, _ in imports(file, module)
+        for library, doors in DOORS.items()
+        if below(name, (library,)) and module not in doors
+    ]
+
+
+def test_openvino_is_imported_where_it_is_silenced() -> None:
+    files = sources()
+    assert past_doors(files) == []
+    told = {name for module in DOORS["openvino"] for name, _, _ in imports(files[module], module)}
+    assert "openvino" in told
+
+
+def test_an_import_past_the_door_is_found(tmp_path: Path) -> None:
+    write(tmp_path, "serve/engines/fast.py", "def load():\n    from openvino import Core\n    return Core\n")
+    write(tmp_path, "train/export/quantize.py", "def load():\n    import nncf\n    return nncf\n")
+    write(tmp_path, "model/_openvino.py", "import openvino\nimport openvino_telemetry\n")
+    assert past_doors(sources(tmp_path)) == [
+        "model._openvino:2 imports openvino_telemetry; only nobody may",
+        "serve.engines.fast:2 imports openvino.Core; only model._openvino may",
+    ]
 
 
 def test_no_import_against_the_arrows() -> None:

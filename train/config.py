@@ -93,6 +93,9 @@ class Hyperparameters:
     validation_fraction: float = _number(
         0.2, 0.0, 0.9, "share of each class set apart when there is no validation data", above=True
     )
+    export: str = _choice(
+        "int8", ("int8", "openvino", "none"), "forms for serving: OpenVINO's and int8, the first, none"
+    )
 
     @classmethod
     def parse(cls, raw: Mapping[str, object]) -> "Hyperparameters":

@@ -30,6 +30,11 @@ def finish(run: Run, network: Classifier, best: Best, history: Sequence[Epoch]) 
     run.callbacks.evaluation("valid", evaluate(network, run.loader("valid"), run.device))
     test = _test(run, network) if "test" in run.data.splits else {}
     _save(run, network, best, history, test, completed=True)
+    if run.hyperparameters.export != "none":
+        from train.export.step import add_forms
+
+        add_forms(run, network)
+        _write_card(run)
 
 
 def save_stopped(run: Run, network: Classifier, best: Best, history: Sequence[Epoch]) -> None:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-TINY = ("--set", "pretrained=none", "--set", "image_size=32", "--set", "epochs=2")
+TINY = ("--set", "pretrained=none", "--set", "image_size=32", "--set", "epochs=2", "--set", "export=none")
 
 
 def deploy(*arguments: str | Path, cwd: Path | None = None, timeout: float = 180) -> "subprocess.CompletedProcess[str]":

@@ -140,7 +140,7 @@ def test_a_failed_training_says_why_here_and_in_its_record(tmp_path: Path, data:
 
 def test_pretrained_weights_from_a_file_travel_in_a_channel(trained: Path, data: Path, tmp_path: Path) -> None:
     weights = trained / "ml" / "model" / "model.safetensors"
-    settings = (f"pretrained={weights}", "freeze=backbone", "image_size=32", "epochs=1")
+    settings = (f"pretrained={weights}", "freeze=backbone", "image_size=32", "epochs=1", "export=none")
     options = [part for setting in settings for part in ("--set", setting)]
     answer = deploy("train", "--data", data, *options, "--runs", tmp_path, "--name", "second")
     assert answer.returncode == 0, answer.stderr

@@ -14,7 +14,7 @@ from backends.inputs import parse_hyperparameters
 from backends.jobs import deploy_artifact, refresh, stop_run, train_run
 from backends.runs import Run, all_runs, load_run
 
-TINY = {"pretrained": "none", "image_size": "32", "epochs": "2"}
+TINY = {"pretrained": "none", "image_size": "32", "epochs": "2", "export": "none"}
 LABELS = {"Red dog", "Green dog", "Blue dog"}
 
 

@@ -54,7 +54,9 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         capture_output=True,
         timeout=120,
     )
-    answer = run("train_local.sh", "none", "epochs=1", "image-size=32", "batch_size=8", KENNEL_ML_ROOT=root)
+    answer = run(
+        "train_local.sh", "none", "epochs=1", "image-size=32", "batch_size=8", "export=none", KENNEL_ML_ROOT=root
+    )
     assert answer.returncode == 0, answer.stderr
     return root
 
@@ -91,7 +93,7 @@ def dog(tree: Path) -> Path:
 
 def test_training_writes_hyperparameters_and_a_model(tree: Path) -> None:
     written = json.loads((tree / "input" / "config" / "hyperparameters.json").read_text())
-    assert written == {"pretrained": "none", "image_size": "32", "epochs": "1", "batch_size": "8"}
+    assert written == {"pretrained": "none", "image_size": "32", "epochs": "1", "batch_size": "8", "export": "none"}
     assert (tree / "model" / "kennel.json").is_file()
 
 

@@ -112,7 +112,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
                 image = photo(offset + 10 * number + i, 500 if i == 3 else 60, 375 if i == 3 else 48, number)
                 image.save(folder / f"{i}.{'png' if i == 2 else 'jpg'}", quality=92)
     (root / "input" / "config").mkdir()
-    settings = {"pretrained": "none", "epochs": "1", "image_size": "32", "batch_size": "8", "workers": "0"}
+    settings = {
+        "pretrained": "none",
+        "epochs": "1",
+        "image_size": "32",
+        "batch_size": "8",
+        "workers": "0",
+        "export": "none",
+    }
     (root / "input" / "config" / "hyperparameters.json").write_text(json.dumps(settings))
     run = subprocess.run(
         [sys.executable, "-m", "train"],

@@ -20,6 +20,7 @@ from train.data.layouts import Place
 from train.data.roles import find_roles, pick_split
 from train.data.sources import ZipSource
 from train.loader import Images, Loader
+from train.order import EpochOrder
 
 
 @pytest.fixture

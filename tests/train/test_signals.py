@@ -70,3 +70,16 @@ def test_sigterm_while_python_still_imports(tmp_path: Path) -> None:
     assert result.code == 143, result.err
     assert result.cause.endswith("no epoch was finished, so there is no model")
     assert result.out == ""
+
+
+def test_sigterm_while_forms_are_made(tmp_path: Path) -> None:
+    def quantizing(root: Path) -> bool:
+        file = root / "output" / "progress.json"
+        return file.exists() and json.loads(file.read_text())["phase"] == "quantizing"
+
+    result = stopped_when(tmp_path, quantizing, signal.SIGTERM, epochs="1", export="int8")
+    assert result.code == 143, result.err
+    assert "Traceback" not in result.err
+    artifact = Artifact.load(tmp_path / "model")
+    assert artifact.forms == {}
+    assert {file.name for file in artifact.path.iterdir()} == {"kennel.json", "model.safetensors", "history.json"}
