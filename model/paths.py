@@ -69,5 +69,9 @@ class MLPaths:
         return self.output_data / "evaluation.json"
 
     @property
+    def evaluation_page(self) -> Path:
+        return self.output_data / "evaluation.html"
+
+    @property
     def progress(self) -> Path:
         return self.output / "progress.json"

@@ -32,7 +32,8 @@ def main() -> int:
     try:
         signal.signal(signal.SIGTERM, _terminate)
         # What an earlier run left must not pass for this one's, however early this one ends.
-        for stale in (paths.failure, paths.model / _MANIFEST, paths.evaluation, paths.progress):
+        stale_files = (paths.failure, paths.model / _MANIFEST, paths.evaluation, paths.evaluation_page, paths.progress)
+        for stale in stale_files:
             stale.unlink(missing_ok=True)
         job = read_job(paths)
         # Only now: its imports take seconds, for which no signal and no faulty configuration should wait.

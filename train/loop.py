@@ -14,7 +14,7 @@ from model.errors import DataError
 from model.network import Classifier
 from train.callbacks import Callbacks, TrainState
 from train.config import Hyperparameters
-from train.evaluation import evaluate
+from train.evaluation.result import evaluate
 from train.loader import Loader
 from train.optim import build_optimizer, build_schedule
 

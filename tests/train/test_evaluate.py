@@ -11,7 +11,8 @@ import pytest
 
 from model.errors import ArtifactError, DataError
 from tests.train.support import CLASSES, REPOSITORY, Finished, make_classes, run
-from train.evaluate import main, pick_split
+from train.evaluate import main
+from train.evaluation.command import pick_split
 
 
 def evaluate(artifact: Path, data: Path, json_file: Path, *more: str) -> Finished:
