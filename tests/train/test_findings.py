@@ -120,7 +120,8 @@ def test_an_artifact_without_a_history(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content",
     [b"", b"{", b"[]", b"{}", b'{"epochs": 3}', b'{"epochs": {"a": 1}}', b'{"epochs": [[]]}', b'{"epochs": [{}]}',
-     b'{"epochs": [{"epoch": "1"}]}', b'{"epochs": [{"epoch": 1, "validation_class_accuracy": 2}]}', b"[" * 100_000],
+     b'{"epochs": [{"epoch": "1"}]}', b'{"epochs": [{"epoch": 1, "validation_class_accuracy": 2}]}', b"[" * 100_000,
+     b'{"epochs": [{"epoch": 1' + b"0" * 400 + b"}]}", b'{"epochs": [{"epoch": NaN}]}'],
 )  # fmt: skip
 def test_a_broken_history_is_one_sentence(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "history.json").write_bytes(content)

@@ -1,7 +1,6 @@
 """What the training's history tells: learning curves, and which classes were learned last."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +13,7 @@ SLOWEST: Final = 20
 LEARNED: Final = 0.5
 _CLASSES: Final = "validation_class_accuracy"
 _SIZE_LIMIT: Final = 256 * 1024 * 1024
+_LARGEST: Final = 1e300
 
 Epochs = Sequence[Mapping[str, Any]]
 
@@ -80,4 +80,5 @@ def _speed(curve: Sequence[float], history: Epochs) -> dict[str, Any]:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    # JSON knows integers that no float holds, and Python's reads NaN and infinity: none of them passes.
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST
