@@ -10,8 +10,7 @@ from model.files import write_json
 from model.labels import readable_labels
 from model.network import Classifier
 from train.evaluation.calibration import Calibration
-from train.evaluation.command import describe_model
-from train.evaluation.document import evaluation_report
+from train.evaluation.document import describe_model, evaluation_report
 from train.evaluation.result import evaluate
 from train.report.evaluation_page import write_evaluation_page
 from train.run import Run

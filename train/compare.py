@@ -8,8 +8,9 @@ from pathlib import Path
 from model.artifact import Artifact
 from model.files import write_json
 from train.cli import run_command
-from train.evaluation.command import Measurement, add_options, model_facts, page_beside
+from train.evaluation.command import Measurement, add_options, page_beside
 from train.evaluation.comparison import column_order, comparison_report
+from train.evaluation.document import model_facts
 from train.report.comparison_page import write_comparison_page
 
 

@@ -6,8 +6,8 @@ import sys
 from model.artifact import Artifact
 from model.files import write_json
 from train.cli import run_command
-from train.evaluation.command import Measurement, add_options, model_facts, page_beside
-from train.evaluation.document import evaluation_report
+from train.evaluation.command import Measurement, add_options, page_beside
+from train.evaluation.document import evaluation_report, model_facts
 from train.evaluation.learning import read_history
 from train.report.evaluation_page import write_evaluation_page
 

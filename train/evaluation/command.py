@@ -1,7 +1,6 @@
 """What `train.evaluate` and `train.compare` share: their options, the images, one artifact's answers."""
 
 import argparse
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -100,19 +99,3 @@ class Measurement:
             "skipped": self.data.report()["skipped"],
             "notes": list(self.data.notes),
         }
-
-
-def model_facts(artifact: Artifact) -> dict[str, Any]:
-    """What the reports say of a network: architecture, image_size, best_epoch, training_job_name."""
-    return describe_model(artifact.architecture, artifact.preprocess.image_size, artifact.provenance)
-
-
-def describe_model(architecture: str, image_size: int, provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """The same from its parts. provenance: the manifest's; what isn't there is None."""
-    best_epoch, job = provenance.get("best_epoch"), provenance.get("training_job_name")
-    return {
-        "architecture": architecture,
-        "image_size": image_size,
-        "best_epoch": best_epoch if type(best_epoch) is int else None,
-        "training_job_name": job if isinstance(job, str) else None,
-    }

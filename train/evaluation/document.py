@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from model.artifact import Artifact
 from train.evaluation.calibration import calibration_report
 from train.evaluation.findings import confident_mistakes, confused_pairs
 from train.evaluation.learning import learning_report
@@ -90,3 +91,19 @@ def _predictions(evaluation: Evaluation, files: Sequence[str], labels: Sequence[
             "correct": best == truth,
         }
     return rows
+
+
+def model_facts(artifact: Artifact) -> dict[str, Any]:
+    """What the reports say of a network: architecture, image_size, best_epoch, training_job_name."""
+    return describe_model(artifact.architecture, artifact.preprocess.image_size, artifact.provenance)
+
+
+def describe_model(architecture: str, image_size: int, provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """The same from its parts. provenance: the manifest's; what isn't there is None."""
+    best_epoch, job = provenance.get("best_epoch"), provenance.get("training_job_name")
+    return {
+        "architecture": architecture,
+        "image_size": image_size,
+        "best_epoch": best_epoch if type(best_epoch) is int else None,
+        "training_job_name": job if isinstance(job, str) else None,
+    }

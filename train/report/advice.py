@@ -8,7 +8,7 @@ from train.report.page import count, percent
 
 _PAIRS: Final = 3
 _CONFIDENT: Final = 0.9
-_WIDE: Final = 0.1  # of the accuracy's interval, either way
+_WIDE: Final = 0.05  # half of the accuracy's interval
 _GAP: Final = 0.15  # between training and validation accuracy
 
 
@@ -123,7 +123,7 @@ def _learning(report: Mapping[str, Any]) -> Iterator[Advice]:
 
 def _small(report: Mapping[str, Any]) -> Iterator[Advice]:
     low, high = report["accuracy_interval"]
-    if (high - low) / 2 > _WIDE / 2:
+    if (high - low) / 2 > _WIDE:
         yield Advice(
             f"{count(report['n'], 'image')} pin the accuracy down to between {percent(low)} and {percent(high)} only: "
             "a smaller difference between two models says nothing here.",
