@@ -1,6 +1,6 @@
 # Kennel's commands. Each makes what it needs first; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench image wheels test-container lock clean
+.PHONY: help setup demo test check bench image wheels test-container test-browser lock clean
 
 # The Python of .venv, else the first that suits and can make environments, else one that suits, else python3, which
 # setup then tells why it does not. PYTHON=... overrides.
@@ -8,7 +8,7 @@ PYTHON ?= $(shell for needs in sys,ensurepip sys; do for python in .venv/bin/pyt
 	$$python -c "import $$needs; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))" >/dev/null 2>&1 \
 	&& { echo $$python; exit; }; done; done; echo python3)
 VENV_PYTHON = .venv/bin/python
-# Further arguments for demo, test, test-container, bench, image, wheels and lock, as in `make test ARGS="-k serve -x"`.
+# Further arguments for demo, test, test-container, test-browser, bench, image, wheels and lock, as in `make test ARGS="-k serve -x"`.
 ARGS ?=
 
 help: ## List these commands
@@ -23,7 +23,7 @@ setup: ## Make the environment .venv (TORCH=cpu or TORCH=cuda chooses torch's bu
 demo: setup ## Train, evaluate, serve and ask on sample data, here and now (about 4 minutes)
 	@$(VENV_PYTHON) deploy.py run $(ARGS)
 
-test: setup ## Run the tests, but for those of the image
+test: setup ## Run the tests, but for those of the image and of the pages
 	@$(VENV_PYTHON) -m pytest $(ARGS)
 
 check: setup ## Lint, formatting, types, import rules and documentation
@@ -43,6 +43,9 @@ wheels: ## Collect the wheels for an offline build of the image
 
 test-container: setup ## Test the image in real containers
 	@$(VENV_PYTHON) -m pytest tests/container $(ARGS)
+
+test-browser: setup ## Test the pages in Chromium
+	@$(VENV_PYTHON) -m pytest tests/browser $(ARGS)
 
 lock: ## Pin the dependency groups of pyproject.toml anew (ARGS=--upgrade for newer versions)
 	@$(PYTHON) -m tools.lock $(ARGS)

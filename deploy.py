@@ -101,26 +101,35 @@ def train(
 @app.command()
 def evaluate(
     data: Data, artifact: ArtifactOption = None, on: On = "local", runs: Runs = RUNS, image: Image = IMAGE,
-    report: Annotated[Path | None, typer.Option("--json", help="report file; else RUNS/evaluation.json")] = None,
+    compare: Annotated[str | None, typer.Option("--compare", help="artifact's folder or run to compare with")] = None,
+    report: Annotated[Path | None, typer.Option("--json", help="report; else evaluation.json in RUNS")] = None,
 ) -> None:  # fmt: skip
-    """Accuracy, top-5 accuracy and macro F1 on labelled images, and each file's prediction, as JSON."""
+    """How good an artifact is on labelled images, or whether it is better than another: as JSON and as a page."""
     with _sentences():
         import json
 
         from backends.console import say, watching
+        from backends.inputs import check_report
         from backends.runs import find_artifact
 
-        backend = _backend(on, image)
-        target = (report or runs / "evaluation.json").resolve()
-        with watching("evaluating") as watch:
-            backend.evaluate(find_artifact(runs, artifact), data, target, watch)
+        backend, chosen = _backend(on, image), find_artifact(runs, artifact)
+        baseline = find_artifact(runs, compare) if compare is not None else None
+        target = check_report(report or runs / ("comparison.json" if baseline else "evaluation.json"))
+        with watching("comparing" if baseline else "evaluating") as watch:
+            backend.evaluate(chosen, data, target, watch, baseline)
         result = json.loads(target.read_text())
         for note in result["notes"]:
             say(note)
-        say(
-            f"{result['n']} images: accuracy {result['accuracy']:.4f}, top-5 {result['top5_accuracy']:.4f}, "
-            f"macro F1 {result['macro_f1']:.4f}"
+        said = (
+            result["verdict"]
+            if baseline
+            else (
+                f"accuracy {result['accuracy']:.4f}, top-5 {result['top5_accuracy']:.4f}, "
+                f"macro F1 {result['macro_f1']:.4f}"
+            )
         )
+        say(f"{result['n']} images: {said}")
+        say(str(target.with_suffix(".html")))
         say(str(target))
 
 

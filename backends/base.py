@@ -39,8 +39,11 @@ class Backend(Protocol):
     def train(self, run: Run, data: Path, hyperparameters: Hyperparameters, watch: Watch) -> None:
         """Train in the run's folder; returns when its artifact is written."""
 
-    def evaluate(self, artifact: Path, data: Path, report: Path, watch: Watch) -> None:
-        """Evaluate an artifact on labelled images and write the report (JSON)."""
+    def evaluate(self, artifact: Path, data: Path, report: Path, watch: Watch, baseline: Path | None = None) -> None:
+        """Evaluate an artifact on labelled images, or compare it with a baseline artifact.
+
+        Writes the report (JSON) and beside it the page, of the same name with .html.
+        """
 
     def predict(self, artifact: Path, images: Sequence[Path]) -> list[dict[str, Any]]:
         """Answer without a server: for each image {"file", "predictions"} or {"file", "error"}."""

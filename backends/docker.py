@@ -58,8 +58,12 @@ class DockerBackend:
     def check_data(self, data: Path, report: Path, watch: Watch) -> None:
         self._command("train.check_data", {"--data": check_data_path(data)}, report, watch)
 
-    def evaluate(self, artifact: Path, data: Path, report: Path, watch: Watch) -> None:
-        self._command("train.evaluate", {"--artifact": artifact, "--data": check_data_path(data)}, report, watch)
+    def evaluate(self, artifact: Path, data: Path, report: Path, watch: Watch, baseline: Path | None = None) -> None:
+        inputs = {"--artifact": artifact, "--data": check_data_path(data)}
+        if baseline is None:
+            self._command("train.evaluate", inputs, report, watch)
+        else:
+            self._command("train.compare", {**inputs, "--baseline": baseline}, report, watch)
 
     def _command(self, module: str, inputs: dict[str, Path], report: Path, watch: Watch) -> None:
         report.parent.mkdir(parents=True, exist_ok=True)
@@ -83,6 +87,9 @@ class DockerBackend:
             command = [*self._run(*options), self._image, *arguments]
             if run_child(command, log=log, watch=watch, progress_file=progress):
                 raise BackendError(last_error(log))
+            # The page first: who finds a report may look for its page.
+            if (page := scratch / "report.html").is_file():
+                page.replace(report.with_suffix(".html"))
             (scratch / "report.json").replace(report)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)

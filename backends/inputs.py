@@ -50,6 +50,13 @@ def place_inside(folder: str, data: Path) -> str:
     return folder if data.is_dir() else f"{folder}/{data.name}"
 
 
+def check_report(report: Path) -> Path:
+    """The report's absolute path. Raises BackendError for a name that its page would take."""
+    if report.suffix == ".html":
+        raise BackendError(f"--json {report} is where the page would go; give the report a name that ends in .json")
+    return report.resolve()
+
+
 def write_inputs(run: Run, data: Path, hyperparameters: Hyperparameters, root: str) -> dict[str, Path]:
     """Write input/config and return what must appear below input/data: path there -> file or folder here.
 

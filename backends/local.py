@@ -38,9 +38,12 @@ class LocalBackend:
             "train.check_data", report.parent, watch, "--data", str(check_data_path(data)), "--json", str(report)
         )
 
-    def evaluate(self, artifact: Path, data: Path, report: Path, watch: Watch) -> None:
+    def evaluate(self, artifact: Path, data: Path, report: Path, watch: Watch, baseline: Path | None = None) -> None:
         arguments = ("--artifact", str(artifact), "--data", str(check_data_path(data)), "--json", str(report))
-        self._command("train.evaluate", report.parent, watch, *arguments)
+        if baseline is None:
+            self._command("train.evaluate", report.parent, watch, *arguments)
+        else:
+            self._command("train.compare", report.parent, watch, *arguments, "--baseline", str(baseline))
 
     def _command(self, module: str, folder: Path, watch: Watch, *arguments: str) -> None:
         """Run one of the small commands; its report's folder is made when it isn't there."""

@@ -108,7 +108,10 @@ def _summarise(
         ),
         ("test accuracy", f"{metrics['test_accuracy']:.1%}" if "test_accuracy" in metrics else "no test data"),
         ("artifact", _relative(best.artifact)),
-        ("reports", f"{_relative(best.ml / 'output' / 'data')} (evaluation.json, metrics.jsonl, data.json)"),
+        (
+            "reports",
+            f"{_relative(best.ml / 'output' / 'data')} (evaluation.html, evaluation.json, metrics.jsonl, data.json)",
+        ),
         ("prediction", f"{image.name}: {first['label']} ({first['probability']:.1%})"),
     ]
     serve = f"python deploy.py deploy --artifact {_relative(best.artifact)} --port 8080"

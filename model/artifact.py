@@ -1,7 +1,7 @@
 """The artifact: a folder of weights (safetensors) and a JSON manifest. Torch-free; loading executes nothing.
 
-kennel.json          format version, architecture, classes and labels in order, preprocessing, provenance,
-                         metrics
+kennel.json          format version, architecture, classes and labels in order, preprocessing, calibration,
+                     provenance, metrics
 model.safetensors    the network's state dict
 history.json         each epoch's metrics and its validation accuracy by class
 openvino.*           the network in OpenVINO's form, and quantized to int8: see model.forms
@@ -26,13 +26,17 @@ MANIFEST: Final = "kennel.json"
 WEIGHTS: Final = "model.safetensors"
 STAGING_PREFIX: Final = ".forms-"  # of folders in the artifact's in which its forms are made
 _MANIFEST_LIMIT: Final = 16 * 1024 * 1024
+# Beyond these a temperature makes every probability 1 or all of them equal.
+_COLDEST: Final = 0.01
+_HOTTEST: Final = 100.0
 
 
 @dataclass(frozen=True)
 class Artifact:
     """A trained classifier on disk.
 
-    `classes` are the training folders' names, `labels` the ones for people; both in the network's order. `forms` are
+    `classes` are the training folders' names, `labels` the ones for people; both in the network's order.
+    Probabilities are softmax(logits / `temperature`), which is 1 for an artifact that wasn't calibrated. `forms` are
     the network's forms for serving by name, empty in artifacts without; `default_form` is the one to serve.
     """
 
@@ -45,6 +49,7 @@ class Artifact:
     weights_sha256: str
     provenance: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    temperature: float = 1.0
     forms: Mapping[str, Form] = field(default_factory=dict)
     default_form: str | None = None
 
@@ -99,11 +104,13 @@ def save(  # noqa: PLR0913 - by keyword alone, each a part of the artifact
     provenance: Mapping[str, Any],
     metrics: Mapping[str, Any],
     files: Mapping[str, bytes] | None = None,
+    calibration: Mapping[str, Any] | None = None,
 ) -> Artifact:
     """Write an artifact into folder `path`, replacing an older one.
 
-    weights: the serialised safetensors file. files: what else belongs to it, by name. The manifest comes last and
-    an old one goes first, so at every moment the folder holds a whole artifact or none.
+    weights: the serialised safetensors file. files: what else belongs to it, by name. calibration: `temperature`,
+    and what it was fitted on. The manifest comes last and an old one goes first, so at every moment the folder holds
+    a whole artifact or none.
     """
     path.mkdir(parents=True, exist_ok=True)
     (path / MANIFEST).unlink(missing_ok=True)
@@ -126,6 +133,7 @@ def save(  # noqa: PLR0913 - by keyword alone, each a part of the artifact
             "classes": pairs,
             "preprocessing": preprocess.to_dict(),
             "weights": {"sha256": digest},
+            **({"calibration": calibration} if calibration is not None else {}),
             "provenance": provenance,
             "metrics": metrics,
         },
@@ -211,9 +219,23 @@ def _from_manifest(path: Path, manifest: dict[str, Any]) -> Artifact:
         weights_sha256=text(weights.get("sha256") if isinstance(weights, dict) else None, "weights.sha256"),
         provenance=_mapping(manifest.get("provenance")),
         metrics=_mapping(manifest.get("metrics")),
+        temperature=_temperature(path, manifest),
         forms=forms,
         default_form=default_form,
     )
+
+
+def _temperature(path: Path, manifest: dict[str, Any]) -> float:
+    if "calibration" not in manifest:
+        return 1.0
+    calibration = manifest["calibration"]
+    value = calibration.get("temperature") if isinstance(calibration, dict) else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _COLDEST <= value <= _HOTTEST:
+        raise ArtifactError(
+            f"{path / MANIFEST}: calibration.temperature must be a number from {_COLDEST:g} to {_HOTTEST:g}, "
+            f"got {value!r}; train again, or copy the artifact's folder again"
+        )
+    return float(value)
 
 
 def _mapping(value: Any) -> dict[str, Any]:

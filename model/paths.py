@@ -69,6 +69,10 @@ class MLPaths:
         return self.output_data / "evaluation.json"
 
     @property
+    def evaluation_page(self) -> Path:
+        return self.output_data / "evaluation.html"
+
+    @property
     def tensorboard(self) -> Path:
         """SageMaker's default LocalPath of a TensorBoardOutputConfig: what is in it goes to S3 while the job runs."""
         return self.output / "tensorboard"

@@ -33,8 +33,9 @@ def main() -> int:
         signal.signal(signal.SIGTERM, _terminate)
         # What an earlier run left must not pass for this one's, however early this one ends.
         events = paths.tensorboard.glob("events.out.tfevents.*")
-        card = paths.model / _CARD
-        for stale in (paths.failure, paths.model / _MANIFEST, card, paths.evaluation, paths.progress, *events):
+        artifact = (paths.model / _MANIFEST, paths.model / _CARD)
+        reports = (paths.evaluation, paths.evaluation_page, paths.progress, *events)
+        for stale in (paths.failure, *artifact, *reports):
             stale.unlink(missing_ok=True)
         job = read_job(paths)
         # Only now: its imports take seconds, for which no signal and no faulty configuration should wait.

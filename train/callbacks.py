@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from torch import nn
 from torch.optim import Optimizer
 
-from train.evaluation import Evaluation
+from train.evaluation.result import Evaluation
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """What follows the last epoch: the test, and the artifact."""
 
+import hashlib
 import math
 import os
 import platform
@@ -12,24 +13,21 @@ from typing import Any
 import torch
 
 from model import artifact
-from model.files import encode_json, write_json
-from model.labels import readable_labels
+from model.files import encode_json
 from model.network import Classifier
 from model.version import VERSION
 from model.weights import serialise
-from train.evaluation import evaluate, evaluation_report
+from train.assessment import assess
 from train.loop import Best, Epoch
 from train.model_card import write_card
 from train.run import Run
 
-Metrics = dict[str, float | int]
-
 
 def finish(run: Run, network: Classifier, best: Best, history: Sequence[Epoch]) -> None:
-    """Test the network, which holds the best epoch's weights, and write artifact and reports."""
-    run.callbacks.evaluation("valid", evaluate(network, run.loader("valid"), run.device))
-    test = _test(run, network) if "test" in run.data.splits else {}
-    _save(run, network, best, history, test, completed=True)
+    """Calibrate and test the network, which holds the best epoch's weights, and write artifact and reports."""
+    artifact_id = hashlib.sha256(serialise(network)).hexdigest()[:12]
+    calibration, test = assess(run, network, history, _provenance(run, best, completed=True), artifact_id)
+    _save(run, network, best, history, test, completed=True, calibration=calibration.to_dict())
     if run.hyperparameters.export != "none":
         from train.export.step import add_forms
 
@@ -42,24 +40,6 @@ def save_stopped(run: Run, network: Classifier, best: Best, history: Sequence[Ep
     _save(run, network, best, history, {}, completed=False)
 
 
-def _test(run: Run, network: Classifier) -> Metrics:
-    split = run.data.splits["test"]
-    evaluation = evaluate(network, run.loader("test"), run.device)
-    run.callbacks.evaluation("test", evaluation)
-    names = [split.name(sample) for sample in split.samples]
-    report = evaluation_report(evaluation, names, run.data.classes, readable_labels(run.data.classes))
-    write_json(run.paths.evaluation, report)
-    summary = evaluation.summary()
-    metrics: Metrics = {
-        "test_loss": summary["loss"],
-        "test_accuracy": summary["accuracy"],
-        "test_top5_accuracy": summary["top5_accuracy"],
-        "test_macro_f1": summary["macro_f1"],
-    }
-    run.metrics.write({**metrics, "average test loss": summary["loss"]})
-    return metrics
-
-
 def _save(
     run: Run,
     network: Classifier,
@@ -67,6 +47,7 @@ def _save(
     history: Sequence[Epoch],
     test: Mapping[str, float | int],
     completed: bool,
+    calibration: Mapping[str, Any] | None = None,
 ) -> None:
     metrics = {name: value for name, value in {**best.metrics, **test}.items() if math.isfinite(value)}
     artifact.save(
@@ -79,6 +60,7 @@ def _save(
         provenance=_provenance(run, best, completed),
         metrics=metrics,
         files={"history.json": encode_json({"epochs": list(history)})},
+        calibration=calibration,
     )
     run.saved = completed
     _write_card(run)

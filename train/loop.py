@@ -16,7 +16,7 @@ from train.average import WeightAverage
 from train.batches import Batches
 from train.callbacks import Callbacks, TrainState
 from train.config import Hyperparameters
-from train.evaluation import evaluate
+from train.evaluation.result import evaluate
 from train.objective import Objective
 from train.optim import build_optimizer, build_schedule
 

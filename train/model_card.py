@@ -17,9 +17,9 @@ from typing import Any, Final
 from model.artifact import MANIFEST, Artifact
 from model.errors import ArtifactError
 from model.files import write_atomic
-from train.card_facts import Facts
-from train.card_figures import evaluation, headline
-from train.card_sections import data, details, front_matter, how_to_use, procedure, provenance, use
+from train.card.facts import Facts
+from train.card.figures import evaluation, headline
+from train.card.sections import data, details, front_matter, how_to_use, procedure, provenance, use
 from train.cli import run_command
 
 CARD: Final = "model_card.md"

@@ -28,8 +28,8 @@ def ensure_validation(data: DataSet, fraction: float, seed: int) -> DataSet:
         chosen.update(samples[i] for i in order[:count])
     if not chosen:
         raise DataError("no class has two training images, so none can be set apart for validation; add images")
-    kept = Split("train", tuple(s for s in train.samples if s not in chosen))
-    valid = Split("valid", tuple(s for s in train.samples if s in chosen))
+    kept = Split("train", tuple(s for s in train.samples if s not in chosen), train.where)
+    valid = Split("valid", tuple(s for s in train.samples if s in chosen), train.where)
     note = (
         f"no validation data was given: {len(valid.samples)} of {len(train.samples)} training images were "
         f"set apart, stratified by class, seed {seed}"

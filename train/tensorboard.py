@@ -17,7 +17,7 @@ import numpy as np
 
 from model.labels import readable_labels
 from train.callbacks import Callback, TrainState
-from train.evaluation import Evaluation
+from train.evaluation.result import Evaluation
 from train.pictures import BLACK, RED, Tile, contact_sheet
 from train.run import Run
 
@@ -127,9 +127,13 @@ class TensorBoard(Callback):
     def on_evaluation(self, role: str, evaluation: Evaluation) -> None:
         split = "validation" if role == "valid" else role
         if role == "test":
-            summary = evaluation.summary()
-            values = {f"{name}/{split}": value for name, value in summary.items() if name != "n"}
-            self.file.scalars(values, self._best_epoch)
+            figures = {
+                "loss": evaluation.loss,
+                "accuracy": evaluation.accuracy,
+                "top5_accuracy": evaluation.top_accuracy(5),
+                "macro_f1": evaluation.macro_f1(),
+            }
+            self.file.scalars({f"{name}/test": value for name, value in figures.items()}, self._best_epoch)
         if tiles := list(self._mistakes(role, evaluation)):
             self.file.picture(f"mistakes/{split}", contact_sheet(tiles), self._best_epoch)
         self.file.flush()

@@ -34,6 +34,7 @@ class Engine(Protocol):
     def predict(self, images: UInt8Array) -> FloatArray:
         """Probabilities of shape (N, classes), rows summing to 1, for uint8 images of shape (N, H, W, 3).
 
+        They are softmax(logits / the artifact's temperature).
         The images are left as they are, and a row doesn't depend on the other images.
         """
 

@@ -25,6 +25,7 @@ class TorchEngine:
         torch.set_num_threads(options.threads)
         # TensorFloat-32 would move probabilities by up to 1e-3 from what training and evaluation saw.
         torch.backends.cudnn.allow_tf32 = False
+        self._temperature = artifact.temperature
         self._network = load_network(artifact).to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
@@ -45,7 +46,8 @@ class TorchEngine:
     def predict(self, images: UInt8Array) -> FloatArray:
         batch = torch.from_numpy(np.require(images, requirements=["C", "W"])).to(self._device)
         # Softmax in float64, as in evaluation, so that the two agree to the last digit that float32 has.
-        probabilities: FloatArray = self._network(batch).double().softmax(1).cpu().numpy()
+        logits = self._network(batch).double() / self._temperature
+        probabilities: FloatArray = logits.softmax(1).cpu().numpy()
         return probabilities
 
 

@@ -54,6 +54,41 @@ def test_evaluate_gives_what_training_measured(trained: Path, data: Path, runs: 
     assert row["probability"] == pytest.approx(theirs["predictions"]["001.Red_dog/0.jpg"]["probability"], abs=1e-5)
 
 
+def test_evaluate_compares_two_runs_and_leaves_a_page(trained: Path, data: Path, runs: Path, tmp_path: Path) -> None:
+    options = ("--set", "pretrained=none", "--set", "image_size=32", "--set", "epochs=1", "--set", "seed=5")
+    answer = deploy("train", "--data", data, *options, "--runs", tmp_path, "--name", "other")
+    assert answer.returncode == 0, answer.stderr
+    compared = deploy(
+        "evaluate", "--artifact", tmp_path / "other", "--compare", "first", "--data", data, "--runs", runs,
+        "--json", tmp_path / "new" / "comparison.json",
+    )  # fmt: skip
+    assert compared.returncode == 0, compared.stderr
+    report = json.loads((tmp_path / "new" / "comparison.json").read_text())
+    for side, run in (("artifact", tmp_path / "other"), ("baseline", trained)):
+        own = json.loads((run / "ml" / "output" / "data" / "evaluation.json").read_text())
+        assert report[side]["accuracy"] == own["accuracy"]
+    lines = compared.stdout.splitlines()
+    assert lines[-3:] == [
+        f"12 images: {report['verdict']}",
+        str(tmp_path / "new" / "comparison.html"),
+        str(tmp_path / "new" / "comparison.json"),
+    ]
+    assert "<h1>Comparison</h1>" in (tmp_path / "new" / "comparison.html").read_text()
+
+
+def test_evaluate_tells_faults_in_one_sentence(trained: Path, data: Path, runs: Path, tmp_path: Path) -> None:
+    missing = deploy("evaluate", "--artifact", "first", "--compare", "second", "--data", data, "--runs", runs)
+    assert missing.returncode == 2
+    assert missing.stderr.startswith("error: there is no artifact in second (no kennel.json)")
+    page = tmp_path / "report.html"
+    answer = deploy("evaluate", "--artifact", "first", "--data", data, "--runs", runs, "--json", page)
+    assert answer.returncode == 2
+    assert answer.stderr.splitlines() == [
+        f"error: --json {page} is where the page would go; give the report a name that ends in .json"
+    ]
+    assert not page.exists()
+
+
 def test_predict_needs_no_server_and_no_run_name_twice(trained: Path, data: Path, runs: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"no image")

@@ -80,8 +80,22 @@ class BackendContract:
         theirs = trained.read_json("ml/output/data/evaluation.json")
         mine = json.loads(report.read_text())
         assert mine["n"] == 12
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["evaluation.html", "evaluation.json"]
+        page = (tmp_path / "evaluation.html").read_text()
+        assert "<h1>Evaluation</h1>" in page
+        assert all(label in page for label in LABELS)
         assert mine["accuracy"] == theirs["accuracy"]
         assert mine["loss"] == pytest.approx(theirs["loss"], abs=1e-4)
+
+    def test_compares_with_a_baseline(self, backend: Backend, trained: Run, data: Path, tmp_path: Path) -> None:
+        report = tmp_path / "new" / "comparison.json"
+        backend.evaluate(trained.artifact, data, report, lambda _: None, trained.artifact)
+        mine = json.loads(report.read_text())
+        # The same artifact twice: nothing is fixed or broken, so chance explains it all.
+        assert (mine["n"], mine["difference"], mine["mcnemar"]["p_value"]) == (12, 0, 1)
+        assert mine["verdict"].startswith("no evidence of a difference (p = 1)")
+        assert sorted(path.name for path in report.parent.iterdir()) == ["comparison.html", "comparison.json"]
+        assert "<h1>Comparison</h1>" in report.with_suffix(".html").read_text()
 
     def test_predicts_without_a_server(self, backend: Backend, trained: Run, data: Path, tmp_path: Path) -> None:
         broken, missing = tmp_path / "broken.jpg", tmp_path / "missing.jpg"

@@ -25,7 +25,11 @@ SIZE = 32
 OPTIONS = EngineOptions(device="cpu", threads=1)
 
 
-def save(folder: Path, network: Classifier, head: str = "linear") -> Artifact:
+# Unlike 1, so that an engine that forgets it is found out.
+TEMPERATURE = 1.7
+
+
+def save(folder: Path, network: Classifier, head: str = "linear", temperature: float = TEMPERATURE) -> Artifact:
     return artifact.save(
         folder,
         architecture="resnet18",
@@ -35,6 +39,7 @@ def save(folder: Path, network: Classifier, head: str = "linear") -> Artifact:
         weights=serialise(network),
         provenance={},
         metrics={},
+        calibration={"temperature": temperature},
     )
 
 
@@ -83,7 +88,7 @@ def test_probabilities(engine: Engine, images: NDArray[np.uint8]) -> None:
 
 def test_reference(engine: Engine, network: Classifier, images: NDArray[np.uint8]) -> None:
     with torch.inference_mode():
-        wanted = network(torch.from_numpy(images)).double().softmax(1).numpy()
+        wanted = (network(torch.from_numpy(images)).double() / TEMPERATURE).softmax(1).numpy()
     found = engine.predict(images)
     assert found == pytest.approx(wanted, abs=1e-5)
     assert (found.argmax(1) == wanted.argmax(1)).all()
@@ -111,15 +116,18 @@ def test_it_says_what_it_is(engine: Engine) -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("head", ["linear", "mlp"])
 def test_probabilities_worked_out_by_hand(name: str, head: str, images: NDArray[np.uint8], tmp_path: Path) -> None:
-    # The last layer ignores the image: its logits are ln 1, ln 2, ln 3, whose softmax is 1/6, 2/6, 3/6.
+    # The last layer ignores the image: its logits are ln 1, ln 2, ln 3, whose softmax is 1/6, 2/6, 3/6; at a
+    # temperature of 1/2 they are twice that, ln 1, ln 4, ln 9, whose softmax is 1/14, 4/14, 9/14.
     network = build("resnet18", head, 3, IMAGENET_MEAN, IMAGENET_STD)
     last = network.head if head == "linear" else network.head[-1]  # type: ignore[index]
     assert isinstance(last, torch.nn.Linear)
     with torch.no_grad():
         last.weight.zero_()
         last.bias.copy_(torch.tensor([math.log(1), math.log(2), math.log(3)]))
-    found = registry.find(name)(save(tmp_path, network, head), OPTIONS).predict(images)
-    assert found == pytest.approx(np.tile([1 / 6, 2 / 6, 3 / 6], (5, 1)), abs=1e-6)
+    for temperature, wanted in ((1.0, [1 / 6, 2 / 6, 3 / 6]), (0.5, [1 / 14, 4 / 14, 9 / 14])):
+        saved = save(tmp_path, network, head, temperature)
+        found = registry.find(name)(saved, OPTIONS).predict(images)
+        assert found == pytest.approx(np.tile(wanted, (5, 1)), abs=1e-6)
 
 
 @pytest.mark.parametrize("name", NAMES)

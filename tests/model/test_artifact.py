@@ -172,6 +172,28 @@ def test_a_manifest_that_is_no_json_object(tmp_path: Path, weights: bytes, conte
     assert "is not valid JSON" in fault(tmp_path) or "must hold a JSON object" in fault(tmp_path)
 
 
+def test_a_temperature_is_kept_and_1_when_there_is_none(tmp_path: Path, weights: bytes) -> None:
+    assert save(tmp_path, weights).temperature == 1.0
+    edit(tmp_path, lambda manifest: manifest.update(calibration={"temperature": 2}))
+    assert Artifact.load(tmp_path).temperature == 2.0
+
+
+@pytest.mark.parametrize(
+    "calibration", [None, [], 2.0, {}, *({"temperature": t} for t in (0, -1.0, True, "2", 1e300, 10**400, None))]
+)
+def test_a_temperature_that_is_no_fit_number(tmp_path: Path, weights: bytes, calibration: object) -> None:
+    save(tmp_path, weights)
+    edit(tmp_path, lambda manifest: manifest.update(calibration=calibration))
+    assert "calibration.temperature must be a number from 0.01 to 100, got " in fault(tmp_path)
+
+
+def test_a_temperature_that_is_not_a_number(tmp_path: Path, weights: bytes) -> None:
+    save(tmp_path, weights)
+    text = (tmp_path / "kennel.json").read_text()
+    (tmp_path / "kennel.json").write_text(text.replace('"metrics"', '"calibration": {"temperature": NaN}, "metrics"'))
+    assert "calibration.temperature must be a number from 0.01 to 100, got nan" in fault(tmp_path)
+
+
 def test_a_manifest_of_gigabytes_is_not_read(tmp_path: Path, weights: bytes) -> None:
     save(tmp_path, weights)
     with (tmp_path / "kennel.json").open("r+b") as file:

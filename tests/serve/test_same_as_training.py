@@ -12,6 +12,9 @@ from tests.serve.process import ROOT, Served, environment
 
 def test_http_equals_evaluation(trained: Trained, torch_server: Served) -> None:
     rows = trained.evaluation["predictions"]
+    # The probabilities are calibrated: a side that forgot the temperature would show.
+    assert abs(trained.artifact.temperature - 1) > 0.01
+    assert trained.evaluation["calibration"]["temperature"] == trained.artifact.temperature
     assert len(trained.files) == 12
     assert sorted(rows) == sorted(trained.files)
     for name, path in trained.files.items():

@@ -9,16 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from model.network import Classifier
-from train.evaluation import Evaluation, evaluate, evaluation_report
+from tests.train.evaluations import evaluation, of_predictions
+from train.evaluation.result import Evaluation, evaluate
 from train.loader import Loader
-
-
-def evaluation(probabilities: list[list[float]], labels: list[int]) -> Evaluation:
-    return Evaluation(np.log(np.maximum(probabilities, 1e-30)), np.array(labels))
-
-
-def of_predictions(predictions: list[int], labels: list[int], classes: int) -> Evaluation:
-    return evaluation(np.eye(classes)[predictions].tolist(), labels)
 
 
 def test_accuracy() -> None:
@@ -85,31 +78,11 @@ def test_evaluate_averages_over_images_not_batches() -> None:
     assert result.probabilities == pytest.approx(np.array([[0.25, 0.75], [0.75, 0.25], [0.75, 0.25]]))
 
 
-def test_the_report_names_every_file() -> None:
-    result = evaluation([[0.25, 0.75], [0.9, 0.1]], [1, 1])
-    report = evaluation_report(result, ["b/1.jpg", "b/2.jpg"], ["01.a", "02.b"], ["a", "b"])
-    assert report == {
-        "n": 2,
-        "loss": pytest.approx((math.log(4 / 3) + math.log(10)) / 2),
-        "accuracy": 0.5,
-        "top5_accuracy": 1.0,
-        "macro_f1": pytest.approx((0 + 2 / 3) / 2),
-        "classes": ["01.a", "02.b"],
-        "labels": ["a", "b"],
-        "predictions": {
-            "b/1.jpg": {
-                "label": "b",
-                "index": 1,
-                "probability": pytest.approx(0.75),
-                "true_label": "b",
-                "correct": True,
-            },
-            "b/2.jpg": {
-                "label": "a",
-                "index": 0,
-                "probability": pytest.approx(0.9),
-                "true_label": "b",
-                "correct": False,
-            },
-        },
-    }
+def test_a_temperature_flattens_probabilities_and_changes_no_answer() -> None:
+    # Logits ln 1, ln 4, ln 9 at T = 2 are ln 1, ln 2, ln 3: 1/6, 2/6, 3/6.
+    logits = np.log([[1.0, 4.0, 9.0]])
+    result = Evaluation(logits, np.array([1]), temperature=2.0)
+    assert result.probabilities == pytest.approx(np.array([[1 / 6, 2 / 6, 3 / 6]]))
+    assert result.confidences == pytest.approx([0.5])
+    assert result.loss == pytest.approx(math.log(3))
+    assert result.predictions.tolist() == Evaluation(logits, np.array([1])).predictions.tolist() == [2]

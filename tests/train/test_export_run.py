@@ -78,7 +78,7 @@ def exported(jobs: list[Finished]) -> Finished:
 
 def test_the_files(exported: Finished) -> None:
     names = {file.name for file in exported.model.iterdir()}
-    assert names == {"kennel.json", "model.safetensors", "history.json", *FILES}
+    assert names == {"kennel.json", "model.safetensors", "history.json", "model_card.md", *FILES}
     forms = exported.manifest["forms"]
     assert tuple(forms) == FORMS
     assert forms["torch"]["files"] == {}
@@ -179,7 +179,12 @@ def test_the_artifact_survives_a_failing_export(jobs: list[Finished]) -> None:
     assert broken.err == f"WARNING: the forms for serving can't be made, the artifact has torch's alone: {reason}\n"
     assert broken.manifest["forms_error"] == reason
     assert not {"forms", "default_form"} & set(broken.manifest)
-    assert {file.name for file in broken.model.iterdir()} == {"kennel.json", "model.safetensors", "history.json"}
+    assert {file.name for file in broken.model.iterdir()} == {
+        "kennel.json",
+        "model.safetensors",
+        "history.json",
+        "model_card.md",
+    }
     artifact = Artifact.load(broken.model)
     assert (artifact.forms, artifact.default_form) == ({}, None)
     assert artifact.provenance["completed"] is True

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from train.markdown import escape, yaml_string
+from train.card.markdown import escape, yaml_string
 
 
 @pytest.mark.parametrize(

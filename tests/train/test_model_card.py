@@ -7,7 +7,6 @@ import pytest
 
 from model.errors import ArtifactError
 from tests.train.cards import HISTORY, MANIFEST, changed, front_matter, section, tables, with_classes
-from train.card_facts import wilson
 from train.model_card import model_card
 
 CARD_TEXT = model_card(MANIFEST, HISTORY)
@@ -76,13 +75,6 @@ def test_the_figures_with_their_uncertainty() -> None:
     assert figures["Macro F1"] == ["-", "0.8000"]
     assert (figures["Pug"], figures["Beagle"]) == (["50.0 %", "8"], ["91.7 %", "12"])
     assert CARD_TEXT.index("| Pug | 50.0 % |") < CARD_TEXT.index("| Beagle | 91.7 % |")
-
-
-def test_wilsons_interval() -> None:
-    assert wilson(0.9, 10) == pytest.approx((0.59585, 0.98212), abs=1e-5)
-    # Nothing of n: from 0 to z^2 / (n + z^2) = 3.84146 / 13.84146.
-    assert wilson(0.0, 10) == pytest.approx((0.0, 0.277533), abs=1e-6)
-    assert wilson(1.0, 10) == pytest.approx((1 - 0.277533, 1.0), abs=1e-6)
 
 
 def test_data_and_procedure() -> None:

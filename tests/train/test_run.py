@@ -84,6 +84,7 @@ def test_the_manifest(whole: Finished) -> None:
             "classes",
             "preprocessing",
             "weights",
+            "calibration",
             "provenance",
             "metrics",
         )
@@ -116,7 +117,7 @@ def test_nothing_but_the_documented_files_is_left(whole: Finished) -> None:
             "output/progress.json",
             "output/data/data.json",
         ),
-        *("output/data/evaluation.json", "output/data/metrics.jsonl"),
+        *("output/data/evaluation.json", "output/data/evaluation.html", "output/data/metrics.jsonl"),
     }
     progress = json.loads((whole.root / "output" / "progress.json").read_text())
     assert progress == {"phase": "training", "done": 10, "total": 10, "unit": "batches"}
@@ -131,7 +132,7 @@ def test_the_artifact_answers_as_the_evaluation_says(whole: Finished) -> None:
     assert len(rows) == whole.evaluation["n"] == 15
     for name in (f"{CLASSES[1]}/00.jpg", f"{CLASSES[2]}/04.jpg"):
         image = torch.from_numpy(artifact.preprocess.load(folder / name))[None]
-        probabilities = network(image).detach().softmax(1)[0]
+        probabilities = (network(image).detach() / artifact.temperature).softmax(1)[0]
         best = int(probabilities.argmax())
         assert (rows[name]["label"], rows[name]["index"]) == (LABELS[best], best)
         assert rows[name]["probability"] == pytest.approx(float(probabilities[best]), abs=1e-5)
@@ -168,7 +169,24 @@ def test_a_channel_that_is_no_data_is_said(frozen: Finished) -> None:
 
 def test_no_test_data_no_test_metrics(frozen: Finished) -> None:
     assert "test_loss" not in frozen.out
-    assert not (frozen.root / "output" / "data" / "evaluation.json").exists()
+    assert "test_accuracy" not in frozen.manifest["metrics"]
+
+
+def test_without_test_data_the_validation_data_are_evaluated_and_it_is_said(frozen: Finished) -> None:
+    assert (frozen.evaluation["split"], frozen.evaluation["n"]) == ("valid", 4)
+    assert frozen.evaluation["accuracy"] == frozen.manifest["metrics"]["validation_accuracy"]
+    page = (frozen.root / "output" / "data" / "evaluation.html").read_text()
+    assert "These are the validation images." in page
+
+
+def test_the_temperature_is_fitted_on_validation_data_and_used_for_the_test(whole: Finished) -> None:
+    calibration = whole.manifest["calibration"]
+    assert (calibration["fitted_on"], calibration["n"]) == ("validation", 12)
+    assert calibration["temperature"] == Artifact.load(whole.model).temperature != 1
+    assert whole.evaluation["calibration"]["temperature"] == calibration["temperature"]
+    assert whole.evaluation["loss"] == whole.evaluation["calibration"]["after"]["negative_log_likelihood"]
+    assert whole.evaluation["loss"] == whole.metrics[2]["test_loss"]
+    assert whole.evaluation["artifact"] == Artifact.load(whole.model).id
 
 
 def test_a_frozen_backbone_stays_bit_for_bit(frozen: Finished, baked: Path) -> None:

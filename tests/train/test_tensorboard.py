@@ -21,7 +21,7 @@ from train.callbacks import Callbacks, TrainState
 from train.config import Hyperparameters
 from train.data.load import load_data
 from train.data.roles import find_roles
-from train.evaluation import Evaluation
+from train.evaluation.result import Evaluation
 from train.metrics import MetricLog
 from train.pictures import BLACK, RED, Tile, contact_sheet, tile_side
 from train.progress import Progress

@@ -13,7 +13,7 @@ from tests.train.support import configure, make_classes, run, train
 def root(tmp_path: Path) -> Path:
     """A tree with six images a class in its train channel, and what an earlier run left."""
     make_classes(tmp_path / "input" / "data" / "train", 6)
-    for name in ("model/kennel.json", "output/failure", "output/data/evaluation.json"):
+    for name in ("model/kennel.json", "output/failure", "output/data/evaluation.json", "output/data/evaluation.html"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("{}")
     return tmp_path
@@ -33,7 +33,7 @@ def test_all_faults_of_the_configuration_in_one_line(root: Path) -> None:
     for words in ("did you mean batch_size?", "optimizer: must be", "lists 2 hosts", "input mode Pipe"):
         assert words in cause
     assert len(cause) <= 1024  # what SageMaker keeps as FailureReason
-    assert not (root / "output" / "data" / "evaluation.json").exists()
+    assert list((root / "output" / "data").glob("evaluation.*")) == []
     assert result.out == ""
 
 

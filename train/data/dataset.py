@@ -26,10 +26,14 @@ class Sample:
 
 @dataclass(frozen=True)
 class Split:
-    """The usable images of one role (train, valid or test), ordered by class and file name."""
+    """The usable images of one role (train, valid or test), ordered by class and file name.
+
+    where: the folder or archive they come from, for people.
+    """
 
     role: str
     samples: tuple[Sample, ...]
+    where: str = ""
 
     def name(self, sample: Sample) -> str:
         """The sample's name in the split, with forward slashes: class/file."""

@@ -86,7 +86,9 @@ def load_data(roles: Mapping[str, Place | Path], progress: Progress, classes: Se
         else:
             skipped.append(Skipped(f"{role}/{sample.name}", reason))
     data = DataSet(
-        found.classes, {role: Split(role, tuple(samples)) for role, samples in good.items()}, (*skipped, *left_out)
+        found.classes,
+        {role: Split(role, tuple(samples), str(roles[role])) for role, samples in good.items()},
+        (*skipped, *left_out),
     )
     notes = [
         f"{role} data: {listing.layout}"

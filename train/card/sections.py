@@ -5,10 +5,10 @@ from datetime import timedelta
 from typing import Any
 
 from model.artifact import WEIGHTS
-from train.card_facts import MANY, ROLES, Facts, number
+from train.card.facts import MANY, ROLES, Facts, number
+from train.card.markdown import bullets, escape, table, yaml_string
+from train.card.markdown import details as folded
 from train.config import Hyperparameters
-from train.markdown import bullets, escape, table, yaml_string
-from train.markdown import details as folded
 
 _HEADS = {"linear": "a linear head", "mlp": "a head of 512 ReLU units"}
 # As train.split notes it in the data report.

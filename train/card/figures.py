@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from train.card_facts import ROLES, Facts, number, percent, wilson
-from train.markdown import escape, table
+from train.card.facts import ROLES, Facts, number, percent
+from train.card.markdown import escape, table
+from train.evaluation.metrics import wilson_interval
 
 EXTREMES: Final = 5  # classes shown from each end, of more than twice as many
 
@@ -81,7 +82,7 @@ def _share(facts: Facts, role: str, name: str) -> str | None:
 
 def _span(facts: Facts, role: str) -> str | None:
     accuracy, n = _accuracy(facts, role), facts.images.get(role)
-    return None if accuracy is None or not n else _interval(*wilson(accuracy, n))
+    return None if accuracy is None or not n else _interval(*wilson_interval(round(accuracy * n), n))
 
 
 def _constant(facts: Facts, role: str) -> str | None:

@@ -1,16 +1,14 @@
 """What a model card can say: the facts of a manifest and a learning history, in one place and of known types."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from train.markdown import escape
+from train.card.markdown import escape
 
 ROLES: Final = {"train": "training", "valid": "validation", "test": "test"}
 # Beyond that many classes a table of all of them is folded away.
 MANY: Final = 30
-_Z95 = 1.959964  # the normal distribution's 97.5th percentile
 
 
 @dataclass(frozen=True)
@@ -87,14 +85,6 @@ class Facts:
     def without_images(self, role: str) -> list[int]:
         """The classes that have no image in that split, where there is such a split."""
         return [number for number, count in enumerate(self.counts.get(role, [])) if count == 0]
-
-
-def wilson(share: float, n: int) -> tuple[float, float]:
-    """The 95 % score interval of a share of `n` trials: E. B. Wilson, 1927, J. Am. Stat. Assoc. 22, p. 209."""
-    z2 = _Z95 * _Z95
-    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = _Z95 / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def percent(share: float) -> str:

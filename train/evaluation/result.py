@@ -1,9 +1,7 @@
-"""How good a network is on labelled images."""
+"""What a network answered on labelled images, and the figures every epoch needs."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +12,7 @@ from train.batches import Batches
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -43,14 +42,26 @@ class Evaluation:
     def n(self) -> int:
         return len(self.labels)
 
-    @property
+    @cached_property
     def predictions(self) -> IntArray:
         best: IntArray = self.logits.argmax(1)
         return best
 
+    @cached_property
+    def confidences(self) -> FloatArray:
+        """Float (N,): the probability of each image's prediction."""
+        best: FloatArray = self.probabilities.max(1)
+        return best
+
+    @cached_property
+    def hits(self) -> BoolArray:
+        """Bool (N,): whether each prediction is right."""
+        right: BoolArray = self.predictions == self.labels
+        return right
+
     @property
     def accuracy(self) -> float:
-        return float((self.predictions == self.labels).mean())
+        return float(self.hits.mean())
 
     def top_accuracy(self, k: int) -> float:
         """Share of images whose true class is among the k most probable; 1 when there are at most k classes.
@@ -63,8 +74,7 @@ class Evaluation:
 
     def class_accuracy(self) -> list[float | None]:
         """For each class the share of its images that got its label (recall); None where there is no image."""
-        hits = self.predictions == self.labels
-        found = [hits[self.labels == label] for label in range(self.logits.shape[1])]
+        found = [self.hits[self.labels == label] for label in range(self.logits.shape[1])]
         return [float(each.mean()) if len(each) else None for each in found]
 
     def macro_f1(self) -> float:
@@ -77,15 +87,6 @@ class Evaluation:
                 scores.append(2.0 * int((hit & true).sum()) / denominator)
         return float(np.mean(scores))
 
-    def summary(self) -> dict[str, float | int]:
-        return {
-            "n": self.n,
-            "loss": self.loss,
-            "accuracy": self.accuracy,
-            "top5_accuracy": self.top_accuracy(5),
-            "macro_f1": self.macro_f1(),
-        }
-
 
 @torch.inference_mode()
 def evaluate(network: nn.Module, batches: Batches, device: torch.device) -> Evaluation:
@@ -96,21 +97,3 @@ def evaluate(network: nn.Module, batches: Batches, device: torch.device) -> Eval
         logits.append(network(images.to(device, non_blocking=True)).double().cpu())
         labels.append(truth)
     return Evaluation(torch.cat(logits).numpy(), torch.cat(labels).numpy())
-
-
-def evaluation_report(
-    evaluation: Evaluation, files: Sequence[str], classes: Sequence[str], labels: Sequence[str]
-) -> dict[str, Any]:
-    """The summary, and by file name the predicted label, its probability and the true label: JSON-ready."""
-    rows = {}
-    for row, file in enumerate(files):
-        best = int(evaluation.predictions[row])
-        truth = int(evaluation.labels[row])
-        rows[file] = {
-            "label": labels[best],
-            "index": best,
-            "probability": float(evaluation.probabilities[row, best]),
-            "true_label": labels[truth],
-            "correct": best == truth,
-        }
-    return {**evaluation.summary(), "classes": list(classes), "labels": list(labels), "predictions": rows}

@@ -1,0 +1,41 @@
+"""`python -m train.compare --artifact DIR --baseline DIR --data DIR --json FILE`: which of two artifacts is better?"""
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from model.artifact import Artifact
+from model.files import write_json
+from train.cli import run_command
+from train.evaluation.command import Measurement, add_options, page_beside
+from train.evaluation.comparison import column_order, comparison_report
+from train.evaluation.document import model_facts
+from train.report.comparison_page import write_comparison_page
+
+
+def main() -> None:
+    """Compare, write the report and its page. Raises UserError for what the user can mend."""
+    parser = argparse.ArgumentParser(prog="python -m train.compare", description=__doc__)
+    add_options(parser)
+    parser.add_argument("--baseline", type=Path, required=True, help="folder of the artifact to compare with")
+    arguments = parser.parse_args()
+    page = page_beside(arguments.json)
+    artifact, baseline = Artifact.load(arguments.artifact), Artifact.load(arguments.baseline)
+    order = column_order(artifact, baseline)
+    measurement = Measurement.prepare(arguments, artifact)
+    new, old = measurement.of(artifact), measurement.of(baseline)
+    old = replace(old, logits=old.logits[:, order])
+    report = comparison_report(new, old, measurement.files, artifact.classes, artifact.labels)
+    for name, each in (("artifact", artifact), ("baseline", baseline)):
+        report[name] = {"artifact": each.id, "model": model_facts(each), **report[name]}
+    report = {"split": measurement.split.role, **report, **measurement.facts()}
+    write_comparison_page(page, report, measurement.split)
+    write_json(arguments.json, report)
+    for note in measurement.data.notes:
+        print(f"data: {note}")
+    print(f"{new.n} images: {report['verdict']}")
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))

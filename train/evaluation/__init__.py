@@ -1,0 +1,1 @@
+"""How good a network is on labelled images: what it answered, every figure made from it, and two networks compared."""
