@@ -25,9 +25,14 @@ from train.config import Hyperparameters
 from train.contract import Job
 
 FOLDER: Final = Path("runs/recipe")
+RESULTS: Final = FOLDER / "results.jsonl"
+COSTS: Final = FOLDER / "costs.jsonl"
 SEEDS: Final = range(5)
+COST_ROUNDS: Final = range(3)
 PRETRAINING: Final = {"epochs": 12, "pretrained": "none", "image_size": 48}
-BASE: Final[dict[str, Any]] = {"image_size": 40, "epochs": 10, "batch_size": 32, "device": "cpu", "workers": 0}
+BASE: Final[dict[str, Any]] = {
+    "image_size": 40, "epochs": 10, "batch_size": 32, "device": "cpu", "workers": 0, "export": "none", "tensorboard": "off",
+}  # fmt: skip
 EVEN: Final[dict[str, int | list[int]]] = {"train": 16, "valid": 6, "test": 50}
 UNEVEN: Final[dict[str, int | list[int]]] = {
     "train": [36, 36, 30, 24, 18, 14, 10, 8, 6, 4, 3, 3],
@@ -40,13 +45,15 @@ VARIANTS: Final[dict[str, dict[str, Any]]] = {
     "default": {},
     "from scratch": {"pretrained": "none"},
     "freeze=backbone": {"freeze": "backbone"},
+    "freeze=backbone, lr=0.01, epochs=100": {"freeze": "backbone", "lr": 0.01, "epochs": 100},
     "freeze=gradual": {"freeze": "gradual"},
     "optimizer=sgd, lr=0.1": {"optimizer": "sgd", "lr": 0.1},
+    "optimizer=sgd, lr=0.02": {"optimizer": "sgd", "lr": 0.02},
     "backbone_lr_ratio=0.3": {"backbone_lr_ratio": 0.3},
     "backbone_lr_ratio=1": {"backbone_lr_ratio": 1.0},
     "lr_schedule=constant": {"lr_schedule": "constant"},
     "warmup_ratio=0": {"warmup_ratio": 0.0},
-    "label_smoothing=0": {"label_smoothing": 0.0},
+    "label_smoothing=0.1": {"label_smoothing": 0.1},
     "crop_scale=1 (no random crop)": {"crop_scale": 1.0},
     "crop_scale=0.25": {"crop_scale": 0.25},
     "flip=0": {"flip": 0.0},
@@ -67,16 +74,26 @@ VARIANTS: Final[dict[str, dict[str, Any]]] = {
 
 
 def main() -> None:
-    """Draw, pretrain, run every variant with every seed, and print the table."""
+    """Draw, pretrain, measure what an epoch costs, run every variant with every seed, and print the table."""
     print_facts("torch", "torchvision", "pillow")
-    weights = prepare()
-    done = read_results()
-    todo = [(name, seed) for seed in SEEDS for name in VARIANTS if (name, seed) not in done]
+    weights = str(prepare())
     with workers() as pool:
-        for row in pool.map(_run, [(name, VARIANTS[name], seed, str(weights)) for name, seed in todo]):
-            with (FOLDER / "results.jsonl").open("a") as file:
-                file.write(json.dumps(row) + "\n")
-    print(table(read_results()))
+        # Short runs, in turn, so that whatever slows the machine down slows all of them.
+        _run_all(
+            pool, {name: {**changes, "epochs": 4} for name, changes in VARIANTS.items()}, COST_ROUNDS, weights, COSTS
+        )
+        _run_all(pool, VARIANTS, SEEDS, weights, RESULTS)
+    print(table(read(RESULTS), read(COSTS)))
+
+
+def _run_all(
+    pool: ProcessPoolExecutor, variants: Mapping[str, dict[str, Any]], seeds: range, weights: str, file: Path
+) -> None:
+    done = read(file)
+    jobs = [(name, variants[name], seed, weights) for seed in seeds for name in variants if (name, seed) not in done]
+    for row in pool.map(_run, jobs):
+        with file.open("a") as rows:
+            rows.write(json.dumps(row) + "\n")
 
 
 def prepare() -> Path:
@@ -92,9 +109,8 @@ def prepare() -> Path:
     return weights
 
 
-def read_results() -> dict[tuple[str, int], dict[str, Any]]:
+def read(file: Path) -> dict[tuple[str, int], dict[str, Any]]:
     """The finished runs by variant and seed."""
-    file = FOLDER / "results.jsonl"
     rows = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
     return {(row["variant"], row["seed"]): row for row in rows}
 
@@ -143,7 +159,10 @@ def _train(root: Path, data: Path, values: Mapping[str, Any]) -> None:
         run_job(paths, Job(chosen, {"data": data.resolve()}))
 
 
-def table(results: Mapping[tuple[str, int], Mapping[str, Any]]) -> str:
+Results = Mapping[tuple[str, int], Mapping[str, Any]]
+
+
+def table(results: Results, costs: Results) -> str:
     """Markdown: mean test accuracy, the paired difference to the base with its 95 % interval, and epoch time."""
     lines = ["| variant | test accuracy | macro F1 | difference (points) | epoch time |", "|---|---|---|---|---|"]
     for name, changes in VARIANTS.items():
@@ -155,14 +174,15 @@ def table(results: Mapping[tuple[str, int], Mapping[str, Any]]) -> str:
         accuracy = [100 * row["accuracy"] for row in rows]
         f1 = statistics.mean(100 * row["macro_f1"] for row in rows)
         differences = [100 * (own["accuracy"] - other["accuracy"]) for own, other in zip(rows, base, strict=True)]
-        ratio = statistics.median(
-            own["epoch_seconds"] / other["epoch_seconds"] for own, other in zip(rows, base, strict=True)
-        )
+        ratios = [
+            costs[name, n]["epoch_seconds"] / costs[base_name, n]["epoch_seconds"]
+            for n in COST_ROUNDS
+            if (name, n) in costs and (base_name, n) in costs
+        ]
+        cost = f"x {statistics.median(ratios):.2f}" if ratios else ""
         spread = statistics.stdev(accuracy) if len(accuracy) > 1 else 0.0
         shown = "" if name == base_name else interval(differences)
-        lines.append(
-            f"| {name} | {statistics.mean(accuracy):.1f} +- {spread:.1f} | {f1:.1f} | {shown} | x {ratio:.2f} |"
-        )
+        lines.append(f"| {name} | {statistics.mean(accuracy):.1f} +- {spread:.1f} | {f1:.1f} | {shown} | {cost} |")
     return "\n".join(lines)
 
 

@@ -75,7 +75,7 @@ class Hyperparameters:
     cutmix: float = _number(0.0, 0.0, 10.0, "alpha of CutMix; 0: none. With both, each batch gets one of them")
     optimizer: str = _choice("adamw", ("adamw", "adam", "sgd"), "sgd has Nesterov momentum 0.9")
     grad_clip: float = _number(0.0, 0.0, 1000.0, "largest norm of all gradients together; 0 leaves them as they are")
-    label_smoothing: float = _number(0.1, 0.0, 0.9, "share of each target that is spread over all classes")
+    label_smoothing: float = _number(0.0, 0.0, 0.9, "share of each target that is spread over all classes")
     class_balance: str = _choice(
         "none",
         ("none", "sampling", "weights"),
