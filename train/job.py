@@ -1,6 +1,7 @@
 """One training job from its configuration to its artifact."""
 
 import time
+from collections import Counter
 from dataclasses import replace
 
 import torch
@@ -14,6 +15,7 @@ from model.preprocess import Preprocess
 from model.pretrained import load_backbone
 from train.batches import Batches
 from train.callbacks import Callback, Callbacks, TrainState
+from train.config import Hyperparameters
 from train.contract import Job
 from train.data.dataset import DataSet
 from train.data.load import load_data
@@ -46,6 +48,8 @@ def run_job(paths: MLPaths, job: Job) -> None:
     data = ensure_validation(load_data(roles, progress), chosen.validation_fraction, chosen.seed)
     for name in unused_channels(job.channels, roles):
         note = f"channel {name} is not used as data; the names that are: {', '.join(ROLES)}"
+        data = replace(data, notes=(*data.notes, note))
+    if note := uneven(data, chosen):
         data = replace(data, notes=(*data.notes, note))
     _tell(paths, data)
     shape = Preprocess.for_size(chosen.test_image_size or chosen.image_size)
@@ -123,6 +127,18 @@ def _what_to_train(run: Run, network: Classifier) -> tuple[nn.Module, Batches, B
         network.head,
         FeatureBatches(train, run.order("train", shuffle=True), run.device),
         FeatureBatches(valid, run.order("valid", shuffle=False), run.device),
+    )
+
+
+def uneven(data: DataSet, chosen: Hyperparameters) -> str | None:
+    """Advice, when the largest class has at least three times the training images of the smallest."""
+    count = Counter(sample.label for sample in data.splits["train"].samples)
+    (most, large), *_, (least, small) = count.most_common()
+    if chosen.class_balance != "none" or large < 3 * small:
+        return None
+    return (
+        f"the classes are uneven: {large} training images of {data.classes[most]}, {small} of {data.classes[least]}; "
+        "class_balance=sampling trains on all of them equally often"
     )
 
 

@@ -167,6 +167,15 @@ def test_a_channel_that_is_no_data_is_said(frozen: Finished) -> None:
     assert f"data: {note}" in frozen.out
 
 
+def test_uneven_classes_are_said(frozen: Finished, whole: Finished) -> None:
+    note = (
+        "the classes are uneven: 10 training images of German_shepherd_dog, 1 of pug; "
+        "class_balance=sampling trains on all of them equally often"
+    )
+    assert frozen.data["notes"][2] == note
+    assert not [each for each in whole.data["notes"] if "uneven" in each]
+
+
 def test_no_test_data_no_test_metrics(frozen: Finished) -> None:
     assert "test_loss" not in frozen.out
     assert "test_accuracy" not in frozen.manifest["metrics"]
