@@ -180,7 +180,8 @@ def table(results: Results, costs: Results) -> str:
             for n in COST_ROUNDS
             if (name, n) in costs and (base_name, n) in costs
         ]
-        cost = f"x {statistics.median(ratios):.2f}" if ratios else ""
+        ratio = statistics.median(ratios) if ratios else 1.0
+        cost = f"x {ratio:.{2 if ratio >= 0.01 else 4}f}"
         spread = statistics.stdev(accuracy) if len(accuracy) > 1 else 0.0
         shown = "" if name == base_name else interval(differences)
         lines.append(f"| {name} | {statistics.mean(accuracy):.1f} +- {spread:.1f} | {f1:.1f} | {shown} | {cost} |")

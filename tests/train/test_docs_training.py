@@ -26,6 +26,19 @@ def test_the_hyperparameter_table() -> None:
     assert len(documented) == 31
 
 
+def test_the_recipes_table_tells_the_defaults() -> None:
+    text = (REPOSITORY / "docs" / "recipe.md").read_text(encoding="utf-8")
+    declared = {name: default for name, default, _, _ in table_rows()}
+    default, off = text.split("## The default", 1)[1].split("## What is off", 1)
+    off = off.split("## Measured", 1)[0]
+    said = re.findall(r"`(\w+)=([\w.]+)`", default)
+    assert len(said) >= 8
+    assert [(name, declared[name]) for name, _ in said] == said
+    switched = re.findall(r"`(\w+)=([\w.]+)`", off)
+    assert len(switched) >= 9
+    assert all(declared[name] != value for name, value in switched)
+
+
 def test_the_metric_expressions() -> None:
     documented = rows("Metric lines", "| name | regular expression |")
     assert documented == [[name, f"`{metric_regex(name)}`"] for name in METRICS]

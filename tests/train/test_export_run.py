@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -158,9 +159,17 @@ def test_nobody_is_called_and_no_process_is_started(jobs: list[Finished]) -> Non
 
 
 def test_the_guard_would_have_seen_it(tmp_path: Path) -> None:
-    """Plain OpenVINO, in the same surroundings: it starts a process that calls home."""
+    """What openvino_telemetry does, as far as this machine: it starts a process, which makes a connection."""
     environ = guarded(tmp_path)
-    subprocess.run([sys.executable, "-c", "import openvino"], env={**os.environ, **environ}, check=True, timeout=60)
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+        code = (
+            "import multiprocessing, socket\n"
+            "context = multiprocessing.get_context('fork')\n"
+            f"process = context.Process(target=socket.create_connection, args=(('127.0.0.1', {port}),))\n"
+            "process.start(); process.join()"
+        )
+        subprocess.run([sys.executable, "-c", code], env={**os.environ, **environ}, check=True, timeout=60)
     log = (tmp_path / "guard.log").read_text()
     assert "os.fork" in log
     assert "socket.connect" in log

@@ -75,16 +75,17 @@ def limited_threads(threads: int) -> Iterator[None]:
     NNCF compiles without saying how many, and OpenVINO then takes all cores, also those that a container's quota
     leaves no time on; there is no setting for the whole process.
     """
-    plain = openvino.Core.compile_model
+    kind = type(openvino.Core())
+    plain = kind.compile_model
 
     def compile_model(core: Any, model: Any, device_name: Any = None, config: Any = None, **others: Any) -> Any:
         return plain(core, model, device_name, {"INFERENCE_NUM_THREADS": threads, **(config or {})}, **others)
 
-    openvino.Core.compile_model = compile_model
+    kind.compile_model = compile_model
     try:
         yield
     finally:
-        openvino.Core.compile_model = plain
+        kind.compile_model = plain
 
 
 @contextmanager
