@@ -49,8 +49,8 @@ def run_job(paths: MLPaths, job: Job) -> None:
     for name in unused_channels(job.channels, roles):
         note = f"channel {name} is not used as data; the names that are: {', '.join(ROLES)}"
         data = replace(data, notes=(*data.notes, note))
-    if note := uneven(data, chosen):
-        data = replace(data, notes=(*data.notes, note))
+    if advice := uneven(data, chosen):
+        data = replace(data, notes=(*data.notes, advice))
     _tell(paths, data)
     shape = Preprocess.for_size(chosen.test_image_size or chosen.image_size)
     run = Run(paths, chosen, device, shape, data, source, MetricLog(paths.metrics), progress)

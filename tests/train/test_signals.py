@@ -82,4 +82,9 @@ def test_sigterm_while_forms_are_made(tmp_path: Path) -> None:
     assert "Traceback" not in result.err
     artifact = Artifact.load(tmp_path / "model")
     assert artifact.forms == {}
-    assert {file.name for file in artifact.path.iterdir()} == {"kennel.json", "model.safetensors", "history.json"}
+    assert {file.name for file in artifact.path.iterdir()} == {
+        "kennel.json",
+        "model.safetensors",
+        "history.json",
+        "model_card.md",
+    }
