@@ -34,3 +34,7 @@ class WeightsError(UserError):
 
 class DeviceError(UserError):
     """An accelerator that is there but can't be used."""
+
+
+class StoppedError(UserError):
+    """Training was ended before its time because a rule found an error, as the configuration asks."""

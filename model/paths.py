@@ -78,5 +78,39 @@ class MLPaths:
         return self.output / "tensorboard"
 
     @property
+    def debughookconfig(self) -> Path:
+        return self.config / "debughookconfig.json"
+
+    @property
+    def profilerconfig(self) -> Path:
+        return self.config / "profilerconfig.json"
+
+    @property
+    def tensors(self) -> Path:
+        """SageMaker's default LocalPath of a DebugHookConfig."""
+        return self.output / "tensors"
+
+    @property
+    def profiler(self) -> Path:
+        """SageMaker's default LocalPath of a ProfilerConfig."""
+        return self.output / "profiler"
+
+    @property
+    def debugger_report(self) -> Path:
+        return self.output_data / "debugger-report.json"
+
+    @property
+    def debugger_page(self) -> Path:
+        return self.output_data / "debugger-report.html"
+
+    @property
+    def profiler_report(self) -> Path:
+        return self.output_data / "profiler-report.json"
+
+    @property
+    def profiler_page(self) -> Path:
+        return self.output_data / "profiler-report.html"
+
+    @property
     def progress(self) -> Path:
         return self.output / "progress.json"

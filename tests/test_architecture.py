@@ -17,8 +17,9 @@ FORBIDDEN: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("train", ("serve", "backends", "deploy", "local_test", *CLOUD), ()),
     ("serve", ("train", "backends", "deploy", "local_test", *CLOUD), ()),
     ("train.loop", OBSERVERS, ()),
-    ("train.debug", ("train",), ("train.debug", "train.callbacks")),
-    ("train.profile", ("train",), ("train.profile", "train.callbacks")),
+    ("train.debug", ("train",), ("train.debug", "train.callbacks", "train.rulebook")),
+    ("train.profile", ("train",), ("train.profile", "train.callbacks", "train.rulebook")),
+    ("train.rulebook", ("train", "torch", "numpy"), ("train.rulebook",)),
     # Engines are chosen by name, "module:attribute", from the registry.
     (
         "serve.app",
@@ -38,6 +39,8 @@ LATE: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("deploy", ("torch", "torchvision", "numpy", "PIL", *CLOUD)),
     ("backends", ("torch", "torchvision", "numpy", "PIL", *CLOUD)),
     ("train.__main__", ("torch", "torchvision", "numpy", "PIL")),
+    # It runs beside the training, whose cores and memory it must leave alone.
+    ("train.companion", ("torch", "torchvision")),
     # Two seconds and 200 MB that only the last step of training needs.
     ("train.finish", ("train.export",)),
     ("train.export.step", ("model._openvino", "train.export.convert", "train.export.measure", "train.export.quantize")),

@@ -7,6 +7,7 @@ Values come as SageMaker hands them over: strings, most of them JSON-encoded by 
 import difflib
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
 from typing import Any
@@ -90,6 +91,25 @@ class Hyperparameters:
     workers: int = _number(-1, -1, 64, "processes that load images; -1 chooses by device and cores")
     device: str = _choice("auto", ("auto", "cpu", "cuda"), "auto: a GPU if the machine has one")
     tensorboard: str = _choice("on", ("on", "off"), "on: event files with curves and pictures for TensorBoard")
+    debug: str = _choice("on", ("on", "off"), "on: save tensors while training, and let rules judge them")
+    debug_interval: int = _number(
+        0, 0, 1_000_000, "training steps from one saved step to the next; 0 chooses by the length of the training"
+    )
+    profile: str = _choice("on", ("on", "off"), "on: sample the machine, time the parts of each step, judge both")
+    profile_interval: int = _number(500, 100, 60_000, "milliseconds from one sample of the machine to the next")
+    profile_steps: str = _text(
+        "auto", "auto, none or FIRST:COUNT", "training steps, from 0, whose operators are recorded with torch.profiler"
+    )
+    rules: str = _text(
+        "default",
+        "default, none, rules with parameters, SageMaker's JSON or a path of it",
+        "what debugger and profiler judge, as in Overfit:ratio_threshold=0.3,VanishingGradient",
+    )
+    rule_action: str = _text(
+        "report",
+        "report, stop, finish or run:COMMAND",
+        "when a rule finds an error: only report it; end the job as failed; end it as completed; run a command",
+    )
     validation_fraction: float = _number(
         0.2, 0.0, 0.9, "share of each class set apart when there is no validation data", above=True
     )
@@ -174,6 +194,10 @@ def _clashes(chosen: Hyperparameters) -> list[str]:
         )
     if 0 < chosen.test_image_size < 32:
         faults.append(f"test_image_size: must be 0 or from 32 to 1024, got {chosen.test_image_size}")
+    if not _WINDOW.fullmatch(chosen.profile_steps):
+        faults.append(f"profile_steps: must be auto, none or FIRST:COUNT, as in 10:3, got {chosen.profile_steps}")
+    if not re.fullmatch(r"report|stop|finish|run:.+", chosen.rule_action):
+        faults.append(f"rule_action: must be report, stop, finish or run:COMMAND, got {_shown(chosen.rule_action)}")
     mixed = [name for name in ("mixup", "cutmix") if getattr(chosen, name)]
     if mixed and chosen.freeze == "backbone" and chosen.feature_views:
         faults.append(
@@ -182,6 +206,8 @@ def _clashes(chosen: Hyperparameters) -> list[str]:
         )
     return faults
 
+
+_WINDOW = re.compile(r"auto|none|\d{1,6}:[1-9]\d{0,2}")
 
 # What other scripts call them: for the hint alone.
 _ALIASES = {

@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
+from model.errors import StoppedError
 from model.files import write_json
 from model.machine import available_cpus
 from model.network import Classifier, assemble, build_backbone
@@ -103,8 +104,12 @@ def _train(run: Run, network: Classifier) -> None:
         finish(run, network, best, trainer.history)
         completed = True
     except BaseException as stop:
-        # Signals are no Exceptions; an error's half-trained model is kept back.
-        if not isinstance(stop, Exception) and trainer.best is not None and not run.saved:
+        # Signals are no Exceptions, and a rule's stop is none of a fault; an error's half-trained model is kept back.
+        if (
+            (not isinstance(stop, Exception) or isinstance(stop, StoppedError))
+            and trainer.best is not None
+            and not run.saved
+        ):
             trained.load_state_dict(trainer.best.weights)
             save_stopped(run, network, trainer.best, trainer.history)
         raise

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
-from model.errors import DataError
+from model.errors import DataError, StoppedError
 from model.network import Classifier
 from train.average import WeightAverage
 from train.batches import Batches
@@ -72,9 +72,9 @@ class Trainer:
         self.history: list[Epoch] = []
 
     def fit(self) -> Best:
-        """Train for all epochs, or until `patience` of them brought nothing better.
+        """Train for all epochs, or until `patience` of them brought nothing better, or an observer asks for the end.
 
-        Raises DataError when a loss is no finite number any more.
+        Raises DataError when a loss is no finite number any more, StoppedError when an observer ends it as failed.
         """
         chosen = self.hyperparameters
         self.callbacks.train_start(self.state)
@@ -83,10 +83,14 @@ class Trainer:
                 self.state.epoch = epoch
                 self._epoch(epoch)
                 assert self.best is not None
+                if self.state.stop is not None:
+                    print(f"training ends in epoch {epoch}: {self.state.stop.reason}", flush=True)
+                    break
                 if chosen.patience and epoch - self.best.epoch >= chosen.patience and epoch < chosen.epochs:
                     print(f"early stopping: no epoch was better than epoch {self.best.epoch}", flush=True)
                     break
         finally:
+            self.callbacks.phase("other")
             self.callbacks.train_end(self.state)
         assert self.best is not None
         return self.best
@@ -98,7 +102,9 @@ class Trainer:
             self.network.train_top(stages_to_train(epoch, self.hyperparameters.epochs, stages))
         learning_rate = float(self.schedule.get_last_lr()[0])
         loss, accuracy = self._train_one(epoch)
-        valid = evaluate(self._judged(), self.valid_batches, self.device)
+        self.callbacks.phase("validation")
+        self.callbacks.validation_start(self.state)
+        valid = evaluate(self._judged(), self.valid_batches, self.device, self.callbacks)
         # The last step of an epoch may be the one that breaks the weights.
         self._check("validation", valid.loss, epoch)
         metrics: dict[str, float | int] = {
@@ -112,37 +118,64 @@ class Trainer:
         }
         self.state.metrics = metrics
         self.history.append({**metrics, "validation_class_accuracy": valid.class_accuracy()})
+        self.callbacks.phase("checkpoint")
         self._keep_best(epoch, metrics)
+        self.callbacks.phase("hook")
         self.on_metrics(metrics)
         self.callbacks.epoch_end(self.state)
+        self._may_go_on()
 
     def _judged(self) -> nn.Module:
         """The network that is validated and kept: the one with the averaged weights, where there is one."""
         return self.network if self.average is None else self.average.network
 
     def _train_one(self, epoch: int) -> tuple[float, float]:
-        """One pass over the training data: mean loss and accuracy, as seen while the weights moved."""
+        """One pass over the training data: mean loss and accuracy, as seen while the weights moved.
+
+        It ends early when an observer asks for the end of training as completed.
+        """
         self.network.train()
+        observers = self.callbacks
         total = torch.zeros(2, dtype=torch.float64, device=self.device)
         seen = 0
+        observers.phase("data")
         for batch in self.train_batches.epoch(epoch):
+            observers.phase("copy")
             inputs, labels = (part.to(self.device, non_blocking=True) for part in batch)
             inputs, targets = self.objective.mix(inputs, labels, self.state.step)
+            observers.phase("hook")
+            observers.batch_start(self.state, inputs, labels)
+            observers.phase("forward")
             logits = self.network(inputs)
             loss = self.objective.loss(logits, targets)
+            observers.phase("hook")
+            observers.loss(self.state, logits, loss)
             self._step(loss)
             with torch.no_grad():
                 total += torch.stack([loss.double() * len(labels), (logits.argmax(1) == labels).sum().double()])
             seen += len(labels)
             self.state.step += 1
-            self.callbacks.batch_end(self.state)
+            observers.phase("hook")
+            observers.batch_end(self.state)
+            if not self._may_go_on():
+                break
+            observers.phase("data")
         mean_loss, accuracy = (total / seen).tolist()
         self._check("training", mean_loss, epoch)
         return mean_loss, accuracy
 
+    def _may_go_on(self) -> bool:
+        """False when an observer wants training ended as completed. Raises StoppedError when as failed."""
+        stop = self.state.stop
+        if stop is not None and not stop.success:
+            raise StoppedError(stop.reason)
+        return stop is None
+
     def _step(self, loss: Tensor) -> None:
+        self.callbacks.phase("backward")
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        self.callbacks.phase("optimizer")
         if self.hyperparameters.grad_clip:
             clip_grad_norm_(self.network.parameters(), self.hyperparameters.grad_clip)
         self.optimizer.step()

@@ -18,10 +18,10 @@ from PIL import Image
 REPOSITORY = Path(__file__).resolve().parents[2]
 CLASSES = ("001.Affenpinscher", "German_shepherd_dog", "pug")
 TIMEOUT_S = 120
-# Quick and on the CPU, whatever machine this is. The libraries of TensorBoard and OpenVINO take seconds to import.
+# Quick and on the CPU, whatever machine this is, and without libraries that take seconds to import.
 QUICK = {
     "pretrained": "none", "epochs": "1", "image_size": "32", "batch_size": "8", "device": "cpu", "tensorboard": "off",
-    "export": "none",
+    "export": "none", "debug": "off", "profile": "off",
 }  # fmt: skip
 
 

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from train.batches import Batches
 
@@ -88,12 +89,26 @@ class Evaluation:
         return float(np.mean(scores))
 
 
+class Watcher(Protocol):
+    """Who looks at each batch of an evaluation."""
+
+    def validation_batch_start(self, network: nn.Module, inputs: Tensor, labels: Tensor) -> None: ...
+
+    def validation_batch_end(self, logits: Tensor, labels: Tensor) -> None: ...
+
+
 @torch.inference_mode()
-def evaluate(network: nn.Module, batches: Batches, device: torch.device) -> Evaluation:
+def evaluate(network: nn.Module, batches: Batches, device: torch.device, watcher: Watcher | None = None) -> Evaluation:
     """Run the network, in evaluation mode, over all of the batches' images, or features, in order."""
     network.eval()
     logits, labels = [], []
     for images, truth in batches.epoch(0):
-        logits.append(network(images.to(device, non_blocking=True)).double().cpu())
+        inputs = images.to(device, non_blocking=True)
+        if watcher is not None:
+            watcher.validation_batch_start(network, inputs, truth)
+        answer = network(inputs)
+        if watcher is not None:
+            watcher.validation_batch_end(answer, truth)
+        logits.append(answer.double().cpu())
         labels.append(truth)
     return Evaluation(torch.cat(logits).numpy(), torch.cat(labels).numpy())

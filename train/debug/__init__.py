@@ -1,0 +1,1 @@
+"""The debugger: tensors saved while a network trains, and rules that judge them while it still does."""
