@@ -155,14 +155,14 @@ def train(recipe: Recipe, folder: Path) -> None:
     for _ in range(recipe.epochs):
         network.train()
         hook.set_mode(smd.modes.TRAIN)
-        for chosen in torch.randperm(len(inputs)).split(recipe.batch):
+        for chosen in torch.randperm(len(inputs)).split(recipe.batch):  # type: ignore[no-untyped-call]
             optimizer.zero_grad()
-            step(inputs[chosen], labels[chosen]).backward()
+            step(inputs[chosen], labels[chosen]).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         network.eval()
         hook.set_mode(smd.modes.EVAL)
         with torch.no_grad():
-            for chosen in torch.arange(len(held_inputs)).split(80):
+            for chosen in torch.arange(len(held_inputs)).split(80):  # type: ignore[no-untyped-call]
                 step(held_inputs[chosen], held_labels[chosen])
     hook.close()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.train.sick import judge
+from tests.train.sick import judge, judge_all, make
 from train.rulebook.tensor_rules import TENSOR_RULES
 
 # What fires for each network, by default. Beside the sickness's own rule, which comes first, only what can't be told
@@ -54,14 +54,15 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", FIRES)
 def test_a_sickness_is_named_by_the_right_rule_alone(networks: Path, name: str) -> None:
-    answers = {rule: judge(networks / name, rule) for rule in DEFAULT}
+    answers = judge_all(networks / name, {rule: make(rule) for rule in DEFAULT})
     assert {rule: findings[0].text for rule, (findings, _) in answers.items() if findings}.keys() == FIRES[name]
     judged = {rule for rule, (_, datapoints) in answers.items() if datapoints}
     assert FIRES[name] | {"ExplodingTensor", "LossNotDecreasing"} <= judged
 
 
 def test_a_healthy_network_is_judged_by_all_rules_but_those_it_holds_nothing_for(networks: Path) -> None:
-    silent = {rule for rule in DEFAULT if not judge(networks / "healthy", rule)[1]}
+    answers = judge_all(networks / "healthy", {rule: make(rule) for rule in DEFAULT})
+    silent = {rule for rule, (_, datapoints) in answers.items() if not datapoints}
     assert silent == {"SaturatedActivation", "CheckInputImages"}  # neither tanh nor images in it
 
 

@@ -64,7 +64,7 @@ class ClassImbalance(Rule):
     are of the newest `samples` labels. It judges whenever another `samples` labels have come. Kennel's own reading: the
     counts need 50 labels a class on average, so that chance is no imbalance; and a class is mispredicted unevenly only
     if it has 10 labels and the other classes together are mispredicted by less than half the threshold, for an
-    untrained network mispredicts all of them, and if it is so twice in a row, for one that learns may find a class late.
+    untrained network mispredicts all of them; and if it is so twice in a row, for a network may find a class late.
     """
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
