@@ -67,12 +67,12 @@ class TestLossNotDecreasing:
         # By 0.0009 of a first window of mean 1 in 10 steps: 0.09 %, less than 0.1 %.
         (finding,), datapoints = judged("LossNotDecreasing", line(0.0009))
         assert finding.value == pytest.approx(0.09)
-        assert (finding.mode_step, finding.mode, datapoints) == (49, "TRAIN", 50)
+        assert (finding.mode_step, finding.mode, datapoints) == (49, "TRAIN", 10)  # from the fourth window on
         assert "steps 0 to 9" in finding.text
         assert "steps 40 to 49" in finding.text
 
     def test_falls_enough(self) -> None:
-        assert judged("LossNotDecreasing", line(0.0011)) == ([], 50)
+        assert judged("LossNotDecreasing", line(0.0011)) == ([], 10)
 
     def test_needs_five_windows(self) -> None:
         assert judged("LossNotDecreasing", line(0.0, 49))[0] == []
@@ -83,10 +83,10 @@ class TestLossNotDecreasing:
         # 100 losses make 5 windows of 20 steps; in 20 steps the loss falls by 0.0018, 0.18 %.
         assert judged("LossNotDecreasing", line(0.0009, 100), num_steps=20)[0] == []
         assert judged("LossNotDecreasing", line(0.0), tensor_regex="other", use_losses_collection=False) == ([], 0)
-        assert judged("LossNotDecreasing", line(0.0), tensor_regex="Cross", use_losses_collection=False)[1] == 50
+        assert judged("LossNotDecreasing", line(0.0), tensor_regex="Cross", use_losses_collection=False)[1] == 10
 
     def test_a_loss_that_has_learned_may_level_off(self) -> None:
-        # The newest window against 90 % of the first, which has the mean 1: 0.89 has learned, 0.91 has not.
+        # The newest windows against 90 % of the first, which has the mean 1: 0.89 has learned, 0.91 has not.
         assert judged("LossNotDecreasing", train([1.0] * 10 + [0.89] * 140))[0] == []
         assert judged("LossNotDecreasing", train([1.0] * 10 + [0.91] * 140))[0] != []
 
@@ -98,12 +98,20 @@ class TestLossNotDecreasing:
         assert judged("LossNotDecreasing", train([1.0] * 20 + [1.04] * 20))[0] == []
         assert judged("LossNotDecreasing", train([1.0] * 20 + [1.04] * 20), increase_threshold_percent=3.0)[0] != []
 
+    def test_what_the_noise_hides_is_not_judged(self) -> None:
+        # A window's error is 0.167 of 1, as below. The line's, at steps 10 apart, is 0.167 / (10 * sqrt(10)) with 5
+        # windows (squared distances 4 + 1 + 0 + 1 + 4): three times that over the span of 40 steps is 0.63, more than a
+        # tenth. With noise a tenth as large it is 0.063.
+        noise = np.tile([0.5, -0.5], 25)
+        assert judged("LossNotDecreasing", train(1 + noise))[0] == []
+        assert judged("LossNotDecreasing", train(1 + noise / 10))[0] != []
+
     def test_a_rise_within_the_noise_is_none(self) -> None:
         # Losses alternate by +-0.5: a window's error is 0.5 * sqrt(10 / 9) / sqrt(10) = 0.167, that of the difference
-        # of two pairs sqrt(4) * 0.167 / 2 = 0.167; the rise of 0.06 is far below 4 of these, one of 0.8 is above.
+        # of two pairs sqrt(4) * 0.167 / 2 = 0.167; the rise of 0.06 is far below 5 of these, one of 0.9 is above.
         noise = np.tile([0.5, -0.5], 20)
         assert judged("LossNotDecreasing", train(noise + np.repeat([1.0, 1.06], 20)))[0] == []
-        assert judged("LossNotDecreasing", train(noise + np.repeat([1.0, 1.8], 20)))[0] != []
+        assert judged("LossNotDecreasing", train(noise + np.repeat([1.0, 1.9], 20)))[0] != []
 
     def test_training_is_never_compared_with_validation(self) -> None:
         # Training falls; validation, ten times as high, rises: GLOBAL judges training.
