@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from train.debug._smdebug import quiet_import
+from train.debug._smdebug import FileWriter, ModeKeys, imported_quietly
 from train.debug.rules.base import Rule
 from train.debug.rules.registry import TENSOR_RULE_CLASSES
 from train.debug.trial import Tensors
@@ -35,10 +35,7 @@ def write(
     time: float | None = None,
 ) -> None:  # fmt: skip
     """One step of one worker, by smdebug's writer, which uses what numpy calls deprecated."""
-    with quiet_import():
-        from smdebug.core.modes import ModeKeys
-        from smdebug.core.writer import FileWriter
-
+    with imported_quietly():
         writer = FileWriter(str(path), f"worker_{worker}", step=number)
         for name, given in tensors.items():
             writer.write_tensor(np.asarray(given), name, mode=ModeKeys[mode], mode_step=mode_step, timestamp=time)

@@ -12,7 +12,7 @@ import pytest
 from model.errors import TensorsError
 from tests.train.sick import Folder, reduced, write
 from train.debug import events
-from train.debug._smdebug import read_tensor
+from train.debug.opening import read_tensor
 from train.debug.saved import SavedStep
 from train.debug.trial import Tensors
 
