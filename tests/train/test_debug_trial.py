@@ -6,8 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import boto3
 import numpy as np
 import pytest
+from moto import mock_aws
 
 from model.errors import TensorsError
 from tests.train.sick import Folder, reduced, write
@@ -209,3 +211,30 @@ def test_reading_imports_no_torch_and_says_nothing(tmp_path: Path) -> None:
     environment["TRAINING_JOB_NAME"] = "job"
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_an_s3_url_is_read_as_a_folder_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "eu-west-1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    folder = Folder(tmp_path).train(loss=2.0, Net_weight=[1.0, 3.0])
+    with mock_aws():
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="kennel", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+
+        def upload() -> None:
+            for file in tmp_path.rglob("*.*"):
+                client.upload_file(str(file), "kennel", f"job/debug-output/{file.relative_to(tmp_path).as_posix()}")
+
+        upload()
+        tensors = Tensors("s3://kennel/job/debug-output")
+        (step,) = tensors.poll()
+        assert (step.names("weights"), step.reduction("Net_weight", "mean")) == (["Net_weight"], 2)
+        folder.train(loss=1.0)
+        upload()
+        assert numbers(tensors.poll()) == [1]
+        assert tensors.ended is False
+        with pytest.raises(TensorsError, match="s3://kennel/nothing holds no saved tensors"):
+            Tensors("s3://kennel/nothing")
+        with pytest.raises(TensorsError, match="s3://nowhere/at-all"):
+            Tensors("s3://nowhere/at-all")
