@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from train.profile.facts import Facts, Stages
 from train.profile.read import Reader
 from train.profile.recording import Node, Recording
 from train.profile.rules.base import Judgement
@@ -146,3 +148,20 @@ def machine(count: int, **columns: Callable[[int], float] | float) -> Recording:
         )
     run.nodes[""] = node
     return run
+
+
+# A job of 100 s on two cores without a GPU that nothing is wrong with.
+SHARES = {"data": 0.10, "copy": 0.0, "forward": 0.30, "backward": 0.40, "optimizer": 0.10, "hook": 0.03}
+WELL = Facts(
+    Stages(initialization=5.0, training=90.0, finalization=5.0),
+    {**SETTINGS, "debug_interval": 10, "batch_size": 32},
+    {**SHARES, "copy": 0.07},
+    steps_s=80.0, validation_s=10.0, steps_per_epoch=100, device="cpu", cores=2, workers=0,
+    cpu=95.0, process=90.0, iowait=1.0, memory_max=50.0,
+)  # fmt: skip
+GPU = replace(WELL, device="cuda", gpus=("H200",), cores=16, workers=8, gpu_p95=90.0, gpu_memory_p95=80.0)
+LOADING = {"data": 0.41, "copy": 0.0, "forward": 0.20, "backward": 0.29, "optimizer": 0.07, "hook": 0.03}
+
+
+def changed(facts: Facts, chosen: Mapping[str, Any] | None = None, **other: Any) -> Facts:
+    return replace(facts, settings={**facts.settings, **(chosen or {})}, **other)

@@ -30,7 +30,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     rows[20] = step(20, 4.0, recorded=True)
     samples = [sample(index, (10.0 * (index % 4), 50.0)) for index in range(20)]
     stages = {"initialization": 0.0, "training": 2.0, "finalization": 9.75}
-    write_job(folder, samples, rows, stages)
+    write_job(folder, samples, rows, stages, machine={"notes": ["GPUs are not sampled: there is no driver"]})
     operators = {"first": 20, "count": 1, "device": "cpu", "gpu": [], "cpu": [{"name": "aten::mm", "calls": 3}]}
     (folder / "operators.json").write_text(json.dumps(operators))
     asked = [*default_rules(), ask("LoadBalancing"), ask("StepOutlier", n_outliers=0)]
@@ -91,10 +91,11 @@ def test_the_timeline(job: Mapping[str, Any]) -> None:
     told = [(each["stage"], each.get("epoch"), each["start_s"], each["end_s"]) for each in job["timeline"]]
     assert told == [
         ("initialization", None, 0, 2),
-        ("training", 1, 2, pytest.approx(5)),
+        ("training", None, 2, 9.75),
+        ("epoch", 1, 2, pytest.approx(5)),
         ("validation", 1, 5, 5.75),
         ("checkpoint", 1, 5.75, 6),
-        ("training", 2, 6, pytest.approx(9)),
+        ("epoch", 2, 6, pytest.approx(9)),
         ("validation", 2, 9, 9.75),
         ("checkpoint", 2, 9.75, 10),
         ("finalization", None, 9.75, 10),
@@ -131,7 +132,10 @@ def test_the_rules_come_by_severity(job: Mapping[str, Any]) -> None:
 
 def test_rules_of_gpus_are_left_out_unless_named(job: Mapping[str, Any]) -> None:
     left_out = "CPUBottleneck, GPUMemoryIncrease, LoadBalancing, LowGPUUtilization"
-    assert job["notes"] == [f"{left_out}: left out, for they judge GPUs, and there are too few of them"]
+    assert job["notes"] == [
+        f"{left_out}: left out, for they judge GPUs, and there are too few of them",
+        "GPUs are not sampled: there is no driver",
+    ]
 
 
 def test_what_to_do_comes_first(job: Mapping[str, Any]) -> None:

@@ -7,8 +7,8 @@ from typing import Any, Final
 import numpy as np
 
 from model.version import VERSION
-from train.profile.anatomy import judged_seconds, phase_shares, phases, slowest_phases
 from train.profile.facts import settings, stages
+from train.profile.phases import judged_seconds, phase_shares, phases, slowest_phases
 from train.profile.recording import Node, Recording, number
 from train.profile.statistics import describe, mean, outliers, percentile, plain, spread, thin
 from train.rulebook.profiler_rules import PROFILER_RULES
@@ -25,7 +25,7 @@ _UNITS: Final = {
     "memory": "percent",
     "memory_bytes": "bytes",
     "process_memory": "bytes",
-    "process_cpu": "percent of one core",
+    "process_cpu": "percent",
     "disk_read": "bytes/s",
     "disk_write": "bytes/s",
     "net_received": "bytes/s",
@@ -51,7 +51,7 @@ def build(run: Recording, outcome: Mapping[str, Any], deviations: float | None =
         "timeline": _timeline(run),
         "operators": run.operators,
         "hyperparameters": settings(run),
-        "notes": list(run.notes),
+        "notes": [*run.notes, *_told(run)],
     }
     cleaned: dict[str, Any] = plain(document)
     # Times since the epoch need more digits than anything else.
@@ -60,6 +60,12 @@ def build(run: Recording, outcome: Mapping[str, Any], deviations: float | None =
     if "process_started" in cleaned["machine"]:
         cleaned["machine"]["process_started"] = plain(run.machine["process_started"], 13)
     return cleaned
+
+
+def _told(run: Recording) -> list[str]:
+    """What the sampler noted of the machine."""
+    notes = run.machine.get("notes")
+    return [str(each) for each in notes] if isinstance(notes, list) else []
 
 
 def _job(run: Recording, outcome: Mapping[str, Any]) -> dict[str, Any]:
@@ -172,11 +178,11 @@ def _timeline(run: Recording) -> list[dict[str, Any]]:
         for part in run.parts:
             start = part.start - began
             found.append({"stage": part.name, "start_s": start, "end_s": start + part.seconds, "epoch": part.epoch})
-    elif took.training:
+    if took.training:
         found.append({"stage": "training", "start_s": took.initialization, "end_s": ends})
     if took.finalization:
         found.append({"stage": "finalization", "start_s": ends, "end_s": ends + took.finalization})
-    return sorted(found, key=lambda each: (each["start_s"], each["end_s"]))
+    return sorted(found, key=lambda each: (each["start_s"], -each["end_s"]))
 
 
 def _epochs(run: Recording) -> list[dict[str, Any]]:
@@ -188,7 +194,7 @@ def _epochs(run: Recording) -> list[dict[str, Any]]:
         return []
     return [
         {
-            "stage": "training",
+            "stage": "epoch",
             "start_s": float(start[epoch == each].min()),
             "end_s": float(end[epoch == each].max()),
             "epoch": int(each),

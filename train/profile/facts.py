@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from train.profile.anatomy import phase_shares
+from train.profile.phases import phase_shares
 from train.profile.recording import FloatArray, Recording, number
 from train.profile.statistics import mean, percentile
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from train.profile.anatomy import WAITING
 from train.profile.facts import Facts
+from train.profile.phases import WAITING
 
 HOOK: Final = 3.0  # percent of a step that observers may take
 _FULL: Final = 85.0  # percent of CPU from which on more processes gain nothing
@@ -132,7 +132,7 @@ def idle(facts: Facts) -> Advice | None:
 def others(facts: Facts) -> Advice | None:
     """Somebody else's processes take the CPU."""
     foreign = facts.cpu - facts.process
-    if facts.workers != 0 or not foreign > 25:
+    if not foreign > 25:
         return None
     text = f"Other processes use {foreign:.0f} % of this machine's CPU: training would be faster alone."
     return Advice(text, facts.stages.training * foreign / 100)

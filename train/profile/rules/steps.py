@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from train.profile.anatomy import WAITING, phase_shares, slowest_phases
+from train.profile.phases import WAITING, phase_shares, slowest_phases
 from train.profile.recording import Recording, Steps, number
 from train.profile.rules.base import LEAST_LIVE, Judgement, NothingToJudge, Rule, percent
 from train.profile.statistics import outliers
