@@ -1,5 +1,6 @@
 """The profiler's report on a whole job, and rules that judge while it runs."""
 
+import itertools
 import json
 import sys
 from collections.abc import Mapping
@@ -174,12 +175,29 @@ def test_a_job_that_was_killed_early_has_a_report(tmp_path: Path, left: list[str
     assert len(document["headline"]) == 1
 
 
-# While it runs.
+# While it runs. A clock that stands still: however busy this machine is, judging takes no time.
+
+
+def still() -> float:
+    return 0.0
+
+
+def test_judging_a_long_job_takes_a_hundredth_of_the_time(tmp_path: Path) -> None:
+    # Every look at the clock is two seconds later; judging takes as long, so that 200 seconds of rest follow.
+    looks = itertools.count(0, 2)
+    judge = ProfileJudge(tmp_path, [ask("IOBottleneck", patience=0, scan_interval_us=0)], lambda: float(next(looks)))
+    write_job(tmp_path, [sample(0)], stages={"training": 0.0})
+    assert judge.poll() == []
+    lines(tmp_path / "system.jsonl", [sample(index, iowait=80.0) for index in range(1, 150)])
+    polls = [len(judge.poll()) for _ in range(150)]
+    # Began at 2, took until 4, rests until 6 + 200: the looks before were at 8, 10 ... 206.
+    assert polls.index(1) == 99
+    assert sum(polls) == 1
 
 
 def test_a_rule_fires_while_the_job_runs_once(tmp_path: Path) -> None:
     asked = [ask("IOBottleneck", patience=20, scan_interval_us=10_000_000), ask("StepOutlier", n_outliers=0)]
-    judge = ProfileJudge(tmp_path, asked)
+    judge = ProfileJudge(tmp_path, asked, still)
     assert judge.poll() == []
     write_job(tmp_path, [sample(0)], stages={"training": 0.0})
     assert judge.poll() == []
@@ -203,7 +221,7 @@ def test_a_rule_fires_while_the_job_runs_once(tmp_path: Path) -> None:
 
 
 def test_what_fired_is_not_taken_back(tmp_path: Path) -> None:
-    judge = ProfileJudge(tmp_path, [ask("IOBottleneck", patience=0, scan_interval_us=0)])
+    judge = ProfileJudge(tmp_path, [ask("IOBottleneck", patience=0, scan_interval_us=0)], still)
     write_job(tmp_path, [sample(index, iowait=80.0) for index in range(100)], stages={"training": 0.0})
     assert len(judge.poll()) == 1
     lines(tmp_path / "system.jsonl", [sample(index, iowait=0.0) for index in range(100, 400)])
@@ -214,7 +232,7 @@ def test_what_fired_is_not_taken_back(tmp_path: Path) -> None:
 
 
 def test_scan_interval_is_the_time_from_one_judgement_to_the_next(tmp_path: Path) -> None:
-    judge = ProfileJudge(tmp_path, [ask("MaxInitializationTime", threshold=0.1, scan_interval_us=20_000_000)])
+    judge = ProfileJudge(tmp_path, [ask("MaxInitializationTime", threshold=0.1, scan_interval_us=20_000_000)], still)
     write_job(tmp_path, stages={"initialization": 0.0})
     fired_at = []
     for index in range(60):

@@ -1,8 +1,10 @@
 """Judges a profiled job by the profiler's rules, while it runs and afterwards, and writes what there is to say."""
 
+import math
 import sys
+import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -20,6 +22,9 @@ from train.rulebook.spec import RuleSpec
 from train.rulebook.verdict import ERROR, ISSUES, NO_ISSUES, Verdict
 
 _SEVERITIES: Final = ("error", "warning", "info")
+# Judging a job of many hours takes seconds: no more than this share of the time while it runs.
+_SHARE: Final = 0.01
+_LONG_S: Final = 0.1
 
 
 class Request(Protocol):
@@ -52,7 +57,7 @@ class _Watched:
         interval = float(self.request.parameters.get("scan_interval_us", 60_000_000)) / 1e6
         return now - self.asked >= interval
 
-    def ask(self, run: Recording, facts: Facts, ended: bool) -> None:
+    def ask(self, run: Recording, ended: bool) -> None:
         self.asked = run.ended()
         fired = self.verdict
         verdict = Verdict(self.request.spec, self.request.parameters, action=fired.action)
@@ -66,7 +71,9 @@ class _Watched:
             found = Judgement(note=f"the rule failed ({type(error).__name__}: {error}); please report it")
         verdict.datapoints, verdict.note = found.datapoints, found.note
         verdict.add(found.findings)
-        verdict.advice = advise(verdict, facts)
+        # The figures cost time: only where there is something to say.
+        if verdict.triggered or verdict.spec.name == "OverallFrameworkMetrics":
+            verdict.advice = advise(verdict, Facts.of(run))
         if fired.triggered and not verdict.triggered:
             # It may have been acted on: what fired is not taken back.
             fired.note = "it fired while the job ran; over the whole job its condition doesn't hold"
@@ -79,14 +86,16 @@ class _Watched:
 class ProfileJudge:
     """Judges the profiler files in a folder while they are written.
 
-    requests: the rules. What a rule found once stays found. In the order of the requests.
+    requests: the rules. What a rule found once stays found. clock: seconds, for how long judging takes.
     """
 
-    def __init__(self, folder: Path, requests: Sequence[Request]) -> None:
+    def __init__(self, folder: Path, requests: Sequence[Request], clock: Callable[[], float] = time.monotonic) -> None:
         self._reader: Reader | None = Reader(folder)
         self._run = self._reader.recording
         self._watched = [_Watched(each) for each in requests]
         self._ended = False
+        self._clock = clock
+        self._rests_until = -math.inf
 
     @classmethod
     def of(cls, run: Recording, requests: Sequence[Request]) -> "ProfileJudge":
@@ -102,15 +111,18 @@ class ProfileJudge:
         run = self._reader.poll()
         now = run.ended()
         due = [each for each in self._watched if each.due(now)]
-        if not now or not due:
+        if not now or not due or self._clock() < self._rests_until:
             return []
-        facts = Facts.of(run)
+        began = self._clock()
         fired = []
         for each in due:
             before = each.verdict.triggered
-            each.ask(run, facts, ended=False)
+            each.ask(run, ended=False)
             if each.verdict.triggered and not before:
                 fired.append(each.verdict)
+        took = self._clock() - began
+        if took > _LONG_S:
+            self._rests_until = self._clock() + took / _SHARE
         return fired
 
     def finish(self) -> None:
@@ -120,9 +132,8 @@ class ProfileJudge:
         self._ended = True
         if self._reader is not None:
             self._reader.poll(ended=True)
-        facts = Facts.of(self._run)
         for each in self._watched:
-            each.ask(self._run, facts, ended=True)
+            each.ask(self._run, ended=True)
         left_out = [each.request.spec.name for each in self._watched if each.left_out]
         if left_out:
             self._run.notes.append(

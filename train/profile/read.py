@@ -19,6 +19,7 @@ CONFIG: Final = "config.json"
 OPERATORS: Final = "operators.json"
 FILES: Final = (SYSTEM, STEPS, STAGES_FILE, MACHINE, CONFIG)
 
+_PIECE: Final = 1 << 24  # bytes that are read at once
 _PLAIN: Final = {
     "iowait": "iowait",
     "memory": "memory",
@@ -42,26 +43,36 @@ class Lines:
 
     def new(self, ended: bool = False) -> Iterator[dict[str, Any]]:
         """Objects of the lines added since the last call. ended: a last line without its end is read as well."""
-        try:
-            with self._path.open("rb") as file:
-                file.seek(self._offset)
-                content = file.read()
-        except OSError:
-            return
-        whole = len(content) if ended else content.rfind(b"\n") + 1
-        self._offset += whole
-        *whole_lines, last = content[:whole].split(b"\n")
-        for index, line in enumerate([*whole_lines, last]):
-            if not line.strip():
-                continue
+        while True:
             try:
-                row = json.loads(line)
-            except ValueError:
-                row = None
-            if isinstance(row, dict):
+                with self._path.open("rb") as file:
+                    file.seek(self._offset)
+                    content = file.read(_PIECE)
+            except OSError:
+                return
+            at_end = len(content) < _PIECE
+            whole = len(content) if ended and at_end else content.rfind(b"\n") + 1
+            self._offset += whole
+            *lines, last = content[:whole].split(b"\n")
+            for line in lines:
+                row = _decoded(line)
+                if row is not None:
+                    yield row
+                elif line.strip():
+                    self.broken += 1
+            # What a killed process left of its last line is no fault.
+            if (row := _decoded(last)) is not None:
                 yield row
-            elif index < len(whole_lines):
-                self.broken += 1
+            if at_end or not whole:
+                return
+
+
+def _decoded(line: bytes) -> dict[str, Any] | None:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) else None
 
 
 class Reader:

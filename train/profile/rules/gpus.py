@@ -6,6 +6,7 @@ import numpy as np
 
 from train.profile.recording import FloatArray, Recording
 from train.profile.rules.base import LEAST_LIVE, LEAST_SAMPLES, Judged, Judgement, Rule, need_gpu, percent, samples
+from train.profile.statistics import mean
 from train.rulebook.verdict import Finding
 
 _BINS = 10
@@ -80,21 +81,22 @@ class LoadBalancing(Rule):
     def judge(self, run: Recording, ended: bool) -> Judgement:
         need_gpu(run, least=2)
         found = Judgement()
-        gpus: list[tuple[str, FloatArray, Judged]] = []
+        gpus: list[tuple[str, FloatArray, float, Judged]] = []
         for node in run.nodes.values():
             least = LEAST_SAMPLES if ended else LEAST_LIVE
             judged = samples(run, node, self.parameters["patience"], least, ended)
             found.note = judged.note or found.note
-            if len(judged):
-                gpus += [(f"{judged.where()}{gpu}", judged.column(gpu), judged) for gpu in node.gpus()]
-        found.datapoints = sum(len(values) for _, values, _ in gpus)
-        for (name, values, judged), (other, others, _) in itertools.combinations(gpus, 2):
-            distance = 0.5 * float(np.abs(histogram(values) - histogram(others)).sum())
+            for gpu in node.gpus() if len(judged) else ():
+                values = judged.column(gpu)
+                found.datapoints += len(values)
+                gpus.append((f"{judged.where()}{gpu}", histogram(values), mean(values), judged))
+        for (name, values, used, judged), (other, others, less, _) in itertools.combinations(gpus, 2):
+            distance = 0.5 * float(np.abs(values - others).sum())
             if distance > self.parameters["threshold"]:
                 span = judged.span(0, len(judged) - 1)
                 text = (
-                    f"the utilisation of {name} (mean {percent(float(np.nanmean(values)))}) and {other} "
-                    f"(mean {percent(float(np.nanmean(others)))}) differs: distance {distance:.2f}"
+                    f"the utilisation of {name} (mean {percent(used)}) and {other} "
+                    f"(mean {percent(less)}) differs: distance {distance:.2f}"
                 )
                 found.findings.append(Finding(text, distance, start_s=span[0], end_s=span[1]))
         return found
