@@ -95,9 +95,10 @@ def test_observers_that_take_more_than_3_percent(share: float, chosen: dict[str,
         # 20 % of a step. To be 5 %, the rest must be 19 times it, which is now 4 times: 4.75 times the images, 8 as a
         # power of two.
         (0.20, 2, 1000, "set batch_size=16 (now 2)."),
-        # 80 images an epoch: four steps of 20.
-        (0.20, 8, 10, "set batch_size=20 (now 8)."),
-        (0.20, 8, 4, None),
+        # 80 images an epoch: four steps of 20, so of 16.
+        (0.20, 8, 10, "set batch_size=16 (now 8)."),
+        (0.20, 8, 8, "set batch_size=16 (now 8)."),
+        (0.20, 8, 7, None),
         (0.20, 64, 1000, None),
     ],
 )

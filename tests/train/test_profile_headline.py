@@ -22,6 +22,13 @@ def test_what_is_most_at_stake_comes_first() -> None:
     assert [text.split(" ")[0] for text in headline(longer)] == ["Memory", "Loading"]
 
 
+def test_a_trade_comes_last_and_a_job_without_training_gets_no_advice_about_it() -> None:
+    trade = changed(GPU, device="cpu", workers=0, shares={**WELL.shares, "forward": 0.4}, process=50.0)
+    assert [text.split(" ")[0] for text in headline(trade)] == ["Other", "Forward"]
+    never = replace(trade, stages=Stages(100.0, 0.0, 0.0), shares={}, steps_s=0.0)
+    assert headline(never) == ["Nothing stands out: the CPU is used 95 %, the GPU up to 90 %."]
+
+
 def fired(name: str) -> Verdict:
     asked = ask(name)
     verdict = Verdict(asked.spec, asked.parameters)

@@ -39,6 +39,16 @@ def test_a_job_too_short_for_patience_is_judged_from_its_training_on_and_says_so
     assert len(samples(run, run.node, patience=1000, needed=500, ended=False)) == 0
 
 
+def test_a_job_that_never_came_to_training_has_no_samples_to_judge() -> None:
+    run = machine(30, core0=50.0)
+    run.stages = {"initialization": START}
+    judged = samples(run, run.node, patience=1000, needed=500, ended=True)
+    assert (len(judged), str(judged.note).split(",")[0]) == (0, "0 samples of the training loop")
+    # Old files may have no stages: all there is.
+    run.stages = {}
+    assert len(samples(run, run.node, patience=1000, needed=500, ended=True)) == 30
+
+
 @pytest.mark.parametrize(("count", "judged"), [(9, 0), (10, 10)])
 def test_ten_samples_are_the_least(count: int, judged: int) -> None:
     run = machine(count, core0=10.0)

@@ -26,8 +26,8 @@ def headline(facts: Facts, verdicts: Sequence[Verdict] = ()) -> list[str]:
     """What to do, what is most at stake first, then what rules found beside it; one sentence that nothing is, if so."""
     found = [advice for topic in TOPICS.values() if (advice := topic(facts))]
     least = _LEAST * facts.stages.job
-    found = [each for each in found if each.seconds >= least or not each.seconds]
-    found.sort(key=lambda each: -each.seconds)
+    found = [each for each in found if each.trade or (each.seconds > 0 and each.seconds >= least)]
+    found.sort(key=lambda each: (each.trade, -each.seconds))
     texts = [each.text for each in found]
     for verdict in verdicts:
         if verdict.triggered and verdict.spec.severity != "info" and verdict.advice and verdict.advice not in texts:

@@ -17,10 +17,14 @@ _FULL: Final = 85.0  # percent of CPU from which on more processes gain nothing
 
 @dataclass(frozen=True)
 class Advice:
-    """A sentence. seconds: of the job, that are at stake; infinite where it is not about time."""
+    """A sentence. seconds: of the job, that are at stake; infinite where it is not about time.
+
+    trade: it costs something else.
+    """
 
     text: str
     seconds: float
+    trade: bool = False
 
 
 def data(facts: Facts) -> Advice | None:
@@ -109,12 +113,14 @@ def batch(facts: Facts) -> Advice | None:
 
 
 def _larger_batch(facts: Facts, times: int) -> str | None:
-    """Words; None where the data has too few images for a larger batch, or it is large already."""
+    """Words: doubled, up to `times` as large, as long as an epoch has four steps; None where it is large already."""
     size = int(facts.get("batch_size"))
-    most = min(
-        64 if facts.device == "cpu" else 512, size * facts.steps_per_epoch // 4 if facts.steps_per_epoch else 512
-    )
-    larger = min(size * times, most)
+    most = min(size * times, 64 if facts.device == "cpu" else 512)
+    if facts.steps_per_epoch:
+        most = min(most, size * facts.steps_per_epoch // 4)
+    larger = size
+    while 2 * larger <= most:
+        larger *= 2
     return f"set batch_size={larger} (now {size})" if larger > size else None
 
 
@@ -158,7 +164,7 @@ def validation(facts: Facts) -> Advice | None:
 def initialization(facts: Facts) -> Advice | None:
     """The first step comes late."""
     took = facts.stages.initialization
-    if took < 30 or took < 0.2 * facts.stages.job:
+    if took < 30 or took < 0.2 * facts.stages.job or not facts.stages.training:
         return None
     views = facts.get("feature_views")
     if facts.settings.get("freeze") == "backbone" and views > 1:
@@ -234,9 +240,8 @@ def compute(facts: Facts) -> Advice | None:
         remedies.insert(0, f"image_size={smaller} (now {size:.0f}) needs {part:.0f} % of the operations")
     if not remedies:
         return None
-    return Advice(
-        f"Forward and backward take {takes:.0f} % of a step: {_or(remedies)}; look at the accuracy then.", 0.0
-    )
+    text = f"Forward and backward take {takes:.0f} % of a step: {_or(remedies)}; look at the accuracy then."
+    return Advice(text, facts.steps_s * takes / 100, trade=True)
 
 
 def _or(remedies: list[str]) -> str:

@@ -99,7 +99,9 @@ def samples(run: Recording, node: Node, patience: int, needed: int, ended: bool)
         return Judged(run, node, patience, stop)
     if not ended:
         return Judged(run, node, stop, stop)
-    start = 0 if begins is None else int(np.searchsorted(times, begins))
+    # Where stages are known and training isn't among them, the job ended before it began.
+    unknown = stop if run.stages else 0
+    start = unknown if begins is None else int(np.searchsorted(times, begins))
     count = max(0, stop - start)
     if count < LEAST_SAMPLES:
         note = (
