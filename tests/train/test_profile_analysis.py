@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.train.profiles import START, STEP, ask, default_rules, lines, sample, step, steps, write_job
+from tests.train.support import REPOSITORY
 from train.profile.analysis import ProfileJudge, analyse
 from train.profile.recording import PHASES, Recording
 from train.profile.rules import registry
@@ -259,11 +261,9 @@ def test_a_rule_that_fails_takes_no_other_with_it(
     assert "no wheels" in capsys.readouterr().err
 
 
-def test_the_analysis_needs_no_torch(tmp_path: Path) -> None:
-    import subprocess
-
+def test_the_analysis_needs_no_torch() -> None:
     code = "import sys, train.profile.analysis as a; print('torch' in sys.modules, 'pandas' in sys.modules, a.__name__)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False", "train.profile.analysis"]
 
 

@@ -1,12 +1,14 @@
 """Reading profiler files that are being written, or were left by a process that was killed."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
 
 from tests.train.profiles import INTERVAL, START, lines, sample, step, steps, write_job
 from train.profile.read import Reader
+from train.profile.recording import number
 
 
 def test_a_sample_in_columns(tmp_path: Path) -> None:
@@ -81,6 +83,15 @@ def test_missing_files_and_values_are_no_fault(tmp_path: Path) -> None:
     run = Reader(tmp_path).poll(ended=True)
     assert (run.machine, run.config, run.stages, run.operators) == ({}, {}, {}, None)
     assert (len(run.node), run.node["cpu"][0], run.started(), run.ended()) == (2, 10, START, START + 1)
+
+
+@pytest.mark.parametrize("value", [None, True, "5", [5.0], math.nan, math.inf, 10**400, -1e308])
+def test_what_is_no_measurement(value: object) -> None:
+    assert math.isnan(number(value))
+
+
+def test_measurements() -> None:
+    assert [number(value) for value in (0, -2.5, 1_800_000_000.25, 10**15)] == [0, -2.5, 1_800_000_000.25, 1e15]
 
 
 @pytest.mark.parametrize("given", [None, "nothing"])

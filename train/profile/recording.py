@@ -17,10 +17,10 @@ STAGES: Final = ("initialization", "training", "finalization")
 
 
 def number(value: object) -> float:
-    """A finite float, or NaN for anything else."""
+    """A float, or NaN for anything else, and beyond 1e18: no clock or machine measures that, and sums would overflow."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return math.nan
-    return float(value) if math.isfinite(value) else math.nan
+    return float(value) if abs(value) < 1e18 else math.nan
 
 
 class Columns:
