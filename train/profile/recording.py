@@ -17,7 +17,7 @@ STAGES: Final = ("initialization", "training", "finalization")
 
 
 def number(value: object) -> float:
-    """A float, or NaN for anything else, and beyond 1e18: no clock or machine measures that, and sums would overflow."""
+    """A float, or NaN for anything else, and beyond 1e18: nothing measures that, and sums would overflow."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return math.nan
     return float(value) if abs(value) < 1e18 else math.nan
