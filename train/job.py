@@ -15,6 +15,7 @@ from model.paths import MLPaths
 from model.preprocess import Preprocess
 from model.pretrained import load_backbone
 from train.batches import Batches
+from train.cache import keep_images
 from train.callbacks import Callback, Callbacks, TrainState
 from train.config import Hyperparameters
 from train.contract import Job
@@ -56,6 +57,7 @@ def run_job(paths: MLPaths, job: Job) -> None:
     shape = Preprocess.for_size(chosen.test_image_size or chosen.image_size)
     run = Run(paths, chosen, device, shape, data, source, MetricLog(paths.metrics), progress)
     _describe(run)
+    keep_images(run)
     _train(run, _network(run, backbone, features))
 
 
