@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import torch
 from torch import nn
@@ -83,7 +83,25 @@ def _observers(run: Run) -> list[Callback]:
         from train.tensorboard import TensorBoard
 
         observers.append(TensorBoard(run))
+    if run.hyperparameters.profile == "on":
+        observers += _profiler(run)
     return observers
+
+
+def _profiler(run: Run) -> list[Callback]:
+    from train.profile.observer import StepProfiler
+    from train.profile.settings import read_settings
+
+    chosen = run.hyperparameters
+    settings = read_settings(run.paths, chosen.profile_interval, chosen.profile_steps)
+    config = {
+        "hyperparameters": asdict(chosen),
+        "workers": run.workers,
+        "cache": "memory" if run.kept else "none",
+        "device": run.device.type,
+        "batch_size": chosen.batch_size,
+    }
+    return [StepProfiler(settings, config, run.device)] if settings.on else []
 
 
 def _train(run: Run, network: Classifier) -> None:

@@ -1,5 +1,6 @@
 """Images kept in memory: the same pixels and weights as without, and only where they fit."""
 
+import multiprocessing
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,7 @@ def test_a_wrong_estimate_does_not_fill_the_memory(
 def test_processes_that_would_copy_it_get_none(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cache.multiprocessing, "get_start_method", lambda: "spawn")
+    monkeypatch.setattr(multiprocessing, "get_start_method", lambda: "spawn")
     run = run_of(photos, tmp_path, cache="memory", workers=1)
     keep_images(run)
     assert not run.kept
