@@ -32,6 +32,8 @@ class MachineLoad:
         self._cpu = self._cpu_times()
         self._rates = (disk_rates(), network_rates())
         self._tree.sample()
+        # Now, so that machine.json tells them from the start.
+        self._note_missing()
         self._note_limits()
 
     @property
@@ -60,10 +62,8 @@ class MachineLoad:
         rates: dict[str, float | None] = {}
         for each in self._rates:
             rates |= each.sample()
-            if each.missing is not None:
-                self._note(f"{' and '.join(each.names)} can't be measured here: {each.missing}")
         gpus = self._gpus.sample()
-        self._note(self._gpus.note)
+        self._note_missing()
         return {
             "cpu": cores,
             "iowait": waiting,
@@ -79,8 +79,13 @@ class MachineLoad:
         if text is not None and text not in self.notes:
             self.notes.append(text)
 
-    def _note_limits(self) -> None:
+    def _note_missing(self) -> None:
         self._note(self._gpus.note)
+        for each in self._rates:
+            if each.missing is not None:
+                self._note(f"{' and '.join(each.names)} can't be measured here: {each.missing}")
+
+    def _note_limits(self) -> None:
         quota = cgroup_cpu_quota(self._cgroup)
         if quota is not None and quota < len(self._cpu):
             self._note(
