@@ -24,6 +24,7 @@ _GAP: Final = 14
 _STRIP: Final = 18  # a row of stages
 _CELLS: Final = 300.0  # pixels that a heat map's rows may take together
 _MOST_CELLS: Final = 300  # columns
+_LINES: Final = ("one", "two")  # classes; a plot has no more lines than that
 _EPOCHS: Final = ("epoch", "odd")
 _ROWS: Final = {
     "initialization": "stage", "training": "stage", "finalization": "stage", "epoch": "epoch", "odd": "epoch",
@@ -162,19 +163,25 @@ def _drawn(given: Timeline, plot: Plot, top: float, height: float) -> Markup:
     found += frame.grid([0.0, frame.high[1] / 2, frame.high[1]], [plot.show(frame.high[1] * k / 2) for k in range(3)])
     if plot.band:
         found.append(_band(given, frame, plot.band))
-    key = WIDTH - _RIGHT
-    for number, curve in reversed(list(enumerate(plot.curves))):
-        class_ = ("one", "two")[number % 2]
+    for curve, class_ in zip(plot.curves, _LINES, strict=False):
         found += _line(given, frame, curve, class_)
-        if len(plot.curves) > 1:
-            found.append(text((key, top - 7), curve.name, anchor="end"))
-            key -= 7 * len(curve.name) + 28
-            found.append(line((key, top - 11), (key + 22, top - 11), f"sample {class_}"))
-            key -= 14
+    found += _keys(plot, top)
     return element(
         "g", Markup("").join(found), class_="plot",
         data_top=top, data_height=height, data_most=float(frame.high[1]), data_unit=_unit(plot),
     )  # fmt: skip
+
+
+def _keys(plot: Plot, top: float) -> list[Markup]:
+    """Which line is which, on the right above the plot; one alone needs no name."""
+    found, right = [], WIDTH - _RIGHT
+    named = list(zip(plot.curves, _LINES, strict=False)) if len(plot.curves) > 1 else []
+    for curve, class_ in reversed(named):
+        found.append(text((right, top - 7), curve.name, anchor="end"))
+        right -= 7 * len(curve.name) + 28
+        found.append(line((right, top - 11), (right + 22, top - 11), f"sample {class_}"))
+        right -= 14
+    return found
 
 
 def _unit(plot: Plot) -> str:

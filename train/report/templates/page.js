@@ -39,7 +39,8 @@ for (const drawing of document.querySelectorAll("svg:has(g.plot)")) {
         const points = [...each.points];
         if (!points.length || x < points[0].x - 4 || x > points.at(-1).x + 4) return [];
         const nearest = points.reduce((a, b) => Math.abs(b.x - x) < Math.abs(a.x - x) ? b : a);
-        return [(Number(most) * (1 - (nearest.y - top) / height)).toPrecision(3).replace(/\.?0+$/, "")];
+        // Drawn to a tenth of a pixel: two digits are all there is.
+        return [Number((Number(most) * (1 - (nearest.y - top) / height)).toPrecision(2))];
       });
       const right = x > drawing.viewBox.baseVal.width * 0.8;
       words[number].textContent = values.length ? `${values.join(", ")} ${unit}` : "";
