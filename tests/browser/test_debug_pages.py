@@ -31,15 +31,29 @@ DEBUGGER = {
     "one-step": lambda: debugger_report(trends=trends(62, 1)),
     "old": lambda: debugger_report(trends={"losses": OLD}, outcome={}, hyperparameters={}),
 }  # fmt: skip
+# Parts of which the narrow ones have room for one word beside each other at most.
+SHARES = {"data": 0.045, "forward": 0.25, "copy": 0.06, "backward": 0.45, "optimizer": 0.08, "validation": 0.115}
+PHASES = {name: {"seconds": 90 * s, "share": s, "mean_ms": 900 * s, "p95_ms": 999.0} for name, s in SHARES.items()}
 PROFILER = {
     "slow": lambda: profiler_report(rules=bottlenecks()),
+    "narrow-parts": lambda: profiler_report(steps={"n": 90, "phases": PHASES}),
     "large": lambda: profiler_report(cores=192, gpus=8, epochs=60, rules=bottlenecks()),
     "one-sample": lambda: profiler_report(points=1, cores=2, gpus=1, count=1, epochs=1),
     "system-only": lambda: profiler_report(
         gpus=1, timeline=[], steps={}, operators=None, machine={}, job={"started": STARTED, "seconds": 300.0}
     ),
 }
-CHARTS = {"quiet": 5, "broken": 5, "one-step": 5, "old": 1, "slow": 4, "large": 4, "one-sample": 4, "system-only": 1}
+CHARTS = {
+    "quiet": 5,
+    "broken": 5,
+    "one-step": 5,
+    "old": 1,
+    "slow": 4,
+    "narrow-parts": 3,
+    "large": 4,
+    "one-sample": 4,
+    "system-only": 1,
+}
 
 # What each drawing shows of its data: marks that have an extent, or are dots.
 DRAWN = """

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from train.report.advice import Advice
 from train.report.heat import MOST_COLUMNS, HeatMap, Mark, heat_map
-from train.report.losses import curves, loss_chart
+from train.report.losses import TRAINING, curves, loss_chart
 from train.report.outcome import of_document
 from train.report.page import render
 from train.report.rule_table import RuleRow, first_sentences, layer, rule_rows
@@ -134,7 +134,7 @@ def _marks(names: Sequence[str], steps: Sequence[float], rules: Sequence[Mapping
         for finding in rule.get("findings") or []:
             tensor, step = str(finding.get("tensor") or ""), real(finding.get("mode_step"))
             name = layer(tensor)
-            if step is None or finding.get("mode") != "TRAIN" or name not in names or not _is_of(tensor, key):
+            if step is None or finding.get("mode") not in TRAINING or name not in names or not _is_of(tensor, key):
                 continue
             column = min(range(len(steps)), key=lambda k: abs(steps[k] - step))
             text = f"{rule['name']} fired first at step {step:g}, {name}"

@@ -113,6 +113,7 @@ def heat_map(given: HeatMap) -> Markup:
     bottom = top + height * len(values)
     found = [text((right + 8, top - 8), "last", anchor="start"), text((left - 8, top - 8), "layer", anchor="end")]
     found += [*cells(values, edges, top, height, given.scale, given.key), *_names(given, top, height)]
+    found.append(element("rect", x=left, y=top, width=right - left, height=bottom - top, class_="around"))
     found += _steps(given, edges, group, bottom)
     found += [_mark(mark, edges, group, top, height) for mark in given.marks]
     present = {shade for row in values for shade in map(given.scale.shade, row) if shade is not None}

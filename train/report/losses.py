@@ -18,6 +18,7 @@ _LEFT: Final = 64
 _RIGHT: Final = 14
 _TOP: Final = 26
 _HEIGHT: Final = 280
+TRAINING: Final = ("TRAIN", "GLOBAL")  # GLOBAL: a script that told no mode
 _LOGARITHMIC: Final = 50  # largest over smallest loss from which on the axis is logarithmic
 
 
@@ -144,7 +145,7 @@ def loss_chart(document: Mapping[str, Any]) -> Markup | None:
 
 def _placed(axis: StepAxis) -> Callable[[Mapping[str, Any]], Span | None]:
     def place(finding: Mapping[str, Any]) -> Span | None:
-        if finding.get("mode") == "TRAIN" and finding.get("mode_step") is not None:
+        if finding.get("mode") in TRAINING and finding.get("mode_step") is not None:
             return Span(float(finding["mode_step"]), float(finding["mode_step"]))
         if finding.get("step") is None:
             return None

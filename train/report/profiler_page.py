@@ -20,7 +20,9 @@ _NAMES: Final = {
     "cpu": "CPU, mean of all cores",
     "iowait": "I/O wait",
     "memory": "memory of the machine",
+    "memory_bytes": "memory of the machine, bytes",
     "process_memory": "memory of the training processes",
+    "process_cpu": "CPU of the training processes, of one core",
     "disk_read": "disk, read",
     "disk_write": "disk, written",
     "net_received": "network, received",
@@ -131,7 +133,7 @@ def series_name(name: str) -> str:
     for start, word in (("gpu", "GPU"), ("cpu", "CPU core")):
         number = first.removeprefix(start)
         if first.startswith(start) and number.isdigit():
-            return f"{word} {number}" + (f", {rest.replace('_', ' ')}" if rest else "")
+            return f"{word} {number}" + (f", {rest.replace('_', ', ')}" if rest else "")
     return name.replace("_", " ")
 
 

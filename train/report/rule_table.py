@@ -12,6 +12,8 @@ from train.report.page import NOTHING, count
 from train.report.spans import SIGNS, STYLES
 from train.report.units import figure, real, seconds
 
+_CLASS: Final = re.compile(r"^[A-Z][A-Za-z0-9]*_(?=.)")
+_OUTPUT: Final = re.compile(r"_(in|out)put_\d+$")
 SHOWN: Final = 200  # findings of a rule
 _ORDER: Final = {"error": 0, "warning": 1, "info": 2}
 _STATUS: Final = {
@@ -147,10 +149,11 @@ def where(finding: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def layer(tensor: str) -> str:
-    """A tensor's name without what says only which kind it is."""
+    """A tensor's name without what says only which kind it is, or of which class the whole network."""
     for start in ("gradient/", "update_ratio/", "relu_active_share/"):
         tensor = tensor.removeprefix(start)
-    return tensor.removeprefix("Classifier_")
+    # smdebug: Classifier_head.weight, but CrossEntropyLoss_output_0.
+    return tensor if _OUTPUT.search(tensor) else _CLASS.sub("", tensor)
 
 
 def first_sentences(rows: Sequence[RuleRow], judged: str) -> list[Advice]:

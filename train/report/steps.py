@@ -27,6 +27,7 @@ MEANINGS: Final = {
     "other": "the rest of the loop",
 }
 _EPOCH: Final = 1e8  # later than that, a time is one since 1970 and not since the start
+_LETTER: Final = 8.2  # pixels that one takes at most, on average
 _HEIGHT: Final = 220
 
 
@@ -53,11 +54,12 @@ def bar(parts: Sequence[Part], label: str) -> Markup:
         found.append(
             element("rect", note, x=left, y=0, width=max(width - 1.5, 0.5), height=28, class_=f"part {part.kind}")
         )
-        if width > 7.2 * max(len(part.name), len(part.amount)) + 6:
-            found.append(text((left + 1, 43), f"{part.name} {percent(part.share, 0)}", "partname", anchor="start"))
+        named, short = f"{part.name} {percent(part.share, 0)}", percent(part.share, 0)
+        if width > _LETTER * max(len(named), len(part.amount)):
+            found.append(text((left + 1, 43), named, "partname", anchor="start"))
             found.append(text((left + 1, 58), part.amount, anchor="start"))
-        elif width > 12:
-            found.append(text((left + 1, 43), percent(part.share, 0) if width > 34 else "", anchor="start"))
+        elif width > _LETTER * len(short):
+            found.append(text((left + 1, 43), short, anchor="start"))
     words = ", ".join(f"{part.name} {percent(part.share)} ({part.amount})" for part in parts)
     return picture(WIDTH, 64, f"{label}: {words}", found)
 
