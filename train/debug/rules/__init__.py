@@ -1,0 +1,1 @@
+"""The rules that judge saved tensors: one class each, by family."""
