@@ -75,18 +75,26 @@ class _ReportProgress(Callback):
         self._progress.update("training", state.step, state.epochs * state.steps_per_epoch, "batches")
 
 
-def _observers(run: Run) -> list[Callback]:
+def _observers(run: Run, train: Batches, valid: Batches) -> list[Callback]:
+    chosen = run.hyperparameters
     observers: list[Callback] = [_ReportProgress(run.progress)]
-    if run.hyperparameters.tensorboard == "on":
+    if chosen.tensorboard == "on":
         from train.tensorboard import TensorBoard
 
         observers.append(TensorBoard(run))
+    if chosen.debug == "on":
+        from train.debug.observer import DebugHook
+        from train.debug.schedule import Place, Schedule
+
+        schedule = Schedule(len(train) * chosen.epochs, chosen.epochs, len(valid), chosen.debug_interval)
+        place = Place(run.paths.tensors, run.paths.debughookconfig)
+        observers.append(DebugHook(place, schedule, mixed=bool(chosen.mixup or chosen.cutmix)))
     return observers
 
 
 def _train(run: Run, network: Classifier) -> None:
     trained, train, valid = _what_to_train(run, network)
-    run.callbacks = Callbacks(_observers(run))
+    run.callbacks = Callbacks(_observers(run, train, valid))
     completed = False
     trainer = Trainer(
         trained,

@@ -1,0 +1,103 @@
+"""The door to smdebug 1.0.34 for whoever reads tensors: quiet, and without torch.
+
+smdebug was written for Python 3.6 to 3.8 and is no longer maintained. What it takes to live with it stands here, and in
+`_smdebug_torch` for whoever saves tensors, each with its reason; nobody else imports it.
+"""
+
+import importlib.util
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+__all__ = [
+    "CHECKSUM_MAGIC_BYTES",
+    "END_OF_JOB_FILENAME",
+    "IndexFileLocationUtils",
+    "ModeKeys",
+    "NoMoreData",
+    "ReductionConfig",
+    "SaveConfig",
+    "SaveConfigMode",
+    "StateStore",
+    "StepUnavailable",
+    "TensorFileLocation",
+    "TensorUnavailable",
+    "TensorUnavailableForStep",
+    "create_trial",
+    "environment",
+    "imported_quietly",
+    "masked_crc32c",
+]
+
+
+@contextmanager
+def environment(changes: Mapping[str, str]) -> Iterator[None]:
+    """With these variables."""
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def imported_quietly() -> Iterator[None]:
+    """Around every import of smdebug's modules."""
+    # It tells of every step on stdout, where training's own lines are. What goes wrong is raised, and told by Kennel.
+    level = os.environ.get("SMDEBUG_LOG_LEVEL", "critical")
+    # Its regular expressions have escapes that Python deprecates, and its generated messages use protobuf's old ways.
+    with warnings.catch_warnings(), environment({"SMDEBUG_LOG_LEVEL": level}):
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def _without_torch() -> Iterator[None]:
+    """smdebug.core.utils imports torch.distributed where there is one: seconds that a reader doesn't need."""
+    if "torch" in sys.modules:
+        yield
+        return
+    # None makes `import torch` raise ImportError, which smdebug expects of machines without it.
+    modules: dict[str, Any] = sys.modules
+    modules["torch"] = None
+    try:
+        yield
+    finally:
+        del modules["torch"]
+
+
+def _without_profiler() -> None:
+    """Leave out what imports pandas, a second that nobody here needs: smdebug.profiler's __init__, though not its other
+    modules, and the class that create_trial returns for profiler's files.
+    """
+    found = importlib.util.find_spec("smdebug")
+    if found is None or found.origin is None or "smdebug.profiler" in sys.modules:
+        return
+    package = ModuleType("smdebug.profiler")
+    package.__path__ = [str(Path(found.origin).parent / "profiler")]
+    trial: Any = ModuleType("smdebug.trials.profiler_trial")
+    trial.ProfilerTrial = None
+    sys.modules.update({each.__name__: each for each in (package, trial)})
+
+
+_without_profiler()
+with imported_quietly(), _without_torch():
+    from smdebug.core.access_layer.utils import END_OF_JOB_FILENAME
+    from smdebug.core.locations import IndexFileLocationUtils, TensorFileLocation
+    from smdebug.core.modes import ModeKeys
+    from smdebug.core.reduction_config import ReductionConfig
+    from smdebug.core.save_config import SaveConfig, SaveConfigMode
+    from smdebug.core.state_store import StateStore
+    from smdebug.core.tfrecord.record_writer import CHECKSUM_MAGIC_BYTES, masked_crc32c
+    from smdebug.exceptions import NoMoreData, StepUnavailable, TensorUnavailable, TensorUnavailableForStep
+    from smdebug.trials import create_trial
