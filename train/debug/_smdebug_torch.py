@@ -7,20 +7,36 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from train.debug._smdebug import environment, imported_quietly
+from train.debug._smdebug import ReductionConfig, environment, imported_quietly
 
 # Its profiler would start with the hook wherever there is a profilerconfig.json, parts of which it passes to eval();
 # with torch 2 it fails, and Kennel has its own.
 with imported_quietly(), environment({"SMPROFILER_CONFIG_PATH": os.devnull}):
     import smdebug.core.utils as _utils
+    from smdebug.core import json_config as _json_config
+    from smdebug.core.access_layer.utils import training_has_ended
     from smdebug.core.collection import SCALAR_COLLECTIONS
-    from smdebug.core.json_config import create_hook_from_json_config
     from smdebug.core.reductions import get_reduction_tensor_name
+    from smdebug.core.utils import match_inc
     from smdebug.pytorch import hook as _hook
     from smdebug.pytorch.singleton_utils import del_hook
 
-__all__ = ["SCALAR_COLLECTIONS", "MendedHook", "create_hook_from_json_config", "get_reduction_tensor_name"]
+create_hook_from_json_config = _json_config.create_hook_from_json_config
 
+__all__ = ["SCALAR_COLLECTIONS", "MendedHook", "create_hook_from_json_config", "get_reduction_tensor_name", "match_inc"]
+
+
+class _Reductions(ReductionConfig):  # type: ignore[misc]
+    @classmethod
+    def from_dict(cls, params: dict[str, Any]) -> Any:
+        """With SageMaker's strings for what has to be Boolean, which smdebug refuses."""
+        words = {"true": True, "false": False}
+        given = {name: words.get(str(params[name]).lower(), params[name]) for name in _FLAGS & params.keys()}
+        return ReductionConfig.from_dict({**params, **given})
+
+
+_FLAGS = {"save_raw_tensor", "save_shape"}
+_json_config.ReductionConfig = _Reductions
 # It reads the profiler's configuration anew in every step.
 _hook.profiler_config_parser.load_config = lambda: None
 # None where `_smdebug` was imported before torch.
@@ -60,8 +76,11 @@ class MendedHook(_hook.Hook):  # type: ignore[misc]
         return _hook.Hook._make_numpy_array(tensor_value)
 
     def abandon(self) -> None:
-        """Write nothing more, whatever comes."""
+        """Write nothing more, but tell readers so where that can be."""
         self.writer = None
         self.tb_writers: dict[Any, Any] = {}
         self.dry_run = True
         del_hook()
+        self.timeline_writer.close()
+        if self.save_all_workers or self.worker == self.chief_worker:
+            training_has_ended(self.out_dir)

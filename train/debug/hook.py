@@ -11,10 +11,10 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.hooks import RemovableHandle
 
 from train.debug._smdebug import ModeKeys
-from train.debug._smdebug_torch import SCALAR_COLLECTIONS, MendedHook, get_reduction_tensor_name
+from train.debug._smdebug_torch import SCALAR_COLLECTIONS, MendedHook, get_reduction_tensor_name, match_inc
 from train.debug.defaults import LOSS
 from train.debug.records import StepFile
-from train.debug.reductions import DERIVED, Summary, derive
+from train.debug.reductions import ABS_MEAN, DERIVED, Summary, derive
 
 EPSILON = 1e-9  # as in SageMaker's rule: an update of a weight of 0 is divided by it
 # A module's inputs and outputs, as far as configurations tell them apart; a shared ReLU has an output for each call.
@@ -30,6 +30,7 @@ class Hook(MendedHook):
         super().__init__(*arguments, **options)
         self._trainable_only = trainable_only
         self._summary = Summary()
+        self._matching: dict[str, list[Any]] = {}
         self._handles: list[RemovableHandle] = []
         self._in_place: list[nn.Module] = []
         self._reduced: list[tuple[str, int, list[tuple[str, bool]], Tensor]] = []
@@ -58,7 +59,11 @@ class Hook(MendedHook):
 
     def wants(self, name: str) -> bool:
         """Whether a tensor of this name is saved in this step."""
-        return bool(self._is_tensor_saved_for_step(name))
+        if name not in self._matching:
+            found = self._get_all_collections_to_save()
+            self._matching[name] = [each for each in found if match_inc(name, each.include_regex)]
+        now = self._get_collections_to_save_for_step()
+        return any(each in now for each in self._matching[name])
 
     # The forward pass
 
@@ -72,7 +77,7 @@ class Hook(MendedHook):
             if any(self.wants(f"{title}_{side}") for side in _SIDES):
                 if getattr(module, "inplace", False):
                     # Its input would be gone by the time it is saved.
-                    module.inplace = False  # type: ignore[assignment]
+                    module.inplace = False
                     self._in_place.append(module)
                 self._handles.append(module.register_forward_hook(guard(self._whole(title))))
         first = next((each for each in network.modules() if list(each.parameters(recurse=False))), None)
@@ -119,13 +124,15 @@ class Hook(MendedHook):
         for name, parameter in network.named_parameters():
             if self._trainable_only and not parameter.requires_grad:
                 continue
-            self._save_for_tensor(f"{root}_{name}", parameter.detach())
+            weight = parameter.detach()
+            self._save_for_tensor(f"{root}_{name}", weight)
             if not gradients or parameter.grad is None:
                 continue
-            self._save_for_tensor(f"gradient/{root}_{name}", parameter.grad.detach())
             if parameter.requires_grad and self.wants(f"update_ratio/{name}"):
-                weight = parameter.detach().clone()
-                self._before.append((name, parameter, weight, self._summary.size(weight)))
+                last, *_, summary = self._reduced[-1] if self._reduced else ("", torch.empty(0))
+                size = summary[ABS_MEAN] if last == f"{root}_{name}" else self._summary.size(weight)
+                self._before.append((name, parameter, weight.clone(), size))
+            self._save_for_tensor(f"gradient/{root}_{name}", parameter.grad.detach())
 
     def save_updates(self) -> None:
         """How far the weights have moved since `save_parameters`, relative to their size."""

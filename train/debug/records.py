@@ -36,6 +36,8 @@ _FOOTER: Final = struct.pack("<I", masked_crc32c(CHECKSUM_MAGIC_BYTES))  # smdeb
 
 
 def _varint(number: int) -> bytes:
+    if number < 0x80:
+        return number.to_bytes()
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)
@@ -86,10 +88,11 @@ class StepFile:
     """Takes smdebug's FileWriter's place: event file and index of one step, on the disk when `close` returns."""
 
     def __init__(self, trial_dir: str, worker: str, step: int) -> None:
-        self._folder, self._step = trial_dir, step
+        self._step = step
         self._event_file = Path(TensorFileLocation(step, worker).get_file_location(trial_dir))
         self._index_file = Path(IndexFileLocationUtils.get_index_key_for_step(trial_dir, step, worker))
         self._records = bytearray()
+        self._name = str(self._event_file.relative_to(trial_dir))
         self._meta: dict[str, Any] = {}
         self._tensors: list[dict[str, Any]] = []
         self._shapes: list[dict[str, Any]] = []
@@ -100,11 +103,7 @@ class StepFile:
         """Take a tensor up; its bytes are copied."""
         start = len(self._records)
         self._records += record(tname, tdata, self._step, mode.value, mode_step, timestamp or time.time())
-        self._meta = {
-            "mode": mode.name,
-            "mode_step": mode_step,
-            "event_file_name": str(self._event_file.relative_to(self._folder)),
-        }
+        self._meta = {"mode": mode.name, "mode_step": mode_step, "event_file_name": self._name}
         self._tensors.append({"tensorname": tname, "start_idx": start, "length": len(self._records) - start})
 
     def write_shape(

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 # What `summarise` gives, in this order. centred: the sum of the squared distances from the mean.
-_MIN, _MAX, _MEAN, _ABS_MEAN, _L2, _CENTRED = range(6)
+_MIN, _MAX, _MEAN, ABS_MEAN, _L2, _CENTRED = range(6)
 
 # (smdebug's name, of absolute values) of all that follow from a summary.
 DERIVED: Final = frozenset(
@@ -26,8 +26,8 @@ class Summary:
 
     @torch.no_grad()
     def summarise(self, tensor: Tensor) -> Tensor:
-        """Float64 (6,) on the tensor's device: minimum, maximum, mean, mean absolute value, Euclidean norm, and sum of
-        the squared distances from the mean. tensor: not empty; types other than float64 are reckoned in float32.
+        """(6,) on the tensor's device: minimum, maximum, mean, mean absolute value (at index ABS_MEAN), Euclidean norm,
+        and sum of the squared distances from the mean. tensor: not empty; float64 stays so, all else becomes float32.
         """
         flat = flattened(tensor)
         scratch = self._like(flat)
@@ -38,21 +38,20 @@ class Summary:
         squares = torch.dot(centred, centred)
         # Six times as fast as a norm of order 1.
         absolute = torch.abs(flat, out=scratch).mean()
-        parts = (low, high, mean, absolute, torch.linalg.vector_norm(flat), squares)
-        return torch.stack([part.double() for part in parts])
+        return torch.stack([low, high, mean, absolute, torch.linalg.vector_norm(flat), squares])
 
     @torch.no_grad()
     def distance(self, one: Tensor, other: Tensor) -> Tensor:
-        """Mean absolute difference of two tensors of the same shape and memory layout, a float64 scalar."""
+        """Mean absolute difference of two tensors of the same shape and memory layout, a scalar."""
         first, second = flattened(one), flattened(other)
         scratch = self._like(first)
-        return torch.sub(first, second, out=scratch).abs_().mean().double()
+        return torch.sub(first, second, out=scratch).abs_().mean()
 
     @torch.no_grad()
     def size(self, tensor: Tensor) -> Tensor:
-        """Mean absolute value, a float64 scalar."""
+        """Mean absolute value, a scalar."""
         flat = flattened(tensor)
-        return torch.abs(flat, out=self._like(flat)).mean().double()
+        return torch.abs(flat, out=self._like(flat)).mean()
 
     def _like(self, flat: Tensor) -> Tensor:
         key = (flat.device, flat.dtype)
@@ -84,13 +83,13 @@ def derive(summary: list[float], count: int, kind: str, absolute: bool) -> float
     if kind == "max" and absolute:
         # Either is NaN only when both are.
         return max(abs(summary[_MIN]), abs(summary[_MAX]))
-    mean = summary[_ABS_MEAN if absolute else _MEAN]
+    mean = summary[ABS_MEAN if absolute else _MEAN]
     values = {
         "min": summary[_MIN],
         "max": summary[_MAX],
         "mean": mean,
         "sum": mean * count,
-        "l1": summary[_ABS_MEAN] * count,
+        "l1": summary[ABS_MEAN] * count,
         "l2": summary[_L2],
     }
     return values[kind]
