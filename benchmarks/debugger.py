@@ -4,7 +4,7 @@ import gc
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,9 +78,7 @@ def compare(size: int, intervals: int, rounds: int) -> None:
             clocks[debug].append(train(size, steps, debug == "on"))
     mean = {debug: [statistics.mean(each.wall[every:]) * 1000 for each in found] for debug, found in clocks.items()}
     overhead = [100 * (on / off - 1) for on, off in zip(mean["on"], mean["off"], strict=True)]
-    print(
-        f"{size} px, batch {BATCH}, every {every}th step saved (n = {rounds} rounds of {intervals} x {every} steps each)"
-    )
+    print(f"{size} px, batch {BATCH}, every {every}th step saved; n = {rounds} rounds of {intervals} x {every} steps")
     for debug, values in mean.items():
         middle, low, high = statistics.median(values), min(values), max(values)
         print(f"  debug={debug:<4} mean step {middle:9.2f} ms   ({low:.2f} to {high:.2f})")
@@ -94,7 +92,7 @@ def _print_cpu(clocks: dict[str, list[Clock]], every: int) -> None:
     plain = [cpu for each in clocks["off"] for cpu in each.cpu[every:]]
     base = statistics.median(plain) * 1000
     print(f"  CPU time of all threads: a step with debug=off {base:.1f} ms; with debug=on beyond that")
-    kinds = {
+    kinds: dict[str, Callable[[int], bool]] = {
         "all collections saved": lambda step: step % every == 0,
         "the loss alone": lambda step: step % losses == 0 and step % every != 0,
         "nothing": lambda step: step % losses != 0,

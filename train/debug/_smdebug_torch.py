@@ -17,7 +17,7 @@ with imported_quietly(), environment({"SMPROFILER_CONFIG_PATH": os.devnull}):
     from smdebug.core.access_layer.utils import training_has_ended
     from smdebug.core.collection import SCALAR_COLLECTIONS
     from smdebug.core.reductions import get_reduction_tensor_name
-    from smdebug.core.utils import match_inc
+    from smdebug.core.utils import match_inc, remove_claim_file
     from smdebug.pytorch import hook as _hook
     from smdebug.pytorch.singleton_utils import del_hook
 
@@ -84,3 +84,5 @@ class MendedHook(_hook.Hook):  # type: ignore[misc]
         self.timeline_writer.close()
         if self.save_all_workers or self.worker == self.chief_worker:
             training_has_ended(self.out_dir)
+        if self.first_process:
+            remove_claim_file(self.out_dir)
