@@ -77,13 +77,21 @@ class _ReportProgress(Callback):
         self._progress.update("training", state.step, state.epochs * state.steps_per_epoch, "batches")
 
 
-def _observers(run: Run) -> list[Callback]:
+def _observers(run: Run, train: Batches, valid: Batches) -> list[Callback]:
+    chosen = run.hyperparameters
     observers: list[Callback] = [_ReportProgress(run.progress)]
-    if run.hyperparameters.tensorboard == "on":
+    if chosen.tensorboard == "on":
         from train.tensorboard import TensorBoard
 
         observers.append(TensorBoard(run))
-    if run.hyperparameters.profile == "on":
+    if chosen.debug == "on":
+        from train.debug.observer import DebugHook
+        from train.debug.schedule import Place, Schedule
+
+        schedule = Schedule(len(train) * chosen.epochs, chosen.epochs, len(valid), chosen.debug_interval)
+        place = Place(run.paths.tensors, run.paths.debughookconfig)
+        observers.append(DebugHook(place, schedule, mixed=bool(chosen.mixup or chosen.cutmix)))
+    if chosen.profile == "on":
         observers += _profiler(run)
     return observers
 
@@ -106,7 +114,7 @@ def _profiler(run: Run) -> list[Callback]:
 
 def _train(run: Run, network: Classifier) -> None:
     trained, train, valid = _what_to_train(run, network)
-    run.callbacks = Callbacks(_observers(run))
+    run.callbacks = Callbacks(_observers(run, train, valid))
     completed = False
     trainer = Trainer(
         trained,
