@@ -77,6 +77,9 @@ def test_what_to_look_at_first_is_the_worst_rule_with_its_advice() -> None:
     failed = seen_of(debugger_report(outcome={"completed": False, "reason": "no images in train"})).text
     assert "Training failed" in failed
     assert "The run did not complete. no images in train." in failed
+    stopped = seen_of(debugger_report(outcome={"completed": True, "reason": "Stopped by rule Overfit"})).text
+    assert "Training was stopped" in stopped
+    assert "\u25a0 Stopped by rule Overfit." in stopped
 
 
 def test_a_completed_run_shows_every_trend_and_all_parameters() -> None:
