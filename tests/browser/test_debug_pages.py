@@ -65,6 +65,10 @@ DRAWN = """
   const box = drawing.getBoundingClientRect();
   return {
     label: drawing.ariaLabel, lengths: lines.map(each => each.getTotalLength()), dots, shown: box.width * box.height,
+    // Of the small plots on one axis each has a line, or a dot where there is but one sample.
+    empty: [...drawing.querySelectorAll("g.plot")].filter(each => !each.querySelector("circle") &&
+      ![...each.querySelectorAll("polyline")].some(line => line.getTotalLength() > 5)).length,
+    plots: drawing.querySelectorAll("g.plot").length,
     outside: [...drawing.querySelectorAll("polyline, path, circle, text, rect")].filter(each => {
       const own = each.closest("pattern") ? box : each.getBoundingClientRect();
       return own.left < box.left - 2 || own.right > box.right + 2 ||
@@ -112,7 +116,10 @@ def test_it_loads_alone_and_every_plot_has_data(browser: Browser, pages: dict[st
         assert each["shown"] > 10_000
         # A line of some pixels, a field, or dots where there is but one value.
         assert sum(each["lengths"]) > 5 or each["dots"] > 0, each["label"]
+        assert each["empty"] == 0
         assert each["outside"] == []
+    # CPU, I/O wait, two of memory, disk and network at least.
+    assert sum(each["plots"] for each in drawn) >= (6 if name in PROFILER else 0)
     assert browser.run("[...document.querySelectorAll('th')].every(each => each.scope)")
     assert browser.run("[...document.querySelectorAll('nav a, .advice a')].every(e => document.querySelector(e.hash))")
 
