@@ -63,6 +63,9 @@ def test_rules_are_sorted_by_severity_and_status() -> None:
     assert rows[3].todo == "no activations were saved."
     assert rows[1].todo == TENSOR_RULES["VanishingGradient"].advice
     assert layer("update_ratio/backbone.conv1.weight") == "backbone.conv1.weight"
+    # smdebug puts the whole network's class before a parameter's name, and a loss's before its output.
+    assert layer("gradient/Linear_weight") == "weight"
+    assert layer("CrossEntropyLoss_output_0") == "CrossEntropyLoss_output_0"
 
 
 def test_what_to_look_at_first_is_the_worst_rule_with_its_advice() -> None:
