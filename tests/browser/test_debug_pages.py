@@ -1,8 +1,10 @@
 """The debugger's and the profiler's pages as a browser shows them, of reports that are made up."""
 
 import re
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +24,7 @@ from train.report.profiler_page import profiler_page
 
 EPOCHS = [{"epoch": epoch, "validation_loss": 2.0 / epoch} for epoch in range(1, 9)]
 OLD = {"TRAIN": [], "EVAL": [], "GLOBAL": [[k * 500, k * 500, 2.3 * 0.97**k] for k in range(30)]}
-DEBUGGER = {
+DEBUGGER: dict[str, Callable[[], dict[str, Any]]] = {
     "quiet": lambda: debugger_report(epochs=EPOCHS, steps_per_epoch=5),
     "broken": lambda: debugger_report(
         fired_rules(layers(161), 400), trends=trends(161, 400, nan_from=240), epochs=EPOCHS, steps_per_epoch=50,
@@ -34,7 +36,7 @@ DEBUGGER = {
 # Parts of which the narrow ones have room for one word beside each other at most.
 SHARES = {"data": 0.045, "forward": 0.25, "copy": 0.06, "backward": 0.45, "optimizer": 0.08, "validation": 0.115}
 PHASES = {name: {"seconds": 90 * s, "share": s, "mean_ms": 900 * s, "p95_ms": 999.0} for name, s in SHARES.items()}
-PROFILER = {
+PROFILER: dict[str, Callable[[], dict[str, Any]]] = {
     "slow": lambda: profiler_report(rules=bottlenecks()),
     "narrow-parts": lambda: profiler_report(steps={"n": 90, "phases": PHASES}),
     "large": lambda: profiler_report(cores=192, gpus=8, epochs=60, rules=bottlenecks()),
@@ -63,6 +65,10 @@ DRAWN = """
   const box = drawing.getBoundingClientRect();
   return {
     label: drawing.ariaLabel, lengths: lines.map(each => each.getTotalLength()), dots, shown: box.width * box.height,
+    // Of the small plots on one axis each has a line, or a dot where there is but one sample.
+    empty: [...drawing.querySelectorAll("g.plot")].filter(each => !each.querySelector("circle") &&
+      ![...each.querySelectorAll("polyline")].some(line => line.getTotalLength() > 5)).length,
+    plots: drawing.querySelectorAll("g.plot").length,
     outside: [...drawing.querySelectorAll("polyline, path, circle, text, rect")].filter(each => {
       const own = each.closest("pattern") ? box : each.getBoundingClientRect();
       return own.left < box.left - 2 || own.right > box.right + 2 ||
@@ -110,7 +116,10 @@ def test_it_loads_alone_and_every_plot_has_data(browser: Browser, pages: dict[st
         assert each["shown"] > 10_000
         # A line of some pixels, a field, or dots where there is but one value.
         assert sum(each["lengths"]) > 5 or each["dots"] > 0, each["label"]
+        assert each["empty"] == 0
         assert each["outside"] == []
+    # CPU, I/O wait, two of memory, disk and network at least.
+    assert sum(each["plots"] for each in drawn) >= (6 if name in PROFILER else 0)
     assert browser.run("[...document.querySelectorAll('th')].every(each => each.scope)")
     assert browser.run("[...document.querySelectorAll('nav a, .advice a')].every(e => document.querySelector(e.hash))")
 

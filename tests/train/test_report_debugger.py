@@ -63,6 +63,9 @@ def test_rules_are_sorted_by_severity_and_status() -> None:
     assert rows[3].todo == "no activations were saved."
     assert rows[1].todo == TENSOR_RULES["VanishingGradient"].advice
     assert layer("update_ratio/backbone.conv1.weight") == "backbone.conv1.weight"
+    # smdebug puts the whole network's class before a parameter's name, and a loss's before its output.
+    assert layer("gradient/Linear_weight") == "weight"
+    assert layer("CrossEntropyLoss_output_0") == "CrossEntropyLoss_output_0"
 
 
 def test_what_to_look_at_first_is_the_worst_rule_with_its_advice() -> None:
@@ -77,6 +80,9 @@ def test_what_to_look_at_first_is_the_worst_rule_with_its_advice() -> None:
     failed = seen_of(debugger_report(outcome={"completed": False, "reason": "no images in train"})).text
     assert "Training failed" in failed
     assert "The run did not complete. no images in train." in failed
+    stopped = seen_of(debugger_report(outcome={"completed": True, "reason": "Stopped by rule Overfit"})).text
+    assert "Training was stopped" in stopped
+    assert "\u25a0 Stopped by rule Overfit." in stopped
 
 
 def test_a_completed_run_shows_every_trend_and_all_parameters() -> None:

@@ -86,9 +86,9 @@ def test_a_gap_in_the_heat_map_stays_empty() -> None:
     given = Timeline("x", [1.0, 2.0, 3.0], 3.0, [Plot("cores", rows=[[5.0, None, 95.0]], names=["core 0"], key="k")])
     chart = str(timeline(given))
     # Sides half way between samples: 0.5, 1.5, 2.5 and, beyond the end, 3 s; 866 / 3 pixels a second from 74 on. The
-    # row is 12 high from 8 + 20 on.
-    assert 'd="M218.3 28h288.7v12h-288.7z" class="cell s0"' in chart
-    assert 'd="M795.7 28h144.3v12h-144.3z" class="cell s10"' in chart
+    # row is 14 high from 8 + 20 on.
+    assert 'd="M218.3 28h288.7v14h-288.7z" class="cell s0"' in chart
+    assert 'd="M795.7 28h144.3v14h-144.3z" class="cell s10"' in chart
     assert chart.count('class="cell ') == 2 + 10
     assert "core 0: mean 50 %" in chart
 
@@ -204,6 +204,8 @@ def test_names_of_series() -> None:
         (4, {"timeline": [], "machine": {}, "headline": [], "hyperparameters": {}}),
         (1, {"job": {"started": None, "ended": None, "seconds": None, "completed": None, "reason": None},
              "timeline": [], "steps": {"n": 0, "phases": {}, "durations": [], "outliers": []}, "operators": None}),
+        # Of an old job's trace: how long steps took, not with what.
+        (3, {"steps": {"n": 2, "durations": [[0, 5.0, 0.2], [1, 5.2, 0.3]], "seconds": {"p50": None}}}),
         (2, {"steps": {"n": 5, "phases": {"forward": {"seconds": 0.0, "share": 0.0, "mean_ms": 0.0}}}}),
     ],
 )  # fmt: skip

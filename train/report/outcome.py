@@ -19,6 +19,11 @@ class Outcome:
     told: str
 
     @property
+    def named(self) -> bool:
+        """Whether the sentence itself begins with the word."""
+        return self.told.lower().startswith(self.word)
+
+    @property
     def bad(self) -> bool:
         """Whether something went wrong."""
         return self.word in ("failed", "killed")

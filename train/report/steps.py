@@ -55,10 +55,10 @@ def bar(parts: Sequence[Part], label: str) -> Markup:
             element("rect", note, x=left, y=0, width=max(width - 1.5, 0.5), height=28, class_=f"part {part.kind}")
         )
         named, short = f"{part.name} {percent(part.share, 0)}", percent(part.share, 0)
-        if width > _LETTER * max(len(named), len(part.amount)):
+        if width > _LETTER * max(len(named), len(part.amount)) + 6:
             found.append(text((left + 1, 43), named, "partname", anchor="start"))
             found.append(text((left + 1, 58), part.amount, anchor="start"))
-        elif width > _LETTER * len(short):
+        elif width > _LETTER * len(short) + 6:
             found.append(text((left + 1, 43), short, anchor="start"))
     words = ", ".join(f"{part.name} {percent(part.share)} ({part.amount})" for part in parts)
     return picture(WIDTH, 64, f"{label}: {words}", found)

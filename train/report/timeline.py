@@ -111,7 +111,7 @@ def timeline(given: Timeline) -> Markup:
 def _height(plot: Plot) -> float:
     if not plot.rows:
         return _PLOT
-    return max(2.0, min(12.0, _CELLS / len(plot.rows))) * len(plot.rows) + 46
+    return max(2.0, min(14.0, _CELLS / len(plot.rows))) * len(plot.rows) + 46
 
 
 def _stages(given: Timeline, top: float, bottom: float) -> list[Markup]:
