@@ -32,7 +32,7 @@ COST_ROUNDS: Final = range(3)
 PRETRAINING: Final = {"epochs": 12, "pretrained": "none", "image_size": 48}
 BASE: Final[dict[str, Any]] = {
     "image_size": 40, "epochs": 10, "batch_size": 32, "device": "cpu", "workers": 0,
-    "export": "none", "tensorboard": "off",
+    "export": "none", "tensorboard": "off", "debug": "off", "profile": "off",
 }  # fmt: skip
 EVEN: Final[dict[str, int | list[int]]] = {"train": 16, "valid": 6, "test": 50}
 UNEVEN: Final[dict[str, int | list[int]]] = {

@@ -23,8 +23,8 @@ GROUPS = ("image", "client", "dev")
 UV = "uv==0.13.8"
 INDEX = "https://pypi.org/simple"
 
-# The CUDA build's own libraries; its CPU twin of the same version wants none of them.
-CUDA_ONLY = re.compile(r"torch|torchvision|triton|nvidia-.*|cuda-.*")
+# The CUDA build's own libraries; its CPU twin of the same version wants none of them. (nvidia-ml-py is pure Python.)
+CUDA_ONLY = re.compile(r"torch|torchvision|triton|nvidia-(?!ml-py).*|cuda-.*")
 
 # uv repeats in every marker that only what pyproject.toml's environments name is meant.
 EITHER_PLATFORM = re.compile(r"\((.+?) and sys_platform == 'darwin'\) or \(\1 and sys_platform == 'linux'\)")

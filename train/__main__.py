@@ -34,7 +34,8 @@ def main() -> int:
         # What an earlier run left must not pass for this one's, however early this one ends.
         events = paths.tensorboard.glob("events.out.tfevents.*")
         artifact = (paths.model / _MANIFEST, paths.model / _CARD)
-        reports = (paths.evaluation, paths.evaluation_page, paths.progress, *events)
+        profile = paths.profiler.glob("*.json*")
+        reports = (paths.evaluation, paths.evaluation_page, paths.progress, *events, *profile)
         for stale in (paths.failure, *artifact, *reports):
             stale.unlink(missing_ok=True)
         job = read_job(paths)

@@ -29,6 +29,13 @@ def read_job(paths: MLPaths) -> Job:
         hyperparameters = Hyperparameters.parse(_read_object(paths.hyperparameters, faults))
     except ConfigError as error:
         faults.append(str(error))
+    if hyperparameters.profile == "on" and paths.profilerconfig.exists():
+        from train.profile.settings import read_settings
+
+        try:
+            read_settings(paths, hyperparameters.profile_interval, hyperparameters.profile_steps)
+        except ConfigError as error:
+            faults.append(str(error))
     _check_hosts(_read_object(paths.resourceconfig, faults), faults)
     channels = _channels(paths, _read_object(paths.inputdataconfig, faults), faults)
     if faults:

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import torch
 from torch import nn
@@ -15,6 +15,7 @@ from model.paths import MLPaths
 from model.preprocess import Preprocess
 from model.pretrained import load_backbone
 from train.batches import Batches
+from train.cache import keep_images
 from train.callbacks import Callback, Callbacks, TrainState
 from train.config import Hyperparameters
 from train.contract import Job
@@ -56,6 +57,7 @@ def run_job(paths: MLPaths, job: Job) -> None:
     shape = Preprocess.for_size(chosen.test_image_size or chosen.image_size)
     run = Run(paths, chosen, device, shape, data, source, MetricLog(paths.metrics), progress)
     _describe(run)
+    keep_images(run)
     _train(run, _network(run, backbone, features))
 
 
@@ -75,18 +77,44 @@ class _ReportProgress(Callback):
         self._progress.update("training", state.step, state.epochs * state.steps_per_epoch, "batches")
 
 
-def _observers(run: Run) -> list[Callback]:
+def _observers(run: Run, train: Batches, valid: Batches) -> list[Callback]:
+    chosen = run.hyperparameters
     observers: list[Callback] = [_ReportProgress(run.progress)]
-    if run.hyperparameters.tensorboard == "on":
+    if chosen.tensorboard == "on":
         from train.tensorboard import TensorBoard
 
         observers.append(TensorBoard(run))
+    if chosen.debug == "on":
+        from train.debug.observer import DebugHook
+        from train.debug.schedule import Place, Schedule
+
+        schedule = Schedule(len(train) * chosen.epochs, chosen.epochs, len(valid), chosen.debug_interval)
+        place = Place(run.paths.tensors, run.paths.debughookconfig)
+        observers.append(DebugHook(place, schedule, mixed=bool(chosen.mixup or chosen.cutmix)))
+    if chosen.profile == "on":
+        observers += _profiler(run)
     return observers
+
+
+def _profiler(run: Run) -> list[Callback]:
+    from train.profile.observer import StepProfiler
+    from train.profile.settings import read_settings
+
+    chosen = run.hyperparameters
+    settings = read_settings(run.paths, chosen.profile_interval, chosen.profile_steps)
+    config = {
+        "hyperparameters": asdict(chosen),
+        "workers": run.workers,
+        "cache": "memory" if run.kept else "none",
+        "device": run.device.type,
+        "batch_size": chosen.batch_size,
+    }
+    return [StepProfiler(settings, config, run.device)] if settings.on else []
 
 
 def _train(run: Run, network: Classifier) -> None:
     trained, train, valid = _what_to_train(run, network)
-    run.callbacks = Callbacks(_observers(run))
+    run.callbacks = Callbacks(_observers(run, train, valid))
     completed = False
     trainer = Trainer(
         trained,

@@ -47,7 +47,8 @@ class Finding:
 class Verdict:
     """What one rule has to say. datapoints: how often it judged; note: why it couldn't, or what limits it.
 
-    advice: what to do about it, in this project's own hyperparameters; none unless it fired.
+    advice: what to do about it, in this project's own hyperparameters; settings: the same, ready to be set. None unless
+    it fired.
     """
 
     spec: RuleSpec
@@ -58,6 +59,7 @@ class Verdict:
     findings: list[Finding] = field(default_factory=list)
     note: str | None = None
     advice: str | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
     action: str | None = None  # what was done because it fired
 
     def add(self, findings: list[Finding]) -> None:
@@ -92,5 +94,6 @@ class Verdict:
             "note": self.note,
             "recommendation": self.spec.advice,
             "advice": self.advice,
+            "settings": dict(self.settings),
             "action": self.action,
         }
