@@ -19,12 +19,12 @@ class PoorWeightInitialization(Rule):
     """The network starts badly: one of three, in the first `steps` saved training steps. Kennel's own reading:
 
     - in the first of them that holds weights, the variance of a weight tensor of two or more dimensions lies outside
-      the band of usual initialisations for its shape, 1 / (3 max(fan_in, fan_out)) to 2 / min(fan_in, fan_out), by a factor above
-      threshold. The band holds torch's default U(+-1/sqrt(fan_in)) of variance 1 / (3 fan_in), LeCun's 1 / fan_in,
-      Glorot's 2 / (fan_in + fan_out) and He's 2 / fan (He et al. 2015, Glorot and Bengio 2010). The variances are so
-      compared relative to what their shapes call for, for the plain ratio across the layers of a well-initialised
-      ResNet-18 is 37. A tensor of one value other than 0 has an infinite factor: its units stay alike. Embeddings,
-      depthwise kernels and tensors of zeros are left out.
+      the band of usual initialisations for its shape, 1 / (3 max(fan_in, fan_out)) to 2 / min(fan_in, fan_out), by a
+      factor above threshold. The band holds torch's default U(+-1/sqrt(fan_in)) of variance 1 / (3 fan_in), LeCun's 1
+      / fan_in, Glorot's 2 / (fan_in + fan_out) and He's 2 / fan (He et al. 2015, Glorot and Bengio 2010). The
+      variances are so compared relative to what their shapes call for, for the plain ratio across the layers of a
+      well-initialised ResNet-18 is 36. A tensor of one value other than 0 has an infinite factor: its units stay
+      alike. Embeddings, depthwise kernels and tensors of zeros are left out.
     - the 5th and 95th percentile of even the widest gradient of a weight are nearer to each other than
       distribution_range (of reductions: 3.29 std, as in a normal distribution), and the loss has not fallen below its
       best by 1 % for patience steps. Each alone is common: gradients of deep networks are small, and a flat loss is
