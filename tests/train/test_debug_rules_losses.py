@@ -146,6 +146,12 @@ def phases(*pairs: tuple[float, float]) -> list[tuple[str, float]]:
 
 
 class TestOverfit:
+    def test_a_validation_loss_that_falls_by_a_tenth_is_learning(self) -> None:
+        # 900 and 20 are far above 2, but 20 < 0.9 * 900 and 1.5 < 0.9 * 20; 1.5 is within 10 % of 1.5.
+        assert judged("Overfit", phases((3.0, 900.0), (2.0, 20.0), (1.5, 1.5)))[0] == []
+        (finding,) = judged("Overfit", phases((3.0, 900.0), (2.0, 20.0), (1.5, 19.0), (1.4, 1.5)))[0]
+        assert finding.value == 9.0  # (20 - 2) / 2; 19 is above 0.9 * 20, and 1.5 below 0.9 * 19
+
     def test_ratio(self) -> None:
         # (1.11 - 1) / 1 = 0.11 and (1.09 - 1) / 1 = 0.09, around 0.1.
         (finding,), datapoints = judged("Overfit", phases((1.0, 1.11)))
@@ -160,7 +166,8 @@ class TestOverfit:
         assert [each.step for each in findings] == [11]
 
     def test_patience(self) -> None:
-        steps = phases((1.0, 1.2), (1.0, 1.0), (1.0, 1.2), (1.0, 1.2))
+        # The second validation loss, 1.09, is no fall by a tenth from 1.2, and 9 % above training.
+        steps = phases((1.0, 1.2), (1.0, 1.09), (1.0, 1.2), (1.0, 1.2))
         assert [each.step for each in judged("Overfit", steps)[0]] == [5, 17, 23]
         assert [each.step for each in judged("Overfit", steps, patience=2)[0]] == [23]
         assert judged("Overfit", steps, patience=3)[0] == []

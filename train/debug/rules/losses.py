@@ -189,7 +189,9 @@ class Overfit(Rule):
     Validation: the mean of one phase, that is of consecutive EVAL steps that end at start_step or later. Training: the
     mean of the steps since the phase before. It fires at the patience-th phase in a row. Kennel's own reading: the
     validation loss has to be above (1 + ratio_threshold) training by two standard errors, and at least 1 % of the
-    first phase's training loss, below which both are practically 0 and their ratio says nothing.
+    first phase's training loss, below which both are practically 0 and their ratio says nothing. A phase is told of
+    when the next one, or the end, has come: a validation loss that falls by a tenth or more until then is learning, not
+    overfitting (as while batch normalisation's averages warm up), and the phases in a row begin anew.
     """
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
@@ -197,6 +199,7 @@ class Overfit(Rule):
         self._phases = Phases()
         self._first: dict[str, float] = {}
         self._above: dict[str, int] = {}
+        self._held: dict[str, tuple[float, Finding]] = {}
 
     def judge(self, step: Step) -> list[Finding] | None:
         found = losses(step, self.parameters)
@@ -207,13 +210,25 @@ class Overfit(Rule):
 
     def end(self) -> list[Finding]:
         phase = self._phases.close()
-        return self._judge(phase) if phase else []
+        told = self._judge(phase) if phase else []
+        return told + [finding for _, finding in self._held.values()]
 
     def needs(self) -> str:
         return "losses of training and validation (collection losses, in TRAIN and EVAL steps)"
 
     def _judge(self, phase: Phase) -> list[Finding]:
-        return [found for name, *values in phase.pairs() if (found := self._compare(phase, name, *values))]
+        told = []
+        for name, training, validation in phase.pairs():
+            held = self._held.pop(name, None)
+            if held is not None:
+                if np.mean(validation) > 0.9 * held[0]:
+                    told.append(held[1])
+                else:
+                    self._above[name] = 0
+            found = self._compare(phase, name, training, validation)
+            if found is not None:
+                self._held[name] = (float(np.mean(validation)), found)
+        return told
 
     def _compare(self, phase: Phase, name: str, train: list[float], valid: list[float]) -> Finding | None:
         (training, train_error), (validation, valid_error) = mean_and_error(train), mean_and_error(valid)
