@@ -172,6 +172,7 @@ def test_the_schedule() -> None:
     for steps, intervals in expected.items():
         schedule = Schedule(steps, epochs=1, eval_batches=1)
         assert (schedule.every(), schedule.every_loss()) == intervals
+    assert [Schedule(steps, 1, 1, gpu=True).every() for steps in (1, 2_500, 2_501)] == [50, 50, 51]
     assert (Schedule(500, 1, 1, 3).every(), Schedule(500, 1, 1, 3).every_loss()) == (3, 1)
 
 

@@ -35,6 +35,7 @@ class Hook(MendedHook):
         self._in_place: list[nn.Module] = []
         self._reduced: list[tuple[str, int, list[tuple[str, bool]], Tensor]] = []
         self._waiting: list[tuple[str, Tensor]] = []
+        self._copies: dict[str, Tensor] = {}
         self._before: list[tuple[str, nn.Parameter, Tensor, Tensor]] = []
 
     def begin(self, mode: str) -> bool:
@@ -131,8 +132,14 @@ class Hook(MendedHook):
             if parameter.requires_grad and self.wants(f"update_ratio/{name}"):
                 last, *_, summary = self._reduced[-1] if self._reduced else ("", torch.empty(0))
                 size = summary[ABS_MEAN] if last == f"{root}_{name}" else self._summary.size(weight)
-                self._before.append((name, parameter, weight.clone(), size))
+                self._before.append((name, parameter, self._copy(name, weight), size))
             self._save_for_tensor(f"gradient/{root}_{name}", parameter.grad.detach())
+
+    def _copy(self, name: str, weight: Tensor) -> Tensor:
+        # Into memory that is kept: memory that is new in every saved step made the optimizer's step twice as long.
+        if name not in self._copies or self._copies[name].shape != weight.shape:
+            self._copies[name] = torch.empty_like(weight)
+        return self._copies[name].copy_(weight)
 
     def save_updates(self) -> None:
         """How far the weights have moved since `save_parameters`, relative to their size."""
@@ -200,7 +207,6 @@ class Hook(MendedHook):
             self.exported_collections = True
         self.last_saved_step = self.step
         self._close_writers()
-        self._summary.release()
 
     def close(self) -> None:
         """No more steps: write the names of all tensors, and the file that tells readers of the end."""
@@ -208,9 +214,11 @@ class Hook(MendedHook):
             # Its end is none of the one that writes.
             self.abandon()
             return
-        self.detach()
+        # Of a step that was cut short, by a signal, nothing is written.
+        self.drop()
         self.exported_collections = not self.prepared_collections
         super().close()
+        self._forget()
 
     def drop(self) -> None:
         """Let go of the network and forget the step."""
@@ -221,7 +229,13 @@ class Hook(MendedHook):
     def abandon(self) -> None:
         """Write nothing more."""
         self.drop()
+        self._forget()
         super().abandon()
+
+    def _forget(self) -> None:
+        # smdebug keeps the hook itself for ever.
+        self._copies.clear()
+        self._summary.release()
 
 
 def unwrapped(network: nn.Module) -> nn.Module:
