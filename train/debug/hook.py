@@ -23,7 +23,7 @@ _reduction_name = functools.lru_cache(maxsize=65_536)(get_reduction_tensor_name)
 
 
 class Hook(MendedHook):
-    """A step is: `begin`; `attach`, `detach` around the forward pass; tensors by `save` and `later`; `finish`."""
+    """A step is: `begin`, `attach`, the forward pass, `detach`, what there is to save, `finish`."""
 
     def __init__(self, *arguments: Any, trainable_only: bool = False, **options: Any) -> None:
         """trainable_only: leave out weights that aren't trained, which never change."""
