@@ -66,10 +66,17 @@ class Hook(MendedHook):
         now = self._get_collections_to_save_for_step()
         return any(each in now for each in self._matching[name])
 
+    def _loss_alone(self) -> bool:
+        """Whether nothing else is saved in this step: most are such, and looking for more would take a millisecond."""
+        now = self._get_collections_to_save_for_step()
+        return all(each.name == "losses" and len(each.include_regex) == 1 for each in now)
+
     # The forward pass
 
     def attach(self, network: nn.Module, guard: Callable[..., Any]) -> None:
         """Follow a forward pass. guard: wraps each function that torch calls."""
+        if self._loss_alone():
+            return
         network = unwrapped(network)
         for name, module in network.named_modules():
             title = name or type(module).__name__
@@ -120,6 +127,8 @@ class Hook(MendedHook):
 
     def save_parameters(self, network: nn.Module, gradients: bool) -> None:
         """Weights as they are, and gradients as the backward pass left them: call it before anything changes them."""
+        if self._loss_alone():
+            return
         network = unwrapped(network)
         root = type(network).__name__
         for name, parameter in network.named_parameters():
