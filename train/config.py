@@ -100,7 +100,7 @@ class Hyperparameters:
         0,
         1_000_000,
         "training steps from one saved step to the next, of the loss a fifth of it; 0: a fiftieth of "
-        "all steps, but from 10 to 500",
+        "all steps, from 10 (on a GPU 50) to 500",
     )
     profile: str = _choice("on", ("on", "off"), "on: sample the machine, time the parts of each step, judge both")
     profile_interval: int = _number(500, 100, 60_000, "milliseconds from one sample of the machine to the next")

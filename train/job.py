@@ -88,7 +88,8 @@ def _observers(run: Run, train: Batches, valid: Batches) -> list[Callback]:
         from train.debug.observer import DebugHook
         from train.debug.schedule import Place, Schedule
 
-        schedule = Schedule(len(train) * chosen.epochs, chosen.epochs, len(valid), chosen.debug_interval)
+        steps, gpu = len(train) * chosen.epochs, run.device.type == "cuda"
+        schedule = Schedule(steps, chosen.epochs, len(valid), chosen.debug_interval, gpu)
         place = Place(run.paths.tensors, run.paths.debughookconfig)
         observers.append(DebugHook(place, schedule, mixed=bool(chosen.mixup or chosen.cutmix)))
     if chosen.profile == "on":

@@ -14,6 +14,7 @@ from torch import nn
 
 from tests.train.support import REPOSITORY
 from tests.train.tensors import Tensors, hook, torch_hooks, train_by_hand, trainer, two_layers
+from train.callbacks import Callback
 from train.debug.hook import Hook
 from train.debug.records import StepFile
 from train.debug.reductions import Summary
@@ -173,6 +174,31 @@ def test_a_checkpoint_makes_smdebug_note_the_steps(tmp_path: Path) -> None:
     train_by_hand([hook(tmp_path)], Checkpoints(*two_layers()), steps=3)
     last = json.loads((checkpoints / "metadata.json").read_text())[-1]
     assert last["latest-mode-step"]["TRAIN"] == 1  # written when step 2 began
+
+
+class Interrupted(Callback):
+    """Ctrl-C in the middle of the step with this number."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_phase(self, phase: str) -> None:
+        if phase == "backward":
+            self.step -= 1
+            if self.step < 0:
+                raise KeyboardInterrupt
+
+
+def test_a_step_that_is_cut_short_is_not_saved(tmp_path: Path) -> None:
+    config = {"HookParameters": {"save_all": "true", "save_interval": "1"}}
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "debughookconfig.json").write_text(json.dumps(config))
+    training = trainer([hook(tmp_path), Interrupted(2)])
+    with pytest.raises(KeyboardInterrupt):
+        training.fit()
+    assert torch_hooks(training.network) == 0
+    assert Tensors(tmp_path / "tensors").steps() == [0, 1]
+    assert (tmp_path / "tensors" / "training_job_end.ts").exists()
 
 
 def test_jobs_on_sagemaker_have_no_end_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

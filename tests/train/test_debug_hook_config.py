@@ -1,14 +1,21 @@
 """SageMaker's debughookconfig.json, unchanged."""
 
+import atexit
 import json
 import math
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
-from tests.train.tensors import INPUTS, Tensors, hook, torch_hooks, train_by_hand, trainer, two_layers
+from tests.train.tensors import INPUTS, LABELS, Tensors, hook, torch_hooks, train_by_hand, trainer, two_layers
+from train.debug._smdebug import ModeKeys, SaveConfig, imported_quietly
 from train.debug.schedule import Schedule, read_config, tensors_folder
+
+with imported_quietly():
+    from smdebug.pytorch import Hook as PlainHook
 
 
 def sagemaker(folder: Path, *collections: dict[str, Any], **parameters: str) -> None:
@@ -106,6 +113,34 @@ def test_everything(tmp_path: Path) -> None:
     assert torch_hooks(network) == 0
 
 
+@pytest.mark.filterwarnings("ignore:tostring:DeprecationWarning")  # smdebug's
+def test_the_same_as_plain_smdebug_saves(tmp_path: Path) -> None:
+    """A hook of smdebug's own, registered as its documentation says, on the same network and data."""
+    network, criterion = two_layers(), nn.CrossEntropyLoss()
+    network.get_submodule("relu").__dict__["inplace"] = False  # else its input would be wrong
+    plain = PlainHook(out_dir=str(tmp_path / "plain"), save_all=True, save_config=SaveConfig(save_interval=1))
+    atexit.unregister(plain._cleanup)
+    plain.register_module(network)
+    plain.register_loss(criterion)
+    plain.set_mode(ModeKeys.TRAIN)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    for _ in range(2):
+        optimizer.zero_grad()
+        criterion(network(INPUTS), LABELS).backward()
+        optimizer.step()
+    plain.close()
+    sagemaker(tmp_path, save_all="true", save_interval="1")
+    train_by_hand([hook(tmp_path)], two_layers(), steps=2)
+    ours, theirs = Tensors(tmp_path / "tensors"), Tensors(tmp_path / "plain")
+    assert ours.steps("TRAIN") == theirs.steps("TRAIN") == [0, 1]
+    # The loss is saved without its inputs, which are the network's output and the labels.
+    names = [name for name in theirs.names() if not name.startswith("CrossEntropyLoss_input")]
+    assert len(names) == 3 + 3 + 2 * 4 + 1
+    for name in names:
+        for step in (0, 1):
+            assert ours.value(name, step).tolist() == theirs.value(name, step).tolist(), name
+
+
 def test_a_configuration_without_wishes_leaves_the_choice_to_kennel(tmp_path: Path) -> None:
     sagemaker(tmp_path)
     train_by_hand([hook(tmp_path)], two_layers())
@@ -172,6 +207,7 @@ def test_the_schedule() -> None:
     for steps, intervals in expected.items():
         schedule = Schedule(steps, epochs=1, eval_batches=1)
         assert (schedule.every(), schedule.every_loss()) == intervals
+    assert [Schedule(steps, 1, 1, gpu=True).every() for steps in (1, 2_500, 2_501)] == [50, 50, 51]
     assert (Schedule(500, 1, 1, 3).every(), Schedule(500, 1, 1, 3).every_loss()) == (3, 1)
 
 

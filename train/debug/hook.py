@@ -23,7 +23,7 @@ _reduction_name = functools.lru_cache(maxsize=65_536)(get_reduction_tensor_name)
 
 
 class Hook(MendedHook):
-    """A step is: `begin`; `attach`, `detach` around the forward pass; tensors by `save` and `later`; `finish`."""
+    """A step is: `begin`, `attach`, the forward pass, `detach`, what there is to save, `finish`."""
 
     def __init__(self, *arguments: Any, trainable_only: bool = False, **options: Any) -> None:
         """trainable_only: leave out weights that aren't trained, which never change."""
@@ -35,6 +35,7 @@ class Hook(MendedHook):
         self._in_place: list[nn.Module] = []
         self._reduced: list[tuple[str, int, list[tuple[str, bool]], Tensor]] = []
         self._waiting: list[tuple[str, Tensor]] = []
+        self._copies: dict[str, Tensor] = {}
         self._before: list[tuple[str, nn.Parameter, Tensor, Tensor]] = []
 
     def begin(self, mode: str) -> bool:
@@ -65,10 +66,17 @@ class Hook(MendedHook):
         now = self._get_collections_to_save_for_step()
         return any(each in now for each in self._matching[name])
 
+    def _loss_alone(self) -> bool:
+        """Whether nothing else is saved in this step: most are such, and looking for more would take a millisecond."""
+        now = self._get_collections_to_save_for_step()
+        return all(each.name == "losses" and len(each.include_regex) == 1 for each in now)
+
     # The forward pass
 
     def attach(self, network: nn.Module, guard: Callable[..., Any]) -> None:
         """Follow a forward pass. guard: wraps each function that torch calls."""
+        if self._loss_alone():
+            return
         network = unwrapped(network)
         for name, module in network.named_modules():
             title = name or type(module).__name__
@@ -119,6 +127,8 @@ class Hook(MendedHook):
 
     def save_parameters(self, network: nn.Module, gradients: bool) -> None:
         """Weights as they are, and gradients as the backward pass left them: call it before anything changes them."""
+        if self._loss_alone():
+            return
         network = unwrapped(network)
         root = type(network).__name__
         for name, parameter in network.named_parameters():
@@ -131,8 +141,14 @@ class Hook(MendedHook):
             if parameter.requires_grad and self.wants(f"update_ratio/{name}"):
                 last, *_, summary = self._reduced[-1] if self._reduced else ("", torch.empty(0))
                 size = summary[ABS_MEAN] if last == f"{root}_{name}" else self._summary.size(weight)
-                self._before.append((name, parameter, weight.clone(), size))
+                self._before.append((name, parameter, self._copy(name, weight), size))
             self._save_for_tensor(f"gradient/{root}_{name}", parameter.grad.detach())
+
+    def _copy(self, name: str, weight: Tensor) -> Tensor:
+        # Into memory that is kept: memory that is new in every saved step made the optimizer's step twice as long.
+        if name not in self._copies or self._copies[name].shape != weight.shape:
+            self._copies[name] = torch.empty_like(weight)
+        return self._copies[name].copy_(weight)
 
     def save_updates(self) -> None:
         """How far the weights have moved since `save_parameters`, relative to their size."""
@@ -200,7 +216,6 @@ class Hook(MendedHook):
             self.exported_collections = True
         self.last_saved_step = self.step
         self._close_writers()
-        self._summary.release()
 
     def close(self) -> None:
         """No more steps: write the names of all tensors, and the file that tells readers of the end."""
@@ -208,9 +223,11 @@ class Hook(MendedHook):
             # Its end is none of the one that writes.
             self.abandon()
             return
-        self.detach()
+        # Of a step that was cut short, by a signal, nothing is written.
+        self.drop()
         self.exported_collections = not self.prepared_collections
         super().close()
+        self._forget()
 
     def drop(self) -> None:
         """Let go of the network and forget the step."""
@@ -221,7 +238,13 @@ class Hook(MendedHook):
     def abandon(self) -> None:
         """Write nothing more."""
         self.drop()
+        self._forget()
         super().abandon()
+
+    def _forget(self) -> None:
+        # smdebug keeps the hook itself for ever.
+        self._copies.clear()
+        self._summary.release()
 
 
 def unwrapped(network: nn.Module) -> nn.Module:

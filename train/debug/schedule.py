@@ -8,7 +8,7 @@ from typing import Any, Final
 
 # SageMaker's LocalPath: where the tree's root is another one, the same folder in that tree is meant.
 SAGEMAKER_FOLDER: Final = "/opt/ml/output/tensors"
-FEWEST_STEPS, MOST_STEPS, SAVED_STEPS, LOSSES_BETWEEN = 10, 500, 50, 5
+FEWEST_STEPS, FEWEST_STEPS_GPU, MOST_STEPS, SAVED_STEPS, LOSSES_BETWEEN = 10, 50, 500, 50, 5
 EVAL_BATCHES, EVAL_EPOCHS = 16, 125
 
 
@@ -26,21 +26,24 @@ class Place:
 class Schedule:
     """When Kennel's own choice is saved. steps: of the whole training; eval_batches: of one epoch's validation.
 
-    interval: training steps from one saved step to the next; 0: chosen.
+    interval: training steps from one saved step to the next; 0: chosen. gpu: whether it trains on one.
     """
 
     steps: int
     epochs: int
     eval_batches: int
     interval: int = 0
+    gpu: bool = False
 
     def every(self) -> int:
         """Training steps from one saved step to the next.
 
-        Fifty saved steps in a training, but none is within 10 of another and no gap is longer than 500: so saving takes
-        at most a few percent of a training's time, however short its steps are, and a long one isn't left alone.
+        Fifty saved steps in a training, but not more than every tenth, and every 500th at least. A saved step of a
+        ResNet-18 takes 0.06 s of a processor, about a seventh of what a training step with images of 64 pixels takes.
+        On a GPU steps are short, so there it is every fiftieth at most.
         """
-        return self.interval or min(MOST_STEPS, max(FEWEST_STEPS, math.ceil(self.steps / SAVED_STEPS)))
+        fewest = FEWEST_STEPS_GPU if self.gpu else FEWEST_STEPS
+        return self.interval or min(MOST_STEPS, max(fewest, math.ceil(self.steps / SAVED_STEPS)))
 
     def every_loss(self) -> int:
         """The same for the loss alone, which costs next to nothing."""
