@@ -38,3 +38,7 @@ class DeviceError(UserError):
 
 class StoppedError(UserError):
     """Training was ended before its time because a rule found an error, as the configuration asks."""
+
+
+class TensorsError(UserError):
+    """A folder that holds no saved tensors."""

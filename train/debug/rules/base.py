@@ -4,12 +4,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 from train.rulebook.verdict import Finding
 
-Array = NDArray[np.generic]
+Array = NDArray[Any]
 
 
 class Step(Protocol):
@@ -40,6 +39,9 @@ class Step(Protocol):
     def value(self, name: str) -> Array | None:
         """The whole tensor; None if only reductions of it were saved."""
 
+    def shape(self, name: str) -> tuple[int, ...] | None:
+        """The tensor's shape; None if neither it nor the whole tensor was saved."""
+
     def reduction(self, name: str, kind: str, absolute: bool = False) -> float | None:
         """A reduction of a tensor, or of its absolute values: as saved, else of the whole tensor, else None.
 
@@ -63,6 +65,10 @@ class Rule(ABC):
 
     def idle(self, seconds: float) -> list[Finding]:  # noqa: ARG002 - only one rule minds
         """What is wrong when no new step came for so long."""
+        return []
+
+    def end(self) -> list[Finding]:
+        """What is wrong in what was still being gathered: called once, when no more steps will come."""
         return []
 
     @abstractmethod

@@ -1,0 +1,99 @@
+"""Tensors folders for the rules' tests: written by hand, number by number, with smdebug's own writer."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from train.debug._smdebug import quiet_import
+from train.debug.rules.base import Rule
+from train.debug.rules.registry import TENSOR_RULE_CLASSES
+from train.debug.trial import Tensors
+from train.rulebook.tensor_rules import TENSOR_RULES
+from train.rulebook.verdict import Finding
+
+REDUCED: dict[str, Callable[..., Any]] = {
+    "min": np.min,
+    "max": np.max,
+    "mean": np.mean,
+    "std": np.std,
+    "l2": np.linalg.norm,
+}
+
+
+def reduced(name: str, values: Any) -> dict[str, Any]:
+    """The tensors that stand for one saved as reductions: min, max, mean, std, l2 and mean of the absolute values."""
+    values = np.asarray(values, np.float64)
+    found = {f"smdebug/reductions/{kind}/{name}": of(values) for kind, of in REDUCED.items()}
+    return found | {f"smdebug/reductions/abs_mean/{name}": np.abs(values).mean()}
+
+
+class Folder:
+    """A tensors folder in the making."""
+
+    def __init__(self, path: Path, collections: Mapping[str, list[str]] | None = None, workers: int = 1) -> None:
+        """collections: name -> regular expressions; None: the file that smdebug.pytorch writes by default."""
+        self.path = path
+        self.mode_steps: dict[str, int] = {}
+        self.number = -1
+        if collections is None:
+            collections = {
+                "default": [], "weights": ["^(?!gradient).*weight"], "biases": ["^(?!gradient).*bias"],
+                "gradients": ["^gradient"], "losses": ["[Ll]oss_(?!input).*output"],
+            }  # fmt: skip
+        entries = {
+            name: {"name": name, "include_regex": regexes, "tensor_names": [], "save_histogram": True}
+            for name, regexes in collections.items()
+        }
+        content = {"collections": entries, "_meta": {"num_workers": workers}}
+        for worker in range(workers):
+            file = path / "collections" / "000000000" / f"worker_{worker}_collections.json"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps(content))
+
+    def save(self, mode: str, tensors: Mapping[str, Any], worker: int = 0, number: int | None = None) -> "Folder":
+        """Write the next global step, or the given one."""
+        with quiet_import():
+            from smdebug.core.modes import ModeKeys
+            from smdebug.core.writer import FileWriter
+        if number is None:
+            number = self.number + 1
+        if number > self.number:
+            self.number = number
+            self.mode_steps[mode] = self.mode_steps.get(mode, -1) + 1
+        writer = FileWriter(str(self.path), f"worker_{worker}", step=number)
+        for name, given in tensors.items():
+            value = np.asarray(given)
+            if value.dtype == np.float64:
+                value = value.astype(np.float32)
+            writer.write_tensor(value, name, mode=ModeKeys[mode], mode_step=self.mode_steps[mode])
+        writer.close()
+        return self
+
+    def train(self, **tensors: Any) -> "Folder":
+        """A TRAIN step; `loss` stands for the loss's tensor."""
+        return self.save("TRAIN", named(tensors))
+
+    def valid(self, **tensors: Any) -> "Folder":
+        return self.save("EVAL", named(tensors))
+
+    def judge(self, rule: str, **parameters: Any) -> tuple[list[Finding], int]:
+        """(findings, datapoints) of one rule over the whole folder."""
+        return judge(self.path, rule, **parameters)
+
+
+def named(tensors: Mapping[str, Any]) -> dict[str, Any]:
+    return {"CrossEntropyLoss_output_0" if name == "loss" else name: value for name, value in tensors.items()}
+
+
+def make(rule: str, **parameters: Any) -> Rule:
+    return TENSOR_RULE_CLASSES[rule](TENSOR_RULES[rule].defaults() | parameters)
+
+
+def judge(path: Path, rule: str, **parameters: Any) -> tuple[list[Finding], int]:
+    judging = make(rule, **parameters)
+    answers = [judging.judge(step) for step in Tensors(path).poll(final=True)]
+    findings = [each for answer in answers if answer for each in answer]
+    return findings + judging.end(), sum(answer is not None for answer in answers)

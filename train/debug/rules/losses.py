@@ -1,0 +1,211 @@
+"""Rules that judge the course of the loss."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from train.debug.rules.base import Rule, Step
+from train.debug.rules.common import TRAINING, losses, mean_and_error
+from train.debug.rules.phases import Phase, Phases
+from train.rulebook.verdict import Finding
+
+LEARNED: Final = 0.9
+"""A loss below this share of where it began has been learning: LossNotDecreasing then no longer calls it flat, and
+Overtraining can say that it stopped."""
+
+
+@dataclass(frozen=True)
+class _Window:
+    """The mean of the losses saved in at least num_steps steps. at: the mean of their steps."""
+
+    at: float
+    mean: float
+    error: float
+    first: int
+    last: int
+
+
+class _Course:
+    """One loss in one mode, in windows of at least num_steps steps and `least` losses."""
+
+    def __init__(self, num_steps: int, least: int) -> None:
+        self.windows: list[_Window] = []
+        self._num_steps, self._least = num_steps, least
+        self._now: list[tuple[int, float]] = []
+
+    def add(self, mode_step: int, loss: float) -> bool:
+        """Whether this loss, the first one after a window, completes it."""
+        done = self.close(mode_step)
+        self._now.append((mode_step, loss))
+        return done
+
+    def close(self, next_step: int) -> bool:
+        if len(self._now) < self._least or next_step - self._now[0][0] < self._num_steps:
+            return False
+        steps, values = [step for step, _ in self._now], [loss for _, loss in self._now]
+        mean, error = mean_and_error(values)
+        self.windows.append(_Window(float(np.mean(steps)), mean, error, steps[0], steps[-1]))
+        self._now = []
+        return True
+
+    @property
+    def last_step(self) -> int:
+        return self._now[-1][0] if self._now else 0
+
+
+class LossNotDecreasing(Rule):
+    """The loss stays where it began, or rises.
+
+    A loss of a single batch is noisy, so means are compared, of windows that span at least num_steps steps and hold at
+    least 4 losses; validation phases count as one loss each. Of the documented comparison with the loss num_steps steps
+    before, Kennel's own reading is:
+
+    - not falling: a straight line through the newest 5 to 10 windows falls by less than diff_percent of its first
+      window in num_steps steps, while the newest window is above 90 % of the first of all. A loss that has learned and
+      then levels off is not judged here (see Overtraining);
+    - rising: the newest two windows together are above the two before by more than increase_threshold_percent and by
+      more than 4 standard errors, while above half of the first of all.
+
+    Modes are never compared with each other. GLOBAL judges training losses; validation losses are for Overfit, unless a
+    folder holds no others.
+    """
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        super().__init__(parameters)
+        self._courses: dict[tuple[str, str], _Course] = {}
+        self._trains = False
+        self._phases = Phases()
+
+    def judge(self, step: Step) -> list[Finding] | None:
+        self._trains |= step.mode in TRAINING
+        found = self._losses(step)
+        phase = self._phases.add(step, found)
+        told = self._validation(phase) if phase and self._wanted("EVAL") else []
+        if step.mode == "EVAL" or not found or not self._wanted(step.mode):
+            return told or ([] if found and self._wanted(step.mode) else None)
+        for name, loss in found.items():
+            told += self._add(step.mode, name, step.mode_step, loss, step.number)
+        return told
+
+    def end(self) -> list[Finding]:
+        phase = self._phases.close()
+        told = self._validation(phase) if phase and self._wanted("EVAL") else []
+        for (mode, name), course in self._courses.items():
+            if course.close(course.last_step + 1):
+                told += self._compare(mode, name, course, None)
+        return told
+
+    def needs(self) -> str:
+        return "at least 20 losses, over five times num_steps steps (collection losses)"
+
+    def _wanted(self, mode: str) -> bool:
+        wanted = str(self.parameters["mode"]).strip().upper()
+        if wanted in ("", "GLOBAL"):
+            return mode in TRAINING or not self._trains
+        return mode == wanted
+
+    def _losses(self, step: Step) -> dict[str, float]:
+        given = {"tensor_regex": self.parameters["tensor_regex"]}
+        if self.parameters["use_losses_collection"]:
+            given["collection_names"] = "losses"
+        return losses(step, given) if any(given.values()) else {}
+
+    def _validation(self, phase: Phase) -> list[Finding]:
+        told = []
+        for name, values in phase.validation.items():
+            told += self._add("EVAL", name, phase.mode_step, float(np.mean(values)), phase.number)
+        return told
+
+    def _add(self, mode: str, name: str, mode_step: int, loss: float, number: int) -> list[Finding]:
+        least = 1 if mode == "EVAL" else 4
+        course = self._courses.setdefault((mode, name), _Course(self.parameters["num_steps"], least))
+        return self._compare(mode, name, course, number) if course.add(mode_step, loss) else []
+
+    def _compare(self, mode: str, name: str, course: _Course, number: int | None) -> list[Finding]:
+        told = [each for each in (self._flat(name, course.windows), self._rise(name, course.windows)) if each][:1]
+        last = course.windows[-1].last
+        return [Finding(text, value, step=number, mode=mode, mode_step=last, tensor=name) for text, value in told]
+
+    def _flat(self, name: str, windows: list[_Window]) -> tuple[str, float] | None:
+        recent, start = windows[-10:], windows[0]
+        if len(recent) < 5 or recent[-1].mean <= start.mean - (1 - LEARNED) * abs(start.mean):
+            return None
+        slope = np.polyfit([each.at for each in recent], [each.mean for each in recent], 1)[0]
+        fall = 100 * -slope * self.parameters["num_steps"] / (abs(recent[0].mean) or 1.0)
+        if fall >= self.parameters["diff_percent"]:
+            return None
+        text = (
+            f"{name} changes by {-fall:+.3g} % in {self.parameters['num_steps']} steps, from {recent[0].mean:.4g} "
+            f"(steps {recent[0].first} to {recent[0].last}) to {recent[-1].mean:.4g} (steps {recent[-1].first} to "
+            f"{recent[-1].last}); it should fall by {self.parameters['diff_percent']:g} %"
+        )
+        return text, float(fall)
+
+    def _rise(self, name: str, windows: list[_Window]) -> tuple[str, float] | None:
+        if len(windows) < 4:
+            return None
+        *before, third, fourth = windows[-4:]
+        low, high = (before[0].mean + before[1].mean) / 2, (third.mean + fourth.mean) / 2
+        error = math.hypot(*(each.error for each in windows[-4:])) / 2
+        rise = 100 * (high - low) / (abs(low) or 1.0)
+        limit = self.parameters["increase_threshold_percent"]
+        if rise <= limit or high - low <= 4 * error or high <= 0.5 * windows[0].mean:
+            return None
+        text = (
+            f"{name} rose by {rise:.3g} %, from {low:.4g} (steps {before[0].first} to {before[1].last}) to {high:.4g} "
+            f"(steps {third.first} to {fourth.last}); {limit:g} % are allowed"
+        )
+        return text, -rise
+
+
+class Overfit(Rule):
+    """The validation loss is above the training loss: (validation - training) / training > ratio_threshold.
+
+    Validation: the mean of one phase, that is of consecutive EVAL steps that end at start_step or later. Training: the
+    mean of the steps since the phase before. It fires at the patience-th phase in a row. Kennel's own reading: the
+    validation loss has to be above (1 + ratio_threshold) training by two standard errors, and at least 1 % of the
+    first phase's training loss, below which both are practically 0 and their ratio says nothing.
+    """
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        super().__init__(parameters)
+        self._phases = Phases()
+        self._first: dict[str, float] = {}
+        self._above: dict[str, int] = {}
+
+    def judge(self, step: Step) -> list[Finding] | None:
+        found = losses(step, self.parameters)
+        phase = self._phases.add(step, found)
+        if phase:
+            return self._judge(phase)
+        return [] if found and step.mode == "EVAL" else None
+
+    def end(self) -> list[Finding]:
+        phase = self._phases.close()
+        return self._judge(phase) if phase else []
+
+    def needs(self) -> str:
+        return "losses of training and validation (collection losses, in TRAIN and EVAL steps)"
+
+    def _judge(self, phase: Phase) -> list[Finding]:
+        return [found for name, *values in phase.pairs() if (found := self._compare(phase, name, *values))]
+
+    def _compare(self, phase: Phase, name: str, train: list[float], valid: list[float]) -> Finding | None:
+        (training, train_error), (validation, valid_error) = mean_and_error(train), mean_and_error(valid)
+        limit = 1 + self.parameters["ratio_threshold"]
+        first = self._first.setdefault(name, training)
+        if phase.number < self.parameters["start_step"] or training <= 0:
+            return None
+        clear = validation - limit * training > 2 * math.hypot(valid_error, limit * train_error)
+        self._above[name] = self._above.get(name, 0) + 1 if clear and validation > 0.01 * first else 0
+        if self._above[name] < self.parameters["patience"]:
+            return None
+        ratio = (validation - training) / training
+        text = (
+            f"{name}: validation {validation:.4g} is {100 * ratio:.3g} % above training {training:.4g}; "
+            f"{100 * self.parameters['ratio_threshold']:g} % are allowed"
+        )
+        return phase.finding(text, ratio, name)
