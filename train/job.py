@@ -16,6 +16,8 @@ from model.preprocess import Preprocess
 from model.pretrained import load_backbone
 from train.batches import Batches
 from train.callbacks import Callback, Callbacks, TrainState
+from train.companion.observer import Companion
+from train.companion.process import CompanionProcess
 from train.config import Hyperparameters
 from train.contract import Job
 from train.data.dataset import DataSet
@@ -32,7 +34,7 @@ from train.run import Run
 from train.split import ensure_validation
 
 
-def run_job(paths: MLPaths, job: Job) -> None:
+def run_job(paths: MLPaths, job: Job, companion: CompanionProcess | None = None) -> None:
     """Train as `job` says, and leave artifact, metrics and reports below `paths.root`.
 
     Raises UserError for what the user can mend. The checks come in the order of their cost. When a signal
@@ -56,7 +58,7 @@ def run_job(paths: MLPaths, job: Job) -> None:
     shape = Preprocess.for_size(chosen.test_image_size or chosen.image_size)
     run = Run(paths, chosen, device, shape, data, source, MetricLog(paths.metrics), progress)
     _describe(run)
-    _train(run, _network(run, backbone, features))
+    _train(run, _network(run, backbone, features), companion)
 
 
 def _network(run: Run, backbone: nn.Module, features: int) -> Classifier:
@@ -75,18 +77,21 @@ class _ReportProgress(Callback):
         self._progress.update("training", state.step, state.epochs * state.steps_per_epoch, "batches")
 
 
-def _observers(run: Run) -> list[Callback]:
+def _observers(run: Run, companion: CompanionProcess | None) -> list[Callback]:
     observers: list[Callback] = [_ReportProgress(run.progress)]
     if run.hyperparameters.tensorboard == "on":
         from train.tensorboard import TensorBoard
 
         observers.append(TensorBoard(run))
+    if companion is not None:
+        # After the hook: when it tells of the training's start, an earlier run's tensors are out of the way.
+        observers.append(Companion(companion))
     return observers
 
 
-def _train(run: Run, network: Classifier) -> None:
+def _train(run: Run, network: Classifier, companion: CompanionProcess | None) -> None:
     trained, train, valid = _what_to_train(run, network)
-    run.callbacks = Callbacks(_observers(run))
+    run.callbacks = Callbacks(_observers(run, companion))
     completed = False
     trainer = Trainer(
         trained,

@@ -1,0 +1,170 @@
+"""One training, watched from beginning to end."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from model.paths import MLPaths
+from train.companion.actions import Commands, Stopper, done
+from train.companion.inbox import Inbox
+from train.companion.profiling import Profiling
+from train.companion.reports import write_report
+from train.debug.advice import advise
+from train.debug.judge import Background, Case, Judge, Outcome, described
+from train.report.debugger_page import debugger_page
+from train.rulebook.request import REPORT, RUN, Requested, RuleRequest, parse_rules
+from train.rulebook.verdict import Verdict
+
+_POLL_S: Final = 0.2
+# Judging may take this share of the time at most: it shares the training's cores.
+_JUDGING_SHARE: Final = 0.1
+_COMMANDS_LIMIT_S: Final = 10.0
+
+
+class Watch:
+    """Judges while training runs and writes the reports when it ends, however it ends.
+
+    job: the message `job` of train.companion.process. inbox, pipe: from and to the training process.
+    """
+
+    def __init__(self, job: Mapping[str, Any], inbox: Inbox, pipe: int) -> None:
+        self._paths = MLPaths(Path(job["root"]))
+        self._chosen: Mapping[str, Any] = job["hyperparameters"]
+        self._inbox = inbox
+        self._requested: Requested = parse_rules(self._chosen["rules"])
+        self._commands = Commands(say)
+        self._stopper = Stopper(pipe, job["pid"], self._paths.failure, say)
+        self._steps_per_epoch: int | None = None
+        self._training = False
+        self._began = False
+        self._judge: Judge | None = None
+        if self._chosen["debug"] == "on":
+            self._judge = Judge(self._paths.tensors, self._requested.tensor, say, live=True)
+        self._profiling = Profiling(job, self._paths, self._requested.profiler, say)
+        for note in self._requested.notes:
+            say(f"rules: {note}")
+
+    def run(self) -> None:
+        """Watch until the training process tells its outcome, or is gone."""
+        self._profiling.start()
+        outcome: Outcome | None = None
+        next_poll = 0.0
+        self._training = True
+        while outcome is None and not self._inbox.closed:
+            for message in self._inbox.read(_POLL_S):
+                outcome = self._take(message) or outcome
+            now = time.monotonic()
+            if outcome is None and now >= next_poll:
+                self._look()
+                took = time.monotonic() - now
+                next_poll = time.monotonic() + max(_POLL_S, took / _JUDGING_SHARE)
+        self._end(outcome or self._died())
+
+    def _died(self) -> Outcome:
+        reason = self._stopper.reason or "the training process ended without a word: it was killed"
+        return Outcome(completed=False, reason=reason, cut_short=True)
+
+    def _take(self, message: Mapping[str, Any]) -> Outcome | None:
+        event = message["event"]
+        if event == "started":
+            self._began = True
+            self._steps_per_epoch = message["steps_per_epoch"]
+        elif event == "trained":
+            self._training = False
+        elif event == "stopping":
+            self._stopper.heeded()
+        elif event == "end":
+            reason = message["reason"] or self._stopper.reason
+            return Outcome(message["completed"], reason, message["cut_short"])
+        if self._judge is not None and event in ("started", "step"):
+            self._judge.start()
+            self._judge.moved()
+        return None
+
+    def _look(self) -> None:
+        if self._judge is not None:
+            for case in self._judge.poll():
+                self._act(case)
+            if self._training:
+                for case in self._judge.stalled():
+                    self._act(case)
+        self._act_on_profile(self._profiling.look())
+        self._commands.look()
+        self._stopper.look()
+
+    def _act(self, case: Case, ended: bool = False) -> None:
+        """ended: there is no training left to end."""
+        action = case.request.acts(self._chosen["rule_action"])
+        verdict, first = case.verdict, case.verdict.findings[0]
+        step = first.step if first.mode_step is None else first.mode_step
+        if action.startswith(RUN):
+            self._commands.run(action.removeprefix(RUN), verdict.spec.name, step, first.text)
+        elif action == REPORT or ended or not self._stopper.ask(action, self._reason(verdict)):
+            return
+        verdict.action = done(action)
+
+    def _reason(self, verdict: Verdict) -> str:
+        first = described(verdict.findings[0])
+        where, colon, text = first.partition(": ")
+        if not colon or verdict.findings[0].step is None:
+            where, text = "", first
+        advice = advise(verdict, self._chosen) or verdict.spec.advice
+        name = verdict.spec.name
+        return f"rule {name} stopped the training{where and f' at {where}'}: {text.rstrip('.')}; {advice}"
+
+    def _act_on_profile(self, fired: Sequence[tuple[RuleRequest, Mapping[str, Any]]], ended: bool = False) -> None:
+        for request, verdict in fired:
+            action = request.acts(self._chosen["rule_action"])
+            text = verdict["findings"][0]["text"] if verdict["findings"] else verdict["fires"]
+            if action.startswith(RUN):
+                self._commands.run(action.removeprefix(RUN), request.spec.name, None, text)
+            elif action != REPORT and not ended:
+                self._stopper.ask(action, f"rule {request.spec.name} stopped the training: {text.rstrip('.')}")
+
+    def _end(self, outcome: Outcome) -> None:
+        self._profiling.stop()
+        self._attempt("debugger", self._debugger, outcome)
+        self._attempt("profiler", self._profiler, outcome)
+        self._commands.wait(_COMMANDS_LIMIT_S)
+
+    def _profiler(self, outcome: Outcome) -> None:
+        self._act_on_profile(self._profiling.report(outcome), ended=True)
+
+    def _debugger(self, outcome: Outcome) -> None:
+        if self._judge is None or not self._began:
+            return
+        for case in self._judge.last():
+            self._act(case, ended=True)
+        background = Background(
+            self._chosen, read_epochs(self._paths.metrics), self._steps_per_epoch, self._requested.notes
+        )
+        document = self._judge.finish(outcome, background)
+        write_report(self._paths.debugger_report, self._paths.debugger_page, document, debugger_page)
+        say(f"debugger report: {self._paths.debugger_page}")
+
+    def _attempt(self, what: str, write: Callable[[Outcome], None], outcome: Outcome) -> None:
+        try:
+            write(outcome)
+        except Exception as error:  # noqa: BLE001 - the other report is worth having
+            why = " ".join(str(error).split())
+            print(f"WARNING: the {what} report can't be written: {type(error).__name__}: {why}", file=sys.stderr)
+
+
+def read_epochs(metrics: Path) -> list[dict[str, Any]]:
+    """The epochs' rows of metrics.jsonl, as far as it is written."""
+    try:
+        rows = [json.loads(line) for line in metrics.read_text().splitlines() if line.endswith("}")]
+    except (OSError, ValueError):
+        return []
+    return [row for row in rows if isinstance(row, dict) and "epoch" in row]
+
+
+def say(text: str) -> None:
+    """A line for the log, which may be closed by now."""
+    try:
+        print(text, flush=True)
+    except OSError:
+        sys.stdout = open("/dev/null", "w")  # noqa: PTH123, SIM115 - nobody reads on
