@@ -14,7 +14,6 @@ def main() -> None:
     # It ends when the training process does, and by nothing else: its last work are the reports.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    os.nice(10)
     pipe = int(sys.argv[1])
     # Its own children, which rules' commands are, have no business with it.
     os.set_inheritable(pipe, False)

@@ -17,8 +17,10 @@ from model.files import write_atomic
 from train.rulebook.request import FINISH, REPORT, RUN, STOP
 
 COMMAND_LIMIT_S: Final = 60.0
-# From the wish to SIGTERM, for a training process that doesn't get to its next step; from there to SIGKILL.
-GRACE_S: Final = 15.0
+# From the wish to SIGTERM, for a training process that doesn't get to its next step: a step may take long, unless
+# nothing has moved for long already. From there to SIGKILL.
+GRACE_S: Final = 120.0
+GRACE_STUCK_S: Final = 10.0
 KILL_AFTER_S: Final = 60.0
 
 
@@ -91,6 +93,7 @@ class Stopper:
         self._asked: float | None = None
         self._signalled: float | None = None
         self._heeded = False
+        self._grace = GRACE_S
         self._wish: Mapping[str, object] = {}
 
     @property
@@ -98,12 +101,13 @@ class Stopper:
         """What was asked for; None if nothing was."""
         return str(self._wish["reason"]) if self._wish else None
 
-    def ask(self, action: str, reason: str) -> bool:
-        """Whether this is the first request."""
+    def ask(self, action: str, reason: str, stuck: bool = False) -> bool:
+        """Whether this is the first request. stuck: the training makes no progress as far as is known."""
         if self._wish:
             return False
         self._wish = {"event": "stop", "success": action == FINISH, "reason": reason}
         self._asked = time.monotonic()
+        self._grace = GRACE_STUCK_S if stuck else GRACE_S
         self._send(self._wish)
         return True
 
@@ -121,7 +125,7 @@ class Stopper:
         if self._asked is None or self._heeded or os.getppid() != self._pid:
             return
         now = time.monotonic()
-        if self._signalled is None and now - self._asked > GRACE_S:
+        if self._signalled is None and now - self._asked > self._grace:
             self._say("the training process doesn't get to its next step and is sent SIGTERM")
             self._signalled = now
             self._send({"event": "signal"})

@@ -1,6 +1,7 @@
 """One training, watched from beginning to end."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,11 +16,11 @@ from train.companion.reports import write_report
 from train.debug.advice import advise
 from train.debug.judge import Background, Case, Judge, Outcome, described
 from train.report.debugger_page import debugger_page
-from train.rulebook.request import REPORT, RUN, Requested, RuleRequest, parse_rules
+from train.rulebook.request import FINISH, REPORT, RUN, Requested, RuleRequest, parse_rules
 from train.rulebook.verdict import Verdict
 
 _POLL_S: Final = 0.2
-# Judging may take this share of the time at most: it shares the training's cores.
+# Judging may take this share of a core at most: it shares the training's.
 _JUDGING_SHARE: Final = 0.1
 _COMMANDS_LIMIT_S: Final = 10.0
 
@@ -50,17 +51,24 @@ class Watch:
     def run(self) -> None:
         """Watch until the training process tells its outcome, or is gone."""
         self._profiling.start()
+        if self._judge is not None:
+            self._judge.prepare()
+        # Only now: behind a training that keeps all cores busy, imports would take a minute. The sampler, a thread that
+        # was started before, keeps its priority and so its times.
+        os.nice(10)
         outcome: Outcome | None = None
         next_poll = 0.0
         self._training = True
         while outcome is None and not self._inbox.closed:
-            for message in self._inbox.read(_POLL_S):
+            messages = self._inbox.read(_POLL_S)
+            for message in messages:
                 outcome = self._take(message) or outcome
-            now = time.monotonic()
-            if outcome is None and now >= next_poll:
+            if not messages:
+                self._look_for_a_stall()
+            if outcome is None and time.monotonic() >= next_poll:
+                before = time.thread_time()
                 self._look()
-                took = time.monotonic() - now
-                next_poll = time.monotonic() + max(_POLL_S, took / _JUDGING_SHARE)
+                next_poll = time.monotonic() + max(_POLL_S, (time.thread_time() - before) / _JUDGING_SHARE)
         self._end(outcome or self._died())
 
     def _died(self) -> Outcome:
@@ -88,56 +96,64 @@ class Watch:
         if self._judge is not None:
             for case in self._judge.poll():
                 self._act(case)
-            if self._training:
-                for case in self._judge.stalled():
-                    self._act(case)
         self._act_on_profile(self._profiling.look())
         self._commands.look()
-        self._stopper.look()
+        if self._training:
+            self._stopper.look()
 
-    def _act(self, case: Case, ended: bool = False) -> None:
-        """ended: there is no training left to end."""
+    def _look_for_a_stall(self) -> None:
+        """Only when no sign of life waits to be read, for judging may take long on a busy machine."""
+        for case in self._judge.stalled() if self._judge is not None and self._training else ():
+            self._act(case, stuck=True)
+
+    def _act(self, case: Case, stuck: bool = False) -> None:
         action = case.request.acts(self._chosen["rule_action"])
         verdict, first = case.verdict, case.verdict.findings[0]
         step = first.step if first.mode_step is None else first.mode_step
         if action.startswith(RUN):
             self._commands.run(action.removeprefix(RUN), verdict.spec.name, step, first.text)
-        elif action == REPORT or ended or not self._stopper.ask(action, self._reason(verdict)):
+        elif (
+            action == REPORT
+            or not self._training
+            or not self._stopper.ask(action, self._reason(verdict, action), stuck)
+        ):
             return
         verdict.action = done(action)
 
-    def _reason(self, verdict: Verdict) -> str:
+    def _reason(self, verdict: Verdict, action: str) -> str:
         first = described(verdict.findings[0])
         where, colon, text = first.partition(": ")
         if not colon or verdict.findings[0].step is None:
             where, text = "", first
         advice = advise(verdict, self._chosen) or verdict.spec.advice
         name = verdict.spec.name
-        return f"rule {name} stopped the training{where and f' at {where}'}: {text.rstrip('.')}; {advice}"
+        did = "ended" if action == FINISH else "stopped"
+        return f"rule {name} {did} the training{where and f' at {where}'}: {text.rstrip('.')}; {advice}"
 
-    def _act_on_profile(self, fired: Sequence[tuple[RuleRequest, Mapping[str, Any]]], ended: bool = False) -> None:
+    def _act_on_profile(self, fired: Sequence[tuple[RuleRequest, Mapping[str, Any]]]) -> None:
         for request, verdict in fired:
             action = request.acts(self._chosen["rule_action"])
             text = verdict["findings"][0]["text"] if verdict["findings"] else verdict["fires"]
             if action.startswith(RUN):
                 self._commands.run(action.removeprefix(RUN), request.spec.name, None, text)
-            elif action != REPORT and not ended:
+            elif action != REPORT and self._training:
                 self._stopper.ask(action, f"rule {request.spec.name} stopped the training: {text.rstrip('.')}")
 
     def _end(self, outcome: Outcome) -> None:
+        self._training = False  # there is none left to end
         self._profiling.stop()
         self._attempt("debugger", self._debugger, outcome)
         self._attempt("profiler", self._profiler, outcome)
         self._commands.wait(_COMMANDS_LIMIT_S)
 
     def _profiler(self, outcome: Outcome) -> None:
-        self._act_on_profile(self._profiling.report(outcome), ended=True)
+        self._act_on_profile(self._profiling.report(outcome))
 
     def _debugger(self, outcome: Outcome) -> None:
         if self._judge is None or not self._began:
             return
         for case in self._judge.last():
-            self._act(case, ended=True)
+            self._act(case)
         background = Background(
             self._chosen, read_epochs(self._paths.metrics), self._steps_per_epoch, self._requested.notes
         )

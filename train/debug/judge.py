@@ -3,12 +3,14 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from model.errors import UserError
 from model.version import VERSION
+from train.debug._smdebug import open_trial
 from train.debug.advice import advise
 from train.debug.rules.base import Rule, Step
 from train.debug.rules.registry import TENSOR_RULE_CLASSES
@@ -152,6 +154,11 @@ class Judge:
         self._notes: list[str] = []
         self._moved = time.monotonic()
         self._reading = not live
+
+    def prepare(self) -> None:
+        """Import what reading needs, which takes seconds, before there is anything to read."""
+        with suppress(Exception):  # it will be told when there is something to read
+            open_trial(self._path)
 
     def start(self) -> None:
         """Training begins now: what lay in the folder before was an earlier job's."""
