@@ -36,6 +36,7 @@ def main() -> None:
     progress.update("judging tensors", 0, 1, "folders")
     judge = Judge(arguments.path, requested.tensor, print)
     outcome, background = what_is_known(arguments.path)
+    judge.last()
     document = judge.finish(outcome, background)
     if arguments.json is not None:
         write_report(arguments.json, arguments.json.with_suffix(".html"), document, debugger_page)

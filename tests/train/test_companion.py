@@ -255,21 +255,20 @@ def test_training_goes_on_without_its_companion(tmp_path: Path) -> None:
     assert not (tmp_path / "output" / "data" / "debugger-report.json").exists()
 
 
-def test_a_stuck_training_is_ended_by_the_rule_that_notices(tmp_path: Path) -> None:
-    """A photo becomes a pipe that nobody writes to: whoever opens it waits for ever."""
-    photo = tmp_path / "input" / "data" / "train" / "pug" / "05.jpg"
-
-    def block(_process: subprocess.Popen[str]) -> None:
-        photo.unlink()
-        os.mkfifo(photo)
-
-    result = while_training(tmp_path, block, rules="StalledTrainingRule:threshold=20:stop_training_on_fire=true")
+def test_a_stuck_job_is_ended_by_the_rule_that_notices(tmp_path: Path) -> None:
+    photo = tree(tmp_path) / "input" / "data" / "train" / "pug" / "05.jpg"
+    photo.unlink()
+    os.mkfifo(photo)  # whoever opens it waits for a writer, for ever
+    result = train(tmp_path, rules="StalledTrainingRule:threshold=2:stop_training_on_fire=true", **WATCHED)
     assert result.code == 2, result.err
-    assert result.cause.startswith("ClientError: rule StalledTrainingRule stopped the training")
+    said = (
+        r"ClientError: rule StalledTrainingRule stopped the training: no new step came for \d+ s; 2 s are allowed; .+"
+    )
+    assert re.fullmatch(said, result.cause)
     assert "is sent SIGTERM" in result.out
-    assert Artifact.load(result.model).provenance["completed"] is False
     has_reports(result)
     assert rule(result, "StalledTrainingRule")["status"] == "IssuesFound"
+    assert document(result)["outcome"]["reason"] == result.cause
     assert left_behind(tmp_path) == []
 
 

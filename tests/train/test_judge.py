@@ -70,6 +70,7 @@ def judged(
 ) -> tuple[dict[str, Any], list[str]]:
     told: list[str] = []
     judge = Judge("folder", requests(text), told.append)
+    judge.last()
     return judge.finish(outcome or Outcome(True), background), told
 
 
@@ -118,7 +119,9 @@ def test_rules_of_the_default_set_without_data_are_left_out(
     by_hand.steps = losses(0.05)
     told: list[str] = []
     default = [each for each in requests("default") if each.spec.name in ("Overfit", "AllZero")]
-    document = Judge("folder", default, told.append).finish(Outcome(True))
+    judge = Judge("folder", default, told.append)
+    judge.last()
+    document = judge.finish(Outcome(True))
     assert told == ["Overfit: InProgress", "Overfit: NoIssuesFound"]
     assert [each["name"] for each in document["rules"]] == ["Overfit"]
     assert document["notes"] == ["nothing was saved that these rules of the default set judge: AllZero"]
@@ -140,7 +143,17 @@ def test_each_step_is_judged_once_and_the_last_ones_at_the_end(by_hand: type[Fol
     judge = Judge("folder", requests("Overfit:ratio_threshold=1"), lambda _line: None)
     assert [case.verdict.spec.name for case in judge.poll()] == ["Overfit"]
     assert judge.poll() == []
+    assert judge.last() == []
     assert judge.finish(Outcome(True))["rules"][0]["report"]["Datapoints"] == 2
+
+
+def test_what_a_rule_says_at_the_end_counts(by_hand: type[Folder], monkeypatch: pytest.MonkeyPatch) -> None:
+    by_hand.steps = losses(0.5)
+    monkeypatch.setattr(LossAbove, "end", lambda _rule: [Finding("it was so all the time")])
+    judge = Judge("folder", requests("Overfit:ratio_threshold=1"), lambda _line: None)
+    assert judge.poll() == []
+    assert [case.verdict.spec.name for case in judge.last()] == ["Overfit"]
+    assert judge.finish(Outcome(True))["rules"][0]["status"] == "IssuesFound"
 
 
 def test_live_it_waits_for_the_training_to_begin(by_hand: type[Folder], tmp_path: Path) -> None:

@@ -150,7 +150,8 @@ class Watch:
         self._act_on_profile(self._profiling.report(outcome))
 
     def _debugger(self, outcome: Outcome) -> None:
-        if self._judge is None or not self._began:
+        # Of a job that ends before its training begins, with bad data say, there is nothing to report.
+        if self._judge is None or not (self._began or self._judge.fired):
             return
         for case in self._judge.last():
             self._act(case)

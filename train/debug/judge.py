@@ -85,6 +85,16 @@ class Case:
         """The same, when no step came for so long."""
         return self._rule is not None and self._take(self._rule.idle(seconds))
 
+    def last(self) -> bool:
+        """Whether it fires for the first time because no more steps will come."""
+        if self._rule is None:
+            return False
+        try:
+            return self._take(self._rule.end())
+        except Exception as error:  # noqa: BLE001 - one rule must not end the others
+            self._fail(error)
+            return False
+
     def end(self, outcome: Outcome) -> None:
         """Nothing more comes: settle its status."""
         verdict = self.verdict
@@ -164,6 +174,11 @@ class Judge:
         """Training begins now: what lay in the folder before was an earlier job's."""
         self._reading = True
 
+    @property
+    def fired(self) -> bool:
+        """Whether any rule has."""
+        return any(case.verdict.triggered for case in self._cases)
+
     def poll(self) -> list[Case]:
         """Judge what has been saved since the last call; returns the rules that fired for the first time."""
         return self._judge(final=False)
@@ -206,12 +221,11 @@ class Judge:
 
     def last(self) -> list[Case]:
         """The same when nothing more will be saved: a step that not all workers wrote counts as well."""
-        return self._judge(final=True)
+        return self._judge(final=True) + [case for case in self._cases if case.last()]
 
     def finish(self, outcome: Outcome, background: Background | None = None) -> dict[str, Any]:
-        """Judge what is left, settle all statuses and return the document (docs/debugger.md)."""
+        """Settle all statuses and return the document (docs/debugger.md). Call `last` before."""
         known = background or Background()
-        self.last()
         for case in self._cases:
             case.end(outcome)
             case.verdict.advice = advise(case.verdict, known.hyperparameters)
