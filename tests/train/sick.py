@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from train.debug._smdebug import quiet_import
+from train.debug._smdebug import FileWriter, ModeKeys, imported_quietly
 from train.debug.rules.base import Rule
 from train.debug.rules.registry import TENSOR_RULE_CLASSES
 from train.debug.trial import Tensors
@@ -28,6 +28,18 @@ def reduced(name: str, values: Any) -> dict[str, Any]:
     values = np.asarray(values, np.float64)
     found = {f"smdebug/reductions/{kind}/{name}": of(values) for kind, of in REDUCED.items()}
     return found | {f"smdebug/reductions/abs_mean/{name}": np.abs(values).mean()}
+
+
+def write(
+    path: Path, tensors: Mapping[str, Any], number: int = 0, mode: str = "GLOBAL", mode_step: int = 0, worker: int = 0,
+    time: float | None = None,
+) -> None:  # fmt: skip
+    """One step of one worker, by smdebug's writer, which uses what numpy calls deprecated."""
+    with imported_quietly():
+        writer = FileWriter(str(path), f"worker_{worker}", step=number)
+        for name, given in tensors.items():
+            writer.write_tensor(np.asarray(given), name, mode=ModeKeys[mode], mode_step=mode_step, timestamp=time)
+        writer.close()
 
 
 class Folder:
@@ -55,21 +67,12 @@ class Folder:
 
     def save(self, mode: str, tensors: Mapping[str, Any], worker: int = 0, number: int | None = None) -> "Folder":
         """Write the next global step, or the given one."""
-        with quiet_import():
-            from smdebug.core.modes import ModeKeys
-            from smdebug.core.writer import FileWriter
         if number is None:
             number = self.number + 1
         if number > self.number:
             self.number = number
             self.mode_steps[mode] = self.mode_steps.get(mode, -1) + 1
-        writer = FileWriter(str(self.path), f"worker_{worker}", step=number)
-        for name, given in tensors.items():
-            value = np.asarray(given)
-            if value.dtype == np.float64:
-                value = value.astype(np.float32)
-            writer.write_tensor(value, name, mode=ModeKeys[mode], mode_step=self.mode_steps[mode])
-        writer.close()
+        write(self.path, tensors, number, mode, self.mode_steps[mode], worker)
         return self
 
     def train(self, **tensors: Any) -> "Folder":
@@ -93,7 +96,15 @@ def make(rule: str, **parameters: Any) -> Rule:
 
 
 def judge(path: Path, rule: str, **parameters: Any) -> tuple[list[Finding], int]:
-    judging = make(rule, **parameters)
-    answers = [judging.judge(step) for step in Tensors(path).poll(final=True)]
-    findings = [each for answer in answers if answer for each in answer]
-    return findings + judging.end(), sum(answer is not None for answer in answers)
+    return judge_all(path, {rule: make(rule, **parameters)})[rule]
+
+
+def judge_all(path: Path, rules: Mapping[str, Rule]) -> dict[str, tuple[list[Finding], int]]:
+    """(findings, datapoints) of each rule over the whole folder."""
+    steps = Tensors(path).poll(final=True)
+    told = {}
+    for name, rule in rules.items():
+        answers = [rule.judge(step) for step in steps]
+        findings = [each for answer in answers if answer for each in answer]
+        told[name] = (findings + rule.end(), sum(answer is not None for answer in answers))
+    return told

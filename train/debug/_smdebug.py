@@ -1,78 +1,115 @@
-"""The door to smdebug, for those who read tensors: its warnings, its log and its import of torch stay behind it."""
+"""The door to smdebug 1.0.34 for whoever reads tensors: quiet, and without torch.
 
-import logging
+smdebug was written for Python 3.6 to 3.8 and is no longer maintained. What it takes to live with it stands here, and in
+`_smdebug_torch` for whoever saves tensors, each with its reason; nobody else imports it.
+"""
+
+import importlib.util
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
 from typing import Any
+
+__all__ = [
+    "CHECKSUM_MAGIC_BYTES",
+    "END_OF_JOB_FILENAME",
+    "FileWriter",
+    "IndexFileLocationUtils",
+    "LocalTrial",
+    "ModeKeys",
+    "NoMoreData",
+    "ReadObjectRequest",
+    "ReductionConfig",
+    "S3Handler",
+    "S3Trial",
+    "SaveConfig",
+    "SaveConfigMode",
+    "StateStore",
+    "StepUnavailable",
+    "TensorFileLocation",
+    "TensorReader",
+    "TensorUnavailable",
+    "TensorUnavailableForStep",
+    "create_trial",
+    "environment",
+    "has_training_ended",
+    "imported_quietly",
+    "is_s3",
+    "masked_crc32c",
+]
 
 
 @contextmanager
-def quiet_import(torch: bool = False) -> Iterator[None]:
-    """Import smdebug in here. torch: whether it may import torch, which takes seconds and which reading never needs."""
-    level = os.environ.get("SMDEBUG_LOG_LEVEL")
-    hidden = not torch and "torch" not in sys.modules
-    if hidden:
-        sys.modules["torch"] = None  # type: ignore[assignment]  # the documented way to make an import fail
-    os.environ.setdefault("SMDEBUG_LOG_LEVEL", "warning")
+def environment(changes: Mapping[str, str]) -> Iterator[None]:
+    """With these variables."""
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # invalid escapes in its source
-            yield
+        yield
     finally:
-        if hidden:
-            del sys.modules["torch"]
-        if level is None:
-            os.environ.pop("SMDEBUG_LOG_LEVEL", None)
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
-def open_trial(path: str) -> Any:
-    """The trial of a folder or an s3:// URL. Nothing but the names of files is read yet.
+@contextmanager
+def imported_quietly() -> Iterator[None]:
+    """Around every import of smdebug's modules."""
+    # It tells of every step on stdout, where training's own lines are. What goes wrong is raised, and told by Kennel.
+    level = os.environ.get("SMDEBUG_LOG_LEVEL", "critical")
+    # Its regular expressions have escapes that Python deprecates, and its generated messages use protobuf's old ways.
+    with warnings.catch_warnings(), environment({"SMDEBUG_LOG_LEVEL": level}):
+        warnings.simplefilter("ignore")
+        yield
 
-    Opened smdebug's own way it waits, for ever if need be, for the collections of all workers, and then keeps the
-    place of every tensor of every step.
+
+@contextmanager
+def _without_torch() -> Iterator[None]:
+    """smdebug.core.utils imports torch.distributed where there is one: seconds that a reader doesn't need."""
+    if "torch" in sys.modules:
+        yield
+        return
+    # None makes `import torch` raise ImportError, which smdebug expects of machines without it.
+    modules: dict[str, Any] = sys.modules
+    modules["torch"] = None
+    try:
+        yield
+    finally:
+        del modules["torch"]
+
+
+def _without_profiler() -> None:
+    """Leave out what imports pandas, a second that nobody here needs: smdebug.profiler's __init__, though not its other
+    modules, and the class that create_trial returns for profiler's files.
     """
-    with quiet_import():
-        from smdebug.core.utils import is_s3
-        from smdebug.trials import LocalTrial, S3Trial
-
-    class Local(LocalTrial):  # type: ignore[misc]
-        def _load_collections(self) -> None:
-            self.num_workers = 1
-
-        def refresh_data(self) -> None:
-            pass
-
-    class Remote(S3Trial):  # type: ignore[misc]
-        _load_collections = Local._load_collections
-        refresh_data = Local.refresh_data
-
-    logger = logging.getLogger("smdebug")
-    logger.setLevel(max(logger.level, logging.WARNING))  # "Loading trial ..." is nobody's news
-    remote, bucket, prefix = is_s3(path)
-    name = path.rstrip("/").rsplit("/", 1)[-1]
-    return Remote(name, bucket, prefix) if remote else Local(name, path)
+    found = importlib.util.find_spec("smdebug")
+    if found is None or found.origin is None or "smdebug.profiler" in sys.modules:
+        return
+    package = ModuleType("smdebug.profiler")
+    package.__path__ = [str(Path(found.origin).parent / "profiler")]
+    trial: Any = ModuleType("smdebug.trials.profiler_trial")
+    trial.ProfilerTrial = None
+    sys.modules.update({each.__name__: each for each in (package, trial)})
 
 
-def training_has_ended(path: str) -> bool:
-    """Whether smdebug's end file is there. None is written where TRAINING_JOB_NAME is set."""
-    with quiet_import():
-        from smdebug.core.access_layer.utils import has_training_ended
-    return bool(has_training_ended(path))
-
-
-def read_object(url: str) -> bytes | None:
-    """The content of an s3:// URL; None if there is no such object."""
-    with quiet_import():
-        from smdebug.core.access_layer.s3handler import ReadObjectRequest, S3Handler
-    content: bytes | None = S3Handler.get_object(ReadObjectRequest(url))
-    return content
-
-
-def read_tensor(record: bytes) -> Any:
-    """The tensor in a record of an event file, as smdebug reads it."""
-    with quiet_import():
-        from smdebug.core.tfrecord.tensor_reader import TensorReader
-    return next(iter(TensorReader(record).read_tensors()))[2]
+_without_profiler()
+with imported_quietly(), _without_torch():
+    from smdebug.core.access_layer.s3handler import ReadObjectRequest, S3Handler
+    from smdebug.core.access_layer.utils import END_OF_JOB_FILENAME, has_training_ended
+    from smdebug.core.locations import IndexFileLocationUtils, TensorFileLocation
+    from smdebug.core.modes import ModeKeys
+    from smdebug.core.reduction_config import ReductionConfig
+    from smdebug.core.save_config import SaveConfig, SaveConfigMode
+    from smdebug.core.state_store import StateStore
+    from smdebug.core.tfrecord.record_writer import CHECKSUM_MAGIC_BYTES, masked_crc32c
+    from smdebug.core.tfrecord.tensor_reader import TensorReader
+    from smdebug.core.utils import is_s3
+    from smdebug.core.writer import FileWriter
+    from smdebug.exceptions import NoMoreData, StepUnavailable, TensorUnavailable, TensorUnavailableForStep
+    from smdebug.trials import LocalTrial, S3Trial, create_trial

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from train.debug._smdebug import read_tensor
+from train.debug.opening import read_tensor
 
 # tensorflow/core/framework/types.proto
 _DTYPES: Final[dict[int, Any]] = {

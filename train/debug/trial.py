@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from model.errors import TensorsError
-from train.debug._smdebug import open_trial, read_object, training_has_ended
+from train.debug.opening import open_trial, read_object, training_has_ended
 from train.debug.saved import Place, SavedStep
 
 # What belongs to a collection where the collections file doesn't say: names of PyTorch, MXNet and TensorFlow hooks.

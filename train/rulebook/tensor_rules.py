@@ -9,22 +9,26 @@ _REGEX: Final = "regular expressions of the tensors to judge, separated by comma
 _RULES: Final = (
     RuleSpec(
         "LossNotDecreasing",
-        "the loss has not fallen by diff_percent against num_steps steps before, or has risen by more than "
+        "the loss falls by less than diff_percent in num_steps steps and stays where it began, or rises by more than "
         "increase_threshold_percent",
         "Change lr: lower it if the loss rises or jumps, raise it if the loss hardly moves. Check the labels.",
         "warning",
         {
             "tensor_regex": Parameter("", _REGEX),
             "use_losses_collection": Parameter(True, "judge the tensors of the losses collection"),
-            "num_steps": Parameter(10, "steps between the two losses that are compared", low=1),
-            "diff_percent": Parameter(0.1, "by how many percent the loss must have fallen", 0, 100),
-            "increase_threshold_percent": Parameter(5.0, "by how many percent it may rise between two judged steps", 0),
-            "mode": Parameter("GLOBAL", "TRAIN, EVAL or GLOBAL: whose steps are judged"),
+            "num_steps": Parameter(
+                10, "steps over which losses are averaged, at least, before they are compared", low=1
+            ),
+            "diff_percent": Parameter(0.1, "by how many percent the loss must fall in num_steps steps", 0, 100),
+            "increase_threshold_percent": Parameter(
+                5.0, "by how many percent it may rise from one judgement to the next", 0
+            ),
+            "mode": Parameter("GLOBAL", "TRAIN or EVAL: whose losses are judged; GLOBAL: those of training, else all"),
         },
     ),
     RuleSpec(
         "VanishingGradient",
-        "the mean absolute gradient of a tensor is below the threshold",
+        "the mean absolute gradient of a weight is below the threshold",
         "Start from pretrained weights, use ReLU and batch normalisation instead of sigmoid and tanh, or raise lr.",
         "warning",
         {"threshold": Parameter(1e-7, "least mean absolute gradient", low=0), "tensor_regex": Parameter("", _REGEX)},
@@ -68,25 +72,26 @@ _RULES: Final = (
     ),
     RuleSpec(
         "PoorWeightInitialization",
-        "the weights' variances across layers, the spread of the gradients or a loss that stays flat from the start "
-        "tell of a poor initialisation",
+        "at the start, a weight's variance is far from what its shape calls for, or all gradients have hardly any "
+        "spread while the loss stays flat",
         "Start from pretrained weights, or initialise by He's or Glorot's formula.",
         "warning",
         {
             "activation_inputs_regex": Parameter(
                 "",
                 "regular expression of the inputs of activation functions, "
-                "compared beside the weights' variances; empty: none",
+                "whose variances are compared as well; empty: none",
             ),
             "threshold": Parameter(
                 10.0,
-                "largest ratio between the smallest and the largest variance of the weights across a layer's units",
+                "largest factor by which a weight's variance may lie outside the usual band, "
+                "or the inputs' variances differ",
                 low=0,
             ),
             "distribution_range": Parameter(
-                0.001, "least distance between the 5th and 95th percentile of a gradient", low=0
+                0.001, "least distance between the 5th and 95th percentile of the widest gradient", low=0
             ),
-            "patience": Parameter(5, "judged steps in which the loss may stay flat", low=1),
+            "patience": Parameter(5, "saved steps for which the loss may stay flat", low=1),
             "steps": Parameter(10, "saved steps from the start that are judged", low=1),
         },
     ),
@@ -103,8 +108,8 @@ _RULES: Final = (
     ),
     RuleSpec(
         "SaturatedActivation",
-        "more than threshold_layer percent of a layer's units have an activation at the function's flat ends "
-        "for all but threshold_inactivity percent",
+        "more than threshold_layer percent of a layer's units are saturated: fewer than threshold_inactivity percent "
+        "of their values lie between the function's flat ends",
         "Scale the inputs, lower lr, or use ReLU.",
         "warning",
         {
@@ -125,7 +130,9 @@ _RULES: Final = (
         "Lower lr if the ratio is large; raise it, or unfreeze the layer, if it is small.",
         "warning",
         {
-            "num_steps": Parameter(1, "steps between two weights where whole weights were saved", low=1),
+            "num_steps": Parameter(
+                1, "training steps between two whole weights, at least, where no ratios were saved", low=1
+            ),
             "large_threshold": Parameter(10.0, "largest ratio", low=0),
             "small_threshold": Parameter(1e-8, "least ratio", low=0),
             "epsilon": Parameter(1e-9, "added to the weight, so that nothing is divided by 0", low=0),
@@ -177,14 +184,14 @@ _RULES: Final = (
     ),
     RuleSpec(
         "ClassImbalance",
-        "the classes' counts differ by more than threshold_imbalance, or a class is mispredicted by more than "
-        "threshold_misprediction",
+        "the largest class has more than threshold_imbalance times the labels of the smallest, or a class is "
+        "mispredicted by more than threshold_misprediction while the others are not",
         "Set class_balance=sampling, or add images to the small classes.",
         "warning",
         {
             "threshold_imbalance": Parameter(10.0, "largest count of a class over the smallest", low=1),
             "threshold_misprediction": Parameter(0.7, "largest share of a class's samples that are mispredicted", 0, 1),
-            "samples": Parameter(500, "labels that must have been seen before it judges", low=1),
+            "samples": Parameter(500, "labels after which it judges, again and again", low=1),
             "argmax": Parameter(True, "whether the index of the largest prediction is the predicted class"),
             "labels_regex": Parameter(".*labels", "regular expression of the labels"),
             "predictions_regex": Parameter(".*predictions", "regular expression of the predictions"),
@@ -197,7 +204,7 @@ _RULES: Final = (
         "warning",
         {
             "threshold_mean": Parameter(0.2, "largest distance of a channel's mean from 0", low=0),
-            "threshold_samples": Parameter(500, "images that must have been seen before it judges", low=1),
+            "threshold_samples": Parameter(500, "images after which it judges, again and again", low=1),
             "regex": Parameter("", "regular expression of the input; empty: the rule's own choice"),
             "channel": Parameter(1, "axis of the channels of images, from 0", low=0),
         },

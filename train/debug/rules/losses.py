@@ -17,6 +17,9 @@ LEARNED: Final = 0.9
 Overtraining can say that it stopped."""
 
 
+_LINES: Final = (5, 10, 20, 40, 80, 160)
+
+
 @dataclass(frozen=True)
 class _Window:
     """The mean of the losses saved in at least num_steps steps. at: the mean of their steps."""
@@ -35,10 +38,12 @@ class _Course:
         self.windows: list[_Window] = []
         self._num_steps, self._least = num_steps, least
         self._now: list[tuple[int, float]] = []
+        self.number = 0
 
-    def add(self, mode_step: int, loss: float) -> bool:
-        """Whether this loss, the first one after a window, completes it."""
+    def add(self, mode_step: int, loss: float, number: int) -> bool:
+        """Whether this loss, the first one after a window, completes it. number: its global step."""
         done = self.close(mode_step)
+        self.number = number
         self._now.append((mode_step, loss))
         return done
 
@@ -56,6 +61,15 @@ class _Course:
         return self._now[-1][0] if self._now else 0
 
 
+def _slope(windows: list[_Window]) -> tuple[float, float]:
+    """Of the line through the windows' means, by least squares, and its standard error from theirs; a step."""
+    steps = np.array([each.at for each in windows])
+    away = steps - steps.mean()
+    weights = away / (away**2).sum()
+    means, errors = (np.array([getattr(each, which) for each in windows]) for which in ("mean", "error"))
+    return float(weights @ means), float(np.sqrt((weights**2) @ errors**2))
+
+
 class LossNotDecreasing(Rule):
     """The loss stays where it began, or rises.
 
@@ -63,11 +77,12 @@ class LossNotDecreasing(Rule):
     least 4 losses; validation phases count as one loss each. Of the documented comparison with the loss num_steps steps
     before, Kennel's own reading is:
 
-    - not falling: a straight line through the newest 5 to 10 windows falls by less than diff_percent of its first
-      window in num_steps steps, while the newest window is above 90 % of the first of all. A loss that has learned and
-      then levels off is not judged here (see Overtraining);
+    - not falling: a straight line through the newest 5 windows falls by less than diff_percent of its first window in
+      num_steps steps, while the mean of these is above 90 % of the first of all. Where losses are so noisy that three
+      standard errors of the line, from end to end, are more than a tenth of the first window, the newest 10, 20, 40, 80
+      or 160 windows are taken. A loss that has learned and then levels off is not judged here (see Overtraining);
     - rising: the newest two windows together are above the two before by more than increase_threshold_percent and by
-      more than 4 standard errors, while above half of the first of all.
+      more than 5 standard errors, while above half of the first of all.
 
     Modes are never compared with each other. GLOBAL judges training losses; validation losses are for Overfit, unless a
     folder holds no others.
@@ -84,18 +99,19 @@ class LossNotDecreasing(Rule):
         found = self._losses(step)
         phase = self._phases.add(step, found)
         told = self._validation(phase) if phase and self._wanted("EVAL") else []
-        if step.mode == "EVAL" or not found or not self._wanted(step.mode):
-            return told or ([] if found and self._wanted(step.mode) else None)
-        for name, loss in found.items():
+        if not found or not self._wanted(step.mode):
+            return told or None
+        for name, loss in found.items() if step.mode != "EVAL" else ():
             told += self._add(step.mode, name, step.mode_step, loss, step.number)
-        return told
+        comparable = any(len(course.windows) >= 4 for course in self._courses.values())
+        return told if told or comparable else None
 
     def end(self) -> list[Finding]:
         phase = self._phases.close()
         told = self._validation(phase) if phase and self._wanted("EVAL") else []
         for (mode, name), course in self._courses.items():
             if course.close(course.last_step + 1):
-                told += self._compare(mode, name, course, None)
+                told += self._compare(mode, name, course)
         return told
 
     def needs(self) -> str:
@@ -122,19 +138,25 @@ class LossNotDecreasing(Rule):
     def _add(self, mode: str, name: str, mode_step: int, loss: float, number: int) -> list[Finding]:
         least = 1 if mode == "EVAL" else 4
         course = self._courses.setdefault((mode, name), _Course(self.parameters["num_steps"], least))
-        return self._compare(mode, name, course, number) if course.add(mode_step, loss) else []
+        return self._compare(mode, name, course) if course.add(mode_step, loss, number) else []
 
-    def _compare(self, mode: str, name: str, course: _Course, number: int | None) -> list[Finding]:
+    def _compare(self, mode: str, name: str, course: _Course) -> list[Finding]:
         told = [each for each in (self._flat(name, course.windows), self._rise(name, course.windows)) if each][:1]
         last = course.windows[-1].last
-        return [Finding(text, value, step=number, mode=mode, mode_step=last, tensor=name) for text, value in told]
+        at = course.number
+        return [Finding(text, value, step=at, mode=mode, mode_step=last, tensor=name) for text, value in told]
 
     def _flat(self, name: str, windows: list[_Window]) -> tuple[str, float] | None:
-        recent, start = windows[-10:], windows[0]
-        if len(recent) < 5 or recent[-1].mean <= start.mean - (1 - LEARNED) * abs(start.mean):
+        start = windows[0]
+        learned = (1 - LEARNED) * abs(start.mean)
+        if np.mean([each.mean for each in windows[-5:]]) <= start.mean - learned:
             return None
-        slope = np.polyfit([each.at for each in recent], [each.mean for each in recent], 1)[0]
-        fall = 100 * -slope * self.parameters["num_steps"] / (abs(recent[0].mean) or 1.0)
+        lines = (windows[-count:] for count in _LINES if count <= len(windows))
+        clear = (each for each in lines if 3 * _slope(each)[1] * (each[-1].at - each[0].at) <= learned)
+        recent = next(clear, None)
+        if recent is None:
+            return None
+        fall = 100 * -_slope(recent)[0] * self.parameters["num_steps"] / (abs(recent[0].mean) or 1.0)
         if fall >= self.parameters["diff_percent"]:
             return None
         text = (
@@ -152,7 +174,7 @@ class LossNotDecreasing(Rule):
         error = math.hypot(*(each.error for each in windows[-4:])) / 2
         rise = 100 * (high - low) / (abs(low) or 1.0)
         limit = self.parameters["increase_threshold_percent"]
-        if rise <= limit or high - low <= 4 * error or high <= 0.5 * windows[0].mean:
+        if rise <= limit or high - low <= 5 * error or high <= 0.5 * windows[0].mean:
             return None
         text = (
             f"{name} rose by {rise:.3g} %, from {low:.4g} (steps {before[0].first} to {before[1].last}) to {high:.4g} "

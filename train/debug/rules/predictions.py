@@ -49,6 +49,7 @@ class _Seen:
     predicted: list[Indices] = field(default_factory=list)
     classes: int = 0
     judged: int = 0
+    uneven: set[int] = field(default_factory=set)  # classes that were mispredicted too often last time
 
     def grow(self, classes: int) -> None:
         self.classes = max(self.classes, classes)
@@ -63,7 +64,7 @@ class ClassImbalance(Rule):
     are of the newest `samples` labels. It judges whenever another `samples` labels have come. Kennel's own reading: the
     counts need 50 labels a class on average, so that chance is no imbalance; and a class is mispredicted unevenly only
     if it has 10 labels and the other classes together are mispredicted by less than half the threshold, for an
-    untrained network mispredicts all of them.
+    untrained network mispredicts all of them; and if it is so twice in a row, for a network may find a class late.
     """
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
@@ -115,15 +116,19 @@ class ClassImbalance(Rule):
         truth, predicted = np.concatenate(seen.labels), np.concatenate(seen.predicted)
         seen.labels, seen.predicted = [], []
         wrong, limit = truth != predicted, self.parameters["threshold_misprediction"]
-        told = []
+        told, uneven = [], set[int]()
         for index in np.unique(truth):
             own = truth == index
             others = wrong[~own]
             share = float(wrong[own].mean())
             if own.sum() < _OWN or share <= limit or not others.size or others.mean() >= limit / 2:
                 continue
+            uneven.add(int(index))
+            if index not in seen.uneven:
+                continue
             text = f"class {index} is mispredicted in {100 * share:.3g} % of {own.sum()} samples, the others in "
             told.append(finding(step, f"{text}{100 * others.mean():.3g} %", share, "predictions"))
+        seen.uneven = uneven
         return told
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from train.debug.rules.base import Array, Rule, Step
-from train.debug.rules.common import TRAINING, LossLevel, Trained, chosen, finding, finite
+from train.debug.rules.common import TRAINING, LossLevel, Trained, chosen, finding, finite, is_bias
 from train.rulebook.verdict import Finding
 
 _PARAMETERS: Final = ("weights", "biases")
@@ -106,7 +106,8 @@ class UnchangedTensor(Rule):
     """A tensor is numpy.allclose to itself over the last num_steps saved training steps.
 
     Of a tensor saved as reductions all saved ones have to be equal, not just close: a mean of many values hides small
-    changes (and std may be NaN, as torch makes it for a single value). Not judged are frozen parameters; tensors of
+    changes (and std may be NaN, as torch makes it for a single value). Not judged are frozen parameters;
+    gradients of biases, unless asked for (in front of a batch normalisation they are 0 but for rounding); tensors of
     zeros (AllZero's); gradients within atol of 0, which are close to each other whatever they do
     (VanishingGradient's); and anything while the training loss is below a thousandth of the first one. Steps of
     validation don't count: nothing changes in them.
@@ -123,6 +124,8 @@ class UnchangedTensor(Rule):
         done = self._level.done(step)
         self._trained.see(step)
         names = chosen(step, self.parameters, "gradients", "weights", "losses")
+        if not self.parameters["tensor_regex"] and not self.parameters["collection_names"]:
+            names = [name for name in names if not is_bias(name)]
         weights = set(step.names(*_PARAMETERS))
         left_out = weights - set(self._trained.only(weights))
         judged = [name for name in names if name not in left_out and self._remember(step, name)]

@@ -18,7 +18,7 @@ _SPREAD: Final = 3.2897
 class PoorWeightInitialization(Rule):
     """The network starts badly: one of three, in the first `steps` saved training steps. Kennel's own reading:
 
-    - in the first of them, the variance of a weight tensor of two or more dimensions lies outside the band of usual
+    - in the first of them that holds weights, the variance of a weight tensor of two or more dimensions lies outside the band of usual
       initialisations for its shape, 1 / (3 max(fan_in, fan_out)) to 2 / min(fan_in, fan_out), by a factor above
       threshold. The band holds torch's default U(+-1/sqrt(fan_in)) of variance 1 / (3 fan_in), LeCun's 1 / fan_in,
       Glorot's 2 / (fan_in + fan_out) and He's 2 / fan (He et al. 2015, Glorot and Bengio 2010). The variances are so
@@ -54,9 +54,10 @@ class PoorWeightInitialization(Rule):
 
     def _weights(self, step: Step) -> list[Finding]:
         told: list[Finding] = []
-        for name in step.names("weights"):
-            self._weighed = self._weighed or self._count > 1
-            factor = None if self._weighed else _outside(step, name)
+        names = step.names("weights") if not self._weighed else []
+        self._weighed = self._weighed or bool(names)
+        for name in names:
+            factor = _outside(step, name)
             if factor is not None and factor > self.parameters["threshold"]:
                 text = f"{name}: its variance lies outside the usual band for its shape by a factor of {factor:.3g}"
                 told.append(finding(step, text, factor, name))
