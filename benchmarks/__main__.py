@@ -5,6 +5,7 @@ import sys
 from typing import Final
 
 BENCHMARKS: Final = {
+    "debugger": "training steps with debug=on and debug=off: what saving tensors costs",
     "decoding": "JPEG bytes -> network input: Kennel's path against plain Pillow",
     "forms": "OpenVINO's and int8 forms: seconds to make them, and float32 against float16 weights",
     "recipe": "what each part of the training recipe is worth (half an hour)",

@@ -52,6 +52,8 @@ DOORS: dict[str, tuple[str, ...]] = {
     "openvino": ("model._openvino",),
     "nncf": ("train.export.quantize",),
     "openvino_telemetry": (),
+    # It comes with deprecation warnings, logs every step, and brings torch and pandas unless it is kept from it.
+    "smdebug": ("train.debug._smdebug", "train.debug._smdebug_torch"),
 }
 
 

@@ -94,7 +94,11 @@ class Hyperparameters:
     tensorboard: str = _choice("on", ("on", "off"), "on: event files with curves and pictures for TensorBoard")
     debug: str = _choice("on", ("on", "off"), "on: save tensors while training, and let rules judge them")
     debug_interval: int = _number(
-        0, 0, 1_000_000, "training steps from one saved step to the next; 0 chooses by the length of the training"
+        0,
+        0,
+        1_000_000,
+        "training steps from one saved step to the next, of the loss a fifth of it; 0: a fiftieth of "
+        "all steps, but from 10 to 500",
     )
     profile: str = _choice("on", ("on", "off"), "on: sample the machine, time the parts of each step, judge both")
     profile_interval: int = _number(500, 100, 60_000, "milliseconds from one sample of the machine to the next")

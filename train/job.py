@@ -77,12 +77,20 @@ class _ReportProgress(Callback):
         self._progress.update("training", state.step, state.epochs * state.steps_per_epoch, "batches")
 
 
-def _observers(run: Run, companion: CompanionProcess | None) -> list[Callback]:
+def _observers(run: Run, train: Batches, valid: Batches, companion: CompanionProcess | None) -> list[Callback]:
+    chosen = run.hyperparameters
     observers: list[Callback] = [_ReportProgress(run.progress)]
-    if run.hyperparameters.tensorboard == "on":
+    if chosen.tensorboard == "on":
         from train.tensorboard import TensorBoard
 
         observers.append(TensorBoard(run))
+    if chosen.debug == "on":
+        from train.debug.observer import DebugHook
+        from train.debug.schedule import Place, Schedule
+
+        schedule = Schedule(len(train) * chosen.epochs, chosen.epochs, len(valid), chosen.debug_interval)
+        place = Place(run.paths.tensors, run.paths.debughookconfig)
+        observers.append(DebugHook(place, schedule, mixed=bool(chosen.mixup or chosen.cutmix)))
     if companion is not None:
         # After the hook: when it tells of the training's start, an earlier run's tensors are out of the way.
         observers.append(Companion(companion))
@@ -91,7 +99,7 @@ def _observers(run: Run, companion: CompanionProcess | None) -> list[Callback]:
 
 def _train(run: Run, network: Classifier, companion: CompanionProcess | None) -> None:
     trained, train, valid = _what_to_train(run, network)
-    run.callbacks = Callbacks(_observers(run, companion))
+    run.callbacks = Callbacks(_observers(run, train, valid, companion))
     completed = False
     trainer = Trainer(
         trained,

@@ -1,0 +1,62 @@
+"""The hook as configured: by SageMaker's debughookconfig.json, or with Kennel's own choice."""
+
+import shutil
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from train.debug._smdebug import END_OF_JOB_FILENAME, ModeKeys, StateStore, environment
+from train.debug._smdebug_torch import create_hook_from_json_config
+from train.debug.defaults import complete, configure, own_options
+from train.debug.hook import Hook
+from train.debug.schedule import Place, Schedule, read_config, tensors_folder
+
+# What a run leaves in its folder. The end file tells readers that nothing more comes; the claim would make the hook of
+# a run that goes on there believe that another process writes.
+_END: Final = (END_OF_JOB_FILENAME, "claim.smd")
+_TENSORS: Final = ("events", "index", "collections")
+
+
+def create(place: Place, schedule: Schedule) -> Hook:
+    """The hook, on a folder without an earlier run's tensors, unless this one goes on from its checkpoint.
+
+    Raises ValueError for a configuration that is no JSON object, smdebug's own errors for what it can't use in one,
+    and OSError.
+    """
+    config = read_config(place.config)
+    folder = tensors_folder(place.config, place.folder)
+    beside = {
+        "CHECKPOINT_CONFIG_FILE_PATH": str(place.config.with_name("checkpointconfig.json")),
+        "TENSORBOARD_CONFIG_FILE_PATH": str(place.config.with_name("tensorboardoutputconfig.json")),
+    }
+    with environment(beside):
+        make_room(folder, resumed=StateStore().get_last_saved_state() is not None)
+
+        def make(**options: Any) -> Hook:
+            return Hook(**{**options, "out_dir": str(folder), "trainable_only": config is None})
+
+        if config is None:
+            hook = make(**own_options())
+            configure(hook.collection_manager, schedule, hook.mode_steps.get(ModeKeys.EVAL, hook.init_step) + 1)
+        else:
+            hook = create_hook_from_json_config(make, str(place.config))
+            complete(hook.collection_manager)
+    return hook
+
+
+def make_room(folder: Path, resumed: bool) -> None:
+    """Remove what an earlier run left; its tensors stay for a run that goes on."""
+    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+    try:
+        if not distributed or torch.distributed.get_rank() == 0:
+            for name in _END if resumed else (*_END, *_TENSORS):
+                path = folder / name
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink(missing_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
+    finally:
+        if distributed:
+            torch.distributed.barrier()
