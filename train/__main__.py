@@ -43,7 +43,8 @@ def _run(paths: MLPaths, companion: CompanionProcess) -> tuple[int, str | None]:
         # What an earlier run left must not pass for this one's, however early this one ends.
         events = paths.tensorboard.glob("events.out.tfevents.*")
         artifact = (paths.model / _MANIFEST, paths.model / _CARD)
-        reports = (paths.evaluation, paths.evaluation_page, paths.progress, *events)
+        profile = paths.profiler.glob("*.json*")
+        reports = (paths.evaluation, paths.evaluation_page, paths.progress, *events, *profile)
         watched = (paths.debugger_report, paths.debugger_page, paths.profiler_report, paths.profiler_page)
         for stale in (paths.failure, *artifact, *reports, *watched):
             stale.unlink(missing_ok=True)

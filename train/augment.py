@@ -51,9 +51,18 @@ class Augment:
     def __call__(self, image: Image.Image, rng: np.random.Generator) -> UInt8Array:
         """Returns uint8 (image_size, image_size, 3)."""
         if self.scale[0] < 1.0:
-            pixels = self.preprocess.crop(image, self._box(image.width, image.height, rng))
-        else:
-            pixels = self.preprocess(image)
+            return self._vary(self.preprocess.crop(image, self._box(image.width, image.height, rng)), rng)
+        return self._vary(self.preprocess(image), rng)
+
+    def fixed(self, image: Image.Image) -> UInt8Array:
+        """The part that is the same in every epoch: uint8 (H, W, 3), preprocessed unless crops are random."""
+        return np.array(image, dtype=np.uint8) if self.scale[0] < 1.0 else self.preprocess(image)
+
+    def vary(self, fixed: UInt8Array, rng: np.random.Generator) -> UInt8Array:
+        """The rest: of what `fixed` gave, the same pixels as of the image itself."""
+        return self(Image.fromarray(fixed), rng) if self.scale[0] < 1.0 else self._vary(fixed, rng)
+
+    def _vary(self, pixels: UInt8Array, rng: np.random.Generator) -> UInt8Array:
         if rng.random() < self.flip_probability:
             pixels = np.ascontiguousarray(pixels[:, ::-1])
         return pixels if self._apply is None else self._with_policy(pixels, rng)

@@ -90,6 +90,9 @@ class Hyperparameters:
     weight_decay: float = _number(0.01, 0.0, 1.0, "on weights alone, not on biases and BatchNorm")
     seed: int = _number(0, 0, 2**31 - 1, "of initialisation, order, augmentation and the validation split")
     workers: int = _number(-1, -1, 64, "processes that load images; -1 chooses by device and cores")
+    cache: str = _choice(
+        "none", ("none", "memory"), "memory: decode the images of training and validation once, if they fit"
+    )
     device: str = _choice("auto", ("auto", "cpu", "cuda"), "auto: a GPU if the machine has one")
     tensorboard: str = _choice("on", ("on", "off"), "on: event files with curves and pictures for TensorBoard")
     debug: str = _choice("on", ("on", "off"), "on: save tensors while training, and let rules judge them")

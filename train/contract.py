@@ -35,7 +35,10 @@ def read_job(paths: MLPaths) -> Job:
     # Where another hyperparameter is wrong, the rules are told with it.
     text = _checked(lambda: Hyperparameters.parse({"rules": given.get("rules")}).rules, faults)
     rules = _checked(lambda: parse_rules(text or "default"), faults) or Requested()
-    _checked(lambda: read_settings(paths, chosen.profile_interval, chosen.profile_steps), faults)
+    if chosen.profile == "on":
+        _checked(lambda: read_settings(paths, chosen.profile_interval, chosen.profile_steps), faults)
+    if chosen.debug == "on":
+        _read_object(paths.debughookconfig, faults)
     _check_hosts(_read_object(paths.resourceconfig, faults), faults)
     channels = _channels(paths, _read_object(paths.inputdataconfig, faults), faults)
     if faults:

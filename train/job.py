@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import torch
 from torch import nn
@@ -15,6 +15,7 @@ from model.paths import MLPaths
 from model.preprocess import Preprocess
 from model.pretrained import load_backbone
 from train.batches import Batches
+from train.cache import keep_images
 from train.callbacks import Callback, Callbacks, TrainState
 from train.companion.observer import Companion
 from train.companion.process import CompanionProcess
@@ -58,6 +59,7 @@ def run_job(paths: MLPaths, job: Job, companion: CompanionProcess | None = None)
     shape = Preprocess.for_size(chosen.test_image_size or chosen.image_size)
     run = Run(paths, chosen, device, shape, data, source, MetricLog(paths.metrics), progress)
     _describe(run)
+    keep_images(run)
     _train(run, _network(run, backbone, features), companion)
 
 
@@ -84,6 +86,8 @@ def _observers(run: Run, train: Batches, valid: Batches, companion: CompanionPro
         from train.tensorboard import TensorBoard
 
         observers.append(TensorBoard(run))
+    if chosen.profile == "on":
+        observers += _profiler(run)
     if chosen.debug == "on":
         from train.debug.observer import DebugHook
         from train.debug.schedule import Place, Schedule
@@ -95,6 +99,22 @@ def _observers(run: Run, train: Batches, valid: Batches, companion: CompanionPro
         # After the hook: when it tells of the training's start, an earlier run's tensors are out of the way.
         observers.append(Companion(companion))
     return observers
+
+
+def _profiler(run: Run) -> list[Callback]:
+    from train.profile.observer import StepProfiler
+    from train.profile.settings import read_settings
+
+    chosen = run.hyperparameters
+    settings = read_settings(run.paths, chosen.profile_interval, chosen.profile_steps)
+    config = {
+        "hyperparameters": asdict(chosen),
+        "workers": run.workers,
+        "cache": "memory" if run.kept else "none",
+        "device": run.device.type,
+        "batch_size": chosen.batch_size,
+    }
+    return [StepProfiler(settings, config, run.device)] if settings.on else []
 
 
 def _train(run: Run, network: Classifier, companion: CompanionProcess | None) -> None:

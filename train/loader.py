@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -13,15 +14,28 @@ from train.augment import Augment
 from train.data.dataset import Sample
 from train.order import EpochOrder, Key
 
+Kept = list[UInt8Array]  # an array an image, in the samples' order
+
 
 class Images(Dataset[tuple[UInt8Array, int]]):
-    """Samples as (uint8 array (H, W, 3), class index); augmented when `augment` is given."""
+    """Samples as (uint8 array (H, W, 3), class index); augmented when `augment` is given.
 
-    def __init__(self, samples: Sequence[Sample], preprocess: Preprocess, augment: Augment | None, seed: int) -> None:
+    kept: what `fixed` gave for each of them, when it is in memory.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        preprocess: Preprocess,
+        augment: Augment | None,
+        seed: int,
+        kept: Kept | None = None,
+    ) -> None:
         self.samples = samples
         self.preprocess = preprocess
         self.augment = augment
         self.seed = seed
+        self.kept = kept
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -30,14 +44,27 @@ class Images(Dataset[tuple[UInt8Array, int]]):
     def __getitem__(self, key: Key) -> tuple[UInt8Array, int]:
         epoch, index, repeat = key
         sample = self.samples[index]
+        chance = (self.seed, epoch, index, repeat) if repeat else (self.seed, epoch, index)
+        if self.kept is not None:
+            pixels = self.kept[index]
+            if self.augment is not None:
+                pixels = self.augment.vary(pixels, np.random.default_rng(chance))
+        elif self.augment is not None:
+            pixels = self.augment(self._decoded(sample), np.random.default_rng(chance))
+        else:
+            pixels = self.preprocess(self._decoded(sample))
+        return pixels, sample.label
+
+    def fixed(self, index: int) -> UInt8Array:
+        """The sample's pixels (H, W, 3) as far as they are the same in every epoch."""
+        image = self._decoded(self.samples[index])
+        return self.preprocess(image) if self.augment is None else self.augment.fixed(image)
+
+    def _decoded(self, sample: Sample) -> Image.Image:
         try:
-            if self.augment is None:
-                return self.preprocess.load(sample.encoded()), sample.label
-            image = decode(sample.encoded(), min_size=self.preprocess.decode_size)
+            return decode(sample.encoded(), min_size=self.preprocess.decode_size)
         except (ImageError, OSError) as error:
             raise vanished(sample, error) from error
-        chance = (self.seed, epoch, index, repeat) if repeat else (self.seed, epoch, index)
-        return self.augment(image, np.random.default_rng(chance)), sample.label
 
 
 def vanished(sample: Sample, error: Exception) -> DataError:

@@ -13,7 +13,7 @@ from train.augment import Augment
 from train.callbacks import Callbacks
 from train.config import Hyperparameters
 from train.data.dataset import DataSet
-from train.loader import Images, Loader
+from train.loader import Images, Kept, Loader
 from train.metrics import MetricLog
 from train.order import EpochOrder
 from train.progress import Progress
@@ -32,6 +32,7 @@ class Run:
     metrics: MetricLog
     progress: Progress
     callbacks: Callbacks = field(default_factory=lambda: Callbacks([]))
+    kept: dict[tuple[str, bool], Kept] = field(default_factory=dict)  # images in memory: (role, augmented) -> them
     saved: bool = False  # the artifact of the completed training is written
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -44,7 +45,8 @@ class Run:
     def images(self, role: str, augmented: bool) -> Images:
         """The split's images: as training sees them, or as validation, test and serving do."""
         augment = self._augment() if augmented else None
-        return Images(self.data.splits[role].samples, self.preprocess, augment, self.hyperparameters.seed)
+        kept = self.kept.get((role, augmented))
+        return Images(self.data.splits[role].samples, self.preprocess, augment, self.hyperparameters.seed, kept)
 
     def _augment(self) -> Augment:
         chosen = self.hyperparameters
@@ -58,11 +60,15 @@ class Run:
         balance = labels if shuffle and chosen.class_balance == "sampling" else None
         return EpochOrder(len(labels), chosen.batch_size, chosen.seed, shuffle, balance)
 
+    @property
+    def workers(self) -> int:
+        """Processes that load images."""
+        if self.hyperparameters.workers >= 0:
+            return self.hyperparameters.workers
+        # On the CPU the network needs every core itself; loading in its own process gains nothing.
+        return min(8, available_cpus()) if self.device.type == "cuda" else 0
+
     def loader(self, role: str, augmented: bool = False, shuffle: bool = False) -> Loader:
         """Batches of a split; plain and in order unless told otherwise."""
-        cuda = self.device.type == "cuda"
-        workers = self.hyperparameters.workers
-        if workers < 0:
-            # On the CPU the network needs every core itself; loading in its own process gains nothing.
-            workers = min(8, available_cpus()) if cuda else 0
-        return Loader(self.images(role, augmented), self.order(role, shuffle), workers, pin=cuda)
+        pin = self.device.type == "cuda"
+        return Loader(self.images(role, augmented), self.order(role, shuffle), self.workers, pin)

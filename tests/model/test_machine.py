@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from model.files import write_atomic, write_json
-from model.machine import available_cpus, cgroup_cpu_quota
+from model.machine import available_cpus, available_memory, cgroup_cpu_quota, cgroup_memory
 from model.paths import MLPaths
 
 
@@ -70,3 +70,50 @@ def test_json_keeps_names_of_any_kind(tmp_path: Path) -> None:
     value = {"name": "Großer Münsterländer", "bytes": "M\udcfcnster"}
     write_json(tmp_path / "x.json", value, durable=False)
     assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8")) == value
+
+
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("files", "memory"),
+    [
+        ({}, None),
+        ({"memory.max": "max\n", "memory.current": "5"}, None),
+        # 300 MiB in use, 100 of them file pages that can be dropped at once.
+        (
+            {
+                "memory.max": f"{512 * MIB}\n",
+                "memory.current": f"{300 * MIB}\n",
+                "memory.stat": f"anon 7\ninactive_file {100 * MIB}\n",
+            },
+            (200 * MIB, 512 * MIB),
+        ),
+        ({"memory.max": f"{512 * MIB}", "memory.current": "nonsense", "memory.stat": ""}, None),
+        ({"memory.max": f"{512 * MIB}"}, None),
+        ({"memory/memory.limit_in_bytes": "9223372036854771712\n", "memory/memory.usage_in_bytes": "1"}, None),
+        (
+            {
+                "memory/memory.limit_in_bytes": f"{512 * MIB}\n",
+                "memory/memory.usage_in_bytes": f"{300 * MIB}\n",
+                "memory/memory.stat": f"inactive_file 1\ntotal_inactive_file {50 * MIB}\n",
+            },
+            (250 * MIB, 512 * MIB),
+        ),
+    ],
+)
+def test_the_containers_memory_limit(tmp_path: Path, files: dict[str, str], memory: tuple[int, int] | None) -> None:
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    assert cgroup_memory(tmp_path) == memory
+
+
+def test_available_memory_ends_at_the_containers_limit(tmp_path: Path) -> None:
+    machine = available_memory(tmp_path)
+    assert machine > 64 * MIB
+    for name, content in (("max", 20 * MIB), ("current", 15 * MIB), ("stat", "")):
+        (tmp_path / f"memory.{name}").write_text(str(content))
+    assert available_memory(tmp_path) == 5 * MIB
+    (tmp_path / "memory.current").write_text(str(21 * MIB))
+    assert available_memory(tmp_path) == 0

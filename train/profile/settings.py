@@ -1,0 +1,153 @@
+"""What is profiled, how often and where to: SageMaker's profilerconfig.json, else the hyperparameters."""
+
+import ast
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from model.errors import ConfigError
+from model.paths import DEFAULT_ROOT, MLPaths
+
+INTERVALS_MS: Final = (100, 60_000)
+MOST_STEPS: Final = 999
+# In the order of how closely they mean operators; smdebug's names, which it compares in lower case.
+_WINDOWS: Final = ("detailedprofilingconfig", "pythonprofilingconfig", "dataloaderprofilingconfig")
+
+
+@dataclass(frozen=True)
+class ProfilerSettings:
+    """folder: for all files. interval_ms: between samples of the machine. steps: auto, none or FIRST:COUNT.
+
+    on: False when SageMaker's file switches the profiler off.
+    """
+
+    folder: Path
+    interval_ms: int
+    steps: str
+    on: bool = True
+
+    def window(self, total: int) -> range:
+        """The training steps, from 0, whose operators are recorded, out of `total` of them."""
+        if self.steps == "none":
+            return range(0)
+        if self.steps == "auto":
+            # Late enough for caches and thread pools to be warm; a short training has no such step.
+            return range(10, 13) if total >= 15 else range(1, min(2, total))
+        first, count = (int(part) for part in self.steps.split(":"))
+        return range(min(first, total), min(first + count, total))
+
+
+def read_settings(paths: MLPaths, interval_ms: int, steps: str) -> ProfilerSettings:
+    """The settings of the job below `paths.root`. interval_ms, steps: hyperparameters, for what the file leaves out.
+
+    Raises ConfigError, one sentence, when profilerconfig.json is there and can't be followed.
+    """
+    defaults = ProfilerSettings(paths.profiler, interval_ms, steps)
+    try:
+        given = json.loads(paths.profilerconfig.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return defaults
+    except (OSError, ValueError, RecursionError) as error:
+        raise _fault(f"can't be read as JSON ({error}); write a JSON object") from None
+    config = _lower(given, "the file")
+    parameters = _lower(config.get("profilingparameters"), "ProfilingParameters")
+    if _flag(config, "disableprofiler", False) or not _flag(parameters, "profilerenabled", True):
+        return ProfilerSettings(paths.profiler, interval_ms, "none", on=False)
+    interval = _interval({**parameters, **config}, interval_ms)
+    return ProfilerSettings(_folder(paths, parameters), interval, _steps(parameters) or steps)
+
+
+def _fault(text: str) -> ConfigError:
+    return ConfigError(f"profilerconfig.json: {text}")
+
+
+def _lower(value: Any, name: str) -> dict[str, Any]:
+    """A JSON object with its keys in lower case: SageMaker's own reader doesn't tell upper from lower case."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise _fault(f"{name} must be a JSON object, got {_shown(value)}")
+    return {key.lower(): each for key, each in value.items()}
+
+
+def _flag(values: Mapping[str, Any], name: str, default: bool) -> bool:
+    value = values.get(name)
+    if value is None or value == "":
+        return default
+    words = {"true": True, "false": False}
+    if str(value).lower() not in words:
+        raise _fault(f"{_NAMES[name]} must be true or false, got {_shown(value)}")
+    return words[str(value).lower()]
+
+
+def _interval(values: Mapping[str, Any], default: int) -> int:
+    value = values.get("profilingintervalinmilliseconds")
+    return default if value is None else _number("ProfilingIntervalInMilliseconds", value, *INTERVALS_MS)
+
+
+def _number(name: str, value: Any, low: int, high: int) -> int:
+    try:
+        number = float(value) if not isinstance(value, bool) else low - 1.0
+    except (TypeError, ValueError, OverflowError):
+        number = low - 1.0
+    if not low <= number <= high or number != int(number):
+        raise _fault(f"{name} must be an integer from {low} to {high}, got {_shown(value)}")
+    return int(number)
+
+
+def _folder(paths: MLPaths, parameters: Mapping[str, Any]) -> Path:
+    """LocalPath; SageMaker's own tree lies where `paths` has it."""
+    value = parameters.get("localpath")
+    if value is None or value == "":
+        return paths.profiler
+    if not isinstance(value, str) or not Path(value).is_absolute():
+        raise _fault(f"LocalPath must be an absolute path, got {_shown(value)}")
+    path = Path(value)
+    return paths.root / path.relative_to(DEFAULT_ROOT) if path.is_relative_to(DEFAULT_ROOT) else path
+
+
+def _steps(parameters: Mapping[str, Any]) -> str | None:
+    """The window as FIRST:COUNT; None when no part of the file tells one in steps."""
+    for name in _WINDOWS:
+        if (found := _step_range(_nested(parameters.get(name), name), _NAMES[name])) is not None:
+            return found
+    return _step_range(parameters, "ProfilingParameters")
+
+
+def _step_range(values: Mapping[str, Any], name: str) -> str | None:
+    first, count = values.get("startstep"), values.get("numsteps")
+    if first is None and count is None:
+        return None
+    # smdebug's defaults: from the current step on, one step.
+    start = 0 if first is None else _number(f"StartStep of {name}", first, 0, 999_999)
+    number = 1 if count is None else _number(f"NumSteps of {name}", count, 1, MOST_STEPS)
+    return f"{start}:{number}"
+
+
+def _nested(value: Any, name: str) -> dict[str, Any]:
+    """An object within a string; the SageMaker SDK writes Python's form of it, with a comma at the end."""
+    if isinstance(value, str):
+        text = value.strip() or "{}"
+        for read in (json.loads, ast.literal_eval):
+            try:
+                value = read(text)
+                break
+            except (ValueError, SyntaxError, RecursionError, MemoryError):
+                continue
+    return _lower(value, _NAMES[name])
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+_NAMES: Final = {
+    "disableprofiler": "DisableProfiler",
+    "profilerenabled": "ProfilerEnabled",
+    "detailedprofilingconfig": "DetailedProfilingConfig",
+    "pythonprofilingconfig": "PythonProfilingConfig",
+    "dataloaderprofilingconfig": "DataloaderProfilingConfig",
+}
