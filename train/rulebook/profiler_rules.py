@@ -7,13 +7,13 @@ from typing import Final
 
 from train.rulebook.spec import Parameter, RuleSpec
 
-_PATIENCE: Final = "samples at the start that are not judged"
-_SCAN: Final = "taken for compatibility: the live rules look as often as samples come"
+_PATIENCE: Final = "samples at the start that are not judged, where the job has enough others"
+_SCAN: Final = "microseconds of the job from one judgement to the next while it runs"
 
 _RULES: Final = (
     RuleSpec(
         "BatchSize",
-        "CPU, GPU and GPU memory are all used little (95th percentiles below their thresholds)",
+        "CPU, GPU and GPU memory are all used little (95th percentiles below their thresholds); without a GPU, the CPU",
         "Raise batch_size, or choose a smaller instance.",
         "warning",
         {
@@ -27,7 +27,7 @@ _RULES: Final = (
     ),
     RuleSpec(
         "CPUBottleneck",
-        "the CPU is above cpu_threshold while the GPU is below gpu_threshold "
+        "a CPU core is above cpu_threshold while a GPU is below gpu_threshold "
         "for more than threshold percent of the time",
         "Raise workers, set freeze=backbone (features are computed once), or choose more CPU cores a GPU.",
         "warning",
@@ -41,7 +41,7 @@ _RULES: Final = (
     ),
     RuleSpec(
         "IOBottleneck",
-        "I/O wait is above io_threshold while the GPU is below gpu_threshold for more than "
+        "I/O wait is above io_threshold while a GPU (if there is one) is below gpu_threshold for more than "
         "threshold percent of the time",
         "Pack the images in archives (python -m train.pack), use File mode, or a faster volume.",
         "warning",
@@ -55,11 +55,11 @@ _RULES: Final = (
     ),
     RuleSpec(
         "GPUMemoryIncrease",
-        "the moving average of GPU memory rises by more than increase percent",
+        "the moving average of a GPU's used memory rises by more than increase percentage points",
         "Look for tensors that are kept from step to step; lower batch_size before memory runs out.",
         "warning",
         {
-            "increase": Parameter(10.0, "percent", 0, 100),
+            "increase": Parameter(10.0, "percentage points", 0, 100),
             "patience": Parameter(100, _PATIENCE, low=0),
             "window": Parameter(500, "samples of the moving average", low=1),
             "scan_interval_us": Parameter(60_000_000, _SCAN, low=0),
@@ -67,7 +67,7 @@ _RULES: Final = (
     ),
     RuleSpec(
         "LoadBalancing",
-        "the GPUs' utilisation histograms differ by more than threshold",
+        "the utilisation histograms of two GPUs differ by more than threshold",
         "Give every GPU the same share of each batch; look for work that only one of them does.",
         "warning",
         {
@@ -99,7 +99,7 @@ _RULES: Final = (
     ),
     RuleSpec(
         "StepOutlier",
-        "steps took longer than the mean by more than stddev standard deviations",
+        "more than n_outliers steps took longer than the mean by more than stddev standard deviations",
         "Look at what happens at those times: loading of data, saving of tensors, other work on the machine.",
         "warning",
         {
@@ -111,8 +111,9 @@ _RULES: Final = (
     ),
     RuleSpec(
         "Dataloader",
-        "there are fewer loading processes than min_threshold percent of the cores, or more than max_threshold",
-        "Set workers to the number of cores.",
+        "there are more loading processes than max_threshold percent of the cores; or fewer than min_threshold, and "
+        "steps wait for data",
+        "Set workers nearer to the number of cores.",
         "info",
         {
             "min_threshold": Parameter(70.0, "percent of the cores", low=0),
