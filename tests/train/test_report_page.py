@@ -4,7 +4,6 @@ import base64
 import io
 import json
 from collections.abc import Sequence
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.train.evaluations import MODEL, of_predictions, random_evaluation, whole_report
+from tests.train.pages import Seen
 from tests.train.support import make_classes
 from train.data.load import load_data
 from train.evaluation.comparison import comparison_report
@@ -26,31 +26,6 @@ from train.report.page import count, percent, points
 from train.report.pictures import Pictures
 
 PICTURE = "data:image/png;base64,AAAA"
-
-
-class Seen(HTMLParser):
-    """Tags with their attributes, and the text outside style and script."""
-
-    def __init__(self, page: bytes) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self._raw = False
-        self.feed(page.decode("utf-8"))
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        self._raw = tag in ("style", "script")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._raw = False
-
-    def handle_data(self, data: str) -> None:
-        if not self._raw:
-            self.text += data
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.tags if name == tag]
 
 
 def report_of(predictions: list[int], truth: list[int], labels: Sequence[str], **more: Any) -> dict[str, Any]:

@@ -16,3 +16,37 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   });
 }
+// The plots have axes; with this, a line follows the pointer through plots of one time axis and tells their values.
+for (const drawing of document.querySelectorAll("svg:has(g.plot)")) {
+  const make = (name, attributes) => {
+    const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+    Object.entries(attributes).forEach(([key, value]) => made.setAttribute(key, value));
+    return drawing.appendChild(made);
+  };
+  const plots = [...drawing.querySelectorAll("g.plot")];
+  const line = make("line", { class: "pointer", visibility: "hidden", y1: 0, y2: drawing.viewBox.baseVal.height });
+  const words = plots.map(() => make("text", { class: "readout", visibility: "hidden" }));
+  const show = shown => [line, ...words].forEach(each => each.setAttribute("visibility", shown ? "visible" : "hidden"));
+  drawing.addEventListener("pointerleave", () => show(false));
+  drawing.addEventListener("pointermove", event => {
+    const x = new DOMPoint(event.clientX, event.clientY).matrixTransform(drawing.getScreenCTM().inverse()).x;
+    line.setAttribute("x1", x);
+    line.setAttribute("x2", x);
+    show(true);
+    plots.forEach((plot, number) => {
+      const { top, height, most, unit } = plot.dataset;
+      const values = [...plot.querySelectorAll("polyline")].flatMap(each => {
+        const points = [...each.points];
+        if (!points.length || x < points[0].x - 4 || x > points.at(-1).x + 4) return [];
+        const nearest = points.reduce((a, b) => Math.abs(b.x - x) < Math.abs(a.x - x) ? b : a);
+        // Drawn to a tenth of a pixel: two digits are all there is.
+        return [Number((Number(most) * (1 - (nearest.y - top) / height)).toPrecision(2))];
+      });
+      const right = x > drawing.viewBox.baseVal.width * 0.8;
+      words[number].textContent = values.length ? `${values.join(", ")} ${unit}` : "";
+      words[number].setAttribute("x", x + (right ? -6 : 6));
+      words[number].setAttribute("y", Number(top) + 13);
+      words[number].setAttribute("text-anchor", right ? "end" : "start");
+    });
+  });
+}
