@@ -36,4 +36,7 @@ def test_an_unknown_name_is_one_sentence() -> None:
         [sys.executable, "-m", "benchmarks", "flying"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert answer.returncode == 2
-    assert answer.stderr == "no such benchmark: flying; there are debugger, decoding, forms, profiler, recipe, training_step\n"
+    assert (
+        answer.stderr
+        == "no such benchmark: flying; there are debugger, decoding, forms, profiler, recipe, training_step\n"
+    )

@@ -13,10 +13,11 @@ from train.cli import run_command
 from train.companion.reports import write_report
 from train.companion.watch import read_epochs
 from train.config import Hyperparameters
-from train.debug.judge import Background, Judge, Outcome
+from train.debug.judge import Background, Judge
 from train.progress import Progress
 from train.report.debugger_page import debugger_page
 from train.rulebook.request import parse_rules
+from train.rulebook.verdict import Outcome
 
 
 def main() -> None:

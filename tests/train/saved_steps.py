@@ -29,9 +29,13 @@ class Saved:
     def value(self, name: str) -> Array | None:
         return self.tensors[name][1]
 
+    def shape(self, name: str) -> tuple[int, ...] | None:
+        return self.tensors[name][1].shape
+
     def reduction(self, name: str, kind: str, absolute: bool = False) -> float | None:
         values = self.tensors[name][1].astype(np.float64)
-        return float({"mean": np.mean, "l2": np.linalg.norm}[kind](np.abs(values) if absolute else values))
+        values = np.abs(values) if absolute else values
+        return float(np.mean(values) if kind == "mean" else np.linalg.norm(values))
 
 
 class Folder:

@@ -30,8 +30,8 @@ class Clock:
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """The signals that were sent, instead of sending them."""
     signals: list[tuple[int, int]] = []
-    monkeypatch.setattr(actions.os, "kill", lambda pid, number: signals.append((pid, number)))
-    monkeypatch.setattr(actions.time, "monotonic", lambda: Clock.now)
+    monkeypatch.setattr(os, "kill", lambda pid, number: signals.append((pid, number)))
+    monkeypatch.setattr(time, "monotonic", lambda: Clock.now)
     return signals
 
 
@@ -113,18 +113,16 @@ def test_actions_in_words() -> None:
 
 def test_lines_are_read_whole_and_the_end_is_noticed() -> None:
     read, write = os.pipe()
-    inbox = Inbox(read, os.getppid())
+    inbox, ended = Inbox(read, os.getppid()), Inbox(read, os.getppid())
     os.write(write, b'{"event": "job"}\n{"event": "started"}\n{"event":')
     assert inbox.first() == {"event": "job"}
     assert inbox.read(0) == [{"event": "started"}]
     assert inbox.read(0.01) == []
-    assert not inbox.closed
     os.write(write, b' "end"}\n')
     assert inbox.read(1) == [{"event": "end"}]
     os.close(write)
     assert inbox.read(1) == []
-    assert inbox.closed
-    assert Inbox(read, os.getppid()).first() is None
+    assert [inbox.closed, ended.first(), ended.closed] == [True, None, True]
     # A process whose parent is another one than at its start has lost it, though a pipe may still be held open.
     orphan = Inbox(os.pipe()[0], 1 if os.getppid() != 1 else 2)
     assert orphan.read(10) == []
@@ -170,3 +168,8 @@ def test_starting_is_light() -> None:
     )
     answer = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert answer.stdout == "[]\n"
+
+
+def test_the_companion_imports_no_torch() -> None:
+    code = "import sys, train.companion.watch; sys.exit('torch' in sys.modules or 'torchvision' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=False).returncode == 0

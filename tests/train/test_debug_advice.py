@@ -42,10 +42,8 @@ def fired(name: str, value: float | None = None) -> Verdict:
 def test_advice_in_the_runs_own_hyperparameters(
     rule: str, value: float | None, chosen: dict[str, Any], told: list[str]
 ) -> None:
-    text = advise(fired(rule, value), {**DEFAULTS, **chosen})
-    assert text is not None
-    for part in told:
-        assert part in text
+    text = advise(fired(rule, value), {**DEFAULTS, **chosen}) or ""
+    assert [part for part in told if part not in text] == []
 
 
 @pytest.mark.parametrize("rule", TENSOR_RULES)
@@ -62,14 +60,14 @@ def test_no_advice_names_what_is_set_already(rule: str) -> None:
         chosen = {**DEFAULTS, **setting}
         verdict = fired(rule, 1e-3)
         verdict.parameters = {**verdict.parameters, "max_threshold": 1.0}
-        text = advise(verdict, chosen)
+        text = advise(verdict, chosen) or ""
         if rule != "AllZero":  # which has nothing to say of a plain training
             assert text
-        for name, value in re.findall(r"(\w+)=([\w.]+\w)", (text or "").replace("lr_schedule=cosine", "")):
+        for name, value in re.findall(r"(\w+)=([\w.]+\w)", text.replace("lr_schedule=cosine", "")):
             if f"{name}={value} trains" in text or f"with {name}={value}" in text:
                 continue  # it speaks of what is set
             seen += 1
-            assert Hyperparameters.parse({name: value})
+            assert getattr(Hyperparameters.parse({name: value}), name) is not None
             assert str(chosen[name]) != value, (setting, text)
     print(seen, "suggestions")
 

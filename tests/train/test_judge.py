@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,10 @@ from model.files import encode_json
 from tests.train.saved_steps import Folder, losses
 from train.config import Hyperparameters
 from train.debug import judge as module
-from train.debug.judge import Background, Judge, Outcome, described
+from train.debug.judge import Background, Judge, described
 from train.debug.rules.base import Rule, Step
 from train.rulebook.request import RuleRequest, parse_rules
-from train.rulebook.verdict import Finding
+from train.rulebook.verdict import Finding, Outcome
 
 DEFAULTS = asdict(Hyperparameters())
 
@@ -174,7 +175,7 @@ def test_a_training_that_stalls_fires_once_and_signs_of_life_count(
     by_hand: type[Folder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
-    monkeypatch.setattr(module.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     judge = Judge("folder", requests("StalledTrainingRule:threshold=60"), lambda _line: None)
     now = 1059.0
     assert judge.stalled() == []

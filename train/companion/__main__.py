@@ -18,12 +18,18 @@ def main() -> None:
     # Its own children, which rules' commands are, have no business with it.
     os.set_inheritable(pipe, False)
     from train.companion.inbox import Inbox
-    from train.companion.watch import Watch
+    from train.companion.profiling import Profiling
 
     inbox = Inbox(sys.stdin.fileno(), parent)
     job = inbox.first()
-    if job is not None:
-        Watch(job, inbox, pipe).run()
+    if job is None:
+        return
+    profiling = Profiling(job)
+    profiling.start()
+    # Two seconds of smdebug and what it imports, in which the machine is sampled already.
+    from train.companion.watch import Watch
+
+    Watch(job, inbox, pipe, profiling).run()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Tells the companion process where training stands, and passes its wish to end training on to the loop."""
 
-from torch import Tensor
+from typing import Any
 
 from train.callbacks import Callback, StopRequest, TrainState
 from train.companion.process import CompanionProcess
@@ -22,7 +22,7 @@ class Companion(Callback):
     def on_epoch_end(self, state: TrainState) -> None:
         self._look(state)
 
-    def on_validation_batch_end(self, logits: Tensor, labels: Tensor) -> None:  # noqa: ARG002 - the interface's
+    def on_validation_batch_end(self, *_tensors: Any) -> None:
         # Heard now, heeded at the epoch's end: a long validation is not taken for a stuck process.
         self._process.listen()
 

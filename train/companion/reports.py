@@ -1,6 +1,7 @@
-"""Writes a document as JSON, and its page."""
+"""What the companion gives out: lines for the log, documents as JSON, and their pages."""
 
 import math
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,3 +27,11 @@ def finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [finite(each) for each in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def say(text: str) -> None:
+    """A line for the log, which may be closed by now."""
+    try:
+        print(text, flush=True)
+    except OSError:
+        sys.stdout = open("/dev/null", "w")  # noqa: PTH123, SIM115 - nobody reads on

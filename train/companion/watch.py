@@ -12,12 +12,13 @@ from model.paths import MLPaths
 from train.companion.actions import Commands, Stopper, done
 from train.companion.inbox import Inbox
 from train.companion.profiling import Profiling
-from train.companion.reports import write_report
+from train.companion.reports import say, write_report
 from train.debug.advice import advise
-from train.debug.judge import Background, Case, Judge, Outcome, described
+from train.debug.judge import Background, Case, Judge, described
+from train.debug.schedule import tensors_folder
 from train.report.debugger_page import debugger_page
-from train.rulebook.request import FINISH, REPORT, RUN, Requested, RuleRequest, parse_rules
-from train.rulebook.verdict import Verdict
+from train.rulebook.request import FINISH, REPORT, RUN
+from train.rulebook.verdict import Outcome, Verdict
 
 _POLL_S: Final = 0.2
 # Judging may take this share of a core at most: it shares the training's.
@@ -31,11 +32,11 @@ class Watch:
     job: the message `job` of train.companion.process. inbox, pipe: from and to the training process.
     """
 
-    def __init__(self, job: Mapping[str, Any], inbox: Inbox, pipe: int) -> None:
+    def __init__(self, job: Mapping[str, Any], inbox: Inbox, pipe: int, profiling: Profiling) -> None:
         self._paths = MLPaths(Path(job["root"]))
         self._chosen: Mapping[str, Any] = job["hyperparameters"]
         self._inbox = inbox
-        self._requested: Requested = parse_rules(self._chosen["rules"])
+        self._requested = profiling.requested
         self._commands = Commands(say)
         self._stopper = Stopper(pipe, job["pid"], self._paths.failure, say)
         self._steps_per_epoch: int | None = None
@@ -43,16 +44,14 @@ class Watch:
         self._began = False
         self._judge: Judge | None = None
         if self._chosen["debug"] == "on":
-            self._judge = Judge(self._paths.tensors, self._requested.tensor, say, live=True)
-        self._profiling = Profiling(job, self._paths, self._requested.profiler, say)
+            folder = tensors_folder(self._paths.debughookconfig, self._paths.tensors)
+            self._judge = Judge(folder, self._requested.tensor, say, live=True)
+        self._profiling = profiling
         for note in self._requested.notes:
             say(f"rules: {note}")
 
     def run(self) -> None:
         """Watch until the training process tells its outcome, or is gone."""
-        self._profiling.start()
-        if self._judge is not None:
-            self._judge.prepare()
         # Only now: behind a training that keeps all cores busy, imports would take a minute. The sampler, a thread that
         # was started before, keeps its priority and so its times.
         os.nice(10)
@@ -130,14 +129,15 @@ class Watch:
         did = "ended" if action == FINISH else "stopped"
         return f"rule {name} {did} the training{where and f' at {where}'}: {text.rstrip('.')}; {advice}"
 
-    def _act_on_profile(self, fired: Sequence[tuple[RuleRequest, Mapping[str, Any]]]) -> None:
-        for request, verdict in fired:
-            action = request.acts(self._chosen["rule_action"])
-            text = verdict["findings"][0]["text"] if verdict["findings"] else verdict["fires"]
+    def _act_on_profile(self, fired: Sequence[Verdict]) -> None:
+        for verdict in fired:
+            action = self._profiling.request(verdict).acts(self._chosen["rule_action"])
             if action.startswith(RUN):
-                self._commands.run(action.removeprefix(RUN), request.spec.name, None, text)
-            elif action != REPORT and self._training:
-                self._stopper.ask(action, f"rule {request.spec.name} stopped the training: {text.rstrip('.')}")
+                name, first = verdict.spec.name, verdict.findings[0]
+                self._commands.run(action.removeprefix(RUN), name, first.step, first.text)
+            elif action == REPORT or not self._training or not self._stopper.ask(action, self._reason(verdict, action)):
+                continue
+            verdict.action = done(action)
 
     def _end(self, outcome: Outcome) -> None:
         self._training = False  # there is none left to end
@@ -177,11 +177,3 @@ def read_epochs(metrics: Path) -> list[dict[str, Any]]:
     except (OSError, ValueError):
         return []
     return [row for row in rows if isinstance(row, dict) and "epoch" in row]
-
-
-def say(text: str) -> None:
-    """A line for the log, which may be closed by now."""
-    try:
-        print(text, flush=True)
-    except OSError:
-        sys.stdout = open("/dev/null", "w")  # noqa: PTH123, SIM115 - nobody reads on

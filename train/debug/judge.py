@@ -3,34 +3,23 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from model.errors import UserError
 from model.version import VERSION
-from train.debug._smdebug import open_trial
 from train.debug.advice import advise
 from train.debug.rules.base import Rule, Step
 from train.debug.rules.registry import TENSOR_RULE_CLASSES
 from train.debug.trends import Trends
 from train.debug.trial import Tensors
 from train.rulebook.request import RuleRequest
-from train.rulebook.verdict import ERROR, IN_PROGRESS, ISSUES, NO_ISSUES, STOPPED, Finding, Verdict
+from train.rulebook.verdict import ERROR, IN_PROGRESS, ISSUES, NO_ISSUES, STOPPED, Finding, Outcome, Verdict
 
 FORMAT: Final = 1
 _SEVERITIES: Final = ("error", "warning", "info")
 _STATUSES: Final = (ISSUES, ERROR, STOPPED, NO_ISSUES, IN_PROGRESS)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How the training ended. completed: None when nobody knows. cut_short: by a signal or a kill."""
-
-    completed: bool | None = None
-    reason: str | None = None
-    cut_short: bool = False
 
 
 @dataclass(frozen=True)
@@ -164,11 +153,6 @@ class Judge:
         self._notes: list[str] = []
         self._moved = time.monotonic()
         self._reading = not live
-
-    def prepare(self) -> None:
-        """Import what reading needs, which takes seconds, before there is anything to read."""
-        with suppress(Exception):  # it will be told when there is something to read
-            open_trial(self._path)
 
     def start(self) -> None:
         """Training begins now: what lay in the folder before was an earlier job's."""
