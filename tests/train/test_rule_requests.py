@@ -7,7 +7,7 @@ import pytest
 
 from model.errors import ConfigError
 from model.paths import MLPaths
-from tests.train.support import configure
+from tests.train.support import configure, train
 from train.config import Hyperparameters
 from train.contract import read_job
 from train.rulebook.profiler_rules import PROFILER_RULES
@@ -206,3 +206,12 @@ def test_a_jobs_faults_are_told_together(tmp_path: Path) -> None:
     assert told.startswith("4 configuration faults: lr: must be a number above 0")
     for part in ("rules: there is no rule 'Overfitt'", "profilerconfig.json: ProfilingInterval", "lists 2 hosts"):
         assert told.count(part) == 1
+
+
+def test_faults_of_rules_are_told_before_anything_is_done(tmp_path: Path) -> None:
+    result = train(tmp_path, rules="Overfitt,AllZero:treshold=1", debug="on", batch_size="0")
+    result.fails_for_user(
+        "2 configuration faults: batch_size", "there is no rule 'Overfitt'; did you mean Overfit?",
+        "AllZero has no parameter treshold; did you mean threshold?",
+    )  # fmt: skip
+    assert result.out == ""
