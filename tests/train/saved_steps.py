@@ -9,6 +9,12 @@ import numpy as np
 
 from train.debug.rules.base import Array
 
+# Of debugger-report.json.
+DOCUMENT_KEYS = {
+    "format", "kennel", "tensors", "outcome", "steps", "last_step", "rules", "trends", "epochs", "steps_per_epoch",
+    "hyperparameters", "notes",
+}  # fmt: skip
+
 
 @dataclass
 class Saved:

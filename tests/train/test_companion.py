@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from model.artifact import Artifact
+from tests.train.saved_steps import DOCUMENT_KEYS
 from tests.train.support import (
     QUICK,
     REPOSITORY,
@@ -32,10 +33,6 @@ WATCHED: dict[str, Any] = {"debug": "on", "profile": "on", "debug_interval": "1"
 REPORTS = ("debugger-report.html", "debugger-report.json", "profiler-report.html", "profiler-report.json")
 # Every gradient is smaller than that: it fires with the first step that is saved.
 ALWAYS = "VanishingGradient:threshold=1e6"
-KEYS = {
-    "format", "kennel", "tensors", "outcome", "steps", "last_step", "rules", "trends", "epochs", "steps_per_epoch",
-    "hyperparameters", "notes",
-}  # fmt: skip
 
 
 def tree(root: Path) -> Path:
@@ -62,7 +59,7 @@ def has_reports(result: Finished) -> None:
     assert [name for name in REPORTS if not (folder / name).is_file()] == []
     for kind in ("debugger", "profiler"):
         assert "<h1" in (folder / f"{kind}-report.html").read_text()
-    assert set(document(result)) == KEYS
+    assert set(document(result)) == DOCUMENT_KEYS
     assert document(result, "profiler")["system"]["samples"] > 0
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from model.files import encode_json
-from tests.train.saved_steps import Folder, losses
+from tests.train.saved_steps import DOCUMENT_KEYS, Folder, losses
 from train.config import Hyperparameters
 from train.debug import judge as module
 from train.debug.judge import Background, Judge, described
@@ -198,6 +198,7 @@ def test_the_document_has_the_documented_keys(by_hand: type[Folder]) -> None:
     by_hand.steps = [*losses(0.5, math.nan), *losses(0.25, mode="EVAL")]
     background = Background(DEFAULTS, [{"epoch": 1, "train_loss": 0.5}], 12, ["a note"])
     document, _ = judged("Overfit:ratio_threshold=1", background, Outcome(False, "the reason"))
+    assert set(document) == DOCUMENT_KEYS
     assert document["outcome"] == {"completed": False, "reason": "the reason"}
     assert (document["steps_per_epoch"], document["epochs"]) == (12, [{"epoch": 1, "train_loss": 0.5}])
     assert document["trends"]["losses"] == {"TRAIN": [[0, 0, 0.5]], "EVAL": [[0, 0, 0.25]]}
