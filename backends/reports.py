@@ -76,7 +76,8 @@ def _row(rule: Mapping[str, Any]) -> tuple[str, str, str, str]:
         return rule["name"], status, "", escape(rule.get("note") or "")
     found = rule["findings"][0] if rule["findings"] else {"text": rule["fires"]}
     step = found.get("mode_step", found.get("step"))
-    text = found["text"] if step is None else f"step {step}: {found['text']}"
+    mode = "" if found.get("mode") in (None, "TRAIN", "GLOBAL") else f"{found['mode']} "
+    text = found["text"] if step is None else f"{mode}step {step}: {found['text']}"
     advice = rule.get("advice") or rule.get("recommendation") or ""
     times = str(rule["report"]["RuleTriggered"])
     style = _STYLES[rule["severity"]]

@@ -24,6 +24,7 @@ hook.register_module(network)
 loss = torch.nn.CrossEntropyLoss()
 hook.register_loss(loss)
 torch.nn.init.zeros_(network[0].weight)
+torch.nn.init.zeros_(network[0].bias)
 hook.set_mode(modes.TRAIN)
 for _ in range(70):
     network.zero_grad()
