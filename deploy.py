@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Kennel's one command: data, train, evaluate, deploy, predict, status, delete, and `run` for all of it.
+"""Kennel's one command: data, train, evaluate, debug, report, deploy, predict, status, delete, and `run` for all.
 
 python deploy.py run                       # sample data, this machine, no Docker, no account
 python deploy.py run --data DIR            # your photos: DIR/train/CLASS/photo.jpg ...
@@ -91,9 +91,13 @@ def train(
         from backends.console import say
         from backends.inputs import parse_hyperparameters, parse_settings
         from backends.jobs import describe, train_run
+        from backends.reports import pages, print_rules, run_documents
 
         chosen = parse_hyperparameters(parse_settings(settings or []))
         result = train_run(_backend(on, image), runs.resolve(), data, chosen, name)
+        print_rules(run_documents(result))
+        for what, page in pages(result.ml):
+            say(f"{what:<10}  {page}")
         say(f"{result.name}: {describe(result)}")
         say(str(result.artifact))
 
@@ -106,31 +110,35 @@ def evaluate(
 ) -> None:  # fmt: skip
     """How good an artifact is on labelled images, or whether it is better than another: as JSON and as a page."""
     with _sentences():
-        import json
+        from backends.reports import evaluate_artifact
 
-        from backends.console import say, watching
-        from backends.inputs import check_report
-        from backends.runs import find_artifact
+        evaluate_artifact(_backend(on, image), runs, artifact, data, compare, report)
 
-        backend, chosen = _backend(on, image), find_artifact(runs, artifact)
-        baseline = find_artifact(runs, compare) if compare is not None else None
-        target = check_report(report or runs / ("comparison.json" if baseline else "evaluation.json"))
-        with watching("comparing" if baseline else "evaluating") as watch:
-            backend.evaluate(chosen, data, target, watch, baseline)
-        result = json.loads(target.read_text())
-        for note in result["notes"]:
-            say(note)
-        said = (
-            result["verdict"]
-            if baseline
-            else (
-                f"accuracy {result['accuracy']:.4f}, top-5 {result['top5_accuracy']:.4f}, "
-                f"macro F1 {result['macro_f1']:.4f}"
-            )
-        )
-        say(f"{result['n']} images: {said}")
-        say(str(target.with_suffix(".html")))
-        say(str(target))
+
+@app.command()
+def debug(
+    tensors: Annotated[str, typer.Argument(help="folder that smdebug saved tensors in, or s3://BUCKET/PREFIX")],
+    rules: Annotated[str, typer.Option("--rules", help="as the hyperparameter rules, in docs/debugger.md")] = "default",
+    on: On = "local", runs: Runs = RUNS, image: Image = IMAGE,
+    report: Annotated[Path | None, typer.Option("--json", help="report; else debugger-report.json in RUNS")] = None,
+) -> None:  # fmt: skip
+    """Judge tensors of any training by the debugger's rules: a table, a report as JSON and a page."""
+    with _sentences():
+        from backends.reports import debug_tensors
+
+        debug_tensors(_backend(on, image), runs, tensors, rules, report)
+
+
+@app.command()
+def report(
+    run: Annotated[str, typer.Argument(help="a run's name or folder")], runs: Runs = RUNS,
+    browse: Annotated[bool, typer.Option("--open", help="open them in the browser")] = False,
+) -> None:  # fmt: skip
+    """What the rules found in a run, and where its pages are."""
+    with _sentences():
+        from backends.reports import show_reports
+
+        show_reports(runs, run, browse)
 
 
 @app.command()

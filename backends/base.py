@@ -45,6 +45,12 @@ class Backend(Protocol):
         Writes the report (JSON) and beside it the page, of the same name with .html.
         """
 
+    def debug(self, tensors: str, report: Path, rules: str, watch: Watch) -> None:
+        """Judge a folder of tensors, or an s3:// URL. rules: as the hyperparameter of that name.
+
+        Writes the report (JSON) and beside it the page, of the same name with .html.
+        """
+
     def predict(self, artifact: Path, images: Sequence[Path]) -> list[dict[str, Any]]:
         """Answer without a server: for each image {"file", "predictions"} or {"file", "error"}."""
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from backends.base import Watch
 from backends.child import last_error, run_child
 from backends.errors import BackendError
-from backends.inputs import check_data_path, place_inside, write_inputs
+from backends.inputs import check_data_path, is_url, place_inside, write_inputs
 from backends.local import parse_answers, wait_foreground
 from backends.runs import Run
 from train.config import Hyperparameters
@@ -65,15 +65,38 @@ class DockerBackend:
         else:
             self._command("train.compare", {**inputs, "--baseline": baseline}, report, watch)
 
-    def _command(self, module: str, inputs: dict[str, Path], report: Path, watch: Watch) -> None:
+    def debug(self, tensors: str, report: Path, rules: str, watch: Watch) -> None:
+        if is_url(tensors):
+            self._command("train.debug_tensors", {}, report, watch, tensors, "--rules", rules)
+            return
+        # The whole run, where the tensors are of one: its settings and epochs make the report richer.
+        folder = Path(tensors).absolute()
+        root = folder.parents[1] if folder.parent.name == "output" and len(folder.parts) > 3 else folder
+        if not folder.is_dir():
+            raise BackendError(f"there is no folder {tensors}; give one that smdebug saved tensors in")
+        inside = f"{_ML}/input/0"
+        place = f"{inside}/{folder.relative_to(root)}" if root != folder else inside
+        mounts = [f"-v={root.resolve()}:{inside}:ro"]
+        self._command("train.debug_tensors", {}, report, watch, place, "--rules", rules, mounts=mounts)
+
+    def _command(
+        self,
+        module: str,
+        inputs: dict[str, Path],
+        report: Path,
+        watch: Watch,
+        *words: str,
+        mounts: Sequence[str] = (),
+    ) -> None:
         report.parent.mkdir(parents=True, exist_ok=True)
         scratch = report.parent.resolve() / f".{report.name}.{os.getpid()}"
         scratch.mkdir()
         try:
-            options = ["--entrypoint=python", f"-v={scratch}:{_ML}/output"]
+            options = ["--entrypoint=python", f"-v={scratch}:{_ML}/output", *mounts, *aws_options()]
             arguments = [
                 "-m",
                 module,
+                *words,
                 "--json",
                 f"{_ML}/output/report.json",
                 "--progress",
@@ -166,6 +189,11 @@ class DockerBackend:
 def container(run: Run) -> str:
     """The name of the run's container; two run folders' names may be the same, their paths are not."""
     return f"kennel-{run.name}-{hashlib.sha256(os.fsencode(run.path)).hexdigest()[:8]}"
+
+
+def aws_options() -> list[str]:
+    """The AWS settings of this environment, handed on by name: no secret stands in a command line."""
+    return [f"-e={name}" for name in sorted(os.environ) if name.startswith("AWS_")]
 
 
 def gpu_options() -> list[str]:

@@ -50,6 +50,11 @@ def place_inside(folder: str, data: Path) -> str:
     return folder if data.is_dir() else f"{folder}/{data.name}"
 
 
+def is_url(path: str) -> bool:
+    """Whether it is an s3:// URL, and so no path of this machine's."""
+    return path.startswith("s3://")
+
+
 def check_report(report: Path) -> Path:
     """The report's absolute path. Raises BackendError for a name that its page would take."""
     if report.suffix == ".html":
@@ -74,12 +79,25 @@ def write_inputs(run: Run, data: Path, hyperparameters: Hyperparameters, root: s
         sources[inside] = weights.resolve()
         channels.append(PRETRAINED_CHANNEL)
         hyperparameters = replace(hyperparameters, pretrained=f"{root}/input/data/{inside}")
+    hyperparameters = replace(hyperparameters, rules=_rules(hyperparameters.rules))
     config = {name: {"TrainingInputMode": "File", "S3DistributionType": "FullyReplicated"} for name in channels}
     host = {"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "eth0"}
     _write(run, "hyperparameters.json", hyperparameters.to_json())
     _write(run, "inputdataconfig.json", config)
     _write(run, "resourceconfig.json", host)
     return sources
+
+
+def _rules(text: str) -> str:
+    """Rule configurations in a file travel as text: the job can't see this machine's files."""
+    if not text.endswith(".json"):
+        return text
+    try:
+        return Path(text).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        raise BackendError(
+            f"rules: {text} can't be read; give the path of a JSON file of rule configurations"
+        ) from None
 
 
 def _write(run: Run, name: str, value: object) -> None:

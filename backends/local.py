@@ -15,7 +15,7 @@ import psutil
 from backends.base import Watch
 from backends.child import last_error, python_environment, run_child
 from backends.errors import BackendError
-from backends.inputs import check_data_path, write_inputs
+from backends.inputs import check_data_path, is_url, write_inputs
 from backends.runs import Run
 from train.config import Hyperparameters
 
@@ -44,6 +44,10 @@ class LocalBackend:
             self._command("train.evaluate", report.parent, watch, *arguments)
         else:
             self._command("train.compare", report.parent, watch, *arguments, "--baseline", str(baseline))
+
+    def debug(self, tensors: str, report: Path, rules: str, watch: Watch) -> None:
+        path = tensors if is_url(tensors) else str(Path(tensors).absolute())
+        self._command("train.debug_tensors", report.parent, watch, path, "--rules", rules, "--json", str(report))
 
     def _command(self, module: str, folder: Path, watch: Watch, *arguments: str) -> None:
         """Run one of the small commands; its report's folder is made when it isn't there."""

@@ -15,6 +15,7 @@ from backends.errors import BackendError, Stopped
 from backends.example import example_image
 from backends.inputs import parse_hyperparameters
 from backends.jobs import deploy_artifact, stop_run, train_run
+from backends.reports import pages, print_rules, run_documents
 from backends.runs import Run
 from train.config import Hyperparameters
 
@@ -110,8 +111,9 @@ def _summarise(
         ("artifact", _relative(best.artifact)),
         (
             "reports",
-            f"{_relative(best.ml / 'output' / 'data')} (evaluation.html, evaluation.json, metrics.jsonl, data.json)",
+            f"{_relative(best.ml / 'output' / 'data')} (JSON of all pages, metrics.jsonl, data.json)",
         ),
+        *((f"{name} page", _relative(page)) for name, page in pages(best.ml)),
         ("prediction", f"{image.name}: {first['label']} ({first['probability']:.1%})"),
     ]
     serve = f"python deploy.py deploy --artifact {_relative(best.artifact)} --port 8080"
@@ -126,6 +128,8 @@ def _summarise(
     if keep:
         rows.append(("endpoint", f"{endpoint.record['url']} is up (python deploy.py delete {endpoint.name})"))
         commands.pop(1)
+    say(f"\nrules of the best trial, {best.name}")
+    print_rules(run_documents(best))
     print_summary(rows, commands)
 
 

@@ -8,6 +8,7 @@ BENCHMARKS: Final = {
     "debugger": "training steps with debug=on and debug=off: what saving tensors costs",
     "decoding": "JPEG bytes -> network input: Kennel's path against plain Pillow",
     "forms": "OpenVINO's and int8 forms: seconds to make them, and float32 against float16 weights",
+    "insight": "from a bad configuration to a good one by what the reports advise (ten minutes)",
     "profiler": "what profiling costs: step times with and without, a sample, a step, a recording",
     "recipe": "what each part of the training recipe is worth (half an hour)",
     "training_step": "one optimizer step: memory layouts, and what freezing the backbone saves",

@@ -14,6 +14,7 @@ from model.errors import UserError
 from model.files import write_atomic
 from model.paths import MLPaths
 from train.cli import machine_fault, print_any_name
+from train.companion.process import CompanionProcess
 from train.contract import read_job
 
 # As in model.artifact and train.model_card, whose imports take too long to wait for without a signal handler.
@@ -29,6 +30,14 @@ def main() -> int:
     """Run the job and return the exit code."""
     paths = MLPaths.from_environ()
     print_any_name()
+    companion = CompanionProcess()
+    code, cause = _run(paths, companion)
+    companion.end(code == 0, cause, cut_short=code in (EXIT_SIGTERM, EXIT_SIGINT))
+    return code
+
+
+def _run(paths: MLPaths, companion: CompanionProcess) -> tuple[int, str | None]:
+    """The exit code, and the verdict's first line unless it is 0."""
     try:
         signal.signal(signal.SIGTERM, _terminate)
         # What an earlier run left must not pass for this one's, however early this one ends.
@@ -36,26 +45,36 @@ def main() -> int:
         artifact = (paths.model / _MANIFEST, paths.model / _CARD)
         profile = paths.profiler.glob("*.json*")
         reports = (paths.evaluation, paths.evaluation_page, paths.progress, *events, *profile)
-        for stale in (paths.failure, *artifact, *reports):
+        watched = (paths.debugger_report, paths.debugger_page, paths.profiler_report, paths.profiler_page)
+        for stale in (paths.failure, *artifact, *reports, *watched):
             stale.unlink(missing_ok=True)
         job = read_job(paths)
+        companion.start(paths, job)
         # Only now: its imports take seconds, for which no signal and no faulty configuration should wait.
         from train.job import run_job
 
-        run_job(paths, job)
+        run_job(paths, job, companion)
+        # What comes now is too late to stop anything.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     except Terminated:
+        wish = companion.listen()
+        if wish is not None and companion.sent_signal:
+            return _verdict(paths, EXIT_USER, f"ClientError: {wish.reason}")
         return _verdict(paths, EXIT_SIGTERM, "Stopped: SIGTERM came before training had ended" + _kept(paths))
     except KeyboardInterrupt:
         return _verdict(paths, EXIT_SIGINT, "Stopped: interrupted by Ctrl-C before training had ended" + _kept(paths))
-    except UserError as error:
-        return _verdict(paths, EXIT_USER, f"ClientError: {error}")
     except Exception as error:  # noqa: BLE001 - the verdict is for whatever happened
-        if sentence := machine_fault(error):
-            return _verdict(paths, EXIT_USER, f"ClientError: {sentence}")
-        first = next(iter(str(error).splitlines()), "")
-        cause = f"AlgorithmError: {type(error).__name__}: {first}"
-        return _verdict(paths, EXIT_OURS, cause, traceback.format_exc())
-    return 0
+        return _error(paths, error)
+    return 0, None
+
+
+def _error(paths: MLPaths, error: Exception) -> tuple[int, str]:
+    sentence = str(error) if isinstance(error, UserError) else machine_fault(error)
+    if sentence:
+        return _verdict(paths, EXIT_USER, f"ClientError: {sentence}")
+    first = next(iter(str(error).splitlines()), "")
+    cause = f"AlgorithmError: {type(error).__name__}: {first}"
+    return _verdict(paths, EXIT_OURS, cause, "".join(traceback.format_exception(error)))
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:
@@ -69,7 +88,7 @@ def _kept(paths: MLPaths) -> str:
     return f"; the best epoch so far is in {paths.model}" if kept else "; no epoch was finished, so there is no model"
 
 
-def _verdict(paths: MLPaths, code: int, cause: str, detail: str = "") -> int:
+def _verdict(paths: MLPaths, code: int, cause: str, detail: str = "") -> tuple[int, str]:
     # Nothing may come between the cause and its file any more, and a second line would not be read.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     text = f"{' '.join(cause.splitlines())}\n{detail}".rstrip() + "\n"
@@ -78,7 +97,7 @@ def _verdict(paths: MLPaths, code: int, cause: str, detail: str = "") -> int:
         write_atomic(paths.failure, text.encode("utf-8", "backslashreplace"))
     except OSError as error:
         print(f"the failure file {paths.failure} can't be written ({error.strerror})", file=sys.stderr)
-    return code
+    return code, cause
 
 
 if __name__ == "__main__":

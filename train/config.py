@@ -22,8 +22,9 @@ def _choice(default: str, options: tuple[str, ...], help: str) -> Any:
     return field(default=default, metadata={"kind": "choice", "options": options, "help": help})
 
 
-def _text(default: str, form: str, help: str) -> Any:
-    return field(default=default, metadata={"kind": "text", "form": form, "help": help})
+def _text(default: str, form: str, help: str, json: bool = False) -> Any:
+    """`json`: the text may be JSON itself, which must not be decoded."""
+    return field(default=default, metadata={"kind": "text", "form": form, "help": help, "json": json})
 
 
 def _number(default: float, low: float, high: float, help: str, above: bool = False) -> Any:
@@ -111,6 +112,7 @@ class Hyperparameters:
         "default",
         "default, none, rules with parameters, SageMaker's JSON or a path of it",
         "what debugger and profiler judge, as in Overfit:ratio_threshold=0.3,VanishingGradient",
+        json=True,
     )
     rule_action: str = _text(
         "report",
@@ -244,6 +246,8 @@ def _parse(each: "Field[Any]", value: object) -> Any:
     about = each.metadata
     expected = ValueError(f"must be {allowed(each)}")
     if about["kind"] in ("choice", "text"):
+        if about.get("json") and isinstance(value, list | dict):
+            value = json.dumps(value)
         if not isinstance(value, str) or not value or (about["kind"] == "choice" and value not in about["options"]):
             raise expected
         return value

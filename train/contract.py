@@ -1,21 +1,27 @@
 """Reads SageMaker's input/config files and tells every fault in them at once."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from model.errors import ConfigError
 from model.paths import MLPaths
 from train.config import Hyperparameters, describe_faults
+from train.profile.settings import read_settings
+from train.rulebook.request import Requested, parse_rules
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
 class Job:
-    """What one training job was asked to do: its hyperparameters and its channels (name -> folder)."""
+    """What one training job was asked to do. channels: name -> folder; rules: those that judge it."""
 
     hyperparameters: Hyperparameters
     channels: dict[str, Path]
+    rules: Requested = field(default_factory=Requested)
 
 
 def read_job(paths: MLPaths) -> Job:
@@ -24,23 +30,30 @@ def read_job(paths: MLPaths) -> Job:
     Raises ConfigError that names all faults of all files.
     """
     faults: list[str] = []
-    hyperparameters = Hyperparameters()
-    try:
-        hyperparameters = Hyperparameters.parse(_read_object(paths.hyperparameters, faults))
-    except ConfigError as error:
-        faults.append(str(error))
-    if hyperparameters.profile == "on" and paths.profilerconfig.exists():
-        from train.profile.settings import read_settings
-
-        try:
-            read_settings(paths, hyperparameters.profile_interval, hyperparameters.profile_steps)
-        except ConfigError as error:
-            faults.append(str(error))
+    given = _read_object(paths.hyperparameters, faults)
+    chosen = _checked(lambda: Hyperparameters.parse(given), faults) or Hyperparameters()
+    # Where another hyperparameter is wrong, the rules are told with it.
+    text = _checked(lambda: Hyperparameters.parse({"rules": given.get("rules")}).rules, faults)
+    rules = _checked(lambda: parse_rules(text or "default"), faults) or Requested()
+    if chosen.profile == "on":
+        _checked(lambda: read_settings(paths, chosen.profile_interval, chosen.profile_steps), faults)
+    if chosen.debug == "on":
+        _read_object(paths.debughookconfig, faults)
     _check_hosts(_read_object(paths.resourceconfig, faults), faults)
     channels = _channels(paths, _read_object(paths.inputdataconfig, faults), faults)
     if faults:
         raise ConfigError(describe_faults("configuration", faults))
-    return Job(hyperparameters, channels)
+    return Job(chosen, channels, rules)
+
+
+def _checked(parse: Callable[[], _T], faults: list[str]) -> _T | None:
+    """What `parse` returns; None after a fault, which is noted unless it has been."""
+    try:
+        return parse()
+    except ConfigError as error:
+        if not any(str(error) in fault for fault in faults):
+            faults.append(str(error))
+        return None
 
 
 def _read_object(file: Path, faults: list[str]) -> dict[str, Any]:

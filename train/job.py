@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -16,7 +16,8 @@ from model.preprocess import Preprocess
 from model.pretrained import load_backbone
 from train.batches import Batches
 from train.cache import keep_images
-from train.callbacks import Callback, Callbacks, TrainState
+from train.callbacks import Callbacks
+from train.companion.process import CompanionProcess
 from train.config import Hyperparameters
 from train.contract import Job
 from train.data.dataset import DataSet
@@ -28,12 +29,13 @@ from train.finish import finish, save_stopped
 from train.loop import Trainer
 from train.metrics import MetricLog
 from train.objective import Objective
+from train.observers import observers_of
 from train.progress import Progress
 from train.run import Run
 from train.split import ensure_validation
 
 
-def run_job(paths: MLPaths, job: Job) -> None:
+def run_job(paths: MLPaths, job: Job, companion: CompanionProcess | None = None) -> None:
     """Train as `job` says, and leave artifact, metrics and reports below `paths.root`.
 
     Raises UserError for what the user can mend. The checks come in the order of their cost. When a signal
@@ -58,7 +60,7 @@ def run_job(paths: MLPaths, job: Job) -> None:
     run = Run(paths, chosen, device, shape, data, source, MetricLog(paths.metrics), progress)
     _describe(run)
     keep_images(run)
-    _train(run, _network(run, backbone, features))
+    _train(run, _network(run, backbone, features), companion)
 
 
 def _network(run: Run, backbone: nn.Module, features: int) -> Classifier:
@@ -69,53 +71,9 @@ def _network(run: Run, backbone: nn.Module, features: int) -> Classifier:
     return network
 
 
-class _ReportProgress(Callback):
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-
-    def on_batch_end(self, state: TrainState) -> None:
-        self._progress.update("training", state.step, state.epochs * state.steps_per_epoch, "batches")
-
-
-def _observers(run: Run, train: Batches, valid: Batches) -> list[Callback]:
-    chosen = run.hyperparameters
-    observers: list[Callback] = [_ReportProgress(run.progress)]
-    if chosen.tensorboard == "on":
-        from train.tensorboard import TensorBoard
-
-        observers.append(TensorBoard(run))
-    if chosen.debug == "on":
-        from train.debug.observer import DebugHook
-        from train.debug.schedule import Place, Schedule
-
-        steps, gpu = len(train) * chosen.epochs, run.device.type == "cuda"
-        schedule = Schedule(steps, chosen.epochs, len(valid), chosen.debug_interval, gpu)
-        place = Place(run.paths.tensors, run.paths.debughookconfig)
-        observers.append(DebugHook(place, schedule, mixed=bool(chosen.mixup or chosen.cutmix)))
-    if chosen.profile == "on":
-        observers += _profiler(run)
-    return observers
-
-
-def _profiler(run: Run) -> list[Callback]:
-    from train.profile.observer import StepProfiler
-    from train.profile.settings import read_settings
-
-    chosen = run.hyperparameters
-    settings = read_settings(run.paths, chosen.profile_interval, chosen.profile_steps)
-    config = {
-        "hyperparameters": asdict(chosen),
-        "workers": run.workers,
-        "cache": "memory" if run.kept else "none",
-        "device": run.device.type,
-        "batch_size": chosen.batch_size,
-    }
-    return [StepProfiler(settings, config, run.device)] if settings.on else []
-
-
-def _train(run: Run, network: Classifier) -> None:
+def _train(run: Run, network: Classifier, companion: CompanionProcess | None) -> None:
     trained, train, valid = _what_to_train(run, network)
-    run.callbacks = Callbacks(_observers(run, train, valid))
+    run.callbacks = Callbacks(observers_of(run, train, valid, companion))
     completed = False
     trainer = Trainer(
         trained,

@@ -97,6 +97,21 @@ class BackendContract:
         assert sorted(path.name for path in report.parent.iterdir()) == ["comparison.html", "comparison.json"]
         assert "<h1>Comparison</h1>" in report.with_suffix(".html").read_text()
 
+    def test_judges_saved_tensors_as_the_training_did(self, backend: Backend, trained: Run, tmp_path: Path) -> None:
+        report = tmp_path / "new" / "debug.json"
+        backend.debug(str(trained.ml / "output" / "tensors"), report, "default", lambda _: None)
+        mine, theirs = json.loads(report.read_text()), trained.read_json("ml/output/data/debugger-report.json")
+        statuses = [[(rule["name"], rule["status"]) for rule in each["rules"]] for each in (mine, theirs)]
+        assert len(statuses[0]) >= 8
+        assert statuses[0] == statuses[1]
+        for key in ("steps", "trends", "epochs", "hyperparameters", "outcome"):
+            assert mine[key] == theirs[key], key
+        assert sorted(path.name for path in report.parent.iterdir()) == ["debug.html", "debug.json"]
+        with pytest.raises(BackendError, match="Overfitt"):
+            backend.debug(str(trained.ml / "output" / "tensors"), report, "Overfitt", lambda _: None)
+        with pytest.raises(BackendError, match="give"):
+            backend.debug(str(tmp_path / "nowhere"), report, "default", lambda _: None)
+
     def test_predicts_without_a_server(self, backend: Backend, trained: Run, data: Path, tmp_path: Path) -> None:
         broken, missing = tmp_path / "broken.jpg", tmp_path / "missing.jpg"
         broken.write_bytes(b"no image")

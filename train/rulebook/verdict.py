@@ -19,6 +19,15 @@ MOST_FINDINGS: Final = 200  # that are kept of each rule; all are counted
 
 
 @dataclass(frozen=True)
+class Outcome:
+    """How the training ended. completed: None when nobody knows. cut_short: by a signal or a kill."""
+
+    completed: bool | None = None
+    reason: str | None = None
+    cut_short: bool = False
+
+
+@dataclass(frozen=True)
 class Finding:
     """One place where a rule fired. text: a whole sentence with the values.
 

@@ -1,0 +1,113 @@
+"""The reports that a job leaves: what deploy.py evaluate, debug and report do, and the table of rules."""
+
+import json
+import webbrowser
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from rich.markup import escape
+
+from backends.base import Backend
+from backends.console import print_table, say, watching
+from backends.errors import BackendError
+from backends.inputs import check_report
+from backends.runs import Run, find_artifact, load_run
+
+# In the order in which they are worth reading.
+PAGES: Final = (
+    ("evaluation", "evaluation.html"),
+    ("debugger", "debugger-report.html"),
+    ("profiler", "profiler-report.html"),
+)
+_DATA: Final = "output/data"
+_STYLES: Final = {"error": "bold red", "warning": "yellow", "info": "cyan"}
+
+
+def evaluate_artifact(
+    backend: Backend, runs: Path, artifact: str | None, data: Path, compare: str | None, report: Path | None
+) -> None:
+    """Evaluate an artifact, or compare it with another, and say what came out and where it is."""
+    chosen = find_artifact(runs, artifact)
+    baseline = find_artifact(runs, compare) if compare is not None else None
+    target = check_report(report or runs / ("comparison.json" if baseline else "evaluation.json"))
+    with watching("comparing" if baseline else "evaluating") as watch:
+        backend.evaluate(chosen, data, target, watch, baseline)
+    result = json.loads(target.read_text())
+    for note in result["notes"]:
+        say(note)
+    if baseline:
+        said = result["verdict"]
+    else:
+        said = f"accuracy {result['accuracy']:.4f}, top-5 {result['top5_accuracy']:.4f}"
+        said += f", macro F1 {result['macro_f1']:.4f}"
+    say(f"{result['n']} images: {said}")
+    say(str(target.with_suffix(".html")))
+    say(str(target))
+
+
+def debug_tensors(backend: Backend, runs: Path, path: str, rules: str, report: Path | None) -> None:
+    """Judge a folder of tensors and say what the rules found and where page and report are."""
+    target = check_report(report or runs / "debugger-report.json")
+    with watching("judging tensors") as watch:
+        backend.debug(path, target, rules, watch)
+    document = json.loads(target.read_text())
+    for note in document["notes"]:
+        say(note)
+    steps = ", ".join(f"{count} {mode}" for mode, count in document["steps"].items())
+    say(f"{path}: saved steps: {steps}")
+    print_rules([document])
+    say(str(target.with_suffix(".html")))
+    say(str(target))
+
+
+def print_rules(documents: Sequence[Mapping[str, Any]]) -> None:
+    """One row a rule, those that found something first, with what they found first and what to do about it."""
+    rules = [rule for document in documents for rule in document.get("rules", [])]
+    order = {"IssuesFound": 0, "Error": 1}
+    rows = [_row(rule) for rule in sorted(rules, key=lambda rule: order.get(rule["status"], 2))]
+    if rows:
+        print_table(("rule", "status", "times", "what it found, and what to do"), rows)
+
+
+def _row(rule: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    status = rule["status"]
+    if status != "IssuesFound":
+        return rule["name"], status, "", escape(rule.get("note") or "")
+    found = rule["findings"][0] if rule["findings"] else {"text": rule["fires"]}
+    step = found.get("mode_step", found.get("step"))
+    mode = "" if found.get("mode") in (None, "TRAIN", "GLOBAL") else f"{found['mode']} "
+    text = found["text"] if step is None else f"{mode}step {step}: {found['text']}"
+    advice = rule.get("advice") or rule.get("recommendation") or ""
+    times = str(rule["report"]["RuleTriggered"])
+    style = _STYLES[rule["severity"]]
+    action = f" [{rule['action']}]" if rule.get("action") else ""
+    return rule["name"], f"[{style}]{status}[/{style}]", times, escape(f"{text.rstrip('.')}. {advice}{action}")
+
+
+def run_documents(run: Run) -> list[dict[str, Any]]:
+    """The debugger's and the profiler's documents of a run, those that are there."""
+    names = ("debugger-report.json", "profiler-report.json")
+    return [found for name in names if (found := run.read_json(f"ml/{_DATA}/{name}"))]
+
+
+def pages(folder: Path) -> Iterator[tuple[str, Path]]:
+    """(what it is, file) of the pages of a run's folder ml that are there."""
+    for name, file in PAGES:
+        if (page := folder / _DATA / file).is_file():
+            yield name, page
+
+
+def show_reports(runs: Path, name: str, browse: bool) -> None:
+    """Say where a run's pages are; open them if asked. Raises BackendError when there is no run or no page."""
+    path = Path(name)
+    run = load_run(path if (path / "run.json").is_file() else runs / name)
+    found = list(pages(run.ml))
+    if not found:
+        raise BackendError(f"run {run.name} has no page yet (it is {run.status}); its log is {run.log}")
+    print_rules(run_documents(run))
+    for what, page in found:
+        say(f"{what:<10}  {page}")
+    for _, page in found if browse else ():
+        if not webbrowser.open(page.as_uri()):
+            raise BackendError(f"there is no browser to open {page} with; open it by hand")

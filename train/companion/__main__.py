@@ -1,0 +1,36 @@
+"""`python -m train.companion FD`, started by train.companion.process: watches one training, without torch.
+
+FD: the pipe to the training process. Its words come on stdin; when that closes, it has ended.
+"""
+
+import os
+import signal
+import sys
+
+
+def main() -> None:
+    """Watch until the training ends, then write the reports."""
+    parent = os.getppid()
+    # It ends when the training process does, and by nothing else: its last work are the reports.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    pipe = int(sys.argv[1])
+    # Its own children, which rules' commands are, have no business with it.
+    os.set_inheritable(pipe, False)
+    from train.companion.inbox import Inbox
+    from train.companion.profiling import Profiling
+
+    inbox = Inbox(sys.stdin.fileno(), parent)
+    job = inbox.first()
+    if job is None:
+        return
+    profiling = Profiling(job)
+    profiling.start()
+    # Two seconds of smdebug and what it imports, in which the machine is sampled already.
+    from train.companion.watch import Watch
+
+    Watch(job, inbox, pipe, profiling).run()
+
+
+if __name__ == "__main__":
+    main()
