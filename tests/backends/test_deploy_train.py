@@ -20,7 +20,18 @@ def test_help_is_quick_because_it_loads_nothing_heavy() -> None:
     assert {"typer", "os"} <= loaded
     heavy = {"torch", "torchvision", "numpy", "boto3", "sagemaker", "flask", "PIL", "train", "backends", "psutil"}
     assert not loaded & heavy
-    for command_name in ("run", "data", "train", "evaluate", "deploy", "predict", "status", "delete"):
+    for command_name in (
+        "run",
+        "data",
+        "train",
+        "evaluate",
+        "debug",
+        "report",
+        "deploy",
+        "predict",
+        "status",
+        "delete",
+    ):
         assert f" {command_name} " in answer.stdout
 
 
