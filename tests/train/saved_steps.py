@@ -12,7 +12,7 @@ from train.debug.rules.base import Array
 # Of debugger-report.json.
 DOCUMENT_KEYS = {
     "format", "kennel", "tensors", "outcome", "steps", "last_step", "rules", "trends", "epochs", "steps_per_epoch",
-    "hyperparameters", "notes",
+    "hyperparameters", "notes", "settings",
 }  # fmt: skip
 
 

@@ -201,7 +201,7 @@ def test_the_document_has_the_documented_keys(by_hand: type[Folder]) -> None:
     assert set(document) == DOCUMENT_KEYS
     assert document["outcome"] == {"completed": False, "reason": "the reason"}
     assert (document["steps_per_epoch"], document["epochs"]) == (12, [{"epoch": 1, "train_loss": 0.5}])
-    assert document["trends"]["losses"] == {"TRAIN": [[0, 0, 0.5]], "EVAL": [[0, 0, 0.25]]}
+    assert document["trends"]["losses"] == {"TRAIN": [[0, 0, 0.5], [10, 2, "nan"]], "EVAL": [[0, 0, 0.25]]}
     encode_json(document)  # no NaN is left in it
 
 

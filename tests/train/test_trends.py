@@ -33,9 +33,9 @@ def test_trends_by_arithmetic() -> None:
     )
     trends.add(step_with(5, gradient__Net_fc_DOT_weight=("gradients", [0.0, 2.0])))
     found = trends.to_dict()
-    # sqrt(0.36 + 0.64) = 1 and sqrt(0 + 4) = 2; infinity has no place in a plot.
+    # sqrt(0.36 + 0.64) = 1 and sqrt(0 + 4) = 2; JSON has no infinity, which goes by its name.
     assert found["gradient_norm"] == {
-        "steps": [0, 5], "layers": ["conv1.weight", "fc.weight"], "values": [[pytest.approx(1.0), None], [None, 2.0]],
+        "steps": [0, 5], "layers": ["conv1.weight", "fc.weight"], "values": [[pytest.approx(1.0), None], ["inf", 2.0]],
     }  # fmt: skip
     assert found["weight_norm"] == {"steps": [0], "layers": ["conv1.weight"], "values": [[5.0]]}
     assert found["update_ratio"] == {"steps": [0], "layers": ["conv1.weight"], "values": [[0.25]]}

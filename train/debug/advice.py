@@ -22,11 +22,11 @@ def advise(verdict: Verdict, chosen: Mapping[str, Any]) -> str | None:
 
 
 def _lower_lr(chosen: _Chosen, factor: float = 10) -> str:
-    return f"lr is {chosen['lr']:g}: try {_round(chosen['lr'] / factor)}."
+    return f"lr is {chosen['lr']:g}: try lr={_round(chosen['lr'] / factor)}."
 
 
 def _raise_lr(chosen: _Chosen) -> str:
-    return f"lr is {chosen['lr']:g}: try {_round(min(10.0, chosen['lr'] * 10))}."
+    return f"lr is {chosen['lr']:g}: try lr={_round(min(10.0, chosen['lr'] * 10))}."
 
 
 def _round(value: float) -> str:
@@ -45,7 +45,7 @@ def _weights(chosen: _Chosen) -> list[str]:
 def _clip(chosen: _Chosen) -> list[str]:
     if not chosen["grad_clip"]:
         return ["grad_clip is 0: grad_clip=1 bounds the steps."]
-    return [f"grad_clip is {chosen['grad_clip']:g}: try {_round(chosen['grad_clip'] / 10)}."]
+    return [f"grad_clip is {chosen['grad_clip']:g}: try grad_clip={_round(chosen['grad_clip'] / 10)}."]
 
 
 def _loss(verdict: Verdict, chosen: _Chosen) -> list[str]:  # noqa: ARG001
@@ -55,9 +55,9 @@ def _loss(verdict: Verdict, chosen: _Chosen) -> list[str]:  # noqa: ARG001
     if chosen["lr"] <= _SMALL_LR:
         return [_raise_lr(chosen), *found]
     low, high = _round(chosen["lr"] / 3), _round(chosen["lr"] * 3)
-    found.append(f"lr is {chosen['lr']:g}: try {low} if the loss jumps, {high} if it hardly moves.")
+    found.append(f"lr is {chosen['lr']:g}: try lr={low} if the loss jumps, lr={high} if it hardly moves.")
     if chosen["batch_size"] < 16:
-        found.append(f"batch_size is {chosen['batch_size']}, so that single losses are noisy: try 32.")
+        found.append(f"batch_size is {chosen['batch_size']}, so that single losses are noisy: try batch_size=32.")
     return found
 
 
@@ -137,7 +137,7 @@ def _unchanged(verdict: Verdict, chosen: _Chosen) -> list[str]:  # noqa: ARG001
     if chosen["freeze"] == "gradual":
         return ["freeze=gradual trains the lower stages later: until then they stay the same."]
     if chosen["backbone_lr_ratio"] < 0.1 and chosen["pretrained"] != "none":
-        return [f"backbone_lr_ratio is {chosen['backbone_lr_ratio']:g}: try 0.1."]
+        return [f"backbone_lr_ratio is {chosen['backbone_lr_ratio']:g}: try backbone_lr_ratio=0.1."]
     return [_raise_lr(chosen)] if chosen["lr"] <= _SMALL_LR else ["With lr_schedule=cosine the last steps hardly move."]
 
 

@@ -15,6 +15,7 @@ from train.debug.rules.registry import TENSOR_RULE_CLASSES
 from train.debug.trends import Trends
 from train.debug.trial import Tensors
 from train.rulebook.request import RuleRequest
+from train.rulebook.settings import first_of_each, settings_in
 from train.rulebook.verdict import ERROR, IN_PROGRESS, ISSUES, NO_ISSUES, STOPPED, Finding, Outcome, Verdict
 
 FORMAT: Final = 1
@@ -213,9 +214,11 @@ class Judge:
         for case in self._cases:
             case.end(outcome)
             case.verdict.advice = advise(case.verdict, known.hyperparameters)
+            case.verdict.settings = settings_in(case.verdict.advice or "", known.hyperparameters)
         shown = [case for case in self._cases if case.shown]
         for case in shown:
             case.tell_end()
+        rules = [case.verdict for case in sorted(shown, key=_rank)]
         return {
             "format": FORMAT,
             "kennel": VERSION,
@@ -223,7 +226,8 @@ class Judge:
             "outcome": {"completed": outcome.completed, "reason": outcome.reason},
             "steps": {mode: self._steps[mode] for mode in sorted({"TRAIN", "EVAL", *self._steps})},
             "last_step": self._last_step,
-            "rules": [case.verdict.to_dict() for case in sorted(shown, key=_rank)],
+            "rules": [each.to_dict() for each in rules],
+            "settings": first_of_each(each.settings for each in rules),
             "trends": self._trends.to_dict(),
             "epochs": list(known.epochs),
             "steps_per_epoch": known.steps_per_epoch,

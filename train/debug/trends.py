@@ -38,7 +38,7 @@ class _Layers:
 
     rows: _Thinned = field(default_factory=_Thinned)
 
-    def add(self, step: int, values: dict[str, float | None]) -> None:
+    def add(self, step: int, values: dict[str, float | str | None]) -> None:
         if values:
             self.rows.add((step, values))
 
@@ -62,7 +62,7 @@ class Trends:
     def add(self, step: Step) -> None:
         """Take from a saved step what is plotted."""
         for name in step.names("losses")[:1]:
-            loss = _finite(step.reduction(name, "mean"))
+            loss = _plain(step.reduction(name, "mean"))
             if loss is not None:
                 mode = "EVAL" if step.mode == "EVAL" else "TRAIN"
                 self._losses[mode].add([step.mode_step, step.number, loss])
@@ -74,7 +74,7 @@ class Trends:
         self._collect("dead_relu_share", step, ["relu_active_share"], lambda name: _dead_share(step, name))
 
     def _collect(self, trend: str, step: Step, collections: list[str], read: Callable[[str], float | None]) -> None:
-        values = {layer_name(name): _finite(read(name)) for name in step.names(*collections)}
+        values = {layer_name(name): _plain(read(name)) for name in step.names(*collections)}
         self._layers[trend].add(step.mode_step, values)
 
     def to_dict(self) -> dict[str, Any]:
@@ -88,9 +88,9 @@ def _dead_share(step: Step, name: str) -> float | None:
     return None if shares is None or shares.size == 0 else float(np.mean(shares.astype(np.float64) < _DEAD))
 
 
-def _finite(value: float | None) -> float | None:
-    """JSON has no NaN, and a plot has no place for infinity."""
-    return value if value is not None and math.isfinite(value) else None
+def _plain(value: float | None) -> float | str | None:
+    """For JSON, which has no NaN and no infinity: they go by name, nan, inf and -inf."""
+    return value if value is None or math.isfinite(value) else str(float(value))
 
 
 def layer_name(tensor: str) -> str:

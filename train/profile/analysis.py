@@ -12,12 +12,13 @@ from model.errors import DataError
 from train.profile import sagemaker_format
 from train.profile.advice import advise, headline
 from train.profile.document import build
-from train.profile.facts import Facts
+from train.profile.facts import Facts, settings
 from train.profile.read import FILES, Reader
 from train.profile.recording import Recording
 from train.profile.rules.base import Judgement, NoGPU, NothingToJudge, Rule
 from train.profile.rules.registry import PROFILER_RULE_CLASSES
 from train.profile.statistics import plain
+from train.rulebook.settings import settings_in
 from train.rulebook.spec import RuleSpec
 from train.rulebook.verdict import ERROR, ISSUES, NO_ISSUES, Verdict
 
@@ -74,6 +75,7 @@ class _Watched:
         # The figures cost time: only where there is something to say.
         if verdict.triggered or verdict.spec.name == "OverallFrameworkMetrics":
             verdict.advice = advise(verdict, Facts.of(run))
+            verdict.settings = settings_in(verdict.advice or "", settings(run))
         if fired.triggered and not verdict.triggered:
             # It may have been acted on: what fired is not taken back.
             fired.note = "it fired while the job ran; over the whole job its condition doesn't hold"
@@ -152,6 +154,7 @@ class ProfileJudge:
         document = build(self._run, outcome, *deviations[:1])
         document["rules"] = plain([each.to_dict() for each in verdicts])
         document["headline"] = headline(Facts.of(self._run), verdicts)
+        document["settings"] = settings_in(" ".join(document["headline"]), settings(self._run))
         return document
 
 

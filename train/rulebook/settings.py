@@ -1,7 +1,7 @@
 """Settings in an advice's own words: `name=value`."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 _SETTING: Final = re.compile(r"\b([a-z][a-z_0-9]*)=([\w./:-]*\w)")
@@ -19,6 +19,14 @@ def settings_in(advice: str, chosen: Mapping[str, Any]) -> dict[str, str]:
             if name in chosen and not _same(chosen[name], value):
                 found.setdefault(name, value)
                 break
+    return found
+
+
+def first_of_each(settings: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """All of them together; of two values for one name the first counts."""
+    found: dict[str, str] = {}
+    for each in settings:
+        found = {**each, **found}
     return found
 
 
