@@ -62,27 +62,31 @@ def debug_tensors(backend: Backend, runs: Path, path: str, rules: str, report: P
 
 
 def print_rules(documents: Sequence[Mapping[str, Any]]) -> None:
-    """One row a rule, those that found something first, with what they found first and what to do about it."""
+    """One row a rule, those that found something first: how often it fired of how often it judged, what it found first
+    and what to do about it.
+    """
     rules = [rule for document in documents for rule in document.get("rules", [])]
     order = {"IssuesFound": 0, "Error": 1}
     rows = [_row(rule) for rule in sorted(rules, key=lambda rule: order.get(rule["status"], 2))]
     if rows:
-        print_table(("rule", "status", "times", "what it found, and what to do"), rows)
+        print_table(("rule", "status", "fired", "what it found, and what to do"), rows)
 
 
 def _row(rule: Mapping[str, Any]) -> tuple[str, str, str, str]:
     status = rule["status"]
+    fired = f"{rule['report']['RuleTriggered']} of {rule['report']['Datapoints']}"
     if status != "IssuesFound":
-        return rule["name"], status, "", escape(rule.get("note") or "")
+        # What limits a judgement that found nothing is on the page.
+        told = status == "Error" or rule["severity"] == "info"
+        return rule["name"], status, fired, escape(rule.get("note") or "") if told else ""
     found = rule["findings"][0] if rule["findings"] else {"text": rule["fires"]}
     step = found.get("mode_step", found.get("step"))
     mode = "" if found.get("mode") in (None, "TRAIN", "GLOBAL") else f"{found['mode']} "
     text = found["text"] if step is None else f"{mode}step {step}: {found['text']}"
     advice = rule.get("advice") or rule.get("recommendation") or ""
-    times = str(rule["report"]["RuleTriggered"])
     style = _STYLES[rule["severity"]]
     action = f" [{rule['action']}]" if rule.get("action") else ""
-    return rule["name"], f"[{style}]{status}[/{style}]", times, escape(f"{text.rstrip('.')}. {advice}{action}")
+    return rule["name"], f"[{style}]{status}[/{style}]", fired, escape(f"{text.rstrip('.')}. {advice}{action}")
 
 
 def run_documents(run: Run) -> list[dict[str, Any]]:
