@@ -56,15 +56,14 @@ class StepAxis:
 
 
 def smoothed(points: Sequence[Point]) -> list[Point]:
-    """Centred moving average over a twentieth of the points, fewer at both ends so that it stays centred.
+    """Centred moving average over a twentieth of the points; at both ends over those of them that there are.
 
     A point that isn't finite stays, and is in no other's average.
     """
     reach = len(points) // 40
     found = []
     for place, (x, y) in enumerate(points):
-        near = min(reach, place, len(points) - 1 - place)
-        around = [value for _, value in points[place - near : place + near + 1] if math.isfinite(value)]
+        around = [value for _, value in points[max(0, place - reach) : place + reach + 1] if math.isfinite(value)]
         found.append((x, math.fsum(around) / len(around) if math.isfinite(y) else math.nan))
     return found
 
@@ -190,14 +189,11 @@ def _grid(frame: Frame, logarithmic: bool) -> list[Markup]:
     found = frame.grid(ticks, [figure(10.0**tick if logarithmic else tick) for tick in ticks])
     steps = sorted({round(x) for x in nice_ticks(frame.low[0], frame.high[0], 8)})
     found += frame.below(steps, [f"{step:,}" for step in steps], "training step")
-    found.append(
-        text(
-            (frame.left - 8, 14),
-            "loss, log scale" if logarithmic else "loss",
-            "axis",
-            anchor="end" if not logarithmic else "middle",
-        )
+    # The longer words begin at the drawing's edge, to leave the epochs' numbers their room.
+    place, words, anchor = (
+        ((0, 14), "loss, log scale", "start") if logarithmic else ((frame.left - 8, 14), "loss", "end")
     )
+    found.append(text(place, words, "axis", anchor=anchor))
     return found
 
 
