@@ -20,6 +20,10 @@ REDUCED: Final = ("gradients", "weights", "biases")
 _REDUCTIONS: Final = ReductionConfig(
     reductions=["min", "max", "mean", "std", "variance"], abs_reductions=["mean"], norms=["l2"]
 )
+# With their shapes: what a weight's variance should be at the start depends on it.
+_SHAPED: Final = ReductionConfig(
+    reductions=["min", "max", "mean", "std", "variance"], abs_reductions=["mean"], norms=["l2"], save_shape=True
+)
 
 
 def own_options() -> dict[str, Any]:
@@ -42,7 +46,7 @@ def configure(collections: Any, schedule: Schedule, eval_start: int) -> None:
         collection = collections.get(name)
         collection.save_config = SaveConfig(modes)
         if name in REDUCED:
-            collection.reduction_config = _REDUCTIONS
+            collection.reduction_config = _SHAPED if name == "weights" else _REDUCTIONS
         collection.include(OWN.get(name, []))
 
 
