@@ -20,7 +20,7 @@ setup: ## Make the environment .venv (TORCH=cpu or TORCH=cuda chooses torch's bu
 		echo "make setup: there is no $$python here: install Python 3.11, or name it: make setup PYTHON=/path/to/python3.11" >&2; \
 		exit 1; }; "$$python" -m tools.setup_env
 
-demo: setup ## Train, evaluate, serve and ask on sample data, here and now (about 4 minutes)
+demo: setup ## Train, evaluate, serve and ask on sample data, here and now (about 5 minutes)
 	@$(VENV_PYTHON) deploy.py run $(ARGS)
 
 test: setup ## Run the tests, but for those of the image and of the pages

@@ -23,6 +23,22 @@ def test_training_leaves_artifact_metrics_and_no_failure(job: Path) -> None:
     assert [entry["epoch"] for entry in recorded if "train_loss" in entry] == [1, 2]
 
 
+def test_rules_judged_it_and_both_reports_are_there(job: Path) -> None:
+    data = job / "output" / "data"
+    debugger, profiler = (json.loads((data / f"{name}-report.json").read_text()) for name in ("debugger", "profiler"))
+    assert (debugger["outcome"]["completed"], profiler["job"]["completed"]) == (True, True)
+    judged = {rule["name"]: rule["report"]["Datapoints"] for rule in debugger["rules"]}
+    assert {"ExplodingTensor", "VanishingGradient", "DeadRelu", "WeightUpdateRatio"} <= set(judged)
+    assert min(judged.values()) > 0
+    assert profiler["system"]["samples"] > 0
+    assert profiler["steps"]["n"] > 0
+    printed = (job / "stdout.txt").read_text()
+    assert "ExplodingTensor: InProgress\n" in printed
+    assert "ExplodingTensor: NoIssuesFound\n" in printed
+    for name in ("debugger", "profiler"):
+        assert (data / f"{name}-report.html").read_text().rstrip().endswith("</html>")
+
+
 def test_everything_it_leaves_belongs_to_the_user_who_ran_it(job: Path) -> None:
     left = [path for folder in ("model", "output") for path in (job / folder).rglob("*")]
     assert len(left) >= 4
@@ -51,3 +67,6 @@ def test_sigterm_ends_training_with_143_and_says_so(docker: Docker, sample_data:
         container.wait_for_log("epoch=1;")
         assert container.stop(grace_s=110) == 143
     assert (tree / "output" / "failure").read_text().startswith("Stopped: SIGTERM")
+    report = json.loads((tree / "output" / "data" / "debugger-report.json").read_text())
+    assert report["outcome"]["completed"] is False
+    assert report["outcome"]["reason"].startswith("Stopped: SIGTERM")
