@@ -100,8 +100,8 @@ class Hyperparameters:
         0,
         0,
         1_000_000,
-        "training steps from one saved step to the next, of the loss a fifth of it; 0: a fiftieth of "
-        "all steps, from 10 (on a GPU 50) to 500",
+        "training steps from one saved step to the next, of the loss a tenth of it; 0: a fiftieth of "
+        "all steps, from 20 (on a GPU 200) to 500",
     )
     profile: str = _choice("on", ("on", "off"), "on: sample the machine, time the parts of each step, judge both")
     profile_interval: int = _number(500, 100, 60_000, "milliseconds from one sample of the machine to the next")

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 from model.errors import ConfigError
 from model.paths import MLPaths
 from train.config import Hyperparameters, describe_faults
-from train.profile.settings import read_settings
 from train.rulebook.request import Requested, parse_rules
 
 _T = TypeVar("_T")
@@ -36,6 +35,8 @@ def read_job(paths: MLPaths) -> Job:
     text = _checked(lambda: Hyperparameters.parse({"rules": given.get("rules")}).rules, faults)
     rules = _checked(lambda: parse_rules(text or "default"), faults) or Requested()
     if chosen.profile == "on":
+        from train.profile.settings import read_settings
+
         _checked(lambda: read_settings(paths, chosen.profile_interval, chosen.profile_steps), faults)
     if chosen.debug == "on":
         _read_object(paths.debughookconfig, faults)

@@ -202,12 +202,12 @@ def test_a_faulty_configuration_is_told_once(
 
 
 def test_the_schedule() -> None:
-    # Fifty saved steps, but 10 to 500 steps apart; the loss five times as often.
-    expected = {1: (10, 2), 500: (10, 2), 501: (11, 2), 2_100: (42, 8), 25_000: (500, 100), 1_000_000: (500, 100)}
+    # Fifty saved steps, but 20 to 500 steps apart; the loss ten times as often.
+    expected = {1: (20, 2), 1_000: (20, 2), 1_001: (21, 2), 2_100: (42, 4), 25_000: (500, 50), 1_000_000: (500, 50)}
     for steps, intervals in expected.items():
         schedule = Schedule(steps, epochs=1, eval_batches=1)
         assert (schedule.every(), schedule.every_loss()) == intervals
-    assert [Schedule(steps, 1, 1, gpu=True).every() for steps in (1, 2_500, 2_501)] == [50, 50, 51]
+    assert [Schedule(steps, 1, 1, gpu=True).every() for steps in (1, 10_000, 10_001)] == [200, 200, 201]
     assert (Schedule(500, 1, 1, 3).every(), Schedule(500, 1, 1, 3).every_loss()) == (3, 1)
 
 

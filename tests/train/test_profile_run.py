@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,6 @@ from tests.train.support import (
 )  # fmt: skip
 from train.config import Hyperparameters
 from train.profile.anatomy import STEP_PHASES
-from train.profile.sampler import Sampler
 
 DOCS = (REPOSITORY / "docs" / "profiler.md").read_text(encoding="utf-8")
 WINDOW = {"ProfilingParameters": {"DetailedProfilingConfig": '{"StartStep": 7, "NumSteps": 2, }'}}
@@ -30,7 +28,7 @@ IMPORTS = {"PYTHONPROFILEIMPORTTIME": "1"}  # tells every import on stderr
 
 @pytest.fixture(scope="module")
 def jobs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Finished, Finished]:
-    """The same job with the profiler, a sampler beside it, and without; 5 steps an epoch."""
+    """The same job with the profiler and without; 5 steps an epoch."""
     roots = [tmp_path_factory.mktemp(name) for name in ("on", "off")]
     for root in roots:
         make_classes(root / "input" / "data" / "train", 16)
@@ -38,19 +36,11 @@ def jobs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Finished, Finished]:
         (root / "output" / "profiler" / "trace.json.gz").write_text("of an earlier run")
     configure(roots[0], {}, {"profilerconfig": WINDOW})
     started = [
-        start_train(root, IMPORTS, profile=profile, epochs="2")
+        start_train(root, IMPORTS, profile=profile, epochs="2", profile_interval=100)
         for root, profile in zip(roots, ("on", "off"), strict=True)
     ]
     with ThreadPoolExecutor(2) as pool:
-        ends = [pool.submit(finish, process, root) for process, root in zip(started, roots, strict=True)]
-        folder = roots[0] / "output" / "profiler"
-        # As the process beside the training does: once that has begun, and has cleared away what was there before.
-        while not (folder / "stages.jsonl").exists() and not ends[0].done():
-            time.sleep(0.05)
-        sampler = Sampler(folder, started[0].pid, 100)
-        sampler.start()
-        on, off = (each.result() for each in ends)
-        sampler.stop()
+        on, off = pool.map(finish, started, roots)
     assert (on.code, off.code) == (0, 0), on.err + off.err
     return on, off
 
@@ -129,7 +119,7 @@ def test_the_operators_of_a_resnet(jobs: tuple[Finished, Finished], folder: Path
 
 def test_the_configuration(folder: Path) -> None:
     config = read(folder / "config.json")
-    given = Hyperparameters.parse({**QUICK, "profile": "on", "epochs": "2"})
+    given = Hyperparameters.parse({**QUICK, "profile": "on", "epochs": "2", "profile_interval": "100"})
     assert Hyperparameters.parse(config["hyperparameters"]) == given
     assert (config["workers"], config["cache"], config["device"], config["batch_size"]) == (0, "none", "cpu", 8)
 
