@@ -117,12 +117,12 @@ def evaluate(
 
 @app.command()
 def debug(
-    tensors: Annotated[str, typer.Argument(help="folder that smdebug saved tensors in, or s3://BUCKET/PREFIX")],
+    tensors: Annotated[str, typer.Argument(help="smdebug's tensors (folder or s3:// URL), or a profiler's files")],
     rules: Annotated[str, typer.Option("--rules", help="as the hyperparameter rules, in docs/debugger.md")] = "default",
     on: On = "local", runs: Runs = RUNS, image: Image = IMAGE,
-    report: Annotated[Path | None, typer.Option("--json", help="report; else debugger-report.json in RUNS")] = None,
+    report: Annotated[Path | None, typer.Option("--json", help="report; else in RUNS")] = None,
 ) -> None:  # fmt: skip
-    """Judge tensors of any training by the debugger's rules: a table, a report as JSON and a page."""
+    """Judge any training's saved tensors, or profiler files, by rules: a table, a report as JSON and a page."""
     with _sentences():
         from backends.reports import debug_tensors
 

@@ -21,6 +21,7 @@ PAGES: Final = (
     ("profiler", "profiler-report.html"),
 )
 _DATA: Final = "output/data"
+_DEBUGGER: Final = "debugger-report.json"
 _STYLES: Final = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 
 
@@ -47,18 +48,30 @@ def evaluate_artifact(
 
 
 def debug_tensors(backend: Backend, runs: Path, path: str, rules: str, report: Path | None) -> None:
-    """Judge a folder of tensors and say what the rules found and where page and report are."""
-    target = check_report(report or runs / "debugger-report.json")
-    with watching("judging tensors") as watch:
+    """Judge a folder of tensors, or of profiler files, and say what the rules found and where page and report are."""
+    target = check_report(report or runs / ("profiler-report.json" if looks_like_profile(path) else _DEBUGGER))
+    with watching("judging") as watch:
         backend.debug(path, target, rules, watch)
     document = json.loads(target.read_text())
     for note in document["notes"]:
         say(note)
-    steps = ", ".join(f"{count} {mode}" for mode, count in document["steps"].items())
-    say(f"{path}: saved steps: {steps}")
+    if "trends" in document:
+        steps = ", ".join(f"{count} {mode}" for mode, count in document["steps"].items())
+        say(f"{path}: saved steps: {steps}")
+    else:
+        say(f"{path}: {document['system']['samples']} samples of the machine, {document['steps']['n']} steps")
+        for sentence in document["headline"]:
+            say(sentence)
     print_rules([document])
     say(str(target.with_suffix(".html")))
     say(str(target))
+
+
+def looks_like_profile(path: str) -> bool:
+    """Whether a folder holds a profiler's files, for the report's name; what judges it looks closer."""
+    folder = Path(path)
+    old = (folder.glob(f"{depth}system/incremental") for depth in ("", "*/", "*/*/"))
+    return "://" not in path and ((folder / "system.jsonl").is_file() or any(next(each, None) for each in old))
 
 
 def print_rules(documents: Sequence[Mapping[str, Any]]) -> None:

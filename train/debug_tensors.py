@@ -1,9 +1,12 @@
-"""`python -m train.debug_tensors PATH`: what rules find in tensors that smdebug saved, whoever trained."""
+"""`python -m train.debug_tensors PATH`: what rules find in tensors that smdebug saved, whoever trained.
+
+Or in a profiler's files: Kennel's output/profiler, or the profiler-output of a SageMaker job.
+"""
 
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,16 +17,18 @@ from train.companion.reports import write_report
 from train.companion.watch import read_epochs
 from train.config import Hyperparameters
 from train.debug.judge import Background, Judge
+from train.profile.analysis import analyse, is_profile
 from train.progress import Progress
 from train.report.debugger_page import debugger_page
-from train.rulebook.request import parse_rules
+from train.report.profiler_page import profiler_page
+from train.rulebook.request import RuleRequest, parse_rules
 from train.rulebook.verdict import Outcome
 
 
 def main() -> None:
     """Judge, print the rules' status lines, write report and page. Raises UserError for what the user can mend."""
-    parser = argparse.ArgumentParser(prog="python -m train.debug_tensors", description=__doc__)
-    parser.add_argument("path", help="folder of tensors, or s3://BUCKET/PREFIX")
+    parser = argparse.ArgumentParser(prog="python -m train.debug_tensors", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("path", help="folder of tensors, or s3://BUCKET/PREFIX; or a folder of profiler files")
     parser.add_argument("--rules", default="default", help="as the hyperparameter rules; default: the default set")
     parser.add_argument("--json", type=Path, help="where the report goes; the page goes beside it")
     parser.add_argument("--progress", type=Path, help="file that tells how far it has come")
@@ -34,15 +39,32 @@ def main() -> None:
     for note in requested.notes:
         print(f"rules: {note}")
     progress = Progress(arguments.progress)
-    progress.update("judging tensors", 0, 1, "folders")
-    judge = Judge(arguments.path, requested.tensor, print)
-    outcome, background = what_is_known(arguments.path)
-    judge.last()
-    document = judge.finish(outcome, background)
+    progress.update("judging", 0, 1, "folders")
+    if "://" not in arguments.path and is_profile(Path(arguments.path)):
+        document, page = judged_profile(Path(arguments.path), requested.profiler), profiler_page
+    else:
+        document, page = judged_tensors(arguments.path, requested.tensor), debugger_page
     if arguments.json is not None:
-        write_report(arguments.json, arguments.json.with_suffix(".html"), document, debugger_page)
+        write_report(arguments.json, arguments.json.with_suffix(".html"), document, page)
         print(arguments.json.with_suffix(".html"))
-    progress.update("judging tensors", 1, 1, "folders")
+    progress.update("judging", 1, 1, "folders")
+
+
+def judged_tensors(path: str, requests: Sequence[RuleRequest]) -> dict[str, Any]:
+    """The debugger's document. Raises UserError for what is no folder of tensors."""
+    judge = Judge(path, requests, print)
+    outcome, background = what_is_known(path)
+    judge.last()
+    return judge.finish(outcome, background)
+
+
+def judged_profile(folder: Path, requests: Sequence[RuleRequest]) -> dict[str, Any]:
+    """The profiler's document, with what is known of how a run of Kennel's own ended. Raises UserError."""
+    earlier = _read_object(folder.resolve().parent / "data" / "profiler-report.json").get("job") or {}
+    document = analyse(folder, requests, {name: earlier.get(name) for name in ("completed", "reason")})
+    for rule in document["rules"]:
+        print(f"{rule['name']}: {rule['status']}")
+    return document
 
 
 def what_is_known(path: str) -> tuple[Outcome, Background]:

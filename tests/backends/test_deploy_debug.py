@@ -131,3 +131,37 @@ def test_a_run_without_pages_is_told(tmp_path: Path) -> None:
     answer = deploy("report", "nothing", "--runs", tmp_path)
     assert answer.returncode == 2
     assert answer.stderr.startswith("error: there is no run nothing in ")
+
+
+def test_an_old_jobs_profiler_output_is_judged(tmp_path: Path) -> None:
+    folder = tmp_path / "old-job" / "profiler-output" / "system" / "incremental" / "2021062809"
+    folder.mkdir(parents=True)
+    # Two cores at 95 and 97 %, ten samples a second apart, as SageMaker's agent wrote them.
+    rows = [
+        {"Type": "cpu", "Name": f"cpu{core}", "Dimension": "CPUUtilization", "Value": 95.0 + 2 * core,
+         "NodeId": "algo-1", "Timestamp": 1624872600.0 + second}
+        for second in range(10) for core in range(2)
+    ]  # fmt: skip
+    (folder / "1624872600.algo-1.json").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    answer = deploy("debug", tmp_path / "old-job", "--runs", tmp_path / "runs")
+    assert answer.returncode == 0, answer.stderr
+    assert f"{tmp_path / 'old-job'}: 10 samples of the machine, 0 steps" in answer.stdout
+    report = json.loads((tmp_path / "runs" / "profiler-report.json").read_text())
+    assert report["source"] == "sagemaker"
+    assert report["system"]["statistics"]["cpu"]["mean"] == pytest.approx(96.0)  # (95 + 97) / 2
+    assert "OverallSystemUsage" in answer.stdout
+    assert "OverallSystemUsage" in (tmp_path / "runs" / "profiler-report.html").read_text()
+
+
+def test_a_runs_own_profiler_files_are_judged_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "profiler"
+    folder.mkdir()
+    answer = deploy("debug", folder, "--runs", tmp_path)
+    assert answer.returncode == 2
+    assert "holds no saved tensors" in answer.stderr
+    row = {"cpu": [50.0], "iowait": 0.0, "memory": 10.0, "gpu": [], "gpu_memory": [], "gpu_memory_bytes": []}
+    (folder / "system.jsonl").write_text("".join(json.dumps({"t": 1e9 + second, **row}) + "\n" for second in range(12)))
+    answer = deploy("debug", folder, "--runs", tmp_path, "--rules", "LowGPUUtilization")
+    assert answer.returncode == 0, answer.stderr
+    assert "12 samples of the machine" in answer.stdout
+    assert re.search(r"LowGPUUtilization +Error", answer.stdout)

@@ -164,6 +164,11 @@ def _order(verdict: Verdict) -> tuple[int, int]:
     return status, _SEVERITIES.index(verdict.spec.severity) if status == 0 else 0
 
 
+def is_profile(folder: Path) -> bool:
+    """Whether a folder holds profiler files, Kennel's or SageMaker's. Raises DataError for those of several jobs."""
+    return any((folder / name).is_file() for name in FILES) or sagemaker_format.find(folder) is not None
+
+
 def analyse(folder: Path, requests: Sequence[Request], outcome: Mapping[str, Any]) -> dict[str, Any]:
     """The report on Kennel's profiler files in `folder`, or on the profiler output of a SageMaker job.
 
