@@ -117,6 +117,7 @@ CASES: dict[str, list[Case]] = {
         # Reductions: 3.29 * std of 2e-4 is 6.6e-4, of 4e-4 1.3e-3.
         Case([{L: 1.0} | reduced(G, [-2e-4, 2e-4])] * 6, [(5, 3.2897 * 2e-4)]),
         Case([{L: 1.0} | reduced(G, [-4e-4, 4e-4])] * 6, []),
+        Case([{L: 1.0} | reduced(G, [-2e-4, NAN])] * 7, []),  # that is ExplodingTensor's
         Case([{"tanh0_input_0": spread(1.0), "tanh1_input_0": spread(16.0)}], [(0, 16.0)],
              {"activation_inputs_regex": "tanh.*input"}),
         Case([{"tanh0_input_0": spread(1.0), "tanh1_input_0": spread(9.0)}], [],

@@ -152,6 +152,12 @@ class TestOverfit:
         (finding,) = judged("Overfit", phases((3.0, 900.0), (2.0, 20.0), (1.5, 19.0), (1.4, 1.5)))[0]
         assert finding.value == 9.0  # (20 - 2) / 2; 19 is above 0.9 * 20, and 1.5 below 0.9 * 19
 
+    def test_a_training_that_diverges_is_not_overfitted(self) -> None:
+        # 50 is more than twice the first loss, 2; 3.9 isn't.
+        first = ("TRAIN", 2.0)
+        assert judged("Overfit", [first, *phases((50.0, 1e9))])[0] == []
+        assert judged("Overfit", [first, *phases((3.9, 1e9))])[0] != []
+
     def test_ratio(self) -> None:
         # (1.11 - 1) / 1 = 0.11 and (1.09 - 1) / 1 = 0.09, around 0.1.
         (finding,), datapoints = judged("Overfit", phases((1.0, 1.11)))

@@ -191,13 +191,15 @@ class Overfit(Rule):
     validation loss has to be above (1 + ratio_threshold) training by two standard errors, and at least 1 % of the
     first phase's training loss, below which both are practically 0 and their ratio says nothing. A phase is told of
     when the next one, or the end, has come: a validation loss that falls by a tenth or more until then is learning, not
-    overfitting (as while batch normalisation's averages warm up), and the phases in a row begin anew.
+    overfitting (as while batch normalisation's averages warm up), and the phases in a row begin anew. Nor is a
+    training overfitted whose loss is more than twice the very first one: it has learnt nothing.
     """
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         super().__init__(parameters)
         self._phases = Phases()
-        self._first: dict[str, float] = {}
+        self._first: dict[str, float] = {}  # mean of the first phase
+        self._begun: dict[str, float] = {}  # the very first training loss
         self._above: dict[str, int] = {}
         self._held: dict[str, tuple[float, Finding]] = {}
 
@@ -234,7 +236,8 @@ class Overfit(Rule):
         (training, train_error), (validation, valid_error) = mean_and_error(train), mean_and_error(valid)
         limit = 1 + self.parameters["ratio_threshold"]
         first = self._first.setdefault(name, training)
-        if phase.number < self.parameters["start_step"] or training <= 0:
+        begun = self._begun.setdefault(name, train[0])
+        if phase.number < self.parameters["start_step"] or training <= 0 or training > 2 * begun:
             return None
         clear = validation - limit * training > 2 * math.hypot(valid_error, limit * train_error)
         self._above[name] = self._above.get(name, 0) + 1 if clear and validation > 0.01 * first else 0

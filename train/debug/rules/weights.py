@@ -118,7 +118,10 @@ def _spread(step: Step, name: str) -> float | None:
         low, high = np.percentile(whole.astype(np.float64), [5, 95]) if finite(whole) else (0.0, math.inf)
         return float(high - low)
     std = step.reduction(name, "std")
-    return None if std is None else _SPREAD * std
+    if std is None:
+        return None
+    # What isn't finite is ExplodingTensor's.
+    return _SPREAD * std if math.isfinite(std) else math.inf
 
 
 class WeightUpdateRatio(Rule):
