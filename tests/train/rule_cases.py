@@ -204,6 +204,9 @@ CASES: dict[str, list[Case]] = {
         Case([{"labels": labels(250, 25)}] * 2, []),  # 500 labels have not been seen at the first
         Case([{"labels": labels(249, 24)}] * 2, [(1, 498 / 48)]),
         Case([{"labels": labels(450, 50)}], [(0, 9.0)], {"threshold_imbalance": 8.0}),
+        # 120 labels are judged at the end, 98 aren't.
+        Case([{"labels": labels(55, 5)}] * 2, [(1, 110 / 10)]),
+        Case([{"labels": labels(46, 3)}] * 2, []),
         Case([{"labels": labels(90, 8)}], [], {"samples": 90}),  # fewer than 50 a class
         Case([{"labels": labels(600), "predictions": scores(labels(600), 2)}], [(0, INF)]),  # a class without any
         # Class 1 is mispredicted in 71 or 70 of 100 samples, in two judgements.

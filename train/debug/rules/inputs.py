@@ -34,7 +34,7 @@ class CheckInputImages(Rule):
         gathered.append(means)
         images = sum(len(each) for each in gathered)
         if images < self.parameters["threshold_samples"]:
-            return []
+            return None
         channels = np.concatenate(gathered).mean(axis=0)
         gathered.clear()
         limit = self.parameters["threshold_mean"]

@@ -15,6 +15,8 @@ Indices = NDArray[np.int64]
 _EACH: Final = 50
 """Samples a class, on average, before counts are compared: then chance alone makes the largest count of 1000 even
 classes less than 3.5 times the smallest (Poisson with mean 50: 29 to 77 is where 999 of 1000 lie)."""
+_FEW: Final = 100
+"""Labels that are enough for their counts to be judged at the end of a training that had no more."""
 _OWN: Final = 10
 """Samples of a class before its own mispredictions are judged."""
 
@@ -61,15 +63,17 @@ class ClassImbalance(Rule):
     """largest class count / smallest > threshold_imbalance, or a class mispredicted more than threshold_misprediction.
 
     Counts are of all training labels so far; those of validation are judged only where there are none. Mispredictions
-    are of the newest `samples` labels. It judges whenever another `samples` labels have come. Kennel's own reading: the
-    counts need 50 labels a class on average, so that chance is no imbalance; and a class is mispredicted unevenly only
-    if it has 10 labels and the other classes together are mispredicted by less than half the threshold, for an
-    untrained network mispredicts all of them; and if it is so twice in a row, for a network may find a class late.
+    are of the newest `samples` labels. It judges whenever another `samples` labels have come. Kennel's own reading: a
+    training that ends before has its counts judged then, if there are 100 labels; the counts need 50 labels a class on
+    average, so that chance is no imbalance; and a class is mispredicted unevenly only if it has 10 labels and the other
+    classes together are mispredicted by less than half the threshold, for an untrained network mispredicts all of them;
+    and if it is so twice in a row, for a network may find a class late.
     """
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         super().__init__(parameters)
         self._seen: dict[str, _Seen] = {}
+        self._last: Step | None = None
 
     def judge(self, step: Step) -> list[Finding] | None:
         labels = self._find(step, self.parameters["labels_regex"])
@@ -84,10 +88,18 @@ class ClassImbalance(Rule):
         if predicted is not None and predicted.shape == truth.shape:
             seen.labels.append(truth)
             seen.predicted.append(predicted)
+        self._last = step
         if seen.counts.sum() - seen.judged < self.parameters["samples"]:
-            return []
+            return None
         seen.judged = int(seen.counts.sum())
         return self._counts(step, seen) + self._mispredictions(step, seen)
+
+    def end(self) -> list[Finding]:
+        if self._last is None:
+            return []
+        seen = self._seen[self._last.mode]
+        few = not seen.judged and seen.counts.sum() >= _FEW
+        return self._counts(self._last, seen) if few else []
 
     def needs(self) -> str:
         return "at least `samples` labels (tensors that labels_regex matches), and predictions"
