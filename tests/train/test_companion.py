@@ -225,7 +225,7 @@ def test_reports_of_a_run_that_fails(tmp_path: Path) -> None:
     assert document(result)["outcome"] == {"completed": False, "reason": cause}
     found = rule(result, "ExplodingTensor")
     assert found["status"] == "IssuesFound"
-    assert "lr is 10: try 1." in found["advice"]
+    assert "lr is 10: try lr=1." in found["advice"]
 
 
 def companion_of(process: subprocess.Popen[str]) -> psutil.Process:
