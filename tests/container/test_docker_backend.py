@@ -1,6 +1,7 @@
 """The backend contract, kept by the Docker backend with the image under test, and what only Docker can get wrong."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,7 +50,9 @@ def test_deploy_py_does_the_main_job_in_containers(docker: Docker, data: Path, t
     answer = deploy("run", "--on", "docker", "--image", docker.image, "--data", data, *TINY, "--runs", tmp_path,
                     "--port", "0", timeout=HUNG_S)  # fmt: skip
     assert answer.returncode == 0, answer.stderr
-    assert "data           3 classes; 36 train, 12 valid, 12 test images" in answer.stdout
+    assert re.search(r"(?m)^data +3 classes; 36 train, 12 valid, 12 test images$", answer.stdout), answer.stdout
+    for page in ("evaluation", "debugger", "profiler"):
+        assert re.search(rf"(?m)^{page} page +\S+\.html$", answer.stdout), answer.stdout
     records = [json.loads(file.read_text()) for file in tmp_path.glob("*/run.json")]
     assert sorted((record["kind"], record["status"]) for record in records) == [
         ("deployment", "stopped"), ("training", "completed"), ("training", "completed"),
