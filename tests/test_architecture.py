@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("model", "train", "serve", "backends", "local_test", "deploy", "tools", "benchmarks")
 CLOUD = ("boto3", "botocore", "sagemaker")
-OBSERVERS = ("train.debug", "train.profile", "train.report")
+OBSERVERS = ("train.debug", "train.profile", "train.report", "train.search", "train.tuning")
 
 # (importer, what it may not import at any depth of its code, exceptions). Names are dotted prefixes.
 FORBIDDEN: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
@@ -20,13 +20,14 @@ FORBIDDEN: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("train.debug", ("train",), ("train.debug", "train.callbacks", "train.rulebook")),
     ("train.profile", ("train",), ("train.profile", "train.callbacks", "train.rulebook")),
     ("train.rulebook", ("train", "torch", "numpy"), ("train.rulebook",)),
+    ("train.search", ("train", "torch", "numpy"), ("train.search", "train.config", "train.metrics")),
     # Engines are chosen by name, "module:attribute", from the registry.
     (
         "serve.app",
         ("torch", "torchvision", "serve.engines"),
         ("serve.engines.base", "serve.engines.registry"),
     ),
-    ("backends", ("serve", "model", "train", "deploy", "local_test"), ("train.config",)),
+    ("backends", ("serve", "model", "train", "deploy", "local_test"), ("train.config", "train.search")),
     ("deploy", ("serve", "model", "train", "local_test"), ("train.config",)),
     ("local_test", tuple(part for part in PARTS if part != "local_test"), ()),
     ("train.config", ("model", "train", "torch", "numpy", "PIL"), ("model.errors",)),
@@ -37,7 +38,9 @@ FORBIDDEN: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
 # (importer, what it may not import when it is imported itself): `deploy.py --help` has to answer at once.
 LATE: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("deploy", ("torch", "torchvision", "numpy", "PIL", *CLOUD)),
-    ("backends", ("torch", "torchvision", "numpy", "PIL", *CLOUD)),
+    ("backends", ("torch", "torchvision", "numpy", "PIL", "optuna", *CLOUD)),
+    # Two thirds of a second that only a search needs.
+    ("train.search", ("optuna",)),
     ("train.__main__", ("torch", "torchvision", "numpy", "PIL")),
     # It runs beside the training, whose cores and memory it must leave alone.
     ("train.companion", ("torch", "torchvision")),

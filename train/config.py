@@ -53,6 +53,11 @@ class Hyperparameters:
         4, 0, 1000, "with freeze=backbone: augmented views of each image whose features are computed once; "
         "0 computes new ones in every epoch",
     )  # fmt: skip
+    feature_precision: str = _choice(
+        "float32",
+        ("float32", "bfloat16"),
+        "in which such features are computed; bfloat16 is faster where the machine has it",
+    )
     head: str = _choice("linear", ("linear", "mlp"), "linear, or mlp: 512 ReLU units before the output")
     lr: float = _number(0.001, 0.0, 10.0, "peak learning rate, of the head", above=True)
     backbone_lr_ratio: float = _number(
@@ -119,6 +124,20 @@ class Hyperparameters:
         "report, stop, finish or run:COMMAND",
         "when a rule finds an error: only report it; end the job as failed; end it as completed; run a command",
     )
+    tune_trials: int = _number(0, 0, 10_000, "trials of a search that comes before the training; 0: no search")
+    tune_space: str = _text(
+        "default",
+        "default, wide, ranges as in lr=0.001:0.1:log, or JSON",
+        "what the search varies, and within which limits",
+        json=True,
+    )
+    tune_objective: str = _text(
+        "validation_accuracy", "metrics, each with :maximize or :minimize if need be", "what the search is to improve"
+    )
+    tune_sampler: str = _choice("tpe", ("tpe", "random"), "how the search chooses a trial's hyperparameters")
+    tune_pruner: str = _choice("median", ("median", "hyperband", "none"), "how the search ends poor trials early")
+    tune_parallel: int = _number(0, 0, 256, "trials at a time on a host; 0: one for each GPU, on the CPU one")
+    tune_minutes: int = _number(0, 0, 100_000, "minutes after which the search starts no further trial; 0: no limit")
     validation_fraction: float = _number(
         0.2, 0.0, 0.9, "share of each class set apart when there is no validation data", above=True
     )

@@ -1,0 +1,1 @@
+"""The search of hyperparameters: space, objectives and study, wherever its trials run. No torch."""
