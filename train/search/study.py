@@ -146,7 +146,7 @@ class Search:
     @property
     def best(self) -> Record | None:
         """The best trial; of several objectives the front's foremost. None without a completed trial."""
-        return next(iter(self.front), None)
+        return best_of(self.finished, self.settings.objectives)
 
     @property
     def interrupted(self) -> int:
