@@ -14,7 +14,7 @@ from train.search.journal import Journal
 from train.search.lines import finished_line
 from train.search.optimizer import Optimizer
 from train.search.pruning import pruned_by
-from train.search.record import Point, Record, front_of, plain_row, point_of, value_of, values_of
+from train.search.record import Point, Record, best_of, front_of, plain_row, point_of, value_of, values_of
 from train.search.searcher import Metrics, Trial
 from train.search.settings import SearchSettings, base_values, clash_in
 from train.search.space import Value
