@@ -82,11 +82,11 @@ def _reason_to_fail(
 def _train(shared: Shared, searcher: Searcher, trial: Trial, measured: Measured, best: BestTrial) -> None:
     run = shared.run(trial.hyperparameters, MetricLog(None))
     network = shared.network(run)
-    # Before the clock: others share most of what is computed here.
+    # Before the clock: what others share, and libraries that torch imports for the first optimizer.
     trained, train, valid = shared.what_to_train(run, network)
     latency = {LATENCY: shared.latency(run, network)} if measured.latency else {}
-    start = time.monotonic()
     trainer = _trainer(run, trained, train, valid)
+    start = time.monotonic()
     pruned = False
 
     def told(metrics: dict[str, float | int]) -> None:
