@@ -1,8 +1,9 @@
 """`python -m train` with tune_trials: a search and its best trial's training, as a real process."""
 
 import json
-import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from train.config import Hyperparameters
 from train.metrics import METRICS, metric_regex
 
 SPACE = json.dumps({"lr": "0.002:0.05:log", "batch_size": [8, 16], "epochs": "1:3"})
-OBSERVED = {"tensorboard": "on", "debug": "on", "profile": "on"}
+OBSERVED: dict[str, Any] = {"tensorboard": "on", "debug": "on", "profile": "on"}
 
 
 def photos(root: Path, test: bool = False) -> Path:
@@ -42,7 +43,7 @@ def best_of(job: Finished) -> dict[str, Any]:
 def searches(tmp_path_factory: pytest.TempPathFactory) -> list[Finished]:
     """Two searches side by side: of a head on a frozen backbone, all observers on; of the whole network."""
     roots = [photos(tmp_path_factory.mktemp(name), test=True) for name in ("frozen", "whole")]
-    search = {"tune_space": SPACE, "tune_sampler": "random"}
+    search: dict[str, Any] = {"tune_space": SPACE, "tune_sampler": "random"}
     frozen = start_train(
         roots[0], freeze="backbone", tune_trials="6", tune_objective="validation_loss,latency_ms", **OBSERVED, **search
     )
@@ -224,10 +225,9 @@ def test_a_search_without_any_completed_trial_fails(tmp_path: Path) -> None:
 
 
 def test_a_training_without_a_search_imports_none_of_it() -> None:
-    code = "import sys, train.job; print([n for n in ('optuna', 'train.tuning', 'train.search.study') if n in sys.modules])"
-    environ = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    import subprocess
-    import sys
-
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environ, check=True)
+    code = (
+        "import sys, train.job\n"
+        "print([each for each in ('optuna', 'train.tuning.search', 'train.search.study') if each in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

@@ -13,9 +13,11 @@ from model.paths import MLPaths
 from tests.train.support import make_classes
 from train import shared as shared_module
 from train.backbones import Backbones
+from train.cache import keep_images
 from train.config import Hyperparameters
 from train.data.dataset import DataSet
 from train.data.load import load_data
+from train.features import compute_features
 from train.loop import Best, Trainer
 from train.metrics import MetricLog
 from train.progress import Progress
@@ -83,7 +85,7 @@ def shared_of(data: DataSet, root: Path, several: bool = True, epochs: int = 4) 
 
 def tried(data: DataSet, root: Path, *wanted: Hyperparameters, measured: Measured = PLAIN, **options: Any) -> Told:
     told = Told(*wanted, **options)
-    best = BestTrial(root / "best.safetensors", Objective("validation_loss", maximize=False))
+    best = BestTrial(root / "best.safetensors", [Objective("validation_loss", maximize=False)])
     run_trials(shared_of(data, root), told, measured, best)
     return told
 
@@ -155,7 +157,7 @@ def test_features_are_computed_once_for_what_they_depend_on(
     data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     computed = []
-    real = shared_module.compute_features
+    real = compute_features
 
     def compute(run: Any, network: Any, role: str, views: int) -> Any:
         computed.append((role, views, run.hyperparameters.crop_scale))
@@ -176,7 +178,7 @@ def test_features_are_computed_once_for_what_they_depend_on(
 
 def test_images_are_decoded_once_for_all_trials(data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = []
-    real = shared_module.keep_images
+    real = keep_images
 
     def keep(run: Any) -> None:
         real(run)
@@ -273,12 +275,12 @@ def trained(number: int, loss: float, head: float = 0.5) -> Trained:
 
 def test_the_best_trial_is_kept_with_its_weights(tmp_path: Path) -> None:
     file = tmp_path / "checkpoints" / "best.safetensors"
-    best = BestTrial(file, Objective("validation_loss", maximize=False))
+    best = BestTrial(file, [Objective("validation_loss", maximize=False)])
     assert best.read() is None
     for number, loss in enumerate((0.9, 0.4, 0.4, 0.6, float("nan")), 1):
         best.offer(trained(number, loss, head=number))
     # Of equals the first, as the study has it; and another process reads the same.
-    kept = BestTrial(file, Objective("validation_loss", maximize=False)).read()
+    kept = BestTrial(file, [Objective("validation_loss", maximize=False)]).read()
     assert kept is not None
     assert kept.number == 2
     assert kept.hyperparameters == replace(FROZEN, lr=0.02)
@@ -289,7 +291,7 @@ def test_the_best_trial_is_kept_with_its_weights(tmp_path: Path) -> None:
 
 
 def test_more_is_better_where_the_objective_says_so(tmp_path: Path) -> None:
-    best = BestTrial(tmp_path / "best.safetensors", Objective("validation_loss", maximize=True))
+    best = BestTrial(tmp_path / "best.safetensors", [Objective("validation_loss", maximize=True)])
     for number, loss in enumerate((0.9, 1.4, 0.4), 1):
         best.offer(trained(number, loss))
     kept = best.read()
@@ -297,8 +299,19 @@ def test_more_is_better_where_the_objective_says_so(tmp_path: Path) -> None:
     assert kept.number == 2
 
 
+def test_equal_trials_rank_by_the_next_objective_and_then_by_number(tmp_path: Path) -> None:
+    goals = parse_objectives("validation_accuracy,validation_loss")
+    best = BestTrial(tmp_path / "best.safetensors", goals)
+    # As several processes may offer them: 5 is better than 4 by its loss alone, 3 is equal to it and came before it.
+    for number, loss in ((4, 0.5), (5, 0.4), (6, 0.4), (3, 0.4)):
+        best.offer(trained(number, loss))
+    kept = best.read()
+    assert kept is not None
+    assert kept.number == 3
+
+
 def test_a_damaged_file_counts_as_none(tmp_path: Path) -> None:
-    best = BestTrial(tmp_path / "best.safetensors", Objective("validation_loss", maximize=False))
+    best = BestTrial(tmp_path / "best.safetensors", [Objective("validation_loss", maximize=False)])
     (tmp_path / "best.safetensors").write_bytes(b"half a file")
     assert best.read() is None
     best.offer(trained(4, 0.4))

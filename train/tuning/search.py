@@ -68,7 +68,7 @@ def search_and_train(
     epochs = max(int(each) for each in _values(settings.space, settings.base, "epochs"))
     shared = Shared(paths, data, device, backbones, progress, several=True, epochs=epochs)
     watched = Watched(search, paths, progress, job.hyperparameters.tune_objective)
-    best = BestTrial(folder / BEST, settings.objectives[0])
+    best = BestTrial(folder / BEST, settings.objectives)
     job_search = _JobSearch(job, shared, search, watched, best, MetricLog(paths.metrics))
     _say_what(settings)
     # Whoever has more than one device, or host, has other processes take part here: they need the searcher alone.
