@@ -46,10 +46,13 @@ def _run(paths: MLPaths, companion: CompanionProcess) -> tuple[int, str | None]:
         profile = paths.profiler.glob("*.json*")
         reports = (paths.evaluation, paths.evaluation_page, paths.progress, *events, *profile)
         watched = (paths.debugger_report, paths.debugger_page, paths.profiler_report, paths.profiler_page)
-        for stale in (paths.failure, *artifact, *reports, *watched):
+        searched = (paths.tuning_report, paths.tuning_page, paths.best_hyperparameters)
+        for stale in (paths.failure, *artifact, *reports, *watched, *searched):
             stale.unlink(missing_ok=True)
         job = read_job(paths)
-        companion.start(paths, job)
+        if not job.hyperparameters.tune_trials:
+            # After a search it watches the training that follows.
+            companion.start(paths, job)
         # Only now: its imports take seconds, for which no signal and no faulty configuration should wait.
         from train.job import run_job
 

@@ -74,8 +74,10 @@ def compute_features(run: Run, network: Classifier, role: str, views: int) -> Fe
         file = Path(folder, f"{key}-{view}.safetensors") if folder else None
         values = _read(file, len(labels)) if file else None
         if values is None:
-            # Made when the first view is missing: it takes seconds.
-            extract = extract or extractor(network, run, len(labels) * len(numbers))
+            # Made when the first view is missing: it takes seconds. Chosen by what `epochs` doesn't change: in a search
+            # trials of few epochs and of many share these views.
+            most = run.hyperparameters.feature_views if views else 1
+            extract = extract or extractor(network, run, len(labels) * most)
             values = _compute(run, extract, role, view)
             if file:
                 _keep(file, values)

@@ -8,7 +8,6 @@ import torch
 
 from model.network import Classifier
 
-METRIC: Final = "latency_ms"
 _WARM_UP: Final = 5
 _MEASURED: Final = 20
 

@@ -53,6 +53,7 @@ class Shared:
         self._several, self._views = several, views
         self._images: dict[Hashable, _Images] = {}  # the newest last; empty where they don't fit
         self._features: dict[Hashable, Features] = {}  # the newest last
+        self._computed = 0  # how often features had to be computed
         self._latencies: dict[Hashable, float] = {}
 
     def run(self, chosen: Hyperparameters, metrics: MetricLog, began: float | None = None) -> Run:
@@ -73,9 +74,13 @@ class Shared:
         if not on_features(chosen):
             self._keep_images(run)
             return network, run.loader("train", augmented=True, shuffle=True), run.loader("valid")
+        start, computed = time.monotonic(), self._computed
         # No more views than epochs: nobody would see them.
         train = self._features_of(run, network, "train", min(chosen.feature_views, chosen.epochs))
         valid = self._features_of(run, network, "valid", 0)
+        if self._computed > computed:
+            took = time.monotonic() - start
+            print(f"features: {tuple(train.values.shape)} for training, in {took:.1f} s", flush=True)
         return (
             network.head,
             FeatureBatches(train, run.order("train", shuffle=True), run.device),
@@ -100,15 +105,14 @@ class Shared:
     def _features_of(self, run: Run, network: Classifier, role: str, views: int) -> Features:
         chosen, images = run.hyperparameters, run.images(role, augmented=views > 0)
         backbone = (chosen.architecture, chosen.pretrained, chosen.seed, chosen.feature_precision)
-        key = (role, *backbone, images.preprocess, images.augment)
+        # How many views there are to be decides about the way in which they are computed.
+        key = (role, *backbone, images.preprocess, images.augment, chosen.feature_views if views else 0)
         found = self._features.pop(key, None)
         if found is None or len(found.values) < views:
             self._keep_images(run)
-            start = time.monotonic()
             found = compute_features(run, network, role, max(views, self._views) if views else 0)
+            self._computed += 1
             found = Features(found.values.to(run.device), found.labels.to(run.device))
-            took = time.monotonic() - start
-            print(f"features: {tuple(found.values.shape)} for {_USES[role]}, in {took:.1f} s", flush=True)
         self._features[key] = found
         self._forget_features()
         return Features(found.values[: max(1, views)], found.labels)
@@ -142,7 +146,6 @@ class Shared:
         return trial.kept
 
 
-_USES: Final = {"train": "training", "valid": "validation", "test": "test"}
 _NEEDED: Final = 3  # training, validation and test
 
 
