@@ -32,11 +32,19 @@ class Client:
     ) -> None:
         self._host, self._port, self._fingerprint = host, port, fingerprint
         self._crew, self._worker, self._patience = crew, worker, patience
+        self.given = 0  # trials
+
+    def waiting(self, patience: float) -> "Client":
+        """The same with another patience."""
+        return Client(self._host, self._port, self._fingerprint, self._crew, self._worker, patience)
 
     def ask(self) -> Trial | None:
         # The same in every repetition: an answer that was lost must not cost a trial.
         answer = self._call("ask", crew=self._crew, worker=self._worker, id=uuid.uuid4().hex)
-        return None if answer is None else decode_trial(answer)
+        if answer is None:
+            return None
+        self.given += 1
+        return decode_trial(answer)
 
     def report(self, number: int, epoch: int, metrics: Metrics) -> bool:
         return bool(self._call("report", number=number, epoch=epoch, metrics=dict(metrics)))

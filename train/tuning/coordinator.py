@@ -113,6 +113,7 @@ class Coordinator:
         """Another host has no worker any more."""
         with self._lock:
             self._crews.pop(crew, None)
+            self.lost(crew, f"host {host} has left the search")
             self._left.add(host)
 
     def lost(self, crew: str, reason: str, worker: int | None = None) -> None:
