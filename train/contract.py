@@ -96,7 +96,7 @@ def _hosts(resources: dict[str, Any], search: bool, faults: list[str]) -> tuple[
         )
     elif not all(isinstance(host, str) and host for host in hosts) or len(set(hosts)) < len(hosts):
         faults.append(f"resourceconfig.json: hosts must be different names, got {json.dumps(hosts)[:200]}")
-    elif current not in hosts:
+    elif not isinstance(current, str) or current not in hosts:
         faults.append(f"resourceconfig.json: current_host must be one of {', '.join(hosts)}, got {json.dumps(current)}")
     else:
         return tuple(sorted(hosts)), current

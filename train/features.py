@@ -61,7 +61,8 @@ def compute_features(run: Run, network: Classifier, role: str, views: int) -> Fe
     """The backbone's features of a split: of views 1 to `views`, drawn as those epochs do; with 0 the plain ones.
 
     With KENNEL_FEATURE_CACHE set each view is looked up in that folder first, and left there for other jobs; of those
-    that need it at the same time one computes it, and the others wait. The key covers backbone, images, preprocessing, augmentation and seed.
+    that need it at the same time one computes it and the others wait. The key covers backbone, images, preprocessing,
+    augmentation and seed.
     """
     numbers = range(1, views + 1) if views else range(1)
     labels = torch.tensor([sample.label for sample in run.data.splits[role].samples])

@@ -49,6 +49,7 @@ class Work:
 
     def __call__(self, crew: str, number: int, slot: Slot) -> None:
         """Run trials, in a process of its own, until there is no further one."""
+        torch.set_num_threads(slot.threads)
         goals = SearchSettings.of(self.hyperparameters).objectives
         backbones, progress = Backbones(several=True), Progress(None)
         device = torch.device(self.device)

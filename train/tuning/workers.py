@@ -130,7 +130,7 @@ class Crew:
             self.served = True
             return None
         self._ours = code is not None and code > 0 and not sentence
-        self._last = f"worker process {number} {_ending(code or 0)}" if not sentence else sentence
+        self._last = sentence or f"worker process {number} {_ending(code or 0)}"
         return self._last
 
     def _end(self) -> None:
@@ -158,9 +158,6 @@ def _begin(work: Callable[[str, int, Slot], None], crew: str, number: int, slot:
     print_any_name()
     if slot.cores:
         os.sched_setaffinity(0, slot.cores)
-    import torch
-
-    torch.set_num_threads(slot.threads)
     try:
         work(crew, number, slot)
     except Exception as error:
