@@ -5,6 +5,7 @@ is 0, output/failure holds the cause, in its first line: `ClientError: ...` for 
 `AlgorithmError: ...` for Kennel's, `Stopped: ...`.
 """
 
+import json
 import signal
 import sys
 import traceback
@@ -19,6 +20,7 @@ from train.contract import read_job
 
 # As in model.artifact and train.model_card, whose imports take too long to wait for without a signal handler.
 _MANIFEST, _CARD = "kennel.json", "model_card.md"
+_GOES_ON = "the same job with its checkpoints goes on from there"
 EXIT_OURS, EXIT_USER, EXIT_SIGINT, EXIT_SIGTERM = 1, 2, 130, 143
 
 
@@ -88,6 +90,14 @@ def _terminate(_signal: int, _frame: FrameType | None) -> None:
 
 def _kept(paths: MLPaths) -> str:
     kept = (paths.model / _MANIFEST).exists()
+    try:
+        search = json.loads(paths.tuning_report.read_text())
+    except (OSError, ValueError):
+        search = None
+    if search is not None:
+        best = f"; the best network so far is in {paths.model}" if kept else "; there is no model yet"
+        finished = sum(search["counts"].values())
+        return f", {finished} of {search['trials_wanted']} trials were finished{best}; {_GOES_ON}"
     return f"; the best epoch so far is in {paths.model}" if kept else "; no epoch was finished, so there is no model"
 
 

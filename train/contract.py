@@ -10,6 +10,8 @@ from model.errors import ConfigError
 from model.paths import MLPaths
 from train.config import Hyperparameters, describe_faults
 from train.rulebook.request import Requested, parse_rules
+from train.search.objective import parse_objectives
+from train.search.settings import SearchSettings
 
 _T = TypeVar("_T")
 _ALONE = "localhost"
@@ -46,6 +48,11 @@ def read_job(paths: MLPaths) -> Job:
     # Where another hyperparameter is wrong, the rules are told with it.
     text = _checked(lambda: Hyperparameters.parse({"rules": given.get("rules")}).rules, faults)
     rules = _checked(lambda: parse_rules(text or "default"), faults) or Requested()
+    if chosen.tune_trials:
+        _checked(lambda: SearchSettings.of(chosen), faults)
+    else:
+        # Even so it says whether the latency is to be measured.
+        _checked(lambda: parse_objectives(chosen.tune_objective), faults)
     if chosen.profile == "on":
         from train.profile.settings import read_settings
 

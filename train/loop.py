@@ -4,7 +4,6 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -36,6 +35,10 @@ class Best:
         return (self.metrics["validation_accuracy"], -self.metrics["validation_loss"])
 
 
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
 class Trainer:
     """Trains a network in place. After a stop, however early, `best` holds the best whole epoch, if any.
 
@@ -52,7 +55,6 @@ class Trainer:
         device: torch.device,
         callbacks: Callbacks,
         on_metrics: Callable[[dict[str, float | int]], None],
-        say: Callable[[str], None] = partial(print, flush=True),
     ) -> None:
         self.network = network.to(device)
         self.train_batches, self.valid_batches = train, valid
@@ -61,7 +63,7 @@ class Trainer:
         self.device = device
         self.callbacks = callbacks
         self.on_metrics = on_metrics
-        self.say = say
+        self.say: Callable[[str], None] = _say
         self.optimizer = build_optimizer(network, hyperparameters)
         self.schedule = build_schedule(
             self.optimizer,

@@ -43,26 +43,24 @@ class Shared:
         backbones: Backbones,
         progress: Progress,
         several: bool = False,
-        views: int = 0,
+        epochs: int = 0,
     ) -> None:
-        """several: many trainings will come, so that images are worth keeping even with cache=none. views: augmented
-        views of features to compute at once, where a training needs some of them.
+        """several: many trainings will come, so that images are worth keeping even with cache=none. epochs: of the
+        longest of them, for which features are computed at once.
         """
         self.paths, self.data, self.device = paths, data, device
         self._backbones, self._progress = backbones, progress
-        self._several, self._views = several, views
+        self._several, self._epochs = several, epochs
         self._images: dict[Hashable, _Images] = {}  # the newest last; empty where they don't fit
         self._features: dict[Hashable, Features] = {}  # the newest last
-        self._computed = 0  # how often features had to be computed
+        self._computed: tuple[int, ...] | None = None  # the shape of features that were, and are to be told of
         self._latencies: dict[Hashable, float] = {}
 
     def run(self, chosen: Hyperparameters, metrics: MetricLog, began: float | None = None) -> Run:
         """A training of its own. began: seconds since the epoch, where the process did something else before."""
         shape = Preprocess.for_size(chosen.test_image_size or chosen.image_size)
         source = self._backbones.load(chosen)
-        return Run(
-            self.paths, chosen, self.device, shape, self.data, source, metrics, self._progress, began=began
-        )
+        return Run(self.paths, chosen, self.device, shape, self.data, source, metrics, self._progress, began=began)
 
     def network(self, run: Run) -> Classifier:
         """The network as the training begins with it."""
@@ -74,13 +72,14 @@ class Shared:
         if not on_features(chosen):
             self._keep_images(run)
             return network, run.loader("train", augmented=True, shuffle=True), run.loader("valid")
-        start, computed = time.monotonic(), self._computed
+        start = time.monotonic()
         # No more views than epochs: nobody would see them.
         train = self._features_of(run, network, "train", min(chosen.feature_views, chosen.epochs))
         valid = self._features_of(run, network, "valid", 0)
-        if self._computed > computed:
-            took = time.monotonic() - start
-            print(f"features: {tuple(train.values.shape)} for training, in {took:.1f} s", flush=True)
+        if self._computed is not None:
+            took, shape = time.monotonic() - start, self._computed
+            self._computed = None
+            print(f"features: {shape} for training, in {took:.1f} s", flush=True)
         return (
             network.head,
             FeatureBatches(train, run.order("train", shuffle=True), run.device),
@@ -110,9 +109,11 @@ class Shared:
         found = self._features.pop(key, None)
         if found is None or len(found.values) < views:
             self._keep_images(run)
-            found = compute_features(run, network, role, max(views, self._views) if views else 0)
-            self._computed += 1
+            most = max(views, min(chosen.feature_views, self._epochs)) if views else 0
+            found = compute_features(run, network, role, most)
             found = Features(found.values.to(run.device), found.labels.to(run.device))
+            if role == "train":
+                self._computed = tuple(found.values.shape)
         self._features[key] = found
         self._forget_features()
         return Features(found.values[: max(1, views)], found.labels)

@@ -24,8 +24,9 @@ class StepProfiler(Callback):
     """Writes steps.jsonl, stages.jsonl and config.json while training runs, operators.json and the trace after their
     steps.
 
-    config: what config.json holds. began: seconds since the epoch, where the process did something else before. On a GPU the times are the device's own: from the moment it comes to one phase to
-    the moment it comes to the next, so that waiting for data shows when the GPU does wait. No step waits for them.
+    config: what config.json holds. began: seconds since the epoch, where the process did something else before.
+    On a GPU the times are the device's own: from the moment it comes to one phase to the moment it comes to the next,
+    so that waiting for data shows when the GPU does wait. No step waits for them.
     """
 
     def __init__(

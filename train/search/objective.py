@@ -10,7 +10,7 @@ from train.metrics import METRICS, metric_regex
 LATENCY: Final = "latency_ms"
 MOST_OBJECTIVES: Final = 3
 # What can be improved: learning_rate is set, not found.
-CANDIDATES: Final = tuple(name for name in METRICS if name != "learning_rate")
+CANDIDATES: Final = (*(name for name in METRICS if name != "learning_rate"), LATENCY)
 # A regular expression for each metric that `train` prints; its first group is the value.
 METRIC_REGEXES: Final = {name: metric_regex(name) for name in METRICS}
 _SAME_VALUE: Final = {"average test loss": "test_loss"}

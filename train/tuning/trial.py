@@ -82,11 +82,11 @@ def _reason_to_fail(
 def _train(shared: Shared, searcher: Searcher, trial: Trial, measured: Measured, best: BestTrial) -> None:
     run = shared.run(trial.hyperparameters, MetricLog(None))
     network = shared.network(run)
-    # Before the clock: others share most of what is computed here.
+    # Before the clock: what others share, and libraries that torch imports for the first optimizer.
     trained, train, valid = shared.what_to_train(run, network)
     latency = {LATENCY: shared.latency(run, network)} if measured.latency else {}
-    start = time.monotonic()
     trainer = _trainer(run, trained, train, valid)
+    start = time.monotonic()
     pruned = False
 
     def told(metrics: dict[str, float | int]) -> None:
@@ -110,14 +110,15 @@ def _trainer(run: Run, trained: nn.Module, train: Batches, valid: Batches) -> Tr
     """Nobody watches, and nothing is written or printed."""
     chosen = run.hyperparameters
     objective = Objective(chosen, run.class_sizes, run.device)
-    nobody = Callbacks([])
-    return Trainer(trained, train, valid, chosen, objective, run.device, nobody, run.metrics.write, lambda _text: None)
+    trainer = Trainer(trained, train, valid, chosen, objective, run.device, Callbacks([]), run.metrics.write)
+    trainer.say = lambda _text: None
+    return trainer
 
 
 def _test(
     shared: Shared, run: Run, network: Classifier, trained: nn.Module, valid: Batches, best: Best
 ) -> dict[str, float | int]:
-    """The test's metrics, as they would be told after a training. A frozen backbone's images count by their features."""
+    """The test's metrics, as they would be told after a training; with a frozen backbone by the images' features."""
     trained.load_state_dict(best.weights)
     temperature = Calibration.fit(evaluate(trained, valid, run.device)).temperature
     result = evaluate(trained, shared.test_batches(run, network), run.device)
