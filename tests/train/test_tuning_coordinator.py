@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import pytest
 
 from model.errors import ConfigError
@@ -41,7 +42,9 @@ class Notes:
 
     def report(self, number: int, epoch: int, metrics: Metrics) -> bool:
         self.calls.append(("report", number, epoch, dict(metrics)))
-        return epoch >= 3
+        # As a pruner of Optuna's says it: JSON knows no such type.
+        decision: bool = np.bool_(epoch >= 3)  # type: ignore[assignment]
+        return decision
 
     def complete(self, number: int, metrics: Metrics, seconds: float, run: str | None = None) -> None:
         self.calls.append(("complete", number, dict(metrics), seconds, run))

@@ -2,6 +2,7 @@
 
 import json
 import socketserver
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -88,7 +89,8 @@ class Coordinator:
             if mine is None:
                 return True
             if epoch not in mine.told:
-                mine.told[epoch] = self._guarded(lambda: self._search.report(number, epoch, metrics))
+                # Whatever it is by which a pruner says so.
+                mine.told[epoch] = bool(self._guarded(lambda: self._search.report(number, epoch, metrics)))
             return mine.told[epoch]
 
     def complete(self, number: int, metrics: Metrics, seconds: float, run: str | None = None) -> None:
@@ -208,7 +210,9 @@ class _Listener(ThreadingHTTPServer):
         self.server_name, self.server_port = "kennel", self.server_address[1]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A peer that hangs up is no news."""
+        """A peer that hangs up is no news; anything else is."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -55,8 +55,8 @@ class Work:
         device = torch.device(self.device)
         shared = Shared(self.paths, self.data, device, backbones, progress, several=True, epochs=self.epochs)
         client = self.client(crew, number)
-        where = f"cores {', '.join(map(str, slot.cores))}" if slot.cores else f"{slot.threads} threads"
-        print(f"search: worker process {number} has begun ({where})", flush=True)
+        where = f"cores {', '.join(map(str, slot.cores))}" if slot.cores else f"threads: {slot.threads}"
+        print(f"search: worker process {number} has begun (process id {os.getpid()}, {where})", flush=True)
         run_trials(shared, client, Measured.of(goals), BestTrial(self.best, goals[0]))
         print(f"search: worker process {number} has ended, after {client.given} trials", flush=True)
 
@@ -84,7 +84,7 @@ def leading(job: Job, slots: tuple[Slot, ...], work: Work, search: Searcher) -> 
 
         def run() -> None:
             print(
-                f"search: {len(slots)} worker processes of {slots[0].threads} threads"
+                f"search: worker processes: {len(slots)}, threads of each: {slots[0].threads}"
                 + (f"; other hosts that take part: {', '.join(sorted(others))}" if others else ""),
                 flush=True,
             )
@@ -119,7 +119,7 @@ def follow(job: Job, slots: tuple[Slot, ...], work: Work) -> None:
     leader, here = job.hosts[0], job.current_host
     work = replace(work, leader=leader, port=port_of())
     crew = Crew(here, slots, work)
-    print(f"search: {leader} leads it; {len(slots)} worker processes here", flush=True)
+    print(f"search: {leader} leads it; worker processes here: {len(slots)}", flush=True)
     client = work.client(crew.name)
     over = client.waiting(LEADER_WAIT_S).alive(here)
     with _shared_features(), crew:

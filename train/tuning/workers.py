@@ -1,5 +1,6 @@
 """The worker processes of one host, each with its GPU or its share of the cores."""
 
+import io
 import multiprocessing
 import os
 import signal
@@ -7,7 +8,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -88,7 +89,10 @@ class Crew:
             raise
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, fault: object, *_: object) -> None:
+        if fault is None:
+            # They have heard that there is no further trial, and are about to end.
+            _join(list(self._running.values()))
         self._end()
 
     @property
@@ -137,15 +141,20 @@ class Crew:
         processes = list(self._running.values())
         for process in processes:
             process.terminate()
-        end = time.monotonic() + _ENDED_WITHIN_S
+        _join(processes)
         for process in processes:
-            process.join(max(0.0, end - time.monotonic()))
             process.kill()
             process.join()
         for words in self._words.values():
             words.close()
         self._running.clear()
         self._words.clear()
+
+
+def _join(processes: Sequence[BaseProcess]) -> None:
+    end = time.monotonic() + _ENDED_WITHIN_S
+    for process in processes:
+        process.join(max(0.0, end - time.monotonic()))
 
 
 def _begin(work: Callable[[str, int, Slot], None], crew: str, number: int, slot: Slot, say: Connection) -> None:
@@ -155,7 +164,7 @@ def _begin(work: Callable[[str, int, Slot], None], crew: str, number: int, slot:
     signal.signal(signal.SIGTERM, _terminated)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    print_any_name()
+    _print_whole_lines()
     if slot.cores:
         os.sched_setaffinity(0, slot.cores)
     try:
@@ -167,6 +176,16 @@ def _begin(work: Callable[[str, int, Slot], None], crew: str, number: int, slot:
         print(f"worker process {number}: {sentence}", file=sys.stderr, flush=True)
         say.send_bytes(sentence.encode("utf-8", "backslashreplace"))
         sys.exit(EXIT_USER)
+    finally:
+        # What Python itself does at the end is nothing to clean up after.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _print_whole_lines() -> None:
+    """So that those of several processes don't mix, unbuffered as Python may be."""
+    print_any_name()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True, write_through=False)
 
 
 def _terminated(_signal: int, _frame: FrameType | None) -> None:
