@@ -1,7 +1,9 @@
 """Jobs that search in several processes, followed line by line."""
 
 import json
+import os
 import re
+import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +12,6 @@ from typing import Any
 from tests.train.support import QUICK, TIMEOUT_S, Finished, configure, make_classes, start
 
 SEARCH = {**QUICK, "freeze": "backbone", "feature_views": "1", "tune_space": "lr=0.001:0.1:log; batch_size=4,8"}
-_BEGUN = r"search: worker process {} has begun \(process id (\d+), "
 
 
 def prepare(root: Path, others: Mapping[str, object] | None = None, **hyperparameters: str) -> Path:
@@ -38,14 +39,22 @@ class Followed:
                 return found
         raise AssertionError(f"it never said {words}: {self._said} {self.process.communicate()}")
 
-    def workers(self, *numbers: int) -> dict[int, int]:
-        """Wait for these workers' beginning; number -> process id."""
-        pids: dict[int, int] = {}
-        while len(pids) < len(numbers):
-            found = self.until(_BEGUN.format(r"(\d+)"))
-            pids[int(found[1])] = int(found[2])
-        assert sorted(pids) == sorted(numbers)
-        return pids
+    def worker(self) -> tuple[int, int]:
+        """Wait for a worker's beginning; its number and process id."""
+        found = self.until(r"search: worker process (\d+) has begun \(process id (\d+), ")
+        return int(found[1]), int(found[2])
+
+    def workers(self) -> dict[int, int]:
+        """Wait for two workers' beginning, the first of which is held up until the second is there too, so that it
+        can't have all the trials; number -> process id.
+        """
+        first, pid = self.worker()
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            second = self.worker()
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        return dict([(first, pid), second])
 
     def finish(self) -> Finished:
         """To its end."""
