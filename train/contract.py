@@ -14,15 +14,27 @@ from train.search.objective import parse_objectives
 from train.search.space import Space
 
 _T = TypeVar("_T")
+_ALONE = "localhost"
 
 
 @dataclass(frozen=True)
 class Job:
-    """What one training job was asked to do. channels: name -> folder; rules: those that judge it."""
+    """What one training job was asked to do.
+
+    channels: name -> folder. rules: those that judge it. hosts: all that take part, sorted, and current_host, this one;
+    more than one only for a search.
+    """
 
     hyperparameters: Hyperparameters
     channels: dict[str, Path]
     rules: Requested = field(default_factory=Requested)
+    hosts: tuple[str, ...] = (_ALONE,)
+    current_host: str = _ALONE
+
+    @property
+    def leads(self) -> bool:
+        """Whether this host has the search, and trains the model; the others lend it their workers."""
+        return self.current_host == self.hosts[0]
 
 
 def read_job(paths: MLPaths) -> Job:
@@ -44,11 +56,11 @@ def read_job(paths: MLPaths) -> Job:
         _checked(lambda: read_settings(paths, chosen.profile_interval, chosen.profile_steps), faults)
     if chosen.debug == "on":
         _read_object(paths.debughookconfig, faults)
-    _check_hosts(_read_object(paths.resourceconfig, faults), faults)
+    hosts = _hosts(_read_object(paths.resourceconfig, faults), chosen.tune_trials > 0, faults)
     channels = _channels(paths, _read_object(paths.inputdataconfig, faults), faults)
     if faults:
         raise ConfigError(describe_faults("configuration", faults))
-    return Job(chosen, channels, rules)
+    return Job(chosen, channels, rules, *hosts)
 
 
 def _checked(parse: Callable[[], _T], faults: list[str]) -> _T | None:
@@ -81,13 +93,24 @@ def _read_object(file: Path, faults: list[str]) -> dict[str, Any]:
     return value
 
 
-def _check_hosts(resources: dict[str, Any], faults: list[str]) -> None:
-    hosts = resources.get("hosts", [])
-    if isinstance(hosts, list) and len(hosts) > 1:
+def _hosts(resources: dict[str, Any], search: bool, faults: list[str]) -> tuple[tuple[str, ...], str]:
+    """All hosts, sorted, and this one."""
+    hosts, current = resources.get("hosts", []), resources.get("current_host")
+    if not isinstance(hosts, list) or len(hosts) < 2:
+        return (_ALONE,), _ALONE
+    if not search:
         # Every host would train the same model from the same data, at that many times the price.
         faults.append(
-            f"resourceconfig.json lists {len(hosts)} hosts, Kennel trains on one; set the instance count to 1"
+            f"resourceconfig.json lists {len(hosts)} hosts, Kennel trains on one; set the instance count to 1 "
+            "(a search can use them: tune_trials)"
         )
+    elif not all(isinstance(host, str) and host for host in hosts) or len(set(hosts)) < len(hosts):
+        faults.append(f"resourceconfig.json: hosts must be different names, got {json.dumps(hosts)[:200]}")
+    elif not isinstance(current, str) or current not in hosts:
+        faults.append(f"resourceconfig.json: current_host must be one of {', '.join(hosts)}, got {json.dumps(current)}")
+    else:
+        return tuple(sorted(hosts)), current
+    return (_ALONE,), _ALONE
 
 
 def _channels(paths: MLPaths, config: dict[str, Any], faults: list[str]) -> dict[str, Path]:

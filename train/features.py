@@ -18,6 +18,7 @@ from model.files import write_atomic
 from model.network import Classifier
 from train.extract import BATCH, Extract, extractor
 from train.loader import vanished
+from train.one_at_a_time import one_at_a_time
 from train.order import EpochOrder
 from train.run import Run
 
@@ -59,8 +60,9 @@ class FeatureBatches:
 def compute_features(run: Run, network: Classifier, role: str, views: int) -> Features:
     """The backbone's features of a split: of views 1 to `views`, drawn as those epochs do; with 0 the plain ones.
 
-    With KENNEL_FEATURE_CACHE set each view is looked up in that folder first, and left there for other jobs. The key
-    covers backbone, images, preprocessing, augmentation and seed.
+    With KENNEL_FEATURE_CACHE set each view is looked up in that folder first, and left there for other jobs; of those
+    that need it at the same time one computes it and the others wait. The key covers backbone, images, preprocessing,
+    augmentation and seed.
     """
     numbers = range(1, views + 1) if views else range(1)
     labels = torch.tensor([sample.label for sample in run.data.splits[role].samples])
@@ -72,17 +74,18 @@ def compute_features(run: Run, network: Classifier, role: str, views: int) -> Fe
     for done, view in enumerate(numbers):
         run.progress.update(f"computing features of {role} images", done, len(numbers), "views")
         file = Path(folder, f"{key}-{view}.safetensors") if folder else None
-        values = _read(file, len(labels)) if file else None
-        if values is None:
-            # Made when the first view is missing: it takes seconds. Chosen by what `epochs` doesn't change: in a search
-            # trials of few epochs and of many share these views.
-            most = run.hyperparameters.feature_views if views else 1
-            extract = extract or extractor(network, run, len(labels) * most)
-            values = _compute(run, extract, role, view)
-            if file:
-                _keep(file, values)
-        else:
-            found += 1
+        with one_at_a_time(file):
+            values = _read(file, len(labels)) if file else None
+            if values is None:
+                # Made when the first view is missing: it takes seconds. Chosen by what `epochs` doesn't change: in a
+                # search trials of few epochs and of many share these views.
+                most = run.hyperparameters.feature_views if views else 1
+                extract = extract or extractor(network, run, len(labels) * most)
+                values = _compute(run, extract, role, view)
+                if file:
+                    _keep(file, values)
+            else:
+                found += 1
         parts.append(values)
     run.progress.update(f"computing features of {role} images", len(numbers), len(numbers), "views")
     if found:

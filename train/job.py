@@ -38,10 +38,13 @@ def run_job(paths: MLPaths, job: Job, companion: CompanionProcess | None = None)
     backbones = Backbones(several=chosen.tune_trials > 0)
     progress = Progress(paths.progress)
     if chosen.tune_trials:
-        from train.tuning.search import load_weights, search_and_train
+        from train.tuning.search import lend_workers, load_weights, search_and_train
 
         load_weights(backbones, chosen)
         data = _load(paths, job, roles, progress)
+        if not job.leads:
+            lend_workers(paths, job, data, device)
+            return
         search_and_train(paths, job, data, device, backbones, progress, companion)
         return
     backbones.load(chosen)

@@ -1,7 +1,11 @@
 """A search within one training job, and the training of its best trial."""
 
+import tempfile
 import time
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 import torch
@@ -26,7 +30,9 @@ from train.shared import Shared, on_features
 from train.training import train
 from train.tuning.checkpoint import BEST, JOURNAL, BestTrial, check_data, note_data
 from train.tuning.document import Watched
+from train.tuning.parallel import Work, follow, leading
 from train.tuning.trial import Measured, run_trials
+from train.tuning.workers import Slot, slots_of
 
 _SAME: Final = 1e-6  # metrics that differ by less are reproduced
 _OF_TIME: Final = ("epoch_seconds",)
@@ -56,27 +62,53 @@ def search_and_train(
     search, the best trial's network is written as an artifact, marked as not completed.
     Raises ConfigError when the checkpoints are another search's, or no trial was completed.
     """
-    settings = SearchSettings.of(job.hyperparameters)
-    measured = Measured.of(settings.objectives)
-    if measured.test and "test" not in data.splits:
-        names = ", ".join(each.metric for each in settings.objectives)
-        raise ConfigError(f"tune_objective: {names} needs test data, and there are none; add a channel test")
+    slots = _slots(job, device)
+    settings = replace(_settings(job, data), parallel=len(slots) * len(job.hosts))
     folder = paths.tuning_checkpoints
     check_data(folder, data)
     search = Search(folder / JOURNAL, settings)
     note_data(folder, data)
-    epochs = max(int(each) for each in _values(settings.space, settings.base, "epochs"))
-    shared = Shared(paths, data, device, backbones, progress, several=True, epochs=epochs)
+    work = _work(paths, job, data, device, folder / BEST)
+    shared = Shared(paths, data, device, backbones, progress, several=True, epochs=work.epochs)
     watched = Watched(search, paths, progress, job.hyperparameters.tune_objective)
     best = BestTrial(folder / BEST, settings.objectives)
     job_search = _JobSearch(job, shared, search, watched, best, MetricLog(paths.metrics))
     _say_what(settings)
-    # Whoever has more than one device, or host, has other processes take part here: they need the searcher alone.
+    here = nullcontext(lambda: run_trials(shared, watched, Measured.of(settings.objectives), best))
     try:
-        job_search.search(measured)
-        job_search.train(companion)
+        with here if settings.parallel == 1 else leading(job, slots, work, watched) as run_all:
+            job_search.search(run_all)
+            job_search.train(companion)
     finally:
         search.close()
+
+
+def lend_workers(paths: MLPaths, job: Job, data: DataSet, device: torch.device) -> None:
+    """Run trials of the search that another host leads, until there is no further one; leaves no model.
+
+    Raises LeaderError and NoWorkerError, as `follow` does.
+    """
+    _settings(job, data)
+    with tempfile.TemporaryDirectory(prefix="kennel-best-", ignore_cleanup_errors=True) as folder:
+        follow(job, _slots(job, device), _work(paths, job, data, device, Path(folder, BEST)))
+
+
+def _settings(job: Job, data: DataSet) -> SearchSettings:
+    settings = SearchSettings.of(job.hyperparameters)
+    if Measured.of(settings.objectives).test and "test" not in data.splits:
+        names = ", ".join(each.metric for each in settings.objectives)
+        raise ConfigError(f"tune_objective: {names} needs test data, and there are none; add a channel test")
+    return settings
+
+
+def _slots(job: Job, device: torch.device) -> tuple[Slot, ...]:
+    return slots_of(job.hyperparameters.tune_parallel, torch.cuda.device_count() if device.type == "cuda" else 0)
+
+
+def _work(paths: MLPaths, job: Job, data: DataSet, device: torch.device, best: Path) -> Work:
+    settings = SearchSettings.of(job.hyperparameters)
+    epochs = max(int(each) for each in _values(settings.space, settings.base, "epochs"))
+    return Work(paths, job.hyperparameters, data, device.type, epochs, best)
 
 
 @dataclass
@@ -88,10 +120,10 @@ class _JobSearch:
     best: BestTrial
     metrics: MetricLog
 
-    def search(self, measured: Measured) -> None:
+    def search(self, run_all: Callable[[], None]) -> None:
         """Run the trials that are left."""
         try:
-            run_trials(self.shared, self.watched, measured, self.best)
+            run_all()
         except BaseException as stop:
             self.watched.end("stopped", _why(stop))
             # Signals are no Exceptions; after an error there is no artifact, as ever.
