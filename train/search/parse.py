@@ -1,0 +1,156 @@
+"""Ranges of hyperparameters from what is written, judged by the hyperparameter table. Standard library only."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, cast, get_args
+
+from train.config import ConfigError, Hyperparameters, allowed, describe_faults
+from train.search.parameters import Categorical, Continuous, Integer, Parameter, Scale, Value
+from train.search.presets import why_not_searched
+from train.search.source import Entries
+
+_TABLE = {each.name: each for each in fields(Hyperparameters)}
+_SCALES: tuple[str, ...] = get_args(Scale)
+
+
+class _Faults(Exception):
+    """What is wrong with one range, a sentence each."""
+
+
+def parse_parameters(entries: Entries) -> tuple[Parameter, ...]:
+    """One parameter for each entry. Raises ConfigError that tells all faults at once."""
+    faults = list(entries.faults)
+    found: dict[str, Parameter] = {}
+    seen: set[str] = set()
+    for key, about in entries.pairs:
+        name = key.replace("-", "_")
+        if name in seen:
+            faults.append(f"{name}: given twice in the search space; give one range")
+            continue
+        seen.add(name)
+        try:
+            found[name] = _parameter(key, name, about)
+        except _Faults as several:
+            faults += several.args
+    if not seen and not faults:
+        faults.append("the search space is empty; name at least one hyperparameter, as in lr=0.001:0.1:log")
+    if faults:
+        raise ConfigError(describe_faults("search space", faults))
+    return tuple(found.values())
+
+
+def _parameter(key: str, name: str, about: object) -> Parameter:
+    if name not in _TABLE:
+        _typed(key, 0)  # raises, with the name that was meant
+    reason = why_not_searched(name)
+    if reason:
+        raise _Faults(f"{name}: can't be searched, as {reason}; set it for all trials")
+    if isinstance(about, str):
+        about = _from_text(name, about)
+    if isinstance(about, Mapping):
+        return _from_mapping(name, about)
+    return _categorical(name, list(about) if isinstance(about, list | tuple) else [about])
+
+
+def _from_text(name: str, text: str) -> object:
+    """The mapping or list that a range as on a command line stands for."""
+    if ":" not in text:
+        return [each.strip() for each in text.split(",")]
+    parts = [each.strip() for each in text.split(":")]
+    if len(parts) > 3 or "" in parts or "," in text:
+        raise _Faults(f"{name}: must be LOW:HIGH, LOW:HIGH:SCALE or values with commas between, got {_shown(text)}")
+    return dict(zip(("low", "high", "scale"), parts, strict=False))
+
+
+def _from_mapping(name: str, about: Mapping[Any, object]) -> Parameter:
+    keys = set(about)
+    if keys == {"values"}:
+        values = about["values"]
+        if not isinstance(values, list | tuple):
+            raise _Faults(f"{name}: values must be a list, got {_shown(values)}")
+        return _categorical(name, list(values))
+    if not {"low", "high"} <= keys <= {"low", "high", "scale"}:
+        raise _Faults(f"{name}: must have low, high and perhaps scale, or values alone, got {_shown(about)}")
+    return _range(name, about["low"], about["high"], about.get("scale", "linear"))
+
+
+def _categorical(name: str, given: list[object]) -> Categorical:
+    faults: list[str] = []
+    values: list[Value] = []
+    for each in given:
+        value = _attempt(name, each, faults)
+        if value is None:
+            continue
+        if value in values:
+            faults.append(f"{name}: the value {value} is there twice")
+        values.append(value)
+    if not given:
+        faults.append(f"{name}: the list is empty; give at least one value")
+    if faults:
+        raise _Faults(*faults)
+    return Categorical(name, tuple(values))
+
+
+def _range(name: str, given_low: object, given_high: object, given_scale: object) -> Parameter:
+    kind = _TABLE[name].metadata["kind"]
+    if kind not in ("integer", "float"):
+        options = ",".join(_TABLE[name].metadata["options"])
+        raise _Faults(
+            f"{name}: {_shown(given_low)}:{_shown(given_high)} is a range, and its values have no order; "
+            f"list those to try, as in {name}={options}"
+        )
+    faults: list[str] = []
+    low, high = _attempt(name, given_low, faults), _attempt(name, given_high, faults)
+    scale = given_scale.replace("-", "_") if isinstance(given_scale, str) else ""
+    if scale not in _SCALES:
+        faults.append(f"{name}: the scale must be {', '.join(_SCALES)}, got {_shown(given_scale)}")
+    if isinstance(low, int | float) and isinstance(high, int | float):
+        faults += _range_faults(name, low, high, scale)
+        if kind == "integer" and low < high:
+            # What may be 0 or from some number on has a gap just above its lowest value.
+            _attempt(name, low + 1, faults)
+    if faults:
+        raise _Faults(*dict.fromkeys(faults))
+    parameter = Integer if kind == "integer" else Continuous
+    return parameter(name, cast("Any", low), cast("Any", high), cast("Scale", scale))
+
+
+def _range_faults(name: str, low: float, high: float, scale: str) -> list[str]:
+    faults = []
+    if low > high:
+        faults.append(f"{name}: low must not be above high, got {low:.10g}:{high:.10g}")
+    if scale == "log" and low <= 0:
+        faults.append(f"{name}: the scale log needs a low above 0, got {low:.10g}; use linear")
+    if scale == "reverse_log" and _TABLE[name].metadata["kind"] == "integer":
+        faults.append(f"{name}: the scale reverse_log is for numbers below 1, and it is an integer; use linear or log")
+    elif scale == "reverse_log" and (low < 0 or max(low, high) >= 1):
+        faults.append(f"{name}: the scale reverse_log needs 0 <= low and high < 1, got {low:.10g}:{high:.10g}")
+    return faults
+
+
+def _attempt(name: str, given: object, faults: list[str]) -> Value | None:
+    """The typed value; None after a fault, which is noted."""
+    try:
+        return _typed(name, given)
+    except _Faults as several:
+        faults += several.args
+        return None
+
+
+def _typed(name: str, given: object) -> Value:
+    """The value as Hyperparameters would have it."""
+    # There a null means the default, and what a list or a TOML date means nobody knows.
+    blank = isinstance(given, str) and given.strip().strip('"') in ("", "null")
+    if blank or not isinstance(given, str | int | float):
+        raise _Faults(f"{name}: must be {allowed(_TABLE[name])}, got {_shown(given) or 'nothing'}")
+    try:
+        value: Value = getattr(Hyperparameters.parse({name: given}), name.replace("-", "_"))
+    except ConfigError as error:
+        raise _Faults(str(error)) from None
+    return value
+
+
+def _shown(given: object) -> str:
+    text = given if isinstance(given, str) else json.dumps(given, default=repr)
+    return text if len(text) <= 80 else text[:77] + "..."
