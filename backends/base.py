@@ -41,9 +41,13 @@ WHOLE_MACHINE: Final = Slot()
 
 
 class Backend(Protocol):
-    """One place where jobs run. Every method raises BackendError with one sentence when it can't do its work."""
+    """One place where jobs run. Every method raises BackendError with one sentence when it can't do its work.
+
+    image: the container image that they run in; empty where there is none.
+    """
 
     name: str
+    image: str
 
     def check_data(self, data: Path, report: Path, watch: Watch) -> None:
         """Check the data set as training would and write its report (JSON)."""

@@ -29,7 +29,7 @@ class DockerBackend:
     name = "docker"
 
     def __init__(self, image: str) -> None:
-        self._image = image
+        self.image = image
         self._docker = os.environ.get("DOCKER") or shutil.which("docker") or ""
         if not self._docker:
             raise BackendError(
@@ -109,7 +109,7 @@ class DockerBackend:
                 options.append(f"-v={source.resolve()}:{inside}:ro")
                 arguments += [option, inside]
             log, progress = scratch / "log.txt", scratch / "progress.json"
-            command = [*self._run(*options), self._image, *arguments]
+            command = [*self._run(*options), self.image, *arguments]
             if run_child(command, Files(log, progress), watch):
                 raise BackendError(last_error(log))
             # The page first: who finds a report may look for its page.
@@ -137,8 +137,8 @@ class DockerBackend:
         options += [f"-v={run.features}:/features", "-e=KENNEL_FEATURE_CACHE=/features"]
         if slot.cores:
             options.append(f"--cpuset-cpus={','.join(map(str, slot.cores))}")
-        run.update(container=container(run), image=self._image)
-        code = run_child([*self._run(*options, gpu=slot.gpu), self._image, "train"], Files.of(run), watch, stop=stop)
+        run.update(container=container(run), image=self.image)
+        code = run_child([*self._run(*options, gpu=slot.gpu), self.image, "train"], Files.of(run), watch, stop=stop)
         if code:
             raise BackendError(run.failure() or last_error(run.log))
 
@@ -148,7 +148,7 @@ class DockerBackend:
     def tuning_page(self, document: Path) -> None:
         options = ["--entrypoint=python", f"-v={document.parent.resolve()}:{_ML}/output"]
         words = ["-m", "train.tuning_report", "--json", f"{_ML}/output/{document.name}"]
-        command = [*self._run(*options), self._image, *words]
+        command = [*self._run(*options), self.image, *words]
         answer = subprocess.run(command, capture_output=True, text=True, check=False)
         if answer.returncode:
             raise BackendError((answer.stderr.strip().splitlines() or ["it ended without a word"])[-1])
@@ -160,20 +160,20 @@ class DockerBackend:
         options += [
             f"-v={image.resolve()}:{file}:ro" for image, file in zip(images, files, strict=True) if image.exists()
         ]
-        command = [*self._run(*options), self._image, "-m", "serve.predict", "--artifact", f"{_ML}/model", *files]
+        command = [*self._run(*options), self.image, "-m", "serve.predict", "--artifact", f"{_ML}/model", *files]
         answer = subprocess.run(command, capture_output=True, text=True, check=False)
         return parse_answers(answer, images)
 
     def deploy(self, run: Run, artifact: Path, port: int) -> str:
         url = f"http://localhost:{port}"
         options = ["-d", f"--name={container(run)}", *self._serve_options(artifact, port)]
-        run.update(container=container(run), image=self._image, url=url)
+        run.update(container=container(run), image=self.image, url=url)
         command = [part for part in self._run(*options) if part != "--rm"]
-        self._ask(*command[1:], self._image, "serve", fault="the container can't be started")
+        self._ask(*command[1:], self.image, "serve", fault="the container can't be started")
         return url
 
     def serve(self, artifact: Path, port: int) -> int:
-        command = [*self._run(*self._serve_options(artifact, port)), self._image, "serve"]
+        command = [*self._run(*self._serve_options(artifact, port)), self.image, "serve"]
         return wait_foreground(subprocess.Popen(command))
 
     def _serve_options(self, artifact: Path, port: int) -> list[str]:

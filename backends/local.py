@@ -28,6 +28,7 @@ class LocalBackend:
     """Runs `python -m train` and `python -m serve` with the interpreter that runs this."""
 
     name = "local"
+    image = ""
 
     def __init__(self, _image: str = "") -> None:
         self._python = sys.executable

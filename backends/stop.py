@@ -18,6 +18,11 @@ class Stop:
     def requested(self) -> bool:
         return self._own or (self._above is not None and self._above.requested)
 
+    @property
+    def made_here(self) -> bool:
+        """Whether it is this very wish that was made, and not only the one above."""
+        return self._own
+
     def request(self) -> None:
         self._own = True
 
