@@ -26,6 +26,8 @@ def end_process(process: psutil.Process, limit_s: float) -> None:
     try:
         processes = [process, *process.children(recursive=True)]
         process.terminate()
+        # One that was halted hears nothing until it goes on.
+        process.resume()
     except psutil.NoSuchProcess:
         return
     _, left = psutil.wait_procs(processes, timeout=limit_s)

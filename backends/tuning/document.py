@@ -77,7 +77,7 @@ def print_search(run: Run, document: Document) -> None:
     names = [each["name"] for each in document["space"]]
     rows = [_cells(document, row, names) for row in _ranked(document)[:_SHOWN]]
     if rows:
-        print_table(("trial", *objectives, *names, "epochs", "seconds", "run"), rows)
+        print_table(("trial", *objectives, *names, "trained", "seconds", "run"), rows)
     counts = ", ".join(f"{count} {state}" for state, count in document["counts"].items() if count)
     say(f"{describe_search(document)}" + (f"; {counts}" if counts else ""))
     for note in document["notes"]:
@@ -117,7 +117,7 @@ def _cells(document: Document, row: Row, names: list[str]) -> tuple[str, ...]:
         f"{row['number']}{mark}",
         *(_short(value) for value in row["objective"]),
         *(_short(row["values"][name]) for name in names),
-        str(len(row["epochs"])),
+        f"{len(row['epochs'])} epochs",
         f"{row['seconds']:.1f}",
         row["run"] or "",
     )
