@@ -114,8 +114,9 @@ def made_up(
 def _row(epoch: int, accuracy: float, noise: random.Random) -> dict[str, Any]:
     accuracy = min(max(accuracy + noise.gauss(0, 0.005), 0.0), 1.0)
     return {
-        "epoch": epoch, "train_loss": 2.5 - 2 * accuracy, "train_accuracy": accuracy, "validation_loss": 2.6 - 2 * accuracy,
-        "validation_accuracy": accuracy, "learning_rate": 0.01, "epoch_seconds": 0.3,
+        "epoch": epoch, "train_loss": 2.5 - 2 * accuracy, "train_accuracy": accuracy,
+        "validation_loss": 2.6 - 2 * accuracy, "validation_accuracy": accuracy,
+        "learning_rate": 0.01, "epoch_seconds": 0.3,
     }  # fmt: skip
 
 

@@ -1,14 +1,14 @@
 """Parallel coordinates: an axis a hyperparameter, a line a trial, coloured by its value."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from markupsafe import Markup
 
 from train.report.charts import Frame
-from train.report.parameter_axes import ValueAxis
+from train.report.parameter_axes import ParameterAxis, ValueAxis
 from train.report.search_charts import shortened, values_axis
 from train.report.search_data import SearchData, Trial
 from train.report.svg import Point, element, line, picture, polyline, text
@@ -21,7 +21,10 @@ _RIGHT: Final = 82
 _TOP: Final = 46
 _HEIGHT: Final = 300
 _LETTER: Final = 7.0
-_LEAST_GAP: Final = 92  # pixels from one axis to the next
+_SPREAD: Final = 0.3  # of the distance between two values: how far lines of one value lie apart
+_GOLDEN: Final = 0.6180339887  # spreads any number of trials evenly
+_MOST_WHOLE: Final = 12  # whole numbers on an axis up to which lines of one are spread
+_LEAST_GAP: Final = 80  # pixels from one axis to the next
 
 
 @dataclass(frozen=True)
@@ -45,17 +48,17 @@ def parallel_coordinates(data: SearchData) -> Parallel | None:
     grey = [trial for trial in data.trials if trial.state in ("pruned", "failed")]
     lines, faint = ranked[:MOST_LINES], grey[: max(MOST_LINES - len(ranked), 0)]
     found = [_line(data, trial, frame, axis, "faint") for trial in faint]
-    steps = _limits(data, axis)
+    colours = _colours(data)
     for trial in reversed(lines):
         best = data.best is not None and trial.number == data.best.number
-        found.append(_line(data, trial, frame, axis, "best" if best else f"v{_colour(trial, steps, data)}"))
+        found.append(_line(data, trial, frame, axis, "winner" if best else f"v{colours[trial.number]}"))
     found += _axes(data, frame, axis, gap)
     label = (
         f"Parallel coordinates of {len(lines)} completed trials over {', '.join(each.name for each in data.axes)} "
         f"and {data.objective.name}"
     )
     left_out = len(ranked) + len(grey) - len(lines) - len(faint)
-    return Parallel(picture(width, _TOP + _HEIGHT + 20, label, found), _legend(data, steps), width > WIDTH, left_out)
+    return Parallel(picture(width, _TOP + _HEIGHT + 20, label, found), _legend(data, colours), width > WIDTH, left_out)
 
 
 def _line(data: SearchData, trial: Trial, frame: Frame, axis: ValueAxis, name: str) -> Markup:
@@ -63,7 +66,7 @@ def _line(data: SearchData, trial: Trial, frame: Frame, axis: ValueAxis, name: s
     for number, parameter in enumerate(data.axes):
         place = parameter.place(trial.values.get(parameter.name))
         if place is not None:
-            points.append(frame.place(number, place))
+            points.append(frame.place(number, place + _offset(parameter, trial)))
     if trial.completed:
         share = (axis.on(trial.shown or 0.0) - axis.low) / (axis.high - axis.low)
         points.append(frame.place(len(data.axes), share))
@@ -71,33 +74,37 @@ def _line(data: SearchData, trial: Trial, frame: Frame, axis: ValueAxis, name: s
     return element("g", title + polyline(points, ""), class_=f"coordinates {name}")
 
 
-def _limits(data: SearchData, axis: ValueAxis) -> list[float]:
-    """Rising limits between the colours, evenly from the worst value on the axis to the best."""
-    values = [axis.on(trial.shown or 0.0) for trial in data.completed]
-    low, high = min(values), max(values)
-    return [low + (high - low) * step / COLOURS for step in range(1, COLOURS)] if high > low else []
+def _offset(parameter: ParameterAxis, trial: Trial) -> float:
+    """Lines that meet in one value of few can't be followed: each passes a little beside it."""
+    count = len(parameter.choices) if parameter.kind == "categorical" else parameter.high - parameter.low
+    if parameter.kind == "continuous" or not 0 < count <= _MOST_WHOLE:
+        return 0.0
+    return ((trial.number * _GOLDEN) % 1 - 0.5) * min(_SPREAD / count, 0.08)
 
 
-def _colour(trial: Trial, limits: Sequence[float], data: SearchData) -> int:
-    """From 0, the worst, to the best."""
-    if not limits:
-        return COLOURS - 1
-    above = sum(1 for limit in limits if (trial.shown or 0.0) >= limit)
-    return above if data.objective.maximize else COLOURS - 1 - above
+def _colours(data: SearchData) -> dict[int, int]:
+    """By number, from 0 for the worst seventh of the trials to 6 for the best; trials of one value have one colour."""
+    ranked = data.ranked()
+    found, place = {}, 0
+    for number, trial in enumerate(ranked):
+        if number and trial.shown != ranked[number - 1].shown:
+            place = number
+        found[trial.number] = COLOURS - 1 - COLOURS * place // len(ranked)
+    return found
 
 
-def _legend(data: SearchData, limits: Sequence[float]) -> tuple[tuple[str, str], ...]:
-    """The worst colour, the middle one and the best, with their limits."""
-    if not limits:
+def _legend(data: SearchData, colours: Mapping[int, int]) -> tuple[tuple[str, str], ...]:
+    """The best colour, the middle one and the worst, with the values that they begin and end with."""
+    ranked = data.ranked()
+    worst = [trial for trial in ranked if colours[trial.number] == min(colours.values())]
+    if len(worst) == len(ranked):
         return ()
-    show, worst, best = data.objective.show, limits[0], limits[-1]
-    if not data.objective.maximize:
-        worst, best = best, worst
-    than = "above" if data.objective.maximize else "below"
+    top = [trial for trial in ranked if colours[trial.number] == COLOURS - 1]
+    show = data.objective.show
     return (
-        ("v0", f"worse than {show(worst)}"),
+        (f"v{COLOURS - 1}", f"the best seventh, {show(top[-1].shown)} and better"),
         (f"v{COLOURS // 2}", "between"),
-        (f"v{COLOURS - 1}", f"{than} {show(best)}"),
+        (f"v{min(colours.values())}", f"the worst, {show(worst[0].shown)} and worse"),
     )
 
 
@@ -130,6 +137,8 @@ def _tick_names(marks: Sequence[tuple[float, str]], x: float, last: bool, frame:
         y = frame.place(0, place)[1]
         found.append(line((x - 3, y), (x + 3, y), "coordinate"))
         found.append(
-            text((x + (8 if last else -8), y + 4), shortened(words, room), "tick halo", "start" if last else "end")
+            text(
+                (x + (8 if last else -8), y + 4), shortened(words, room), "tick halo strong", "start" if last else "end"
+            )
         )
     return found

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from train.report.units import figure, real
 _NEAR: Final = 0.09  # of the axis: a tick nearer than that to an end is left out
 _FAR: Final = 4.0  # how many times as far as the best a value may lie from the median to be on the axis
 _LEAST: Final = 5  # values from which on the axis may leave some out
+_FEW: Final = 3  # values below which others are needed to make an axis
 _PAD: Final = 0.05
 
 
@@ -57,14 +58,14 @@ class ParameterAxis:
     def _round(self) -> list[float]:
         if self.scale == "linear":
             ticks = nice_ticks(self.low, self.high, 4)
-            return [tick for tick in ticks if tick == round(tick)] if self.kind == "integer" else ticks
+            return _whole(ticks) if self.kind == "integer" else ticks
         low, high = self._scaled(self.low), self._scaled(self.high)
         powers = range(math.floor(low), math.ceil(high) + 1)
         if self.scale == "reverse_log":
             return [1 - 10.0**-power for power in powers]
         factors = (1, 2, 5) if high - low < 1.5 else (1, 3) if high - low < 2.5 else (1,)
         found = [factor * 10.0**power for power in powers for factor in factors]
-        return [tick for tick in found if self.kind != "integer" or tick == round(tick)]
+        return _whole(found) if self.kind == "integer" else found
 
     def range(self) -> str:
         """In words: `0.001 to 0.1, logarithmic`, `16, 32, 64`."""
@@ -76,19 +77,23 @@ class ParameterAxis:
         return f"{shown(self.low)} to {shown(self.high)}{words}"
 
 
+def _whole(ticks: Sequence[float]) -> list[float]:
+    return [int(tick) for tick in ticks if tick == round(tick)]
+
+
 def parameter_axis(given: Mapping[str, Any]) -> ParameterAxis:
     """The axis of a hyperparameter as the document's space has it."""
     name, kind = str(given["name"]), str(given["kind"])
     if kind == "categorical":
         return ParameterAxis(name, kind, choices=tuple(given["values"]))
-    return ParameterAxis(name, kind, float(given["low"]), float(given["high"]), str(given.get("scale") or "linear"))
+    return ParameterAxis(name, kind, given["low"], given["high"], str(given.get("scale") or "linear"))
 
 
 def shown(value: Any) -> str:
     """A hyperparameter's value: numbers to four digits, words as they are."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
-    return f"{value:,}" if isinstance(value, int) or value == round(value) and abs(value) < 1e6 else figure(value, 4)
+    return f"{value:,}" if isinstance(value, int) else figure(value, 4)
 
 
 @dataclass(frozen=True)
@@ -111,22 +116,28 @@ class ValueAxis:
 
     def ticks(self, share: bool) -> tuple[list[float], list[str]]:
         """Round values and their words. share: in percent."""
-        ticks = nice_ticks(self.low, self.high)
+        ticks = nice_ticks(self.low, self.high, 7)
         factor, sign = (100.0, " %") if share else (1.0, "")
         step = factor * (ticks[1] - ticks[0]) if len(ticks) > 1 else factor * (abs(ticks[0]) or 1) if ticks else 1.0
         digits = min(max(0, -math.floor(math.log10(step) + 1e-9)), 8)
         return ticks, [f"{factor * tick + 0.0:,.{digits}f}{sign}" for tick in ticks]
 
 
-def value_axis(values: Sequence[float], maximize: bool) -> ValueAxis:
-    """Wide enough for all values, but for those that lie so far on the worse side that the others would be one line."""
+def value_axis(values: Sequence[float], maximize: bool, others: Sequence[float] = ()) -> ValueAxis:
+    """Wide enough for all values, but for those that lie so far on the worse side that the rest would be one line.
+
+    others: values that don't widen the axis, unless there are hardly any `values`.
+    """
+    if len(values) < _FEW:
+        values, others = [*values, *others], ()
     if not values:
         return ValueAxis(0.0, 1.0, None, maximize)
     best, worst = (max(values), min(values)) if maximize else (min(values), max(values))
-    middle, cut = median(values), None
+    middle = median(values)
     edge = middle - _FAR * (best - middle)
     if len(values) >= _LEAST and best != middle and (worst < edge if maximize else worst > edge):
-        worst = cut = edge
+        worst = edge
     low, high = min(best, worst), max(best, worst)
     pad = _PAD * (high - low) or abs(high) * _PAD or 1.0
-    return ValueAxis(low - pad, high + pad, cut, maximize)
+    axis = ValueAxis(low - pad, high + pad, worst, maximize)
+    return axis if any(axis.beyond(value) for value in (*values, *others)) else replace(axis, cut=None)

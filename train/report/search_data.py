@@ -31,6 +31,12 @@ class Objective:
         """Whether it is a share of 1, shown in percent."""
         return self.metric.endswith(_SHARES)
 
+    @property
+    def axis(self) -> str:
+        """What stands beside an axis: name, unit, and which end is the good one."""
+        unit = " (ms)" if self.metric.endswith("_ms") else " (s)" if self.metric.endswith("seconds") else ""
+        return f"{self.name}{unit}, {'higher' if self.maximize else 'lower'} is better"
+
     def show(self, value: float | None) -> str:
         """A value with its unit."""
         if value is None:
@@ -57,8 +63,10 @@ class Objective:
 
 @dataclass(frozen=True)
 class Trial:
-    """A trial. values: of the space. objective: empty unless completed. shown: the first objective's value to draw;
-    of a pruned trial the best that its epochs had. epochs: rows of metrics."""
+    """A trial. values: of the space. objective: empty unless completed. epochs: rows of metrics.
+
+    shown: the first objective's value to draw; of a pruned trial the best that its epochs had.
+    """
 
     number: int
     state: str

@@ -36,7 +36,7 @@ def slices(data: SearchData) -> list[Slice]:
 
 
 def _slice(data: SearchData, parameter: ParameterAxis, axis: ValueAxis) -> Markup:
-    frame = Frame(_LEFT, 8, _WIDTH - _LEFT - 14, _HEIGHT, (0.0, axis.low), (1.0, axis.high))
+    frame = Frame(_LEFT, 8, _WIDTH - _LEFT - 24, _HEIGHT, (0.0, axis.low), (1.0, axis.high))
     found = frame.grid(*axis.ticks(data.objective.share))
     failed = [trial for trial in data.trials if trial.state == "failed" and _place(parameter, trial) is not None]
     strip = 18 if failed else 0

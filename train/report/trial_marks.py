@@ -13,12 +13,12 @@ from train.report.svg import Point, element
 WIDTH: Final = 960
 LEFT: Final = 74
 RIGHT: Final = 16
-_ORDER: Final = ("failed", "pruned", "completed", "best")  # what lies on top comes last
+_ORDER: Final = ("failed", "pruned", "completed", "winner")  # what lies on top comes last
 
 
 def kind(data: SearchData, trial: Trial) -> str:
-    """The class of a trial's mark: best, completed, pruned or failed."""
-    return "best" if data.best is not None and trial.number == data.best.number else trial.state
+    """The class of a trial's mark: winner, completed, pruned or failed."""
+    return "winner" if data.best is not None and trial.number == data.best.number else trial.state
 
 
 def in_order(data: SearchData, trials: Sequence[Trial]) -> list[Trial]:
@@ -30,11 +30,11 @@ def mark(place: Point, name: str, note: str) -> Markup:
     """A trial's mark. name: of `kind`, with `beyond` after it where the axis ends before the value."""
     x, y = place
     title = element("title", note)
-    shape = name.split(" ")[0]
+    shape = name.split(" ", 1)[0]
     if name.endswith(" beyond"):
         return element("path", title, d=f"M{x - 4:.1f} {y - 6:.1f}h8l-4 7z", class_=f"trial {name}")
-    if shape == "best":
-        return element("path", title, d=f"M{x:.1f} {y - 7:.1f}l6 7l-6 7l-6 -7z", class_="trial best")
+    if shape == "winner":
+        return element("path", title, d=f"M{x:.1f} {y - 7:.1f}l6 7l-6 7l-6 -7z", class_="trial winner")
     if shape == "failed":
         return element("path", title, d=f"M{x - 3.5:.1f} {y - 3.5:.1f}l7 7m0 -7l-7 7", class_="trial failed")
     return element("circle", title, cx=round(x, 1), cy=round(y, 1), r=3.6, class_=f"trial {name}")

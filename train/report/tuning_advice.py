@@ -21,23 +21,35 @@ _CHEAP: Final = 0.5  # of the best trial's time
 
 def tuning_advice(document: Mapping[str, Any], data: SearchData) -> list[Advice]:
     """Sentences on a search, what matters most first."""
-    makers = (_reproduced, _nothing, _best, _importance, _edges, _epochs, _cheaper, _late, _front, _failed, _repeats)
-    return [each for maker in makers for each in maker(document, data)]
+    importances = document.get("importance") or {}
+    running = document["state"] == "running"
+    return [
+        *_reproduced(document.get("winner") or {}, data),
+        *_nothing(data),
+        *_best(data),
+        *_importance(importances, data),
+        *_edges(importances, data),
+        *_epochs(data),
+        *_cheaper(data),
+        *([] if running else _late(data)),
+        *_front(data),
+        *_failed(data),
+        *_repeats(data),
+    ]
 
 
-def _reproduced(document: Mapping[str, Any], data: SearchData) -> Iterator[Advice]:
-    winner = document.get("winner")
-    if winner and winner.get("trained") and winner.get("reproduced") is False and data.best is not None:
+def _reproduced(winner: Mapping[str, Any], data: SearchData) -> Iterator[Advice]:
+    if winner.get("trained") and winner.get("reproduced") is False and data.best is not None:
         value = finite((winner.get("metrics") or {}).get(data.objective.metric))
         got = f": {data.objective.show(value)} instead of {data.objective.show(data.best.shown)}" if value else ""
         yield Advice(
-            f"The winner\u2019s training did not reproduce the trial\u2019s {data.objective.name}{got}. Trust the artifact\u2019s own "
-            "figures.",
+            f"The winner\u2019s training did not reproduce the trial\u2019s {data.objective.name}{got}. "
+            "Trust the artifact\u2019s own figures.",
             "figures",
         )
 
 
-def _nothing(document: Mapping[str, Any], data: SearchData) -> Iterator[Advice]:
+def _nothing(data: SearchData) -> Iterator[Advice]:
     if data.best is not None:
         return
     ended = [trial for trial in data.trials if trial.state != "running"]
@@ -52,7 +64,7 @@ def _nothing(document: Mapping[str, Any], data: SearchData) -> Iterator[Advice]:
         yield Advice("No trial was trained to its end, so there is no best one.", "trials")
 
 
-def _best(document: Mapping[str, Any], data: SearchData) -> Iterator[Advice]:
+def _best(data: SearchData) -> Iterator[Advice]:
     if data.best is None or data.best.shown is None:
         return
     middle, n = data.median(), len(data.completed)
@@ -64,8 +76,7 @@ def _best(document: Mapping[str, Any], data: SearchData) -> Iterator[Advice]:
     yield Advice(f"{words}.", "best")
 
 
-def _importance(document: Mapping[str, Any], data: SearchData) -> Iterator[Advice]:
-    given = document.get("importance") or {}
+def _importance(given: Mapping[str, Any], data: SearchData) -> Iterator[Advice]:
     ranked = sorted(
         ((str(name), real(share) or 0.0) for name, share in (given.get("values") or {}).items()), key=lambda e: -e[1]
     )
@@ -83,8 +94,8 @@ def _importance(document: Mapping[str, Any], data: SearchData) -> Iterator[Advic
     yield Advice(f"{words}{rough}.", "importance")
 
 
-def _edges(document: Mapping[str, Any], data: SearchData) -> Iterator[Advice]:
-    shares = (document.get("importance") or {}).get("values") or {}
+def _edges(given: Mapping[str, Any], data: SearchData) -> Iterator[Advice]:
+    shares = given.get("values") or {}
     found = sorted(edges(data), key=lambda each: -(real(shares.get(each.axis.name)) or 0.0))
     for edge in found:
         yield Advice(_edge_words(edge), f"slice-{data.axes.index(edge.axis)}")
@@ -92,19 +103,24 @@ def _edges(document: Mapping[str, Any], data: SearchData) -> Iterator[Advice]:
 
 def _edge_words(edge: Edge) -> str:
     side, way = ("upper", "upwards") if edge.upper else ("lower", "downwards")
-    where = (
-        f"is the {'largest' if edge.upper else 'smallest'} of the values tried"
+    wider = (
+        f"{'larger' if edge.upper else 'smaller'} ones too"
         if edge.axis.kind == "categorical"
-        else f"lies at the {side} end of its range"
+        else f"the range widened {way}"
     )
-    words = f"The best {edge.axis.name}, {shown(edge.value)}, {where} ({edge.axis.range()})"
+    where = (
+        f"the {'largest' if edge.upper else 'smallest'} of the values tried"
+        if edge.axis.kind == "categorical"
+        else f"at the {side} end of its range"
+    )
+    words = f"The best trial has {edge.axis.name} {shown(edge.value)}, {where} ({edge.axis.range()})"
     if edge.limit:
         return f"{words}, which can go no {'higher' if edge.upper else 'lower'}."
     others = f" {edge.near} of the {edge.of} best trials lie there." if edge.near > 1 else ""
-    return f"{words}: a better one may lie beyond; search again with the range widened {way}.{others}"
+    return f"{words}: a better one may lie beyond; search again with {wider}.{others}"
 
 
-def _epochs(document: Mapping[str, Any], data: SearchData) -> Iterator[Advice]:
+def _epochs(data: SearchData) -> Iterator[Advice]:
     """Of a search that has all its trials train for the same number of epochs."""
     if data.best is None or any(axis.name == "epochs" for axis in data.axes):
         return
@@ -114,7 +130,7 @@ def _epochs(document: Mapping[str, Any], data: SearchData) -> Iterator[Advice]:
         yield Advice(f"Trial {data.best.number} was best after its last epoch: more epochs may help.", "learning")
 
 
-def _cheaper(document: Mapping[str, Any], data: SearchData) -> Iterator[Advice]:
+def _cheaper(data: SearchData) -> Iterator[Advice]:
     """A trial that is nearly as good in at most half of the time."""
     best = data.best
     if best is None or best.shown is None or not best.seconds or not data.objective.share:
@@ -128,15 +144,14 @@ def _cheaper(document: Mapping[str, Any], data: SearchData) -> Iterator[Advice]:
     if near:
         found = min(near, key=lambda trial: trial.seconds or 0.0)
         lag = data.objective.apart(best.shown, found.shown or 0.0)
-        yield Advice(
-            f"Trial {found.number} comes within {lag} of it in {seconds(found.seconds)} instead of {seconds(best.seconds)}.",
-            f"trial-{found.number}",
-        )
+        close = f"comes within {lag} of it" if found.shown != best.shown else "is as good"
+        took = f"{seconds(found.seconds)} instead of {seconds(best.seconds)}"
+        yield Advice(f"Trial {found.number} {close} in {took}.", f"trial-{found.number}")
 
 
-def _late(document: Mapping[str, Any], data: SearchData) -> Iterator[Advice]:
+def _late(data: SearchData) -> Iterator[Advice]:
     n = len(data.trials)
-    if data.best is None or len(data.completed) < _LEAST or document["state"] == "running":
+    if data.best is None or len(data.completed) < _LEAST:
         return
     if data.best.number > _LATE * n:
         yield Advice(
@@ -150,7 +165,7 @@ def _late(document: Mapping[str, Any], data: SearchData) -> Iterator[Advice]:
         )
 
 
-def _front(document: Mapping[str, Any], data: SearchData) -> Iterator[Advice]:
+def _front(data: SearchData) -> Iterator[Advice]:
     if len(data.objectives) > 1 and len(data.front) > 1:
         names = " and ".join(each.name for each in data.objectives[:2])
         yield Advice(
@@ -160,7 +175,7 @@ def _front(document: Mapping[str, Any], data: SearchData) -> Iterator[Advice]:
         )
 
 
-def _failed(document: Mapping[str, Any], data: SearchData) -> Iterator[Advice]:
+def _failed(data: SearchData) -> Iterator[Advice]:
     failed = [trial for trial in data.trials if trial.state == "failed"]
     if failed and data.best is not None:
         which = _range_of(failed, data)
@@ -188,7 +203,7 @@ def _numbers(axis: ParameterAxis, trials: list[Trial]) -> list[float]:
     return [value for value in found if isinstance(value, int | float)]
 
 
-def _repeats(document: Mapping[str, Any], data: SearchData) -> Iterator[Advice]:
+def _repeats(data: SearchData) -> Iterator[Advice]:
     n = sum(1 for trial in data.trials if trial.repeats is not None)
     if n:
         verb = "repeats values" if n == 1 else "repeat values"

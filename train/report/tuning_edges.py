@@ -27,7 +27,7 @@ class Edge:
 
 
 def edges(data: SearchData) -> Iterator[Edge]:
-    """The hyperparameters of which the best trial has a value at an end of the range, or the largest or least choice."""
+    """The hyperparameters of which the best trial has an end of the range, or the largest or least choice."""
     ranked = [trial for trial in data.ranked() if trial.repeats is None]
     if data.best is None or len(ranked) < _LEAST:
         return
@@ -65,8 +65,8 @@ def _is_number(value: Any) -> bool:
 def _limited(axis: ParameterAxis, upper: bool) -> bool:
     """Whether the table of hyperparameters ends at this edge too."""
     table = {each.name: each.metadata for each in fields(Hyperparameters)}
-    about = table.get(axis.name, {})
-    if about.get("kind") not in ("integer", "float"):
+    about = table.get(axis.name)
+    if about is None or about.get("kind") not in ("integer", "float"):
         return False
     ends = [each for each in axis.choices if _is_number(each)] or [axis.low, axis.high]
     return bool(max(ends) >= about["high"] if upper else min(ends) <= about["low"])

@@ -11,9 +11,11 @@ from train.report.outcome import Outcome
 from train.report.page import render
 from train.report.parallel_coordinates import parallel_coordinates
 from train.report.parameter_axes import shown
-from train.report.search_charts import MOST_CURVES, curves, history, importance, pareto, values_axis
+from train.report.pareto import pareto
+from train.report.search_charts import history, importance, values_axis
 from train.report.search_data import SearchData, Trial, finite, search_data
 from train.report.slices import slices
+from train.report.trial_curves import MOST_CURVES, curves
 from train.report.tuning_advice import tuning_advice
 from train.report.units import clock, seconds
 
@@ -37,6 +39,7 @@ class Row:
 
     number: int
     best: bool
+    front: bool
     sign: str
     kind: str
     state: str
@@ -75,6 +78,8 @@ def tuning_page(document: Mapping[str, Any]) -> bytes:
         others=_others(data),
         spent=seconds(document.get("seconds")),
         median=data.objective.show(data.median()) if len(data.completed) > 1 else None,
+        base={name: each for name, each in (document.get("base") or {}).items() if not name.startswith("tune_")},
+        states={trial.state for trial in data.trials},
         winner=_winner(document, data),
         advice=tuning_advice(document, data),
         history=history(data),
@@ -167,6 +172,7 @@ def _row(trial: Trial, data: SearchData) -> Row:
     return Row(
         number=trial.number,
         best=data.best is not None and trial.number == data.best.number,
+        front=len(data.objectives) > 1 and trial.number in data.front,
         sign=_SIGNS.get(trial.state, "?"),
         kind=_KINDS.get(trial.state, "quiet"),
         state=trial.state,
