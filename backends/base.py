@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 
 from backends.errors import BackendError
 from backends.runs import Run
+from backends.stop import Stop
 from train.config import Hyperparameters
 
 # "name" -> "module:attribute", imported when chosen.
@@ -28,16 +29,44 @@ class Progress:
 Watch = Callable[[Progress], None]
 
 
+@dataclass(frozen=True)
+class Slot:
+    """What of the machine a job may use: CPU cores by number, all for none; one GPU by its UUID, all for None."""
+
+    cores: tuple[int, ...] = ()
+    gpu: str | None = None
+
+
+WHOLE_MACHINE: Final = Slot()
+
+
 class Backend(Protocol):
-    """One place where jobs run. Every method raises BackendError with one sentence when it can't do its work."""
+    """One place where jobs run. Every method raises BackendError with one sentence when it can't do its work.
+
+    image: the container image that they run in; empty where there is none.
+    """
 
     name: str
+    image: str
 
     def check_data(self, data: Path, report: Path, watch: Watch) -> None:
         """Check the data set as training would and write its report (JSON)."""
 
-    def train(self, run: Run, data: Path, hyperparameters: Hyperparameters, watch: Watch) -> None:
-        """Train in the run's folder; returns when its artifact is written."""
+    def train(
+        self, run: Run, data: Path, hyperparameters: Hyperparameters, watch: Watch,
+        slot: Slot = WHOLE_MACHINE, stop: Stop | None = None,
+    ) -> None:  # fmt: skip
+        """Train in the run's folder; returns when its artifact is written. Once more in the same folder it goes on
+        from the checkpoints there.
+
+        stop: a wish to end it, which then raises Stopped; without one, Ctrl-C and SIGTERM, for the main thread alone.
+        """
+
+    def gpus(self) -> list[str]:
+        """UUIDs of the NVIDIA GPUs that a job here may use."""
+
+    def tuning_page(self, document: Path) -> None:
+        """Write the page of a search beside its document, tuning.json."""
 
     def evaluate(self, artifact: Path, data: Path, report: Path, watch: Watch, baseline: Path | None = None) -> None:
         """Evaluate an artifact on labelled images, or compare it with a baseline artifact.

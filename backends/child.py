@@ -1,84 +1,105 @@
 """Runs a command as a child process: its output goes to a log, its progress to whoever watches."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 from backends.base import Progress, Watch
 from backends.errors import Stopped
+from backends.runs import Run
+from backends.stop import Stop, StopSignals
 
 _POLL_S = 0.1
 
 
+@dataclass(frozen=True)
+class Files:
+    """Where a child's output goes, and where it tells its progress and its metrics."""
+
+    log: Path
+    progress: Path
+    metrics: Path | None = None
+
+    @classmethod
+    def of(cls, run: Run) -> "Files":
+        """Those of a training run."""
+        output = run.ml / "output"
+        return cls(run.log, output / "progress.json", output / "data" / "metrics.jsonl")
+
+
 def run_child(
     command: Sequence[str],
-    *,
-    log: Path,
+    files: Files,
     watch: Watch,
-    progress_file: Path,
-    metrics_file: Path | None = None,
+    *,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
+    stop: Stop | None = None,
     on_start: Callable[[int], None] = lambda _pid: None,
 ) -> int:
-    """Run until it ends; returns the exit code. Ctrl-C and SIGTERM reach the child as one SIGTERM, so that it can
-    leave its verdict, and raise Stopped once it has ended.
+    """Run until it ends; returns the exit code. `stop`, which is Ctrl-C and SIGTERM unless it is given, reaches the
+    child as one SIGTERM, so that it can leave its verdict, and raises Stopped once it has ended.
+
+    Without `stop` it has to be called from the main thread.
     """
-    with log.open("ab") as output:
-        # A session of its own: Ctrl-C at the terminal must reach it once, through us, and not its helpers as well.
-        child = subprocess.Popen(
-            command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=env, cwd=cwd,
-            start_new_session=True,
-        )  # fmt: skip
-    stop = _StopSignals()
-    on_start(child.pid)
-    told = False
-    seen: Progress | None = None
-    try:
-        while child.poll() is None:
-            if stop.requested and not told:
-                child.send_signal(signal.SIGTERM)
-                told = True
-            progress = read_progress(progress_file, metrics_file)
-            if progress is not None and progress != seen:
-                seen = progress
-                watch(progress)
-            time.sleep(_POLL_S)
-    finally:
-        stop.restore()
-        if child.poll() is None:
-            child.kill()
-            child.wait()
-    last = read_progress(progress_file, metrics_file)
+    with contextlib.nullcontext(stop) if stop is not None else StopSignals() as wish:
+        child = _start(command, files.log, env, cwd)
+        told = False
+        seen: Progress | None = None
+        try:
+            on_start(child.pid)
+            while child.poll() is None:
+                if wish.requested and not told:
+                    child.send_signal(signal.SIGTERM)
+                    told = True
+                progress = read_progress(files.progress, files.metrics)
+                if progress is not None and progress != seen:
+                    seen = progress
+                    watch(progress)
+                time.sleep(_POLL_S)
+        finally:
+            if child.poll() is None:
+                child.kill()
+                child.wait()
+    last = read_progress(files.progress, files.metrics)
     if last is not None and last != seen:
         watch(last)
     # It may have been through before the signal came.
-    if stop.requested and child.returncode != 0:
+    if wish.requested and child.returncode != 0:
         raise Stopped("stopped")
     return child.returncode
 
 
-class _StopSignals:
-    """While it is there, SIGINT and SIGTERM only set `requested`."""
+def _start(
+    command: Sequence[str], log: Path, env: Mapping[str, str] | None, cwd: Path | None
+) -> "subprocess.Popen[bytes]":
+    with log.open("ab") as output:
+        # A session of its own: Ctrl-C at the terminal must reach it once, through us, and not its helpers as well.
+        return subprocess.Popen(
+            command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=env, cwd=cwd,
+            start_new_session=True,
+        )  # fmt: skip
 
-    def __init__(self) -> None:
-        self.requested = False
-        self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
 
-    def _note(self, _signal: int, _frame: FrameType | None) -> None:
-        if not self.requested:
-            print("stopping ...", file=sys.stderr, flush=True)
-        self.requested = True
-
-    def restore(self) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+@contextlib.contextmanager
+def pinned(cores: Collection[int]) -> Iterator[None]:
+    """Within the block this thread has these CPU cores alone, all for none, and so have the children it starts."""
+    if not cores or sys.platform != "linux":
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def read_progress(progress_file: Path, metrics_file: Path | None) -> Progress | None:

@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from backends.base import Watch
-from backends.child import last_error, run_child
+from backends.base import WHOLE_MACHINE, Slot, Watch
+from backends.child import Files, last_error, run_child
 from backends.errors import BackendError
+from backends.gpus import gpu_uuids
 from backends.inputs import check_data_path, is_url, place_inside, write_inputs
 from backends.local import parse_answers, wait_foreground
 from backends.runs import Run
+from backends.stop import Stop
 from train.config import Hyperparameters
 
 _ML: Final = "/opt/ml"
@@ -27,7 +29,7 @@ class DockerBackend:
     name = "docker"
 
     def __init__(self, image: str) -> None:
-        self._image = image
+        self.image = image
         self._docker = os.environ.get("DOCKER") or shutil.which("docker") or ""
         if not self._docker:
             raise BackendError(
@@ -51,9 +53,9 @@ class DockerBackend:
             raise BackendError(f"{fault}" + (f" ({lines[-1]})" if lines else ""))
         return answer.stdout.strip()
 
-    def _run(self, *options: str) -> list[str]:
+    def _run(self, *options: str, gpu: str | None = None) -> list[str]:
         # As the person's own user, so that nothing left behind belongs to root.
-        return [self._docker, "run", "--rm", *gpu_options(), f"--user={os.getuid()}:{os.getgid()}", _SHM, *options]
+        return [self._docker, "run", "--rm", *gpu_options(gpu), f"--user={os.getuid()}:{os.getgid()}", _SHM, *options]
 
     def check_data(self, data: Path, report: Path, watch: Watch) -> None:
         self._command("train.check_data", {"--data": check_data_path(data)}, report, watch)
@@ -107,8 +109,8 @@ class DockerBackend:
                 options.append(f"-v={source.resolve()}:{inside}:ro")
                 arguments += [option, inside]
             log, progress = scratch / "log.txt", scratch / "progress.json"
-            command = [*self._run(*options), self._image, *arguments]
-            if run_child(command, log=log, watch=watch, progress_file=progress):
+            command = [*self._run(*options), self.image, *arguments]
+            if run_child(command, Files(log, progress), watch):
                 raise BackendError(last_error(log))
             # The page first: who finds a report may look for its page.
             if (page := scratch / "report.html").is_file():
@@ -117,29 +119,39 @@ class DockerBackend:
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
-    def train(self, run: Run, data: Path, hyperparameters: Hyperparameters, watch: Watch) -> None:
+    def train(
+        self, run: Run, data: Path, hyperparameters: Hyperparameters, watch: Watch,
+        slot: Slot = WHOLE_MACHINE, stop: Stop | None = None,
+    ) -> None:  # fmt: skip
         options = [f"--name={container(run)}", f"-e=TRAINING_JOB_NAME={run.name}", f"-v={run.ml}:{_ML}"]
         for inside, source in write_inputs(run, data, hyperparameters, _ML).items():
             place = run.ml / "input" / "data" / inside
             # Docker would make the place to mount on itself, as root.
             place.parent.mkdir(parents=True, exist_ok=True)
             if source.is_dir():
-                place.mkdir()
+                place.mkdir(exist_ok=True)
             else:
                 place.touch()
             options.append(f"-v={source}:{_ML}/input/data/{inside}:ro")
         run.features.mkdir(exist_ok=True)
         options += [f"-v={run.features}:/features", "-e=KENNEL_FEATURE_CACHE=/features"]
-        run.update(container=container(run), image=self._image)
-        code = run_child(
-            [*self._run(*options), self._image, "train"],
-            log=run.log,
-            watch=watch,
-            progress_file=run.ml / "output" / "progress.json",
-            metrics_file=run.ml / "output" / "data" / "metrics.jsonl",
-        )
+        if slot.cores:
+            options.append(f"--cpuset-cpus={','.join(map(str, slot.cores))}")
+        run.update(container=container(run), image=self.image)
+        code = run_child([*self._run(*options, gpu=slot.gpu), self.image, "train"], Files.of(run), watch, stop=stop)
         if code:
             raise BackendError(run.failure() or last_error(run.log))
+
+    def gpus(self) -> list[str]:
+        return gpu_uuids() if gpu_options() else []
+
+    def tuning_page(self, document: Path) -> None:
+        options = ["--entrypoint=python", f"-v={document.parent.resolve()}:{_ML}/output"]
+        words = ["-m", "train.tuning_report", "--json", f"{_ML}/output/{document.name}"]
+        command = [*self._run(*options), self.image, *words]
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+        if answer.returncode:
+            raise BackendError((answer.stderr.strip().splitlines() or ["it ended without a word"])[-1])
 
     def predict(self, artifact: Path, images: Sequence[Path]) -> list[dict[str, Any]]:
         options = ["--entrypoint=python", f"-v={artifact.resolve()}:{_ML}/model:ro"]
@@ -148,20 +160,20 @@ class DockerBackend:
         options += [
             f"-v={image.resolve()}:{file}:ro" for image, file in zip(images, files, strict=True) if image.exists()
         ]
-        command = [*self._run(*options), self._image, "-m", "serve.predict", "--artifact", f"{_ML}/model", *files]
+        command = [*self._run(*options), self.image, "-m", "serve.predict", "--artifact", f"{_ML}/model", *files]
         answer = subprocess.run(command, capture_output=True, text=True, check=False)
         return parse_answers(answer, images)
 
     def deploy(self, run: Run, artifact: Path, port: int) -> str:
         url = f"http://localhost:{port}"
         options = ["-d", f"--name={container(run)}", *self._serve_options(artifact, port)]
-        run.update(container=container(run), image=self._image, url=url)
+        run.update(container=container(run), image=self.image, url=url)
         command = [part for part in self._run(*options) if part != "--rm"]
-        self._ask(*command[1:], self._image, "serve", fault="the container can't be started")
+        self._ask(*command[1:], self.image, "serve", fault="the container can't be started")
         return url
 
     def serve(self, artifact: Path, port: int) -> int:
-        command = [*self._run(*self._serve_options(artifact, port)), self._image, "serve"]
+        command = [*self._run(*self._serve_options(artifact, port)), self.image, "serve"]
         return wait_foreground(subprocess.Popen(command))
 
     def _serve_options(self, artifact: Path, port: int) -> list[str]:
@@ -196,7 +208,7 @@ def aws_options() -> list[str]:
     return [f"-e={name}" for name in sorted(os.environ) if name.startswith("AWS_")]
 
 
-def gpu_options() -> list[str]:
-    """`--gpus all` where the machine has an NVIDIA GPU that Docker may hand on."""
+def gpu_options(gpu: str | None = None) -> list[str]:
+    """`--gpus` for all, or the one of that UUID, where the machine has NVIDIA GPUs that Docker may hand on."""
     found = sys.platform == "linux" and shutil.which("nvidia-container-cli") and Path("/dev/nvidia0").exists()
-    return ["--gpus=all"] if found else []
+    return [f"--gpus={'all' if gpu is None else f'device={gpu}'}"] if found else []

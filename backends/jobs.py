@@ -4,16 +4,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from backends.base import Backend
+from backends.base import Backend, Progress, Watch
 from backends.child import last_error
 from backends.client import wait_ready
 from backends.console import watching
 from backends.errors import BackendError, Stopped
 from backends.inputs import check_data_path
-from backends.runs import Run, create_run, now
+from backends.process import end_process, process_of
+from backends.runs import Run, create_run, now, trials_of
+from backends.tuning.document import describe_search, read_search
 from train.config import Hyperparameters
 
 _START_LIMIT_S: Final = 120.0
+# Its trials have 30 s to leave a verdict, and then there is a report to write.
+_TUNING_STOP_LIMIT_S: Final = 60.0
 
 
 def train_run(
@@ -29,10 +33,21 @@ def train_run(
     run = create_run(
         runs, "training", name, backend=backend.name, data=str(data), hyperparameters=asdict(hyperparameters)
     )
+    train_in(backend, run, data, hyperparameters, title)
+    return run
+
+
+def train_in(
+    backend: Backend, run: Run, data: Path, hyperparameters: Hyperparameters, title: str, also: Watch | None = None
+) -> None:
+    """Train in a run folder that is there, to its record's end. Raises BackendError as `train_run` does.
+
+    also: hears of the progress besides the display.
+    """
     try:
         with watching(title) as watch:
-            backend.train(run, data, hyperparameters, watch)
-        run.finish("completed", metrics=_metrics(run))
+            backend.train(run, data, hyperparameters, both(watch, also) if also else watch)
+        run.finish("completed", metrics=read_metrics(run))
     except Stopped:
         reason = run.failure() or "Stopped: ended before training began"
         run.finish("stopped", reason=reason)
@@ -43,7 +58,16 @@ def train_run(
     except BaseException as error:
         run.finish("failed", reason=repr(error))
         raise
-    return run
+
+
+def both(first: Watch, second: Watch) -> Watch:
+    """One that tells both."""
+
+    def watch(progress: Progress) -> None:
+        first(progress)
+        second(progress)
+
+    return watch
 
 
 def deploy_artifact(backend: Backend, runs: Path, artifact: Path, port: int, name: str | None) -> Run:
@@ -68,32 +92,49 @@ def deploy_artifact(backend: Backend, runs: Path, artifact: Path, port: int, nam
 
 
 def stop_run(backend: Backend, run: Run) -> None:
-    """End a run's process and note it."""
-    backend.stop(run)
+    """End a run's process, of a tuning run all its trials', and note it."""
+    if run.kind == "tuning":
+        if process := process_of(run.record):
+            end_process(process, _TUNING_STOP_LIMIT_S)
+        run.reload()
+        for trial in trials_of(run):
+            if trial.status == "running":
+                stop_run(backend, trial)
+    else:
+        backend.stop(run)
     if run.status == "running":
         run.finish("stopped")
 
 
 def refresh(backend: Backend, run: Run) -> None:
     """Make a record that says running true again, when whoever drove the run was killed and its process is gone."""
-    if run.status != "running" or backend.is_alive(run):
+    if run.status != "running":
+        return
+    if run.kind == "tuning":
+        if process_of(run.record) is None:
+            run.finish("stopped", reason=f"its process ended without a verdict; deploy.py tune --resume {run.name}")
+        return
+    if backend.is_alive(run):
         return
     if run.kind == "training" and run.read_json("ml/model/kennel.json").get("provenance", {}).get("completed"):
-        run.finish("completed", metrics=_metrics(run))
+        run.finish("completed", metrics=read_metrics(run))
     else:
         run.finish("failed", reason=run.failure() or f"its process ended without a verdict; see {run.log}")
 
 
-def _metrics(run: Run) -> dict[str, float]:
+def read_metrics(run: Run) -> dict[str, float]:
+    """The metrics in a run's artifact; none without one."""
     metrics: dict[str, float] = run.read_json("ml/model/kennel.json").get("metrics", {})
     return metrics
 
 
 def describe(run: Run) -> str:
-    """What is worth knowing about a run in a few words: its URL, its accuracy or what went wrong."""
+    """What is worth knowing about a run in a few words: its URL, its trials, its accuracy or what went wrong."""
     metrics = run.record.get("metrics") or {}
     if run.kind == "deployment" and run.status == "running":
         return str(run.record.get("url", ""))
+    if run.kind == "tuning":
+        return describe_search(read_search(run)) or str(run.record.get("reason", ""))
     if "test_accuracy" in metrics:
         return f"test accuracy {metrics['test_accuracy']:.4f}"
     if "validation_accuracy" in metrics:

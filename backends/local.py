@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import psutil
-
-from backends.base import Watch
-from backends.child import last_error, python_environment, run_child
+from backends.base import WHOLE_MACHINE, Slot, Watch
+from backends.child import Files, last_error, pinned, python_environment, run_child
 from backends.errors import BackendError
+from backends.gpus import gpu_uuids
 from backends.inputs import check_data_path, is_url, write_inputs
+from backends.process import end_process, identity, process_of
 from backends.runs import Run
+from backends.stop import Stop
 from train.config import Hyperparameters
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -27,6 +28,7 @@ class LocalBackend:
     """Runs `python -m train` and `python -m serve` with the interpreter that runs this."""
 
     name = "local"
+    image = ""
 
     def __init__(self, _image: str = "") -> None:
         self._python = sys.executable
@@ -49,38 +51,43 @@ class LocalBackend:
         path = tensors if is_url(tensors) else str(Path(tensors).absolute())
         self._command("train.debug_tensors", report.parent, watch, path, "--rules", rules, "--json", str(report))
 
-    def _command(self, module: str, folder: Path, watch: Watch, *arguments: str) -> None:
+    def _command(self, module: str, folder: Path, watch: Watch, *arguments: str, progress: bool = True) -> None:
         """Run one of the small commands; its report's folder is made when it isn't there."""
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory() as scratch:
-            log, progress = Path(scratch, "log.txt"), Path(scratch, "progress.json")
-            command = [self._python, "-m", module, *arguments, "--progress", str(progress)]
-            environment = python_environment(ROOT)
-            if run_child(command, log=log, watch=watch, progress_file=progress, env=environment, cwd=ROOT):
+            log, file = Path(scratch, "log.txt"), Path(scratch, "progress.json")
+            told = ("--progress", str(file)) if progress else ()
+            command = [self._python, "-m", module, *arguments, *told]
+            if run_child(command, Files(log, file), watch, env=python_environment(ROOT), cwd=ROOT):
                 raise BackendError(last_error(log))
 
-    def train(self, run: Run, data: Path, hyperparameters: Hyperparameters, watch: Watch) -> None:
+    def train(
+        self, run: Run, data: Path, hyperparameters: Hyperparameters, watch: Watch,
+        slot: Slot = WHOLE_MACHINE, stop: Stop | None = None,
+    ) -> None:  # fmt: skip
         for inside, source in write_inputs(run, data, hyperparameters, str(run.ml)).items():
             link = run.ml / "input" / "data" / inside
             link.parent.mkdir(parents=True, exist_ok=True)
+            link.unlink(missing_ok=True)
             link.symlink_to(source)
-        code = run_child(
-            [self._python, "-m", "train"],
-            log=run.log,
-            watch=watch,
-            progress_file=run.ml / "output" / "progress.json",
-            metrics_file=run.ml / "output" / "data" / "metrics.jsonl",
-            env=python_environment(
-                ROOT,
-                KENNEL_ML_ROOT=str(run.ml),
-                TRAINING_JOB_NAME=run.name,
-                KENNEL_FEATURE_CACHE=str(run.features),
-            ),
-            cwd=ROOT,
-            on_start=lambda pid: run.update(**_identity(pid)),
+        gpu = {} if slot.gpu is None else {"CUDA_VISIBLE_DEVICES": slot.gpu}
+        environment = python_environment(
+            ROOT, KENNEL_ML_ROOT=str(run.ml), TRAINING_JOB_NAME=run.name, KENNEL_FEATURE_CACHE=str(run.features), **gpu
         )
+        command = [self._python, "-m", "train"]
+        with pinned(slot.cores):
+            code = run_child(
+                command, Files.of(run), watch, env=environment, cwd=ROOT, stop=stop,
+                on_start=lambda pid: run.update(**identity(pid)),
+            )  # fmt: skip
         if code:
             raise BackendError(run.failure() or last_error(run.log))
+
+    def gpus(self) -> list[str]:
+        return gpu_uuids()
+
+    def tuning_page(self, document: Path) -> None:
+        self._command("train.tuning_report", document.parent, lambda _: None, "--json", str(document), progress=False)
 
     def predict(self, artifact: Path, images: Sequence[Path]) -> list[dict[str, Any]]:
         files = [str(image.absolute()) for image in images]
@@ -105,7 +112,7 @@ class LocalBackend:
             )
         self._children[server.pid] = server
         url = f"http://localhost:{port}"
-        run.update(url=url, **_identity(server.pid))
+        run.update(url=url, **identity(server.pid))
         return url
 
     def serve(self, artifact: Path, port: int) -> int:
@@ -122,37 +129,19 @@ class LocalBackend:
         )
 
     def is_alive(self, run: Run) -> bool:
-        return self._process(run) is not None
+        return process_of(run.record) is not None
 
     def stop(self, run: Run) -> None:
-        process = self._process(run)
+        process = process_of(run.record)
         if process is None:
             self._collect(run)
             return
-        processes = [process, *process.children(recursive=True)]
-        process.terminate()
-        _, left = psutil.wait_procs(processes, timeout=_STOP_LIMIT_S)
-        for each in left:
-            each.kill()
-        psutil.wait_procs(left, timeout=5)
+        end_process(process, _STOP_LIMIT_S)
         self._collect(run)
 
     def _collect(self, run: Run) -> None:
         if child := self._children.pop(run.record.get("pid", 0), None):
             child.wait()
-
-    def _process(self, run: Run) -> psutil.Process | None:
-        """The run's process. Its start time is compared too: the system gives old process numbers out again."""
-        try:
-            process = psutil.Process(run.record["pid"])
-            same = abs(process.create_time() - run.record["pid_created"]) < 1.0
-            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-        except (KeyError, psutil.Error):
-            return None
-
-
-def _identity(pid: int) -> dict[str, float]:
-    return {"pid": pid, "pid_created": psutil.Process(pid).create_time()}
 
 
 def wait_foreground(server: "subprocess.Popen[bytes]") -> int:

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,17 +14,34 @@ from backends.console import print_predictions, print_summary, say, watching
 from backends.errors import BackendError, Stopped
 from backends.example import example_image
 from backends.inputs import parse_hyperparameters
-from backends.jobs import deploy_artifact, stop_run, train_run
+from backends.jobs import deploy_artifact, stop_run
 from backends.reports import pages, print_rules, run_documents
-from backends.runs import Run
-from train.config import Hyperparameters
+from backends.runs import Run, load_run
+from backends.tuning.document import read_search
+from backends.tuning.request import ONLY_FOR_THE_BEST, Request
+from backends.tuning.tune import create_tuning, search_in
+from train.search.space import Continuous, Space
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 SAMPLE: Final = ROOT / "local_test" / "data"
 # Small pictures drawn here need small inputs, and no pretrained weights, which a machine may not be able to get.
 SAMPLE_DEFAULTS: Final = {"pretrained": "none", "image_size": "64", "epochs": "18", "batch_size": "32"}
-# Until there is a search: two learning rates, of which the better one is kept.
-TRIAL_FACTORS: Final = (1.0, 0.5)
+# The search around the learning rate that was given, which is the first trial's; `train` takes none above 10.
+LR_FACTOR: Final = 3.0
+LR_LIMIT: Final = 10.0
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What `run` is asked for. data: None for the sample. given: hyperparameters by name, over the defaults.
+    keep: leave the endpoint up.
+    """
+
+    data: Path | None
+    given: Mapping[str, str]
+    trials: int
+    port: int
+    keep: bool
 
 
 def make_sample_data(folder: Path) -> None:
@@ -37,22 +54,23 @@ def make_sample_data(folder: Path) -> None:
         raise BackendError(f"the sample data can't be made in {folder}, for the reason above")
 
 
-def run_all(backend: Backend, runs: Path, data: Path | None, given: Mapping[str, str], port: int, keep: bool) -> None:
-    """The main job, end to end. given: hyperparameters by name, over the defaults; keep: leave the endpoint up."""
-    sample = data is None
-    folder = data or SAMPLE
-    chosen = parse_hyperparameters({**(SAMPLE_DEFAULTS if sample else {}), **given})
+def run_all(backend: Backend, runs: Path, wishes: Wishes) -> None:
+    """The main job, end to end."""
+    sample = wishes.data is None
+    folder = wishes.data or SAMPLE
+    request = _request(folder, {**(SAMPLE_DEFAULTS if sample else {}), **wishes.given}, wishes.trials)
     if sample:
         say("1/4 sample data")
         make_sample_data(folder)
     else:
         say(f"1/4 data in {folder}")
     report = _check(backend, runs, folder)
-    say(f"2/4 training {len(TRIAL_FACTORS)} trials on {backend.name}")
-    trials = _trials(backend, runs, folder, chosen)
-    best = max(trials, key=_rank)
+    say(f"2/4 training: {wishes.trials} trials on {backend.name}")
+    tuning = create_tuning(backend, runs, request, None)
+    search_in(backend, tuning, request)
+    best = load_run(runs / tuning.record["best"])
     say("3/4 serving the best artifact")
-    endpoint = deploy_artifact(backend, runs, best.artifact, client.choose_free_port(port), None)
+    endpoint = deploy_artifact(backend, runs, best.artifact, client.choose_free_port(wishes.port), None)
     try:
         say("4/4 one prediction over HTTP")
         tested = list(best.read_json("ml/output/data/evaluation.json").get("predictions", {}))
@@ -60,9 +78,21 @@ def run_all(backend: Backend, runs: Path, data: Path | None, given: Mapping[str,
         answer = client.predict(endpoint.record["url"], image)
         print_predictions([{**answer, "file": str(image)}])
     finally:
-        if not keep:
+        if not wishes.keep:
             stop_run(backend, endpoint)
-    _summarise(report, trials, best, endpoint, image, answer, keep)
+    _summarise(Outcome(report, tuning, best, endpoint, image, answer), wishes.keep)
+
+
+def _request(data: Path, values: Mapping[str, str], trials: int) -> Request:
+    """A search for the learning rate alone; its trials are trained with everything on, for one of them is served."""
+    if own := [name for name in values if name.replace("-", "_").startswith("tune_")]:
+        raise BackendError(f"--set {own[0]}: run searches for lr alone; python deploy.py tune has all of a search")
+    chosen = parse_hyperparameters(values)
+    low, high = chosen.lr / LR_FACTOR, min(LR_LIMIT, chosen.lr * LR_FACTOR)
+    space = Space((Continuous("lr", low, high, "log"),))
+    # One at a time, each with the whole machine: the profiler's page is of the machine.
+    searching = replace(chosen, tune_trials=trials, tune_space=space.to_json(), tune_parallel=1)
+    return Request(data, searching, tuple(ONLY_FOR_THE_BEST))
 
 
 def _check(backend: Backend, runs: Path, data: Path) -> dict[str, Any]:
@@ -73,39 +103,31 @@ def _check(backend: Backend, runs: Path, data: Path) -> dict[str, Any]:
     return {**report, "file": str(file)}
 
 
-def _trials(backend: Backend, runs: Path, data: Path, chosen: Hyperparameters) -> list[Run]:
-    trials = []
-    for number, factor in enumerate(TRIAL_FACTORS, 1):
-        trial = replace(chosen, lr=min(10.0, chosen.lr * factor))
-        title = f"trial {number} (lr {trial.lr:g})"
-        trials.append(train_run(backend, runs, data, trial, None, title))
-    return trials
+@dataclass(frozen=True)
+class Outcome:
+    """What the summary tells of. report: of the data; answer: to the image."""
+
+    report: Mapping[str, Any]
+    tuning: Run
+    best: Run
+    endpoint: Run
+    image: Path
+    answer: Mapping[str, Any]
 
 
-def _rank(run: Run) -> tuple[float, float]:
-    metrics = run.record["metrics"]
-    return (metrics["validation_accuracy"], -metrics["validation_loss"])
-
-
-def _summarise(
-    report: Mapping[str, Any],
-    trials: list[Run],
-    best: Run,
-    endpoint: Run,
-    image: Path,
-    answer: Mapping[str, Any],
-    keep: bool,
-) -> None:
+def _summarise(outcome: Outcome, keep: bool) -> None:
+    report, best, endpoint, image = outcome.report, outcome.best, outcome.endpoint, outcome.image
     metrics = best.record["metrics"]
+    trials = read_search(outcome.tuning)["trials"]
     counts = ", ".join(f"{count} {role}" for role, count in report["images"].items())
     skipped = f"; {report['skipped_count']} unreadable files skipped" if report["skipped_count"] else ""
-    first = answer["predictions"][0]
+    first = outcome.answer["predictions"][0]
     lr = best.record["hyperparameters"]["lr"]
     rows = [
         ("data", f"{len(report['classes'])} classes; {counts} images{skipped}"),
         (
             "best trial",
-            f"{best.name} of {len(trials)}: lr {lr}, validation accuracy {metrics['validation_accuracy']:.1%}",
+            f"{best.name} of {len(trials)}: lr {lr:.4g}, validation accuracy {metrics['validation_accuracy']:.1%}",
         ),
         ("test accuracy", f"{metrics['test_accuracy']:.1%}" if "test_accuracy" in metrics else "no test data"),
         ("artifact", _relative(best.artifact)),
@@ -113,7 +135,7 @@ def _summarise(
             "reports",
             f"{_relative(best.ml / 'output' / 'data')} (JSON of all pages, metrics.jsonl, data.json)",
         ),
-        *((f"{name} page", _relative(page)) for name, page in pages(best.ml)),
+        *((f"{name} page", _relative(page)) for ml in (outcome.tuning.ml, best.ml) for name, page in pages(ml)),
         ("prediction", f"{image.name}: {first['label']} ({first['probability']:.1%})"),
     ]
     serve = f"python deploy.py deploy --artifact {_relative(best.artifact)} --port 8080"

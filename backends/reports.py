@@ -12,10 +12,12 @@ from backends.base import Backend
 from backends.console import print_table, say, watching
 from backends.errors import BackendError
 from backends.inputs import check_report
-from backends.runs import Run, find_artifact, load_run
+from backends.runs import Run, find_artifact, find_run
+from backends.tuning.document import print_found
 
 # In the order in which they are worth reading.
 PAGES: Final = (
+    ("tuning", "tuning-report.html"),
     ("evaluation", "evaluation.html"),
     ("debugger", "debugger-report.html"),
     ("profiler", "profiler-report.html"),
@@ -117,11 +119,11 @@ def pages(folder: Path) -> Iterator[tuple[str, Path]]:
 
 def show_reports(runs: Path, name: str, browse: bool) -> None:
     """Say where a run's pages are; open them if asked. Raises BackendError when there is no run or no page."""
-    path = Path(name)
-    run = load_run(path if (path / "run.json").is_file() else runs / name)
+    run = find_run(runs, name)
     found = list(pages(run.ml))
     if not found:
         raise BackendError(f"run {run.name} has no page yet (it is {run.status}); its log is {run.log}")
+    print_found(run)
     print_rules(run_documents(run))
     for what, page in found:
         say(f"{what:<10}  {page}")

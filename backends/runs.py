@@ -12,8 +12,9 @@ from typing import Any, Final, Literal
 
 from backends.errors import BackendError
 
-Kind = Literal["training", "deployment"]
-Status = Literal["running", "completed", "failed", "stopped"]
+Kind = Literal["training", "tuning", "deployment"]
+# pruned: a trial that its search ended early.
+Status = Literal["running", "completed", "failed", "stopped", "pruned"]
 
 # SageMaker's rule for job names, so that a name is good everywhere.
 _NAME: Final = re.compile(r"[A-Za-z0-9](?:-?[A-Za-z0-9]){0,62}")
@@ -56,6 +57,15 @@ class Run:
     def status(self) -> Status:
         status: Status = self.record["status"]
         return status
+
+    @property
+    def tuning(self) -> str | None:
+        """The name of the tuning run whose trial this is."""
+        return self.record.get("tuning")
+
+    def reload(self) -> None:
+        """Read the record again, which another process may have changed."""
+        self.record = load_run(self.path).record
 
     def update(self, **values: Any) -> None:
         """Change the record and write it, whole or not at all."""
@@ -138,6 +148,12 @@ def load_run(path: Path) -> Run:
     return Run(path.resolve(), record)
 
 
+def find_run(runs: Path, given: str) -> Run:
+    """The run of that folder or name. Raises BackendError when there is none."""
+    path = Path(given)
+    return load_run(path if (path / "run.json").is_file() else runs / given)
+
+
 def all_runs(runs: Path) -> list[Run]:
     """Every run in the folder, oldest first. Folders that are no runs are passed over."""
     return sorted(_runs(runs), key=lambda run: (run.record["created_at"], run.name))
@@ -154,19 +170,37 @@ def _runs(runs: Path) -> Iterator[Run]:
                 continue
 
 
+def trials_of(tuning: Run) -> list[Run]:
+    """The run folders of a tuning run's trials, oldest first."""
+    return [run for run in all_runs(tuning.path.parent) if run.tuning == tuning.name]
+
+
 def find_artifact(runs: Path, given: str | None) -> Path:
     """The artifact's folder: `given` as such a folder, a run folder or a run's name; else the newest completed run's.
 
-    Raises BackendError when there is none.
+    A tuning run stands for its best trial. Raises BackendError when there is none.
     """
     if given is None:
-        done = [run for run in all_runs(runs) if run.kind == "training" and run.status == "completed"]
+        done = [run for run in all_runs(runs) if run.tuning is None and _has_artifact(run)]
         if not done:
             raise BackendError(f"there is no completed training run in {runs}; train first or give --artifact")
-        return done[-1].artifact
-    for folder in (Path(given), Path(given) / "ml" / "model", runs / given / "ml" / "model"):
-        if (folder / "kennel.json").is_file():
-            return folder.resolve()
+        return _artifact_of(done[-1])
+    for folder in (Path(given), runs / given):
+        if (folder / "run.json").is_file() and (run := load_run(folder)).kind == "tuning" and _has_artifact(run):
+            return _artifact_of(run)
+        for place in (folder, folder / "ml" / "model"):
+            if (place / "kennel.json").is_file():
+                return place.resolve()
     raise BackendError(
         f"there is no artifact in {given} (no kennel.json); give the folder ml/model of a run, or its name"
     )
+
+
+def _has_artifact(run: Run) -> bool:
+    if run.kind == "training":
+        return run.status == "completed"
+    return run.kind == "tuning" and (_artifact_of(run) / "kennel.json").is_file()
+
+
+def _artifact_of(run: Run) -> Path:
+    return run.artifact if run.kind == "training" else run.path.parent / str(run.record.get("best")) / "ml" / "model"

@@ -1,0 +1,128 @@
+"""tune: a search for the best hyperparameters, as trials in run folders or as one job."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from backends.commands.options import IMAGE, RUNS, Image, Name, On, Runs, Settings, backend_named, backend_of, sentences
+
+if TYPE_CHECKING:
+    from backends.runs import Run
+    from backends.tuning.request import Asked
+
+_TRIALS = 20
+
+
+def tune(  # noqa: PLR0913, PLR0917 - each is an option
+    data: Annotated[Path | None, typer.Option("--data", help="the photos, as for train")] = None,
+    trials: Annotated[int | None, typer.Option("--trials", help=f"trainings to try [default: {_TRIALS}]")] = None,
+    space: Annotated[
+        str | None, typer.Option("--space", metavar="FILE|default|wide", help="what is searched: a TOML file or preset")
+    ] = None,
+    param: Annotated[
+        list[str] | None,
+        typer.Option("--param", metavar="NAME=RANGE", help="as in lr=0.001:0.1:log or batch_size=16,32; repeatable"),
+    ] = None,
+    objective: Annotated[
+        str | None, typer.Option("--objective", help="metrics to improve [default: validation_accuracy]")
+    ] = None,
+    sampler: Annotated[str | None, typer.Option("--sampler", help="tpe or random [default: tpe]")] = None,
+    pruner: Annotated[
+        str | None, typer.Option("--pruner", help="ends poor trials early: median, hyperband or none [default: median]")
+    ] = None,
+    parallel: Annotated[
+        int | None, typer.Option("--parallel", help="trials at a time; 0: one a GPU, else one for every 4 cores")
+    ] = None,
+    minutes: Annotated[int | None, typer.Option("--minutes", help="after which no trial is begun; 0: no limit")] = None,
+    name: Name = None,
+    resume: Annotated[str | None, typer.Option("--resume", metavar="RUN", help="go on with a search")] = None,
+    one_job: Annotated[bool, typer.Option("--one-job", help="the whole search in one training job")] = False,
+    settings: Settings = None, on: On = "local", runs: Runs = RUNS, image: Image = IMAGE,
+) -> None:  # fmt: skip
+    """Search for the best hyperparameters: RUNS/NAME/ with the search, RUNS/NAME-trial-001/ ... with its trials."""
+    with sentences():
+        from backends.errors import BackendError
+        from backends.tuning.request import Asked
+
+        changes = {
+            f"tune_{key}": value
+            for key, value in (("trials", trials), ("parallel", parallel), ("minutes", minutes))
+            if value is not None
+        }
+        others = {"--data": data, "--space": space, "--param": param, "--objective": objective, "--sampler": sampler,
+                  "--pruner": pruner, "--name": name, "--one-job": one_job or None, "--set": settings}  # fmt: skip
+        if resume is not None:
+            if found := [option for option, value in others.items() if value is not None and value != []]:
+                raise BackendError(
+                    f"--resume goes on with what the search was begun with, so {', '.join(found)} can't be given; "
+                    "--trials, --minutes and --parallel can"
+                )
+            _resume(runs.resolve(), resume, changes)
+            return
+        if data is None:
+            raise BackendError("--data is missing: give it the photos' folder, or --resume a search")
+        search = {"trials": _TRIALS if trials is None else trials, "objective": objective or "validation_accuracy",
+                  "sampler": sampler or "tpe", "pruner": pruner or "median", "parallel": parallel or 0,
+                  "minutes": minutes or 0}  # fmt: skip
+        asked = Asked(data, settings or [], param or [], space, search)
+        _start(asked, runs.resolve(), name, one_job, on, image)
+
+
+def _start(asked: "Asked", runs: Path, name: str | None, one_job: bool, on: str, image: str) -> None:
+    from backends.console import say
+    from backends.tuning.one_job import create_job, search_in_job
+    from backends.tuning.request import read_request
+    from backends.tuning.tune import create_tuning, search_in
+
+    request, backend = read_request(asked), backend_named(on, image)
+    if one_job:
+        run = create_job(backend, runs, request, name)
+        work = search_in_job
+    else:
+        if off := request.switched_off():
+            say(f"trials are trained with {', '.join(off)}; train --from-tuning leaves these on")
+        run = create_tuning(backend, runs, request, name)
+        work = search_in
+    with _closing(run):
+        work(backend, run, request)
+
+
+def _resume(runs: Path, name: str, changes: dict[str, int]) -> None:
+    from backends.errors import BackendError
+    from backends.runs import find_run
+    from backends.tuning.one_job import is_one_job, reopen_job, search_in_job
+    from backends.tuning.tune import reopen_tuning, search_in
+
+    run = find_run(runs, name)
+    if run.kind != "tuning" and not is_one_job(run):
+        raise BackendError(f"run {run.name} is no search (it is a {run.kind}), so there is none to go on with")
+    backend = backend_of(run)
+    if run.kind == "tuning":
+        request = reopen_tuning(run, changes)
+        with _closing(run):
+            search_in(backend, run, request)
+    else:
+        request = reopen_job(backend, run, changes)
+        with _closing(run):
+            search_in_job(backend, run, request)
+
+
+@contextmanager
+def _closing(run: "Run") -> Iterator[None]:
+    """Says what was found, however the search ends."""
+    from backends.console import say
+    from backends.reports import pages
+    from backends.tuning.document import best_trial, print_search, read_search, train_command
+
+    try:
+        yield
+    finally:
+        if document := read_search(run):
+            print_search(run, document)
+            for what, page in pages(run.ml):
+                say(f"{what:<10}  {page}")
+            if best_trial(document):
+                say(f"train with them: {train_command(run)}")

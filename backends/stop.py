@@ -1,0 +1,44 @@
+"""The wish that running jobs end: made by a signal or by anybody, seen from any thread."""
+
+import signal
+import sys
+from types import FrameType
+from typing import Self
+
+
+class Stop:
+    """A wish, made once and never taken back. above: a wish that is this one's too, of all jobs together, say."""
+
+    def __init__(self, above: "Stop | None" = None) -> None:
+        self._above = above
+        # A plain attribute: a signal handler may set it, whatever lock the interrupted code holds.
+        self._own = False
+
+    @property
+    def requested(self) -> bool:
+        return self._own or (self._above is not None and self._above.requested)
+
+    @property
+    def made_here(self) -> bool:
+        """Whether it is this very wish that was made, and not only the one above."""
+        return self._own
+
+    def request(self) -> None:
+        self._own = True
+
+
+class StopSignals(Stop):
+    """Within its block, SIGINT and SIGTERM only make the wish. For the main thread: no other one hears signals."""
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, _signal: int, _frame: FrameType | None) -> None:
+        if not self.requested:
+            print("stopping ...", file=sys.stderr, flush=True)
+        self.request()

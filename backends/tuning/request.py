@@ -1,0 +1,117 @@
+"""What a search is asked for, judged as a whole before anything starts."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from backends.errors import BackendError
+from backends.inputs import check_data_path, parse_settings
+from backends.runs import Run
+from train.config import ConfigError, Hyperparameters
+from train.search.objective import parse_objectives
+from train.search.space import Space, read_space
+
+# What costs a trial more than its training, unless it is set; training with the best hyperparameters has it all.
+ONLY_FOR_THE_BEST: Final = {"tensorboard": "off", "debug": "off", "profile": "off", "export": "none"}
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class Request:
+    """data: the trials' data set. hyperparameters: what all trials have in common, and in its tune_* fields the search.
+    given: the hyperparameters that were set.
+    """
+
+    data: Path
+    hyperparameters: Hyperparameters
+    given: tuple[str, ...] = ()
+
+    @property
+    def space(self) -> Space:
+        return Space.parse(self.hyperparameters.tune_space)
+
+    def of_trial(self, hyperparameters: Hyperparameters) -> Hyperparameters:
+        """A trial's hyperparameters as its training gets them."""
+        off = {name: value for name, value in ONLY_FOR_THE_BEST.items() if name not in self.given}
+        # Named, so that the training measures what only an objective needs.
+        return replace(hyperparameters, **off, tune_objective=self.hyperparameters.tune_objective)  # type: ignore[arg-type]
+
+    def changed(self, changes: Mapping[str, int]) -> "Request":
+        """With other values of tune_trials, tune_minutes or tune_parallel."""
+        return replace(self, hyperparameters=replace(self.hyperparameters, **changes))  # type: ignore[arg-type]
+
+    def switched_off(self) -> list[str]:
+        """`tensorboard=off` and so on: what the trials go without though the training with the best won't."""
+        plain = asdict(self.hyperparameters)
+        return [f"{k}={v}" for k, v in ONLY_FOR_THE_BEST.items() if k not in self.given and plain[k] != v]
+
+    def to_record(self) -> dict[str, Any]:
+        """What run.json keeps of it."""
+        return {"data": str(self.data), "hyperparameters": asdict(self.hyperparameters), "given": list(self.given)}
+
+    @classmethod
+    def of_run(cls, run: Run) -> "Request":
+        """The request in a run's record. Raises BackendError when this Kennel can't read it."""
+        try:
+            chosen = Hyperparameters.parse(run.record["hyperparameters"])
+        except ConfigError as error:
+            raise BackendError(f"{run.path / 'run.json'}: {error}") from error
+        return cls(Path(run.record["data"]), chosen, tuple(run.record.get("given", ())))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A command line's options, unjudged."""
+
+    data: Path
+    settings: Sequence[str]
+    params: Sequence[str]
+    space: str | None
+    search: Mapping[str, object]  # trials, objective, sampler, pruner, parallel, minutes
+
+
+def read_request(asked: Asked) -> Request:
+    """Judge the options of a search. Raises BackendError that tells the faults of all of them at once."""
+    faults: list[str] = []
+
+    def attempt(make: Callable[[], _Result]) -> _Result | None:
+        try:
+            return make()
+        except (BackendError, ConfigError) as error:
+            faults.append(str(error))
+            return None
+
+    data = attempt(lambda: check_data_path(asked.data))
+    settings = attempt(lambda: parse_settings(asked.settings)) or {}
+    given = {name.replace("-", "_"): value for name, value in settings.items()}
+    faults += [
+        f"--set {name}: has an option of its own, --{name.removeprefix('tune_')}"
+        for name in given
+        if name.startswith("tune_") and name in {each.name for each in fields(Hyperparameters)}
+    ]
+    plain = {name: value for name, value in settings.items() if not name.replace("-", "_").startswith("tune_")}
+    tune = {f"tune_{name}": value for name, value in asked.search.items()}
+    chosen = attempt(lambda: _hyperparameters({**plain, **tune}))
+    space = attempt(lambda: read_space(asked.params, asked.space))
+    attempt(lambda: parse_objectives(str(asked.search["objective"])))
+    if space is not None:
+        faults += [
+            f"{name}: is set for all trials and searched as well; leave --set {name} out, or name with --param "
+            "what is to be searched"
+            for name in space.names
+            if name in given
+        ]
+    if faults or chosen is None or data is None or space is None:
+        raise BackendError(" | ".join(faults))
+    return Request(data, replace(chosen, tune_space=space.to_json()), tuple(given))
+
+
+def _hyperparameters(values: Mapping[str, object]) -> Hyperparameters:
+    """As the command line calls them: --trials, not tune_trials."""
+    try:
+        return Hyperparameters.parse(values)
+    except ConfigError as error:
+        raise BackendError(re.sub(r"\btune_([a-z]+):", r"--\1:", str(error))) from error
