@@ -163,7 +163,7 @@ def test_any_search_gives_a_page(made: dict[str, Any], heading: str, told: str) 
 
 
 def test_a_space_of_one_point() -> None:
-    one = [{"name": "lr", "kind": "continuous", "low": 0.01, "high": 0.01, "scale": "log"},
+    one: list[dict[str, Any]] = [{"name": "lr", "kind": "continuous", "low": 0.01, "high": 0.01, "scale": "log"},
            {"name": "batch_size", "kind": "categorical", "values": [32]},
            {"name": "epochs", "kind": "integer", "low": 2, "high": 2, "scale": "linear"}]  # fmt: skip
     made = document([trial(n) for n in (1, 2, 3)], one)
@@ -202,7 +202,7 @@ HOSTILE = "<script>alert(1)</script>\"'\u202e"
 
 
 def test_names_and_values_stay_text() -> None:
-    space = [{"name": HOSTILE, "kind": "categorical", "values": [HOSTILE, "b"]}, LR]
+    space: list[dict[str, Any]] = [{"name": HOSTILE, "kind": "categorical", "values": [HOSTILE, "b"]}, LR]
     values = {HOSTILE: HOSTILE, "lr": 0.01}
     made = document(
         [trial(1, values=values, run=HOSTILE), trial(2, None, "failed", values=values, reason=HOSTILE)],
