@@ -39,12 +39,19 @@ class Journal:
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             self._lock = ProcessLock(file)
-            mend_journal(file)
         except OSError as error:
-            raise ConfigError(f"{file}: can't be opened, {error.strerror}; give the search another place") from None
-        self._backend = JournalFile(file)
-        self._open(now)
-        self._load()
+            raise self._unreadable(error) from None
+        try:
+            mend_journal(file)
+            self._backend = JournalFile(file)
+            self._open(now)
+            self._load()
+        except OSError as error:
+            self._lock.release()
+            raise self._unreadable(error) from None
+        except BaseException:
+            self._lock.release()
+            raise
 
     def _open(self, now: float) -> None:
         optuna = quiet_optuna()
@@ -78,6 +85,9 @@ class Journal:
 
     def _wrong(self, what: str) -> ConfigError:
         return ConfigError(f"{self._file}: {what}; give the search another name, or move the file away")
+
+    def _unreadable(self, error: OSError) -> ConfigError:
+        return ConfigError(f"{self._file}: can't be opened, {error.strerror}; give the search another place")
 
     def _load(self) -> None:
         state = quiet_optuna().trial.TrialState
