@@ -71,7 +71,7 @@ def outcome(search: Search) -> list[dict[str, Any]]:
     return [{key: value for key, value in each.items() if key not in ("started", "seconds")} for each in trials]
 
 
-def main(file: str, halt: str, **given: Any) -> None:
+def main(file: str, halt: str, *given: str) -> None:
     """A process that searches; after the report named in `halt`, as 5:2, it says so and waits for its end."""
 
     def at(number: int, epoch: int) -> None:
@@ -79,11 +79,12 @@ def main(file: str, halt: str, **given: Any) -> None:
             print("halted", flush=True)
             sys.stdin.read()
 
-    search = Search(Path(file), settings(**given))
+    chosen = Hyperparameters.parse(dict(each.split("=", 1) for each in given))
+    search = Search(Path(file), SearchSettings.of(chosen))
     while trial := search.ask():
         train(search, trial, at)
     print("ended", flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], **dict(each.split("=", 1) for each in sys.argv[3:]))
+    main(*sys.argv[1:])

@@ -62,12 +62,11 @@ class Journal:
         names = [each.study_name for each in self._storage.get_all_studies()]
         if names and names != [STUDY_NAME]:
             raise self._wrong(f"holds another study, {names[0]}")
-        self._study = optuna.create_study(
-            study_name=STUDY_NAME,
-            storage=self._storage,
-            directions=[each.direction for each in self._settings.objectives],
-            load_if_exists=True,
-        )
+        if names:
+            self._study = optuna.load_study(study_name=STUDY_NAME, storage=self._storage)
+        else:
+            directions = [each.direction for each in self._settings.objectives]
+            self._study = optuna.create_study(study_name=STUDY_NAME, storage=self._storage, directions=directions)
         identity = self._settings.identity()
         about = self._study.user_attrs.get(_ATTRIBUTE)
         if about is None and self._study.get_trials(deepcopy=False):
