@@ -19,6 +19,7 @@ from model.version import VERSION
 from model.weights import serialise
 from train.assessment import assess
 from train.loop import Best, Epoch
+from train.metrics import format_line
 from train.model_card import write_card
 from train.run import Run
 
@@ -63,6 +64,9 @@ def _save(
         calibration=calibration,
     )
     run.saved = completed
+    if run.tuner_objective is not None:
+        # The tuner takes a job's last value for its result: it has to be the artifact's, not the last epoch's.
+        print(format_line(best.metrics), flush=True)
     _write_card(run)
 
 
