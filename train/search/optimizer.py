@@ -1,0 +1,146 @@
+"""What chooses values and ends trials early: Optuna, on a study in memory that has the trials that count, and no other.
+
+The study on disk has interrupted trials too, and its numbers go on with each; decisions that rest on this one are the
+same whether the search was interrupted or not.
+"""
+
+import hashlib
+import itertools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from train.search.distributions import params_for_optuna, to_optuna, values_from_optuna
+from train.search.library import quiet_optuna
+from train.search.pruning import pruner_of
+from train.search.record import Record
+from train.search.settings import SearchSettings
+from train.search.space import Categorical, Continuous, Value
+
+# Random points that are tried, when the sampler's has been tried already, before all are gone through.
+RANDOM_POINTS = 20
+
+
+class Optimizer:
+    """refused: whether a trial of these values is not to be had; asked when values are chosen."""
+
+    def __init__(self, settings: SearchSettings, refused: Callable[[dict[str, Value], bool], bool]) -> None:
+        self._settings = settings
+        self._space = settings.space
+        self._distributions = to_optuna(settings.space)
+        self._refused = refused
+        self._number = 0
+        self._running: dict[int, Any] = {}
+        self.study = quiet_optuna().create_study(
+            study_name="kennel",  # Hyperband's brackets follow from it
+            directions=[each.direction for each in settings.objectives],
+            sampler=_sampler(self._distributions, self._choose),
+            pruner=pruner_of(settings),
+        )
+
+    def add(self, trial: Any) -> None:
+        """A trial that has ended, as the journal has it."""
+        lean = quiet_optuna().trial.create_trial(
+            state=trial.state,
+            values=trial.values,
+            params=trial.params,
+            distributions=trial.distributions,
+            system_attrs=trial.system_attrs,
+            intermediate_values=trial.intermediate_values,
+        )
+        self.study.add_trial(lean)
+
+    def ask(self, number: int, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The next trial's parameters as Optuna knows them. params: these, with nothing to choose."""
+        if params is not None:
+            self.study.enqueue_trial(dict(params))
+        self._number = number
+        trial = self.study.ask(fixed_distributions=self._distributions)
+        self._running[number] = trial
+        return dict(trial.params)
+
+    def trial(self, number: int) -> Any:
+        """Optuna's own of a running trial, not to be changed."""
+        return self.study.get_trials(deepcopy=False)[self._running[number].number]
+
+    def report(self, number: int, epoch: int, value: float) -> tuple[bool, dict[str, Any]]:
+        """Whether the trial is to end, and what the pruner has noted of it."""
+        trial = self._running[number]
+        before = set(self.trial(number).system_attrs)
+        trial.report(value, epoch)
+        ends = trial.should_prune()
+        return ends, {key: note for key, note in self.trial(number).system_attrs.items() if key not in before}
+
+    def end(self, record: Record) -> Any:
+        """Tell how a trial ended, and give Optuna's trial for it."""
+        state = quiet_optuna().trial.TrialState
+        trial = self._running.pop(record.number)
+        if record.state == "completed":
+            return self.study.tell(trial, list(record.objective or ()))
+        if record.state == "failed":
+            # For a sampler it is worse than any other, however good it was at first.
+            trial.set_constraint("failed", 1.0)
+        return self.study.tell(trial, state=state.PRUNED)
+
+    def drop(self, number: int) -> None:
+        """A running trial that is not to count."""
+        self.study.tell(self._running.pop(number), state=quiet_optuna().trial.TrialState.FAIL)
+
+    def _choose(self) -> dict[str, Any]:
+        """The sampler's point; if it is refused, random ones; then, of a finite space, the first that is not."""
+        params = self._draw(0)
+        if not self._refused(values_from_optuna(self._space, params), True):
+            return params
+        for attempt in range(1, 1 + RANDOM_POINTS):
+            params = self._draw(attempt)
+            if not self._refused(values_from_optuna(self._space, params), False):
+                return params
+        if self._space.points is not None:
+            for values in _all_points(self._settings):
+                if not self._refused(values, False):
+                    return params_for_optuna(self._space, values)
+        return params
+
+    def _draw(self, attempt: int) -> dict[str, Any]:
+        samplers = quiet_optuna().samplers
+        digest = hashlib.sha256(f"{self._settings.seed} {self._number} {attempt}".encode()).digest()
+        seed = int.from_bytes(digest[:4], "big")
+        if attempt or self._settings.sampler == "random":
+            sampler = samplers.RandomSampler(seed=seed)
+        else:
+            sampler = samplers.TPESampler(seed=seed, constant_liar=self._settings.parallel > 1)
+        trial = self.study.get_trials(deepcopy=False)[-1]
+        together = sampler.infer_relative_search_space(self.study, trial)
+        params = dict(sampler.sample_relative(self.study, trial, together))
+        for name, distribution in self._distributions.items():
+            if name not in params:
+                params[name] = sampler.sample_independent(self.study, trial, name, distribution)
+        return params
+
+
+def _all_points(settings: SearchSettings) -> Any:
+    choices: list[Any] = []
+    for each in settings.space.parameters:
+        if isinstance(each, Categorical):
+            choices.append(each.values)
+        elif isinstance(each, Continuous):
+            choices.append((each.low,))
+        else:
+            choices.append(range(each.low, each.high + 1))
+    return (dict(zip(settings.space.names, point, strict=True)) for point in itertools.product(*choices))
+
+
+def _sampler(distributions: dict[str, Any], choose: Callable[[], dict[str, Any]]) -> Any:
+    """What makes `study.ask` take the values that `choose` gives."""
+    from optuna.samplers import BaseSampler
+
+    class Chosen(BaseSampler):
+        def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, Any]:  # noqa: ARG002
+            return {name: each for name, each in distributions.items() if not each.single()}
+
+        def sample_relative(self, study: Any, trial: Any, search_space: Any) -> dict[str, Any]:  # noqa: ARG002
+            return choose()
+
+        def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:  # noqa: ARG002
+            raise AssertionError(f"{param_name}: every parameter is chosen together with the others")
+
+    return Chosen()

@@ -1,0 +1,111 @@
+"""What is known of each trial of a search, and which of them are the best. Standard library only."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from train.config import Hyperparameters
+from train.search.objective import Objective
+from train.search.searcher import Metrics
+from train.search.space import Value
+
+State = Literal["running", "completed", "pruned", "failed"]
+Row = dict[str, float | int | None]
+Point = tuple[Value, ...]
+
+
+@dataclass
+class Record:
+    """A trial that runs or has ended.
+
+    number: from 1. params: the values as Optuna knows them. started, ended: seconds of searching before it.
+    epochs: epoch -> its metrics. repeats: the number of the trial whose result this one took over, as it has the same
+    values. end_wished: a report has said that the trial does too poorly.
+    """
+
+    number: int
+    values: dict[str, Value]
+    params: dict[str, Any]
+    hyperparameters: Hyperparameters
+    started: float
+    state: State = "running"
+    objective: tuple[float, ...] | None = None
+    metrics: Row = field(default_factory=dict)
+    epochs: dict[int, Row] = field(default_factory=dict)
+    seconds: float = 0.0
+    ended: float | None = None
+    reason: str | None = None
+    repeats: int | None = None
+    run: str | None = None
+    end_wished: bool = False
+
+    @property
+    def point(self) -> Point:
+        """The values alone: equal for trials of equal values."""
+        return point_of(self.values)
+
+    def result(self) -> dict[str, Any]:
+        """How it ended, as plain JSON; `take_result` reads it back."""
+        names = ("state", "metrics", "seconds", "ended", "reason", "repeats", "run")
+        return {name: getattr(self, name) for name in names}
+
+    def take_result(self, result: dict[str, Any]) -> None:
+        for name, value in result.items():
+            setattr(self, name, value)
+
+
+def point_of(values: Mapping[str, Value]) -> Point:
+    """The values in the order of their names."""
+    return tuple(values[name] for name in sorted(values))
+
+
+def plain_row(metrics: Metrics) -> Row:
+    """The metrics as JSON can hold them: what is no finite number is None."""
+    return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
+
+
+def value_of(objective: Objective, metrics: Metrics) -> float | None:
+    """The objective's value, NaN and infinity included; None when the metrics lack it."""
+    name = objective.metric
+    if name not in metrics and name == "average test loss":
+        name = "test_loss"
+    return None if name not in metrics else float(metrics[name])
+
+
+def values_of(objectives: Sequence[Objective], metrics: Metrics) -> tuple[float, ...] | str:
+    """All objectives' values; or, in a sentence, why there are none."""
+    found = []
+    for each in objectives:
+        value = value_of(each, metrics)
+        if value is None:
+            has = f"it has {', '.join(metrics)}" if metrics else "it has no metrics"
+            return f"the trial ended without {each.metric}; {has}"
+        if not math.isfinite(value):
+            return f"{each.metric} is {value}; no finite number came of the training"
+        found.append(value)
+    return tuple(found)
+
+
+def front_of(records: Iterable[Record], objectives: Sequence[Objective]) -> list[Record]:
+    """The completed trials that no other one surpasses, the best of the first objective foremost.
+
+    With one objective that is the best trial alone, the earliest of equals; with several the Pareto front. A trial
+    that only repeats another one is in no front.
+    """
+
+    def losses(record: Record) -> tuple[float, ...]:
+        assert record.objective is not None
+        return tuple(-v if each.maximize else v for each, v in zip(objectives, record.objective, strict=True))
+
+    candidates = [
+        (losses(each), each.number, each) for each in records if each.state == "completed" and each.repeats is None
+    ]
+    candidates.sort(key=lambda each: each[:2])
+    if len(objectives) == 1:
+        return [each for _, _, each in candidates[:1]]
+    return [mine for loss, _, mine in candidates if not any(_dominates(other, loss) for other, _, _ in candidates)]
+
+
+def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one != other and all(a <= b for a, b in zip(one, other, strict=True))
