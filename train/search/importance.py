@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from train.search.distributions import optuna_name, to_optuna
-from train.search.library import quiet_optuna
+from train.search.library import optuna_importance, quiet_optuna
 from train.search.record import Record
 from train.search.settings import SearchSettings
 
@@ -39,7 +39,7 @@ def importance_of(records: Sequence[Record], settings: SearchSettings) -> dict[s
         study.add_trial(
             optuna.trial.create_trial(value=each.objective[0], params=each.params, distributions=distributions)
         )
-    evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=share)
+    evaluator = optuna_importance().PedAnovaImportanceEvaluator(target_quantile=share)
     found = evaluator.evaluate(study)
     total = sum(found.values())
     if not total:

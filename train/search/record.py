@@ -87,24 +87,31 @@ def values_of(objectives: Sequence[Objective], metrics: Metrics) -> tuple[float,
     return tuple(found)
 
 
+def best_of(records: Iterable[Record], objectives: Sequence[Objective]) -> Record | None:
+    """The completed trial with the best value of the first objective, of equals the best in the next, the earliest."""
+    found = min(_candidates(records, objectives), key=lambda each: (each[0], each[1].number), default=None)
+    return None if found is None else found[1]
+
+
 def front_of(records: Iterable[Record], objectives: Sequence[Objective]) -> list[Record]:
     """The completed trials that no other one surpasses, the best of the first objective foremost.
 
     With one objective that is the best trial alone, the earliest of equals; with several the Pareto front. A trial
     that only repeats another one is in no front.
     """
-
-    def losses(record: Record) -> tuple[float, ...]:
-        assert record.objective is not None
-        return tuple(-v if each.maximize else v for each, v in zip(objectives, record.objective, strict=True))
-
-    candidates = [
-        (losses(each), each.number, each) for each in records if each.state == "completed" and each.repeats is None
-    ]
-    candidates.sort(key=lambda each: each[:2])
+    candidates = sorted(_candidates(records, objectives), key=lambda each: (each[0], each[1].number))
     if len(objectives) == 1:
-        return [each for _, _, each in candidates[:1]]
-    return [mine for loss, _, mine in candidates if not any(_dominates(other, loss) for other, _, _ in candidates)]
+        return [each for _, each in candidates[:1]]
+    return [mine for losses, mine in candidates if not any(_dominates(other, losses) for other, _ in candidates)]
+
+
+def _candidates(records: Iterable[Record], objectives: Sequence[Objective]) -> list[tuple[tuple[float, ...], Record]]:
+    """The trials that can be best, each with its objectives as losses."""
+    return [
+        (tuple(-v if o.maximize else v for o, v in zip(objectives, each.objective, strict=True)), each)
+        for each in records
+        if each.objective is not None and each.repeats is None
+    ]
 
 
 def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:

@@ -14,7 +14,7 @@ from train.search.journal import Journal
 from train.search.lines import finished_line
 from train.search.optimizer import Optimizer
 from train.search.pruning import pruned_by
-from train.search.record import Point, Record, front_of, plain_row, point_of, value_of, values_of
+from train.search.record import Point, Record, best_of, front_of, plain_row, point_of, value_of, values_of
 from train.search.searcher import Metrics, Trial
 from train.search.settings import SearchSettings, base_values, clash_in
 from train.search.space import Value
@@ -146,7 +146,7 @@ class Search:
     @property
     def best(self) -> Record | None:
         """The best trial; of several objectives the front's foremost. None without a completed trial."""
-        return next(iter(self.front), None)
+        return best_of(self.finished, self.settings.objectives)
 
     @property
     def interrupted(self) -> int:
