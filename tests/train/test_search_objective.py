@@ -7,6 +7,8 @@ from tests.train.support import REPOSITORY
 from train.metrics import METRICS
 from train.search.objective import CANDIDATES, LATENCY, METRIC_REGEXES, Objective, parse_objectives
 
+UP = "test_loss: the direction must be maximize or minimize, got up"
+SET = "learning_rate: can't be an objective, as it is set and not found"
 ALL = ", ".join(CANDIDATES)
 
 
@@ -48,21 +50,20 @@ def test_the_candidates_are_what_training_prints_and_the_latency() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("learning_rate", "learning_rate: can't be an objective, as it is set and not found"),
+        ("learning_rate", SET),
         ("val_accuracy", "val_accuracy: no such metric; did you mean validation_accuracy?"),
         ("validation-loss", "validation-loss: no such metric; did you mean validation_loss?"),
         ("bleu", f"bleu: no such metric; the metrics are {ALL}"),
         ("", f"an objective must be named; the metrics are {ALL}"),
         ("test_loss,", f"an objective must be named; the metrics are {ALL}"),
-        ("test_loss:up", "test_loss: the direction must be maximize or minimize, got up"),
+        ("test_loss:up", UP),
         ("test_loss:", "test_loss: the direction must be maximize or minimize, got nothing"),
         ("test_loss,test_loss:maximize", "test_loss: named twice as an objective"),
         ("test_loss,average test loss", "test_loss: named twice as an objective"),
         ("test_loss,test_accuracy,train_loss,latency_ms", "4 objectives are too many; name 3 at most"),
         (
-            "learning_rate,test_loss:up",
-            "2 objective faults: learning_rate: can't be an objective, as it is set and not found | "
-            "test_loss: the direction must be maximize or minimize, got up",
+            "val,test_loss:up,learning_rate",
+            f"3 objective faults: val: no such metric; the metrics are {ALL} | {UP} | {SET}",
         ),
     ],
 )  # fmt: skip
