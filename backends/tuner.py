@@ -175,7 +175,7 @@ def _limit_faults(settings: SearchSettings) -> list[str]:
         if len(value) > LONGEST_VALUE:
             faults.append(
                 f"{name}: SageMaker takes at most {LONGEST_VALUE} characters, got {len(value)}; put it into a file "
-                "of a channel and give the path"
+                "of a channel and name that"
             )
     return faults
 
