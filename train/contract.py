@@ -22,7 +22,8 @@ class Job:
     """What one training job was asked to do.
 
     channels: name -> folder. rules: those that judge it. hosts: all that take part, sorted, and current_host, this one;
-    more than one only for a search.
+    more than one only for a search. tuner_objective: the metric by which SageMaker's tuner judges it, where the tuner
+    has started it.
     """
 
     hyperparameters: Hyperparameters
@@ -30,6 +31,7 @@ class Job:
     rules: Requested = field(default_factory=Requested)
     hosts: tuple[str, ...] = (_ALONE,)
     current_host: str = _ALONE
+    tuner_objective: str | None = None
 
     @property
     def leads(self) -> bool:
@@ -60,7 +62,18 @@ def read_job(paths: MLPaths) -> Job:
     channels = _channels(paths, _read_object(paths.inputdataconfig, faults), faults)
     if faults:
         raise ConfigError(describe_faults("configuration", faults))
-    return Job(chosen, channels, rules, *hosts)
+    return Job(chosen, channels, rules, *hosts, _text(given.get("_tuning_objective_metric")))
+
+
+def _text(given: object) -> str | None:
+    """A text as SageMaker hands it over: JSON-encoded or not."""
+    if not isinstance(given, str):
+        return None
+    try:
+        value = json.loads(given)
+    except (ValueError, RecursionError):
+        return given
+    return value if isinstance(value, str) else given
 
 
 def _checked(parse: Callable[[], _T], faults: list[str]) -> _T | None:

@@ -144,6 +144,7 @@ class _JobSearch:
         if companion is not None:
             companion.start(self.shared.paths, replace(self.job, hyperparameters=chosen), began)
         run = self.shared.run(chosen, self.metrics, began)
+        run.tuner_objective = self.job.tuner_objective
         try:
             found = train(self.shared, run, companion)
         except BaseException as stop:
