@@ -118,6 +118,13 @@ class Coordinator:
             self.lost(crew, f"host {host} has left the search")
             self._left.add(host)
 
+    def refuse(self, host: str) -> None:
+        """A host that is at another search: it is not waited for."""
+        with self._lock:
+            if host not in self._left:
+                print(f"search: {host} takes no part: its hyperparameters or images are others", flush=True)
+            self._left.add(host)
+
     def lost(self, crew: str, reason: str, worker: int | None = None) -> None:
         """A crew's worker, or all of them, have ended: what they were at is failed."""
         with self._lock:
@@ -246,6 +253,8 @@ class _Handler(BaseHTTPRequestHandler):
         if name not in _CALLS:
             raise RefusedError(404, f"there is no call {self.path[:80]}; the calls are {', '.join(_CALLS)}")
         if self.headers.get(FINGERPRINT_HEADER) != self.fingerprint:
+            if name == "alive" and isinstance(body.get("host"), str):
+                self.coordinator.refuse(body["host"])
             raise RefusedError(409, _OTHER_SEARCH)
         arguments = _arguments(_CALLS[name], body)
         result = getattr(self.coordinator, name)(**arguments)
