@@ -12,9 +12,9 @@ from model.network import Classifier
 from train.run import Run
 
 BATCH: Final = 64
-# OpenVINO takes half of torch's time on the CPU, and three seconds to begin with: worth it from about this many images
-# of 224 x 224 pixels on. (AMD EPYC, 2 cores: 16 ms an image against 30 ms; benchmarks/tuning.py has the rest.)
-MANY: Final = 1000
+# OpenVINO takes half of torch's time on the CPU, and most of a second to begin with: worth it from about this many
+# images of 224 x 224 pixels on. (AMD EPYC, 2 cores: 16 ms an image against 30 ms; 8 ms in bfloat16.)
+MANY: Final = 40
 
 Extract = Callable[[Tensor], Tensor]  # uint8 (N, H, W, 3), N <= BATCH -> float32 (N, D), on the CPU
 

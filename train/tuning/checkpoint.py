@@ -40,20 +40,23 @@ class Trained:
 
 
 class BestTrial:
-    """The best trial so far by one objective, in a file that several processes may offer their trials to."""
+    """The best trial so far, in a file that several processes may offer their trials to.
 
-    def __init__(self, file: Path, objective: Objective) -> None:
+    By the first objective, where it is equal by the next, where all are by the number: as the study has it.
+    """
+
+    def __init__(self, file: Path, objectives: Sequence[Objective]) -> None:
         self._file = file
-        self._objective = objective
+        self._objectives = objectives
 
     def offer(self, trained: Trained) -> None:
         """Keep it, if it is better than the one that is kept. Raises OSError."""
-        value = self._value(trained.metrics)
-        if not math.isfinite(value):
+        rank = self._rank(trained.number, trained.metrics)
+        if not all(math.isfinite(each) for each in rank):
             return
         with _locked(self._file):
             kept = self._about()
-            if kept is not None and self._value(kept["metrics"]) >= value:
+            if kept is not None and self._rank(kept["number"], kept["metrics"]) >= rank:
                 return
             about = {
                 "number": trained.number,
@@ -83,9 +86,10 @@ class BestTrial:
         except (OSError, SafetensorError, KeyError, TypeError, ValueError):
             return None
 
-    def _value(self, metrics: Mapping[str, float | int]) -> float:
-        value = float(metrics[self._objective.metric])
-        return value if self._objective.maximize else -value
+    def _rank(self, number: int, metrics: Mapping[str, float | int]) -> tuple[float, ...]:
+        """More is better."""
+        values = [float(metrics[each.metric]) * (1 if each.maximize else -1) for each in self._objectives]
+        return (*values, -number)
 
 
 @contextmanager

@@ -71,7 +71,7 @@ def search_and_train(
     work = _work(paths, job, data, device, folder / BEST)
     shared = Shared(paths, data, device, backbones, progress, several=True, epochs=work.epochs)
     watched = Watched(search, paths, progress, job.hyperparameters.tune_objective)
-    best = BestTrial(folder / BEST, settings.objectives[0])
+    best = BestTrial(folder / BEST, settings.objectives)
     job_search = _JobSearch(job, shared, search, watched, best, MetricLog(paths.metrics))
     _say_what(settings)
     here = nullcontext(lambda: run_trials(shared, watched, Measured.of(settings.objectives), best))

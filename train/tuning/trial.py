@@ -102,8 +102,10 @@ def _train(shared: Shared, searcher: Searcher, trial: Trial, measured: Measured,
         return
     test = _test(shared, run, network, trained, valid, found) if measured.test else {}
     metrics = {**found.metrics, **latency, **test}
-    searcher.complete(trial.number, metrics, time.monotonic() - start)
+    seconds = time.monotonic() - start
+    # First: a signal that comes when the trial is known as finished must find its weights.
     best.offer(Trained(trial.number, trial.hyperparameters, metrics, found, trainer.history))
+    searcher.complete(trial.number, metrics, seconds)
 
 
 def _trainer(run: Run, trained: nn.Module, train: Batches, valid: Batches) -> Trainer:

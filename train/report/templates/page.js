@@ -6,14 +6,30 @@ for (const table of document.querySelectorAll("table.sortable")) {
     const button = document.createElement("button");
     button.append(...head.childNodes);
     head.append(button);
+    const words = (head.dataset.sort ?? (column ? "number" : "words")) === "words";
     button.addEventListener("click", () => {
-      const down = head.getAttribute("aria-sort") !== "descending" && column > 0 || head.getAttribute("aria-sort") === "ascending";
+      const down = head.getAttribute("aria-sort") !== "descending" && !words || head.getAttribute("aria-sort") === "ascending";
       const value = row => row.cells[column].dataset.value ?? row.cells[column].textContent;
-      const order = (a, b) => column ? value(a) - value(b) : value(a).localeCompare(value(b));
+      const order = (a, b) => words ? value(a).localeCompare(value(b)) : value(a) - value(b);
       body.append(...[...body.rows].sort((a, b) => down ? order(b, a) : order(a, b)));
       heads.forEach(each => each.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
     });
+  });
+}
+// What is there to be copied can be selected; with this, a button copies it.
+for (const block of document.querySelectorAll("pre.copy")) {
+  const button = document.createElement("button");
+  button.className = "copybutton";
+  button.type = "button";
+  button.textContent = "Copy";
+  button.setAttribute("aria-label", `Copy: ${block.ariaLabel}`);
+  block.after(button);
+  button.addEventListener("click", async () => {
+    getSelection().selectAllChildren(block);
+    let copied = true;
+    try { await navigator.clipboard.writeText(block.textContent); } catch { copied = document.execCommand("copy"); }
+    button.textContent = copied ? "Copied" : "Selected: copy it with the keyboard";
   });
 }
 // The plots have axes; with this, a line follows the pointer through plots of one time axis and tells their values.

@@ -1,0 +1,57 @@
+"""`python -m train.tuning_report --json tuning.json`: the page of a search, beside its document."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from model.errors import ConfigError
+from train.cli import run_command
+from train.progress import Progress
+from train.report.tuning_page import page_file, write_tuning_page
+from train.search.document import FORMAT
+
+_KEYS: Final = (
+    "state", "objectives", "sampler", "pruner", "seed", "trials_wanted", "space", "seconds", "counts", "best", "trials",
+)  # fmt: skip
+
+
+def main() -> None:
+    """Read the document, write the page. Raises ConfigError for a file that is none."""
+    parser = argparse.ArgumentParser(prog="python -m train.tuning_report", description=__doc__)
+    parser.add_argument("--json", type=Path, required=True, help="tuning.json of a search; the page goes beside it")
+    parser.add_argument("--progress", type=Path, help="file that tells how far it has come")
+    arguments = parser.parse_args()
+    progress = Progress(arguments.progress)
+    progress.update("page", 0, 1, "pages")
+    document = read_document(arguments.json)
+    if page_file(arguments.json) == arguments.json:
+        raise ConfigError(f"--json {arguments.json} is where the page would go; give a document that ends in .json")
+    page = write_tuning_page(arguments.json, document)
+    progress.update("page", 1, 1, "pages")
+    print(page)
+
+
+def read_document(file: Path) -> dict[str, Any]:
+    """The tuning document. Raises ConfigError for a file that can't be read or holds something else."""
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"there is no file {file}; give --json the tuning.json that a search wrote") from None
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
+        raise ConfigError(f"{file} is no JSON; give --json the tuning.json that a search wrote") from None
+    if not isinstance(document, dict) or "format" not in document:
+        raise ConfigError(f"{file} is no tuning document; give --json the tuning.json that a search wrote")
+    if document["format"] != FORMAT:
+        raise ConfigError(
+            f"{file} has format {document['format']!r}, and this version reads {FORMAT}; use the version that wrote it"
+        )
+    missing = [key for key in _KEYS if key not in document]
+    if missing:
+        raise ConfigError(f"{file} lacks {', '.join(missing)}; give --json the tuning.json that a search wrote")
+    return document
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))
