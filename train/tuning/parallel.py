@@ -57,7 +57,7 @@ class Work:
         client = self.client(crew, number)
         where = f"cores {', '.join(map(str, slot.cores))}" if slot.cores else f"threads: {slot.threads}"
         print(f"search: worker process {number} has begun (process id {os.getpid()}, {where})", flush=True)
-        run_trials(shared, client, Measured.of(goals), BestTrial(self.best, goals[0]))
+        run_trials(shared, client, Measured.of(goals), BestTrial(self.best, goals))
         print(f"search: worker process {number} has ended, after {client.given} trials", flush=True)
 
     def client(self, crew: str, number: int = 0) -> Client:
