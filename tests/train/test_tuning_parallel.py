@@ -10,8 +10,8 @@ import torch
 
 from model.artifact import Artifact
 from model.paths import MLPaths
+from tests.train.leaders import Notes
 from tests.train.support import Finished
-from tests.train.test_tuning_coordinator import Notes
 from tests.train.test_tuning_workers import PLAIN, alive, until
 from tests.train.tuning_jobs import Followed, prepare, trials_of, tuning
 from train.config import Hyperparameters

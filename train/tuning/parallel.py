@@ -23,8 +23,9 @@ from train.search.settings import SearchSettings
 from train.shared import Shared
 from train.tuning.checkpoint import BestTrial
 from train.tuning.client import LEADER_WAIT_S, Client
-from train.tuning.coordinator import Coordinator, Server
+from train.tuning.coordinator import Coordinator
 from train.tuning.protocol import ALIVE_EVERY_S, fingerprint, port_of
+from train.tuning.server import Server
 from train.tuning.trial import Measured, run_trials
 from train.tuning.workers import Crew, Slot
 
