@@ -1,90 +1,21 @@
 """One search over real HTTP: repeated requests, other searches, malformed ones, many workers, hosts that vanish."""
 
-import http.client
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
-import numpy as np
 import pytest
 
 from model.errors import ConfigError
+from tests.train.leaders import PRINT, Notes, Site
 from train.config import Hyperparameters
-from train.search.searcher import Metrics, Trial
+from train.search.searcher import Trial
 from train.tuning.client import Client, LeaderError
-from train.tuning.coordinator import Coordinator, Server
+from train.tuning.coordinator import Coordinator
 from train.tuning.protocol import BODY_LIMIT, FINGERPRINT_HEADER, LOST_AFTER_S, port_of
-
-PRINT = "0123456789abcdef"
-HALF = b'HTTP/1.0 200 OK\r\nContent-Length: 90\r\n\r\n{"answer"'
-
-
-class Notes:
-    """A searcher that hands out `count` trials, ends those that report in epoch 3, and notes every call."""
-
-    def __init__(self, count: int = 3) -> None:
-        self.count = count
-        self.given = 0
-        self.calls: list[tuple[Any, ...]] = []
-        self.fault: Exception | None = None
-
-    def ask(self) -> Trial | None:
-        if self.fault:
-            raise self.fault
-        if self.given == self.count:
-            return None
-        self.given += 1
-        lr = 0.1 + self.given / 3
-        return Trial(self.given, {"lr": lr, "optimizer": "sgd"}, Hyperparameters(lr=lr, optimizer="sgd", epochs=4))
-
-    def report(self, number: int, epoch: int, metrics: Metrics) -> bool:
-        self.calls.append(("report", number, epoch, dict(metrics)))
-        # As a pruner of Optuna's says it: JSON knows no such type.
-        decision: bool = np.bool_(epoch >= 3)  # type: ignore[assignment]
-        return decision
-
-    def complete(self, number: int, metrics: Metrics, seconds: float, run: str | None = None) -> None:
-        self.calls.append(("complete", number, dict(metrics), seconds, run))
-
-    def prune(self, number: int, seconds: float, run: str | None = None) -> None:
-        self.calls.append(("prune", number, seconds, run))
-
-    def fail(self, number: int, reason: str, seconds: float, run: str | None = None) -> None:
-        self.calls.append(("fail", number, reason, run))
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Site:
-    """A leader, and what is needed to speak to it."""
-
-    def __init__(self, notes: Notes) -> None:
-        self.notes, self.clock = notes, Clock()
-        self.coordinator = Coordinator(notes, self.clock)
-        self.server = Server(self.coordinator, PRINT)
-
-    def client(self, crew: str = "here", worker: int = 1, patience: float = 5, fingerprint: str = PRINT) -> Client:
-        return Client("127.0.0.1", self.server.port, fingerprint, crew, worker, patience)
-
-    def post(self, path: str, body: bytes, **headers: str) -> tuple[int, str]:
-        """Status and sentence of an answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=10)
-        connection.request("POST", path, body, {FINGERPRINT_HEADER: PRINT, **headers})
-        reply = connection.getresponse()
-        text = reply.read().decode()
-        connection.close()
-        assert reply.headers["Content-Type"] == "application/json"
-        (answer,) = json.loads(text).values()
-        return reply.status, answer
+from train.tuning.server import Server
 
 
 @pytest.fixture
@@ -292,75 +223,6 @@ def test_a_fault_of_the_search_reaches_both_sides(site: Site) -> None:
     with pytest.raises(LeaderError, match="refuses: the leader can't go on \\(OSError\\)"):
         site.client().ask()
     assert site.coordinator.fault is site.notes.fault
-
-
-def whole_request(connection: socket.socket) -> bytes:
-    with connection.makefile("rb") as file:
-        head = b"".join(iter(file.readline, b"\r\n"))
-        (length,) = [line.split(b":")[1] for line in head.splitlines() if line.startswith(b"Content-Length")]
-        return head + b"\r\n" + file.read(int(length))
-
-
-def lossy(site: Site, spoil: Callable[[int], bytes | None]) -> Iterator[int]:
-    """A port in front of the leader's. spoil: what the n-th connection gets instead of its answer; None: that."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def serve() -> None:
-            for number in range(1000):
-                try:
-                    connection, _ = listener.accept()
-                except OSError:
-                    return
-                with connection, socket.create_connection(("127.0.0.1", site.server.port)) as leader:
-                    leader.sendall(whole_request(connection))
-                    answer = b"".join(iter(lambda leader=leader: leader.recv(65536), b""))  # type: ignore[misc]
-                    spoilt = spoil(number)
-                    connection.sendall(answer if spoilt is None else spoilt)
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        yield listener.getsockname()[1]
-        listener.shutdown(socket.SHUT_RDWR)
-    thread.join(10)
-
-
-@pytest.mark.parametrize("spoilt", [b"", HALF, b"nonsense\r\n\r\n"])
-def test_a_lost_answer_costs_no_trial(site: Site, spoilt: bytes) -> None:
-    # Every other answer is lost after the leader has done what was asked.
-    ports = lossy(site, lambda number: spoilt if number % 2 == 0 else None)
-    client = Client("127.0.0.1", next(ports), PRINT, "here", 1, patience=20)
-    numbers = []
-    while trial := client.ask():
-        client.report(trial.number, 1, {})
-        client.complete(trial.number, {}, 1.0)
-        numbers.append(trial.number)
-    assert numbers == [1, 2, 3]
-    assert [call[:2] for call in site.notes.calls] == [
-        (name, number) for number in (1, 2, 3) for name in ("report", "complete")
-    ]
-    next(ports, None)
-
-
-def test_a_leader_that_comes_up_later_is_waited_for() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    coordinator = Coordinator(Notes())
-    client = Client("127.0.0.1", port, PRINT, "algo-2:1", patience=20)
-    with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(client.alive, "algo-2")
-        with Server(coordinator, PRINT, port=port):
-            assert answer.result(20) is False
-    assert coordinator.others() == 1
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "no-such-host.invalid"])
-def test_a_leader_that_never_comes_is_one_sentence(host: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    with pytest.raises(LeaderError) as caught:
-        Client(host, port, PRINT, "algo-2:1", patience=0.2).ask()
-    assert str(caught.value).startswith(f"the search's leader {host}:{port} can't be reached (")
-    assert str(caught.value).endswith(") and was tried for 0.2 s; its log says what became of it")
 
 
 def test_a_port_that_is_taken_is_the_users_fault() -> None:

@@ -94,10 +94,10 @@ def test_a_host_of_another_search_is_refused_and_the_leader_goes_on(tmp_path: Pa
         os.kill(pid, signal.SIGCONT)
     cause = other.fails_for_user(f"the search's leader {LEADER} refuses: this host's hyperparameters or images are not")
     assert "give all hosts the same configuration and each of them all the data" in cause
-    # Nobody else waits for a host that will never come.
-    leader.until("artifact written")
-    leader.process.send_signal(signal.SIGTERM)
-    assert Artifact.load(leader.finish().model).provenance["completed"] is True
+    done = leader.finish()
+    assert done.code == 0, done.err
+    assert f"search: {OTHER} takes no part: its hyperparameters or images are others\n" in done.out
+    assert Artifact.load(done.model).provenance["completed"] is True
 
 
 def test_when_the_leader_vanishes_the_other_host_ends_with_one_sentence(
@@ -136,8 +136,8 @@ def test_one_host_leads_itself(tmp_path: Path, resources: dict[str, object]) -> 
 @pytest.mark.parametrize(
     ("resources", "trials", "words"),
     [
-        ({"hosts": ["a", "b"], "current_host": "a"}, "0", "resourceconfig.json lists 2 hosts, Kennel trains on one; "
-         "set the instance count to 1 (a search can use them: tune_trials)"),
+        ({"hosts": ["a", "b"], "current_host": "a"}, "0",
+         "lists 2 hosts, Kennel trains on one; set the instance count to 1 (a search can use them: tune_trials)"),
         ({"hosts": ["a", "b"], "current_host": "c"}, "2", "current_host must be one of a, b, got \"c\""),
         ({"hosts": ["a", "b"]}, "2", "current_host must be one of a, b, got null"),
         ({"hosts": ["a", "b"], "current_host": ["a"]}, "2", "current_host must be one of a, b, got [\"a\"]"),

@@ -23,8 +23,9 @@ from train.search.settings import SearchSettings
 from train.shared import Shared
 from train.tuning.checkpoint import BestTrial
 from train.tuning.client import LEADER_WAIT_S, Client
-from train.tuning.coordinator import Coordinator, Server
+from train.tuning.coordinator import Coordinator
 from train.tuning.protocol import ALIVE_EVERY_S, fingerprint, port_of
+from train.tuning.server import Server
 from train.tuning.trial import Measured, run_trials
 from train.tuning.workers import Crew, Slot
 
@@ -57,7 +58,7 @@ class Work:
         client = self.client(crew, number)
         where = f"cores {', '.join(map(str, slot.cores))}" if slot.cores else f"threads: {slot.threads}"
         print(f"search: worker process {number} has begun (process id {os.getpid()}, {where})", flush=True)
-        run_trials(shared, client, Measured.of(goals), BestTrial(self.best, goals[0]))
+        run_trials(shared, client, Measured.of(goals), BestTrial(self.best, goals))
         print(f"search: worker process {number} has ended, after {client.given} trials", flush=True)
 
     def client(self, crew: str, number: int = 0) -> Client:
