@@ -9,6 +9,7 @@ from pathlib import Path
 
 from backends.base import Backend, Progress, Slot
 from backends.errors import BackendError, Stopped
+from backends.inputs import DATA_CHANNEL
 from backends.jobs import read_metrics
 from backends.runs import Run, create_run, trials_of
 from backends.stop import Stop
@@ -56,7 +57,9 @@ class Trials:
             self.search.prune(trial.number, time.monotonic() - start, run.name)
             run.finish("pruned", reason=f"pruned by {self.tuning.name}", metrics=read_metrics(run))
         except BackendError as error:
-            reason = str(error).removeprefix("ClientError: ")
+            # Not where this trial saw the data, but where they are: of two trials with one fault the reasons are equal.
+            seen = str(run.ml / "input" / "data" / DATA_CHANNEL)
+            reason = str(error).removeprefix("ClientError: ").replace(seen, str(self.request.data))
             self.search.fail(trial.number, reason, time.monotonic() - start, run.name)
             run.finish("failed", reason=reason)
             return reason
