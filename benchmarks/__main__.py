@@ -12,6 +12,7 @@ BENCHMARKS: Final = {
     "profiler": "what profiling costs: step times with and without, a sample, a step, a recording",
     "recipe": "what each part of the training recipe is worth (half an hour)",
     "training_step": "one optimizer step: memory layouts, and what freezing the backbone saves",
+    "tuning": "a search in one job against one training and against separate trainings (half an hour)",
 }
 
 

@@ -16,6 +16,10 @@ class DataError(UserError):
     """A data set that can't be trained or evaluated on."""
 
 
+class DivergedError(DataError):
+    """A loss that is no finite number any more: the hyperparameters don't suit the data."""
+
+
 class ImageError(UserError):
     """Bytes that can't be decoded as an image."""
 

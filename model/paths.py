@@ -112,5 +112,28 @@ class MLPaths:
         return self.output_data / "profiler-report.html"
 
     @property
+    def checkpoints(self) -> Path:
+        """SageMaker's default LocalPath of a CheckpointConfig: kept in S3, and there again when a spot job goes on."""
+        return self.root / "checkpoints"
+
+    @property
+    def tuning_checkpoints(self) -> Path:
+        """What a search needs to go on where it was."""
+        return self.checkpoints / "tuning"
+
+    @property
+    def tuning_report(self) -> Path:
+        return self.output_data / "tuning.json"
+
+    @property
+    def tuning_page(self) -> Path:
+        return self.output_data / "tuning-report.html"
+
+    @property
+    def best_hyperparameters(self) -> Path:
+        """The best trial's, as `hyperparameters` takes them."""
+        return self.output_data / "best-hyperparameters.json"
+
+    @property
     def progress(self) -> Path:
         return self.output / "progress.json"

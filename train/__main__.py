@@ -5,6 +5,7 @@ is 0, output/failure holds the cause, in its first line: `ClientError: ...` for 
 `AlgorithmError: ...` for Kennel's, `Stopped: ...`.
 """
 
+import json
 import signal
 import sys
 import traceback
@@ -19,6 +20,7 @@ from train.contract import read_job
 
 # As in model.artifact and train.model_card, whose imports take too long to wait for without a signal handler.
 _MANIFEST, _CARD = "kennel.json", "model_card.md"
+_GOES_ON = "the same job with its checkpoints goes on from there"
 EXIT_OURS, EXIT_USER, EXIT_SIGINT, EXIT_SIGTERM = 1, 2, 130, 143
 
 
@@ -46,10 +48,13 @@ def _run(paths: MLPaths, companion: CompanionProcess) -> tuple[int, str | None]:
         profile = paths.profiler.glob("*.json*")
         reports = (paths.evaluation, paths.evaluation_page, paths.progress, *events, *profile)
         watched = (paths.debugger_report, paths.debugger_page, paths.profiler_report, paths.profiler_page)
-        for stale in (paths.failure, *artifact, *reports, *watched):
+        searched = (paths.tuning_report, paths.tuning_page, paths.best_hyperparameters)
+        for stale in (paths.failure, *artifact, *reports, *watched, *searched):
             stale.unlink(missing_ok=True)
         job = read_job(paths)
-        companion.start(paths, job)
+        if not job.hyperparameters.tune_trials:
+            # After a search it watches the training that follows.
+            companion.start(paths, job)
         # Only now: its imports take seconds, for which no signal and no faulty configuration should wait.
         from train.job import run_job
 
@@ -85,6 +90,14 @@ def _terminate(_signal: int, _frame: FrameType | None) -> None:
 
 def _kept(paths: MLPaths) -> str:
     kept = (paths.model / _MANIFEST).exists()
+    try:
+        search = json.loads(paths.tuning_report.read_text())
+    except (OSError, ValueError):
+        search = None
+    if search is not None:
+        best = f"; the best network so far is in {paths.model}" if kept else "; there is no model yet"
+        finished = sum(search["counts"].values())
+        return f", {finished} of {search['trials_wanted']} trials were finished{best}; {_GOES_ON}"
     return f"; the best epoch so far is in {paths.model}" if kept else "; no epoch was finished, so there is no model"
 
 

@@ -11,7 +11,8 @@ from model.labels import readable_labels
 from model.network import Classifier
 from train.evaluation.calibration import Calibration
 from train.evaluation.document import describe_model, evaluation_report
-from train.evaluation.result import evaluate
+from train.evaluation.metrics import class_figures, confusion_matrix, macro
+from train.evaluation.result import Evaluation, evaluate
 from train.report.evaluation_page import write_evaluation_page
 from train.run import Run
 
@@ -52,11 +53,18 @@ def assess(
     if role != "test":
         return calibration, {}
     run.callbacks.evaluation("test", result)
-    metrics: Metrics = {
-        "test_loss": report["loss"],
-        "test_accuracy": report["accuracy"],
-        "test_top5_accuracy": report["top5_accuracy"],
-        "test_macro_f1": report["macro_f1"],
-    }
-    run.metrics.write({**metrics, "average test loss": report["loss"]})
+    metrics = metrics_of_test(result)
+    run.metrics.write({**metrics, "average test loss": result.loss})
     return calibration, metrics
+
+
+def metrics_of_test(result: Evaluation) -> Metrics:
+    """What the metric line of the test tells. result: of the test data, with the calibration's temperature."""
+    classes = result.logits.shape[1]
+    means = macro(class_figures(confusion_matrix(result.labels, result.predictions, classes)))
+    return {
+        "test_loss": result.loss,
+        "test_accuracy": result.accuracy,
+        "test_top5_accuracy": result.top_accuracy(5),
+        "test_macro_f1": means.f1,
+    }

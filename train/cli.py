@@ -39,8 +39,7 @@ def print_any_name() -> None:
 def machine_fault(error: Exception) -> str | None:
     """One sentence where the machine is too small or closed for what was asked; None for faults of ours."""
     text = str(error)
-    kind = type(error).__name__
-    if isinstance(error, MemoryError) or kind == "OutOfMemoryError" or "DefaultCPUAllocator" in text:
+    if out_of_memory(error):
         return "out of memory; lower batch_size or image_size, or choose a larger instance"
     if isinstance(error, RuntimeError) and any(sign in text for sign in _SHARED_MEMORY):
         return (
@@ -48,6 +47,12 @@ def machine_fault(error: Exception) -> str | None:
             "more (docker run --shm-size=1g)"
         )
     return _file_fault(error) if isinstance(error, OSError) else None
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether it is Python's or torch's word for that, on the CPU or a GPU."""
+    kind = type(error).__name__
+    return isinstance(error, MemoryError) or kind == "OutOfMemoryError" or "DefaultCPUAllocator" in str(error)
 
 
 def _file_fault(error: OSError) -> str | None:

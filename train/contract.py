@@ -1,7 +1,7 @@
 """Reads SageMaker's input/config files and tells every fault in them at once."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,6 +10,8 @@ from model.errors import ConfigError
 from model.paths import MLPaths
 from train.config import Hyperparameters, describe_faults
 from train.rulebook.request import Requested, parse_rules
+from train.search.objective import parse_objectives
+from train.search.space import Space
 
 _T = TypeVar("_T")
 
@@ -31,9 +33,11 @@ def read_job(paths: MLPaths) -> Job:
     faults: list[str] = []
     given = _read_object(paths.hyperparameters, faults)
     chosen = _checked(lambda: Hyperparameters.parse(given), faults) or Hyperparameters()
-    # Where another hyperparameter is wrong, the rules are told with it.
-    text = _checked(lambda: Hyperparameters.parse({"rules": given.get("rules")}).rules, faults)
-    rules = _checked(lambda: parse_rules(text or "default"), faults) or Requested()
+    rules = _checked(lambda: parse_rules(_alone("rules", given, faults).rules), faults) or Requested()
+    if _alone("tune_trials", given, faults).tune_trials:
+        _checked(lambda: Space.parse(_alone("tune_space", given, faults).tune_space), faults)
+    # Without a search it still says whether the latency is to be measured.
+    _checked(lambda: parse_objectives(_alone("tune_objective", given, faults).tune_objective), faults)
     if chosen.profile == "on":
         from train.profile.settings import read_settings
 
@@ -55,6 +59,12 @@ def _checked(parse: Callable[[], _T], faults: list[str]) -> _T | None:
         if not any(str(error) in fault for fault in faults):
             faults.append(str(error))
         return None
+
+
+def _alone(name: str, given: Mapping[str, Any], faults: list[str]) -> Hyperparameters:
+    """This one as given, the others at their defaults: where another is wrong, its own faults are told too."""
+    raw = {key: value for key, value in given.items() if key.replace("-", "_") == name}
+    return _checked(lambda: Hyperparameters.parse(raw), faults) or Hyperparameters()
 
 
 def _read_object(file: Path, faults: list[str]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from model.errors import ImageError
 from model.files import write_atomic
 from model.network import Classifier
+from train.extract import BATCH, Extract, extractor
 from train.loader import vanished
 from train.order import EpochOrder
 from train.run import Run
@@ -66,13 +67,18 @@ def compute_features(run: Run, network: Classifier, role: str, views: int) -> Fe
     folder = os.environ.get(FOLDER_VARIABLE)
     key = _key(run, network.backbone, role, augmented=views > 0) if folder else ""
     network.to(run.device).eval()
+    extract: Extract | None = None
     found, parts = 0, []
     for done, view in enumerate(numbers):
         run.progress.update(f"computing features of {role} images", done, len(numbers), "views")
         file = Path(folder, f"{key}-{view}.safetensors") if folder else None
         values = _read(file, len(labels)) if file else None
         if values is None:
-            values = _compute(run, network, role, view)
+            # Made when the first view is missing: it takes seconds. Chosen by what `epochs` doesn't change: in a search
+            # trials of few epochs and of many share these views.
+            most = run.hyperparameters.feature_views if views else 1
+            extract = extract or extractor(network, run, len(labels) * most)
+            values = _compute(run, extract, role, view)
             if file:
                 _keep(file, values)
         else:
@@ -84,15 +90,10 @@ def compute_features(run: Run, network: Classifier, role: str, views: int) -> Fe
     return Features(torch.stack(parts), labels)
 
 
-def _compute(run: Run, network: Classifier, role: str, view: int) -> Tensor:
+def _compute(run: Run, extract: Extract, role: str, view: int) -> Tensor:
     """Float32 (N, D) on the CPU."""
-    parts = []
-    # Not inference_mode: its tensors can't be trained on.
-    with torch.no_grad():
-        for images, _ in run.loader(role, augmented=view > 0).epoch(view):
-            batch = images.to(run.device, non_blocking=True)
-            parts.append(network.backbone(network.normalise(batch)).float().cpu())
-    return torch.cat(parts)
+    # Always batches of the same size: the same image has the same features, to the bit, whatever the head's batch_size.
+    return torch.cat([extract(images) for images, _ in run.batches_of(role, BATCH, view)])
 
 
 def _key(run: Run, backbone: nn.Module, role: str, augmented: bool) -> str:
@@ -103,7 +104,8 @@ def _key(run: Run, backbone: nn.Module, role: str, augmented: bool) -> str:
     images = run.images(role, augmented)
     # The plain view has no chance in it.
     seed = images.seed if augmented else None
-    facts = [run.hyperparameters.architecture, run.preprocess.to_dict(), repr(images.augment), seed]
+    chosen = run.hyperparameters
+    facts = [chosen.architecture, run.preprocess.to_dict(), repr(images.augment), seed, chosen.feature_precision]
     digest.update(json.dumps([*facts, torch.__version__, run.device.type]).encode())
     for sample in images.samples:
         try:

@@ -5,7 +5,7 @@ import math
 import os
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -21,12 +21,26 @@ from train.assessment import assess
 from train.loop import Best, Epoch
 from train.model_card import write_card
 from train.run import Run
+from train.search.objective import LATENCY, parse_objectives
 
 
-def finish(run: Run, network: Classifier, best: Best, history: Sequence[Epoch]) -> None:
-    """Calibrate and test the network, which holds the best epoch's weights, and write artifact and reports."""
+def finish(
+    run: Run,
+    network: Classifier,
+    best: Best,
+    history: Sequence[Epoch],
+    latency: Callable[[Run, Classifier], float],
+) -> None:
+    """Calibrate and test the network, which holds the best epoch's weights, and write artifact and reports.
+
+    latency: measures it, where `tune_objective` names it.
+    """
     artifact_id = hashlib.sha256(serialise(network)).hexdigest()[:12]
     calibration, test = assess(run, network, history, _provenance(run, best, completed=True), artifact_id)
+    if any(each.metric == LATENCY for each in parse_objectives(run.hyperparameters.tune_objective)):
+        milliseconds = latency(run, network)
+        run.metrics.write({LATENCY: milliseconds})
+        test = {**test, LATENCY: milliseconds}
     _save(run, network, best, history, test, completed=True, calibration=calibration.to_dict())
     if run.hyperparameters.export != "none":
         from train.export.step import add_forms

@@ -1,6 +1,8 @@
 """Batches of images: uint8 tensors (N, H, W, 3) and labels (N,)."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 
 import numpy as np
 import torch
@@ -99,6 +101,25 @@ class Loader:
         except DataError as error:
             # A worker process hands its exception over with the whole traceback as its message.
             raise DataError(str(error).rstrip().rsplit("\n", 1)[-1].removeprefix("model.errors.DataError: ")) from None
+
+
+def threaded_batches(images: Images, size: int, epoch: int, threads: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """All images once, in order, in batches of `size`, as that epoch sees them; the next two batches are on their way.
+
+    Decoding and resizing work outside Python's lock, so threads of this process do. Raises DataError when an image
+    can't be read any more.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        numbers = iter(range(len(images)))
+
+        def start(count: int) -> list[Future[tuple[UInt8Array, int]]]:
+            return [pool.submit(images.__getitem__, (epoch, index, 0)) for index in islice(numbers, count)]
+
+        coming = start(3 * size)
+        while coming:
+            batch, coming = coming[:size], coming[size:]
+            yield collate([each.result() for each in batch])
+            coming += start(size)
 
 
 def collate(samples: list[tuple[UInt8Array, int]]) -> tuple[Tensor, Tensor]:

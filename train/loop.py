@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
-from model.errors import DataError, StoppedError
+from model.errors import DivergedError, StoppedError
 from model.network import Classifier
 from train.average import WeightAverage
 from train.batches import Batches
@@ -33,6 +33,10 @@ class Best:
 
     def rank(self) -> tuple[float, float]:
         return (self.metrics["validation_accuracy"], -self.metrics["validation_loss"])
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
 
 
 class Trainer:
@@ -59,6 +63,7 @@ class Trainer:
         self.device = device
         self.callbacks = callbacks
         self.on_metrics = on_metrics
+        self.say: Callable[[str], None] = _say
         self.optimizer = build_optimizer(network, hyperparameters)
         self.schedule = build_schedule(
             self.optimizer,
@@ -74,7 +79,7 @@ class Trainer:
     def fit(self) -> Best:
         """Train for all epochs, or until `patience` of them brought nothing better, or an observer asks for the end.
 
-        Raises DataError when a loss is no finite number any more, StoppedError when an observer ends it as failed.
+        Raises DivergedError when a loss is no finite number any more, StoppedError when an observer ends it as failed.
         """
         chosen = self.hyperparameters
         self.callbacks.train_start(self.state)
@@ -84,10 +89,10 @@ class Trainer:
                 self._epoch(epoch)
                 assert self.best is not None
                 if self.state.stop is not None:
-                    print(f"training ends in epoch {epoch}: {self.state.stop.reason}", flush=True)
+                    self.say(f"training ends in epoch {epoch}: {self.state.stop.reason}")
                     break
                 if chosen.patience and epoch - self.best.epoch >= chosen.patience and epoch < chosen.epochs:
-                    print(f"early stopping: no epoch was better than epoch {self.best.epoch}", flush=True)
+                    self.say(f"early stopping: no epoch was better than epoch {self.best.epoch}")
                     break
         finally:
             self.callbacks.phase("other")
@@ -186,7 +191,7 @@ class Trainer:
     def _check(self, which: str, loss: float, epoch: int) -> None:
         if not math.isfinite(loss):
             learning_rate = self.hyperparameters.lr
-            raise DataError(f"the {which} loss became {loss} in epoch {epoch}; lower lr (it is {learning_rate:g})")
+            raise DivergedError(f"the {which} loss became {loss} in epoch {epoch}; lower lr (it is {learning_rate:g})")
 
     def _keep_best(self, epoch: int, metrics: dict[str, float | int]) -> None:
         candidate = Best(epoch, metrics, {})

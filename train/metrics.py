@@ -15,6 +15,7 @@ METRICS: Final = (
     "train_loss", "train_accuracy", "validation_loss", "validation_accuracy",
     "learning_rate", "epoch_seconds",
     "test_loss", "test_accuracy", "test_top5_accuracy", "test_macro_f1", "average test loss",
+    "latency_ms",
 )  # fmt: skip
 NUMBER: Final = r"[-+0-9.e]+"
 
@@ -34,15 +35,18 @@ def _number(value: float | int) -> str:
 
 
 class MetricLog:
-    """Prints metric lines and appends them to metrics.jsonl."""
+    """Prints metric lines and appends them to metrics.jsonl; without a file it does neither."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path | None) -> None:
         self._file = file
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("")
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text("")
 
     def write(self, values: Mapping[str, float | int]) -> None:
         """One line in both places. JSON has no NaN or infinity: such a value is null there."""
+        if self._file is None:
+            return
         print(format_line(values), flush=True)
         row = {name: value if math.isfinite(value) else None for name, value in values.items()}
         with self._file.open("a") as file:

@@ -56,4 +56,4 @@ def _profiler(run: Run) -> list[Callback]:
         "device": run.device.type,
         "batch_size": chosen.batch_size,
     }
-    return [StepProfiler(settings, config, run.device)] if settings.on else []
+    return [StepProfiler(settings, config, run.device, run.began)] if settings.on else []

@@ -1,10 +1,12 @@
 """What the steps of one training job share."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import torch
+from torch import Tensor
 
 from model.machine import available_cpus
 from model.paths import MLPaths
@@ -13,7 +15,7 @@ from train.augment import Augment
 from train.callbacks import Callbacks
 from train.config import Hyperparameters
 from train.data.dataset import DataSet
-from train.loader import Images, Kept, Loader
+from train.loader import Images, Kept, Loader, threaded_batches
 from train.metrics import MetricLog
 from train.order import EpochOrder
 from train.progress import Progress
@@ -34,6 +36,7 @@ class Run:
     callbacks: Callbacks = field(default_factory=lambda: Callbacks([]))
     kept: dict[tuple[str, bool], Kept] = field(default_factory=dict)  # images in memory: (role, augmented) -> them
     saved: bool = False  # the artifact of the completed training is written
+    began: float | None = None  # seconds since the epoch, where the process did something else before this training
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
@@ -67,6 +70,14 @@ class Run:
             return self.hyperparameters.workers
         # On the CPU the network needs every core itself; loading in its own process gains nothing.
         return min(8, available_cpus()) if self.device.type == "cuda" else 0
+
+    def batches_of(self, role: str, size: int, view: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The split once, in order, in batches of `size`: as epoch `view` sees it, or plain for view 0."""
+        images = self.images(role, augmented=view > 0)
+        if self.workers == 0:
+            return threaded_batches(images, size, view, available_cpus())
+        pin = self.device.type == "cuda"
+        return Loader(images, EpochOrder(len(images), size), self.workers, pin).epoch(view)
 
     def loader(self, role: str, augmented: bool = False, shuffle: bool = False) -> Loader:
         """Batches of a split; plain and in order unless told otherwise."""

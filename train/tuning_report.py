@@ -10,8 +10,8 @@ from model.errors import ConfigError
 from train.cli import run_command
 from train.progress import Progress
 from train.report.tuning_page import page_file, write_tuning_page
+from train.search.document import FORMAT
 
-FORMAT: Final = 1
 _KEYS: Final = (
     "state", "objectives", "sampler", "pruner", "seed", "trials_wanted", "space", "seconds", "counts", "best", "trials",
 )  # fmt: skip

@@ -3,7 +3,13 @@
 import math
 import random
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+
+from train.config import Hyperparameters
+from train.search.searcher import Trial
+from train.search.settings import SearchSettings
+from train.search.study import Search
 
 LR = {"name": "lr", "kind": "continuous", "low": 0.001, "high": 0.1, "scale": "log"}
 BATCH_SIZE = {"name": "batch_size", "kind": "categorical", "values": [16, 32, 64, 128]}
@@ -128,3 +134,31 @@ def _beaten(one: dict[str, Any], trials: Sequence[dict[str, Any]]) -> bool:
         and other["objective"][1] < one["objective"][1]
         for other in trials
     )
+
+
+def searched(file: Path, trials: int, **hyperparameters: Any) -> dict[str, Any]:
+    """The document of a real search over a made-up function: it likes an lr of 0.02, and trial 3 fails."""
+    settings = SearchSettings.of(Hyperparameters(tune_trials=trials, **hyperparameters))
+    search = Search(file, settings, shown=lambda line: None)
+    try:
+        while (asked := search.ask()) is not None:
+            _run(search, asked)
+        return search.document("completed")
+    finally:
+        search.close()
+
+
+def _run(search: Search, asked: Trial) -> None:
+    if asked.number == 3:
+        search.fail(3, "the loss became NaN in epoch 1", 0.2, "run-3")
+        return
+    top = 0.9 - 0.3 * abs(math.log10(asked.hyperparameters.lr / 0.02))
+    metrics: dict[str, float | int] = {}
+    for epoch in range(1, asked.hyperparameters.epochs + 1):
+        accuracy = top * (1 - 0.5**epoch)
+        metrics = {"epoch": epoch, "validation_loss": 2 - accuracy, "validation_accuracy": accuracy}
+        if search.report(asked.number, epoch, metrics):
+            search.prune(asked.number, 0.1 * epoch, f"run-{asked.number}")
+            return
+    metrics["latency_ms"] = 4 + 100 * asked.hyperparameters.lr
+    search.complete(asked.number, metrics, 0.1 * asked.hyperparameters.epochs, f"run-{asked.number}")

@@ -2,7 +2,8 @@
 
 Both pipes carry JSON objects, a line each. To the companion: `job` (first), `started`, `step`, `stopping`, `trained`,
 `end`; when the pipe closes without `end`, training has died. From it: `stop`, `signal`. Standard
-library only: it is started before the libraries of training are imported.
+library only: it is started before the libraries of training are imported, or after a search, before its best trial
+is trained.
 """
 
 import json
@@ -46,8 +47,11 @@ class CompanionProcess:
         self.wish: Wish | None = None
         self.sent_signal = False  # SIGTERM came from it, as the training process was stuck
 
-    def start(self, paths: MLPaths, job: Job) -> None:
-        """Start it, if there is anything to watch."""
+    def start(self, paths: MLPaths, job: Job, began: float | None = None) -> None:
+        """Start it, if there is anything to watch.
+
+        began: seconds since the epoch, where this process did something else before: a search, say.
+        """
         chosen = job.hyperparameters
         if chosen.debug == "off" and chosen.profile == "off":
             return
@@ -66,8 +70,9 @@ class CompanionProcess:
         finally:
             os.close(say)
         self._send(
-            event="job", root=str(paths.root), pid=os.getpid(), started=time.time(), hyperparameters=asdict(chosen)
-        )
+            event="job", root=str(paths.root), pid=os.getpid(), started=time.time(), hyperparameters=asdict(chosen),
+            began=began,
+        )  # fmt: skip
         # From now on a companion that is busy must not hold training up: what doesn't fit the pipe is left out.
         assert self._process.stdin is not None
         os.set_blocking(self._process.stdin.fileno(), False)

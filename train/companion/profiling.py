@@ -28,7 +28,7 @@ class Profiling:
         self._failed = False
         self._sampler: Sampler | None = None
         if chosen["profile"] == "on" and settings.on:
-            self._sampler = Sampler(settings.folder, job["pid"], settings.interval_ms)
+            self._sampler = Sampler(settings.folder, job["pid"], settings.interval_ms, job.get("began"))
         self._judge = ProfileJudge(settings.folder, requests)
 
     def start(self) -> None:

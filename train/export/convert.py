@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from model._openvino import openvino
 from model.network import Classifier, build
@@ -24,10 +25,11 @@ def fresh_copy(network: Classifier, architecture: str, head: str, num_classes: i
     return copy.eval().requires_grad_(False)
 
 
-def convert(network: Classifier, image_size: int) -> Any:
+def convert(network: nn.Module, image_size: int) -> Any:
     """The network as an openvino.Model: uint8 `images` (N, image_size, image_size, 3) -> float32 `logits` (N, classes).
 
-    N is dynamic, normalisation is inside. network: on the CPU, in evaluation mode.
+    N is dynamic, normalisation is inside. network: on the CPU, in evaluation mode; or the front part of one, whose
+    output has the same name.
     """
     example = torch.zeros(1, image_size, image_size, 3, dtype=torch.uint8)
     with _quiet_torch(), torch.no_grad():

@@ -24,14 +24,18 @@ class StepProfiler(Callback):
     """Writes steps.jsonl, stages.jsonl and config.json while training runs, operators.json and the trace after their
     steps.
 
-    config: what config.json holds. On a GPU the times are the device's own: from the moment it comes to one phase to
-    the moment it comes to the next, so that waiting for data shows when the GPU does wait. No step waits for them.
+    config: what config.json holds. began: seconds since the epoch, where the process did something else before.
+    On a GPU the times are the device's own: from the moment it comes to one phase to the moment it comes to the next,
+    so that waiting for data shows when the GPU does wait. No step waits for them.
     """
 
-    def __init__(self, settings: ProfilerSettings, config: Mapping[str, Any], device: torch.device) -> None:
+    def __init__(
+        self, settings: ProfilerSettings, config: Mapping[str, Any], device: torch.device, began: float | None = None
+    ) -> None:
         self._settings = settings
         self._config = config
         self._device = device
+        self._began = began
         self._state: TrainState | None = None
 
     def on_train_start(self, state: TrainState) -> None:
@@ -39,7 +43,7 @@ class StepProfiler(Callback):
         self._steps, self._stages = Rows(folder / STEPS), Rows(folder / STAGES)
         self._flushed = time.monotonic()
         write_json(folder / CONFIG, dict(self._config), durable=False)
-        self._stage("initialization", psutil.Process().create_time())
+        self._stage("initialization", self._began or psutil.Process().create_time())
         self._stage("training", time.time())
         timer: Timer = CudaTimer() if self._device.type == "cuda" else HostTimer()
         self._anatomy = Anatomy(self._write, timer)

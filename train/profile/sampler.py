@@ -19,11 +19,13 @@ class Sampler:
 
     Runs in a thread of a process other than that one, whose own memory and CPU don't count. An error ends the
     sampling, loudly, and nothing else. A sample that comes late lets the next one out, so that times stay on schedule.
+    began: seconds since the epoch, where the process did something else before.
     """
 
-    def __init__(self, folder: Path, pid: int, interval_ms: int) -> None:
+    def __init__(self, folder: Path, pid: int, interval_ms: int, began: float | None = None) -> None:
         self._folder = folder
         self._pid = pid
+        self._began = began
         self._interval = interval_ms / 1000
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
@@ -61,7 +63,8 @@ class Sampler:
 
     def _describe(self, load: MachineLoad) -> int:
         """Write machine.json; returns how many notes are in it."""
-        about = {**load.machine(), "interval_ms": round(self._interval * 1000), "notes": load.notes}
+        started = {"process_started": self._began} if self._began else {}
+        about = {**load.machine(), **started, "interval_ms": round(self._interval * 1000), "notes": load.notes}
         write_json(self._folder / MACHINE, about, durable=False)
         return len(load.notes)
 

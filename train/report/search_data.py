@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any, Final
 
@@ -139,7 +139,7 @@ def search_data(document: Mapping[str, Any]) -> SearchData:
     objectives = tuple(
         Objective(str(each["metric"]), each["direction"] == "maximize") for each in document["objectives"]
     )
-    trials = tuple(_trial(each, objectives[0]) for each in document["trials"])
+    trials = _with_repeats([_trial(each, objectives[0]) for each in document["trials"]])
     best = next((trial for trial in trials if trial.number == document["best"]), None)
     return SearchData(
         objectives=objectives,
@@ -148,6 +148,15 @@ def search_data(document: Mapping[str, Any]) -> SearchData:
         best=best if best is not None and best.completed else None,
         front=frozenset(document.get("front") or ()),
         parallel=int(document.get("parallel") or 1),
+    )
+
+
+def _with_repeats(trials: Sequence[Trial]) -> tuple[Trial, ...]:
+    """A pruned trial that repeats another one has no epochs of its own: it stands where the other one does."""
+    reached = {trial.number: trial.shown for trial in trials}
+    return tuple(
+        replace(trial, shown=reached.get(trial.repeats)) if trial.state == "pruned" and trial.repeats else trial
+        for trial in trials
     )
 
 

@@ -55,7 +55,7 @@ def drawn_curves(data: SearchData) -> list[Trial]:
 
 
 def _points(trial: Trial, metric: str) -> list[Point]:
-    rows = [(finite(row.get("epoch")), finite(row.get(metric))) for row in trial.epochs]
+    rows = [(finite(row.get("epoch", place)), finite(row.get(metric))) for place, row in enumerate(trial.epochs, 1)]
     return [(x, y) for x, y in rows if x is not None and y is not None]
 
 

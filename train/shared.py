@@ -1,0 +1,155 @@
+"""What trainings on the same images share: backbones, decoded images, features, latencies.
+
+An ordinary job is one training, a search many: both take this way, so that a trial's numbers are the job's.
+"""
+
+import time
+from collections.abc import Hashable
+from dataclasses import replace
+from typing import Final
+
+import torch
+from torch import nn
+
+from model.machine import available_memory
+from model.network import Classifier
+from model.paths import MLPaths
+from model.preprocess import Preprocess
+from train.backbones import Backbones
+from train.batches import Batches
+from train.cache import keep_images
+from train.config import Hyperparameters
+from train.data.dataset import DataSet
+from train.features import FeatureBatches, Features, compute_features
+from train.latency import measure_latency
+from train.loader import Kept
+from train.metrics import MetricLog
+from train.progress import Progress
+from train.run import Run
+
+_FEATURES_SHARE: Final = 0.25  # of the available memory, for features that other trainings may ask for again
+
+_Images = dict[tuple[str, bool], Kept]
+
+
+class Shared:
+    """Built once in a process; not safe for use by several threads."""
+
+    def __init__(
+        self,
+        paths: MLPaths,
+        data: DataSet,
+        device: torch.device,
+        backbones: Backbones,
+        progress: Progress,
+        several: bool = False,
+        epochs: int = 0,
+    ) -> None:
+        """several: many trainings will come, so that images are worth keeping even with cache=none. epochs: of the
+        longest of them, for which features are computed at once.
+        """
+        self.paths, self.data, self.device = paths, data, device
+        self._backbones, self._progress = backbones, progress
+        self._several, self._epochs = several, epochs
+        self._images: dict[Hashable, _Images] = {}  # the newest last; empty where they don't fit
+        self._features: dict[Hashable, Features] = {}  # the newest last
+        self._computed: tuple[int, ...] | None = None  # the shape of features that were, and are to be told of
+        self._latencies: dict[Hashable, float] = {}
+
+    def run(self, chosen: Hyperparameters, metrics: MetricLog, began: float | None = None) -> Run:
+        """A training of its own. began: seconds since the epoch, where the process did something else before."""
+        shape = Preprocess.for_size(chosen.test_image_size or chosen.image_size)
+        source = self._backbones.load(chosen)
+        return Run(self.paths, chosen, self.device, shape, self.data, source, metrics, self._progress, began=began)
+
+    def network(self, run: Run) -> Classifier:
+        """The network as the training begins with it."""
+        return self._backbones.network(run.hyperparameters, run.preprocess, len(run.data.classes))
+
+    def what_to_train(self, run: Run, network: Classifier) -> tuple[nn.Module, Batches, Batches]:
+        """The network on images; or its head on features, which a frozen backbone gives for each image but once."""
+        chosen = run.hyperparameters
+        if not on_features(chosen):
+            self._keep_images(run)
+            return network, run.loader("train", augmented=True, shuffle=True), run.loader("valid")
+        start = time.monotonic()
+        # No more views than epochs: nobody would see them.
+        train = self._features_of(run, network, "train", min(chosen.feature_views, chosen.epochs))
+        valid = self._features_of(run, network, "valid", 0)
+        if self._computed is not None:
+            took, shape = time.monotonic() - start, self._computed
+            self._computed = None
+            print(f"features: {shape} for training, in {took:.1f} s", flush=True)
+        return (
+            network.head,
+            FeatureBatches(train, run.order("train", shuffle=True), run.device),
+            FeatureBatches(valid, run.order("valid", shuffle=False), run.device),
+        )
+
+    def test_batches(self, run: Run, network: Classifier) -> Batches:
+        """The test data for what `what_to_train` gave."""
+        if not on_features(run.hyperparameters):
+            return run.loader("test")
+        test = self._features_of(run, network, "test", 0)
+        return FeatureBatches(test, run.order("test", shuffle=False), run.device)
+
+    def latency(self, run: Run, network: Classifier) -> float:
+        """Milliseconds for one image; measured once for each architecture, head and size."""
+        size = run.preprocess.image_size
+        key = (run.hyperparameters.architecture, run.hyperparameters.head, size)
+        if key not in self._latencies:
+            self._latencies[key] = measure_latency(network, size, run.device)
+        return self._latencies[key]
+
+    def _features_of(self, run: Run, network: Classifier, role: str, views: int) -> Features:
+        chosen, images = run.hyperparameters, run.images(role, augmented=views > 0)
+        backbone = (chosen.architecture, chosen.pretrained, chosen.seed, chosen.feature_precision)
+        # How many views there are to be decides about the way in which they are computed.
+        key = (role, *backbone, images.preprocess, images.augment, chosen.feature_views if views else 0)
+        found = self._features.pop(key, None)
+        if found is None or len(found.values) < views:
+            self._keep_images(run)
+            most = max(views, min(chosen.feature_views, self._epochs)) if views else 0
+            found = compute_features(run, network, role, most)
+            found = Features(found.values.to(run.device), found.labels.to(run.device))
+            if role == "train":
+                self._computed = tuple(found.values.shape)
+        self._features[key] = found
+        self._forget_features()
+        return Features(found.values[: max(1, views)], found.labels)
+
+    def _forget_features(self) -> None:
+        """The oldest, where they take too much memory; never the newest two, of training and validation."""
+        budget = _FEATURES_SHARE * available_memory() if len(self._features) > _NEEDED else 0
+        while len(self._features) > _NEEDED and sum(each.values.nbytes for each in self._features.values()) > budget:
+            self._features.pop(next(iter(self._features)))
+
+    def _keep_images(self, run: Run) -> None:
+        """Give the run its images from memory, where they are or fit."""
+        if not self._several:
+            keep_images(run)
+            return
+        chosen = run.hyperparameters
+        # With random crops the decoded image is kept, else the network's input.
+        key = (run.preprocess, chosen.image_size if chosen.crop_scale >= 1 else None)
+        kept = self._images.pop(key, None)
+        if kept is None:
+            kept = self._decoded(run)
+        self._images[key] = run.kept = kept
+
+    def _decoded(self, run: Run) -> _Images:
+        trial = replace(run, hyperparameters=replace(run.hyperparameters, cache="memory"))
+        keep_images(trial)
+        older = [key for key, images in self._images.items() if images]
+        while not trial.kept and older:
+            del self._images[older.pop(0)]
+            keep_images(trial)
+        return trial.kept
+
+
+_NEEDED: Final = 3  # training, validation and test
+
+
+def on_features(chosen: Hyperparameters) -> bool:
+    """Whether the head alone is trained, on features that are computed once."""
+    return chosen.freeze == "backbone" and chosen.feature_views > 0

@@ -1,0 +1,171 @@
+"""A search within one training job, and the training of its best trial."""
+
+import time
+from dataclasses import dataclass, replace
+from typing import Final
+
+import torch
+
+from model.artifact import MANIFEST, Artifact
+from model.errors import ConfigError, UserError
+from model.paths import MLPaths
+from train.backbones import Backbones
+from train.companion.process import CompanionProcess
+from train.config import Hyperparameters
+from train.contract import Job
+from train.data.dataset import DataSet
+from train.finish import save_stopped
+from train.metrics import MetricLog
+from train.progress import Progress
+from train.search.parameters import Categorical, Integer, Value
+from train.search.record import Record
+from train.search.settings import SearchSettings
+from train.search.space import Space
+from train.search.study import Search
+from train.shared import Shared, on_features
+from train.training import train
+from train.tuning.checkpoint import BEST, JOURNAL, BestTrial, check_data, note_data
+from train.tuning.document import Watched
+from train.tuning.trial import Measured, run_trials
+
+_SAME: Final = 1e-6  # metrics that differ by less are reproduced
+_OF_TIME: Final = ("epoch_seconds",)
+
+
+def load_weights(backbones: Backbones, chosen: Hyperparameters) -> None:
+    """Of each architecture that the search may try: what is missing is told before any data are read.
+
+    Raises WeightsError.
+    """
+    for name in _values(Space.parse(chosen.tune_space), chosen, "architecture"):
+        backbones.load(replace(chosen, architecture=str(name)))
+
+
+def search_and_train(
+    paths: MLPaths,
+    job: Job,
+    data: DataSet,
+    device: torch.device,
+    backbones: Backbones,
+    progress: Progress,
+    companion: CompanionProcess | None,
+) -> None:
+    """Search as the job says, or go on with the search in its checkpoints; then train the best trial as a job's own.
+
+    Leaves tuning.json, its page and best-hyperparameters.json beside what a training leaves. When a signal stops the
+    search, the best trial's network is written as an artifact, marked as not completed.
+    Raises ConfigError when the checkpoints are another search's, or no trial was completed.
+    """
+    settings = SearchSettings.of(job.hyperparameters)
+    measured = Measured.of(settings.objectives)
+    if measured.test and "test" not in data.splits:
+        names = ", ".join(each.metric for each in settings.objectives)
+        raise ConfigError(f"tune_objective: {names} needs test data, and there are none; add a channel test")
+    folder = paths.tuning_checkpoints
+    check_data(folder, data)
+    search = Search(folder / JOURNAL, settings)
+    note_data(folder, data)
+    epochs = max(int(each) for each in _values(settings.space, settings.base, "epochs"))
+    shared = Shared(paths, data, device, backbones, progress, several=True, epochs=epochs)
+    watched = Watched(search, paths, progress, job.hyperparameters.tune_objective)
+    best = BestTrial(folder / BEST, settings.objectives)
+    job_search = _JobSearch(job, shared, search, watched, best, MetricLog(paths.metrics))
+    _say_what(settings)
+    # Whoever has more than one device, or host, has other processes take part here: they need the searcher alone.
+    try:
+        job_search.search(measured)
+        job_search.train(companion)
+    finally:
+        search.close()
+
+
+@dataclass
+class _JobSearch:
+    job: Job
+    shared: Shared
+    study: Search
+    watched: Watched
+    best: BestTrial
+    metrics: MetricLog
+
+    def search(self, measured: Measured) -> None:
+        """Run the trials that are left."""
+        try:
+            run_trials(self.shared, self.watched, measured, self.best)
+        except BaseException as stop:
+            self.watched.end("stopped", _why(stop))
+            # Signals are no Exceptions; after an error there is no artifact, as ever.
+            if not isinstance(stop, Exception):
+                self._save_best()
+            raise
+        self.watched.end("completed")
+
+    def train(self, companion: CompanionProcess | None) -> None:
+        """Train the best trial's hyperparameters, with everything that an ordinary job has."""
+        trial = self.study.best
+        if trial is None:
+            raise ConfigError(self.study.failure or "the search has no best trial")
+        goal = self.study.settings.objectives[0].metric
+        print(f"search: trial {trial.number} is the best, with {goal} {trial.metrics[goal]:.4g}", flush=True)
+        chosen = self.watched.trained_with(trial)
+        began = time.time()
+        if companion is not None:
+            companion.start(self.shared.paths, replace(self.job, hyperparameters=chosen), began)
+        run = self.shared.run(chosen, self.metrics, began)
+        try:
+            found = train(self.shared, run, companion)
+        except BaseException as stop:
+            if not isinstance(stop, Exception) and not (run.paths.model / MANIFEST).exists():
+                self._save_best()
+            raise
+        reproduced = _same(trial, found.metrics)
+        if not reproduced:
+            print(f"WARNING: the training's metrics are not those of trial {trial.number}", flush=True)
+        metrics = Artifact.load(run.paths.model, verify=False).metrics
+        self.watched.end("completed", winner={"trained": True, "metrics": metrics, "reproduced": reproduced})
+
+    def _save_best(self) -> None:
+        """The best trial's network as an artifact, marked as not completed."""
+        kept = self.best.read()
+        if kept is None:
+            return
+        run = self.shared.run(kept.hyperparameters, self.metrics)
+        network = self.shared.network(run)
+        trained = network.head if on_features(run.hyperparameters) else network
+        trained.load_state_dict(kept.best.weights)
+        save_stopped(run, network, kept.best, kept.history)
+
+
+def _values(space: Space, base: Hyperparameters, name: str) -> tuple[Value, ...]:
+    """A hyperparameter's values in a search: all of them, or an integer range's limits."""
+    for each in space.parameters:
+        if each.name == name:
+            assert isinstance(each, Categorical | Integer)
+            return each.values if isinstance(each, Categorical) else (each.low, each.high)
+    return (getattr(base, name),)
+
+
+def _say_what(settings: SearchSettings) -> None:
+    goals = ", ".join(str(each).replace(":", ", to ") for each in settings.objectives)
+    print(
+        f"search: {settings.trials} trials of {', '.join(settings.space.names)} for {goals} "
+        f"({settings.sampler} sampler, {settings.pruner} pruner)",
+        flush=True,
+    )
+
+
+def _same(trial: Record, metrics: dict[str, float | int]) -> bool:
+    compared = [name for name in metrics if name not in _OF_TIME]
+    return all(_close(trial.metrics.get(name), metrics[name]) for name in compared)
+
+
+def _close(before: float | int | None, now: float | int) -> bool:
+    return before is not None and abs(before - now) <= _SAME
+
+
+def _why(stop: BaseException) -> str:
+    if isinstance(stop, KeyboardInterrupt):
+        return "interrupted by Ctrl-C"
+    if not isinstance(stop, Exception):
+        return "stopped by SIGTERM"
+    return str(stop) if isinstance(stop, UserError) else type(stop).__name__

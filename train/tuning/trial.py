@@ -1,0 +1,128 @@
+"""A trial: a training without anything but its numbers."""
+
+import gc
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+import torch
+from torch import nn
+
+from model.errors import ConfigError, DivergedError
+from model.network import Classifier
+from train.assessment import metrics_of_test
+from train.batches import Batches
+from train.callbacks import Callbacks, StopRequest
+from train.cli import machine_fault, out_of_memory
+from train.config import Hyperparameters
+from train.evaluation.calibration import Calibration
+from train.evaluation.result import evaluate
+from train.loop import Best, Trainer
+from train.metrics import MetricLog
+from train.objective import Objective
+from train.run import Run
+from train.search.objective import LATENCY
+from train.search.objective import Objective as Goal
+from train.search.searcher import Searcher, Trial
+from train.shared import Shared
+from train.tuning.checkpoint import BestTrial, Trained
+
+TEST: Final = ("test_", "average test loss")  # how the test's metrics begin
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a trial measures beyond its epochs, as the search is to improve it."""
+
+    latency: bool
+    test: bool
+
+    @classmethod
+    def of(cls, goals: Iterable[Goal]) -> "Measured":
+        """What the objectives need."""
+        names = [goal.metric for goal in goals]
+        return cls(LATENCY in names, any(name.startswith(TEST) for name in names))
+
+
+def run_trials(shared: Shared, searcher: Searcher, measured: Measured, best: BestTrial) -> None:
+    """Run one trial after another until the searcher has no further one.
+
+    A trial that diverges, needs too much memory, or whose hyperparameters clash has failed, and the next one comes.
+    Raises what concerns all of them: UserError where images or weights are gone, OSError.
+    """
+    while (trial := searcher.ask()) is not None:
+        start = time.monotonic()
+        reason = _reason_to_fail(shared, searcher, trial, measured, best)
+        if reason is not None:
+            # By now the exception is gone, and with it the frames that held the network.
+            gc.collect()
+            if shared.device.type == "cuda":
+                torch.cuda.empty_cache()
+            searcher.fail(trial.number, reason, time.monotonic() - start)
+
+
+def _reason_to_fail(
+    shared: Shared, searcher: Searcher, trial: Trial, measured: Measured, best: BestTrial
+) -> str | None:
+    """Train it, and tell the searcher unless it fails; why it does."""
+    try:
+        # Each value is allowed, but together they may clash.
+        chosen = Hyperparameters.parse(trial.hyperparameters.to_json())
+        _train(shared, searcher, replace(trial, hyperparameters=chosen), measured, best)
+    except (ConfigError, DivergedError) as error:
+        return str(error)
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        return machine_fault(error)
+    return None
+
+
+def _train(shared: Shared, searcher: Searcher, trial: Trial, measured: Measured, best: BestTrial) -> None:
+    run = shared.run(trial.hyperparameters, MetricLog(None))
+    network = shared.network(run)
+    # Before the clock: what others share, and libraries that torch imports for the first optimizer.
+    trained, train, valid = shared.what_to_train(run, network)
+    latency = {LATENCY: shared.latency(run, network)} if measured.latency else {}
+    trainer = _trainer(run, trained, train, valid)
+    start = time.monotonic()
+    pruned = False
+
+    def told(metrics: dict[str, float | int]) -> None:
+        nonlocal pruned
+        if searcher.report(trial.number, int(metrics["epoch"]), metrics):
+            pruned = True
+            trainer.state.stop = StopRequest("the trial does too poorly", success=True)
+
+    trainer.on_metrics = told
+    found = trainer.fit()
+    if pruned:
+        searcher.prune(trial.number, time.monotonic() - start)
+        return
+    test = _test(shared, run, network, trained, valid, found) if measured.test else {}
+    metrics = {**found.metrics, **latency, **test}
+    seconds = time.monotonic() - start
+    # First: a signal that comes when the trial is known as finished must find its weights.
+    best.offer(Trained(trial.number, trial.hyperparameters, metrics, found, trainer.history))
+    searcher.complete(trial.number, metrics, seconds)
+
+
+def _trainer(run: Run, trained: nn.Module, train: Batches, valid: Batches) -> Trainer:
+    """Nobody watches, and nothing is written or printed."""
+    chosen = run.hyperparameters
+    objective = Objective(chosen, run.class_sizes, run.device)
+    trainer = Trainer(trained, train, valid, chosen, objective, run.device, Callbacks([]), run.metrics.write)
+    trainer.say = lambda _text: None
+    return trainer
+
+
+def _test(
+    shared: Shared, run: Run, network: Classifier, trained: nn.Module, valid: Batches, best: Best
+) -> dict[str, float | int]:
+    """The test's metrics, as they would be told after a training; with a frozen backbone by the images' features."""
+    trained.load_state_dict(best.weights)
+    temperature = Calibration.fit(evaluate(trained, valid, run.device)).temperature
+    result = evaluate(trained, shared.test_batches(run, network), run.device)
+    metrics = metrics_of_test(replace(result, temperature=temperature))
+    return {**metrics, "average test loss": metrics["test_loss"]}
