@@ -29,7 +29,7 @@ def train_run(
     title: str = "training",
 ) -> Run:
     """Train in a new run folder. Raises BackendError; the record then says failed or stopped, with the reason."""
-    check_data_path(data)
+    data = check_data_path(data)
     run = create_run(
         runs, "training", name, backend=backend.name, data=str(data), hyperparameters=asdict(hyperparameters)
     )

@@ -92,7 +92,7 @@ def _request(data: Path, values: Mapping[str, str], trials: int) -> Request:
     space = Space((Continuous("lr", low, high, "log"),))
     # One at a time, each with the whole machine: the profiler's page is of the machine.
     searching = replace(chosen, tune_trials=trials, tune_space=space.to_json(), tune_parallel=1)
-    return Request(data, searching, tuple(ONLY_FOR_THE_BEST))
+    return Request(data.absolute(), searching, tuple(ONLY_FOR_THE_BEST))
 
 
 def _check(backend: Backend, runs: Path, data: Path) -> dict[str, Any]:
