@@ -69,8 +69,11 @@ def _reason_to_fail(
     try:
         # Each value is allowed, but together they may clash.
         chosen = Hyperparameters.parse(trial.hyperparameters.to_json())
+    except ConfigError as error:
+        return str(error)
+    try:
         _train(shared, searcher, replace(trial, hyperparameters=chosen), measured, best)
-    except (ConfigError, DivergedError) as error:
+    except DivergedError as error:
         return str(error)
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
