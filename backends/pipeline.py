@@ -25,7 +25,9 @@ from train.search.space import Continuous, Space
 ROOT: Final = Path(__file__).resolve().parents[1]
 SAMPLE: Final = ROOT / "local_test" / "data"
 # Small pictures drawn here need small inputs, and no pretrained weights, which a machine may not be able to get.
-SAMPLE_DEFAULTS: Final = {"pretrained": "none", "image_size": "64", "epochs": "18", "batch_size": "32"}
+SAMPLE_DEFAULTS: Final = {
+    "pretrained": "none", "image_size": "64", "epochs": "18", "batch_size": "32", "lr": "0.0005",
+}  # fmt: skip
 # The search around the learning rate that was given, which is the first trial's; `train` takes none above 10.
 LR_FACTOR: Final = 3.0
 LR_LIMIT: Final = 10.0
