@@ -29,7 +29,7 @@ def train_run(
     title: str = "training",
 ) -> Run:
     """Train in a new run folder. Raises BackendError; the record then says failed or stopped, with the reason."""
-    check_data_path(data)
+    data = check_data_path(data)
     run = create_run(
         runs, "training", name, backend=backend.name, data=str(data), hyperparameters=asdict(hyperparameters)
     )
@@ -133,10 +133,11 @@ def describe(run: Run) -> str:
     metrics = run.record.get("metrics") or {}
     if run.kind == "deployment" and run.status == "running":
         return str(run.record.get("url", ""))
-    if run.kind == "tuning":
-        return describe_search(read_search(run)) or str(run.record.get("reason", ""))
+    parts = [describe_search(read_search(run))]
     if "test_accuracy" in metrics:
-        return f"test accuracy {metrics['test_accuracy']:.4f}"
-    if "validation_accuracy" in metrics:
-        return f"validation accuracy {metrics['validation_accuracy']:.4f}"
-    return str(run.record.get("reason", ""))
+        parts.append(f"test accuracy {metrics['test_accuracy']:.4f}")
+    elif "validation_accuracy" in metrics:
+        parts.append(f"validation accuracy {metrics['validation_accuracy']:.4f}")
+    elif run.status != "stopped" or not parts[0]:
+        parts.append(str(run.record.get("reason", "")))
+    return "; ".join(part for part in parts if part)

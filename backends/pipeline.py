@@ -25,7 +25,9 @@ from train.search.space import Continuous, Space
 ROOT: Final = Path(__file__).resolve().parents[1]
 SAMPLE: Final = ROOT / "local_test" / "data"
 # Small pictures drawn here need small inputs, and no pretrained weights, which a machine may not be able to get.
-SAMPLE_DEFAULTS: Final = {"pretrained": "none", "image_size": "64", "epochs": "18", "batch_size": "32"}
+SAMPLE_DEFAULTS: Final = {
+    "pretrained": "none", "image_size": "64", "epochs": "18", "batch_size": "32", "lr": "0.0005",
+}  # fmt: skip
 # The search around the learning rate that was given, which is the first trial's; `train` takes none above 10.
 LR_FACTOR: Final = 3.0
 LR_LIMIT: Final = 10.0
@@ -92,7 +94,7 @@ def _request(data: Path, values: Mapping[str, str], trials: int) -> Request:
     space = Space((Continuous("lr", low, high, "log"),))
     # One at a time, each with the whole machine: the profiler's page is of the machine.
     searching = replace(chosen, tune_trials=trials, tune_space=space.to_json(), tune_parallel=1)
-    return Request(data, searching, tuple(ONLY_FOR_THE_BEST))
+    return Request(data.absolute(), searching, tuple(ONLY_FOR_THE_BEST))
 
 
 def _check(backend: Backend, runs: Path, data: Path) -> dict[str, Any]:

@@ -1,9 +1,13 @@
 """A process known by its number and its start time: the system gives old process numbers out again."""
 
+import contextlib
+import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import psutil
+
+_POLL_S: Final = 0.05
 
 
 def identity(pid: int) -> dict[str, float]:
@@ -30,7 +34,19 @@ def end_process(process: psutil.Process, limit_s: float) -> None:
         process.resume()
     except psutil.NoSuchProcess:
         return
-    _, left = psutil.wait_procs(processes, timeout=limit_s)
+    end = time.monotonic() + limit_s
+    while time.monotonic() < end and not all(_has_ended(each) for each in processes):
+        time.sleep(_POLL_S)
+    left = [each for each in processes if not _has_ended(each)]
     for each in left:
-        each.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.kill()
     psutil.wait_procs(left, timeout=5)
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    """Also one whose end its parent has yet to notice."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

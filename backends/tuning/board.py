@@ -78,4 +78,6 @@ class Bar:
         if progress is None:
             return "starting"
         epoch = progress.metrics.get("epoch")
-        return f"epoch {epoch}" if epoch is not None and "validation_loss" in progress.metrics else progress.phase
+        if epoch is not None and "validation_loss" in progress.metrics:
+            return f"epoch {epoch}"
+        return progress.phase.partition(" of ")[0]

@@ -80,6 +80,8 @@ def print_search(run: Run, document: Document) -> None:
         print_table(("trial", *objectives, *names, "trained", "seconds", "run"), rows)
     counts = ", ".join(f"{count} {state}" for state, count in document["counts"].items() if count)
     say(f"{describe_search(document)}" + (f"; {counts}" if counts else ""))
+    if document["state"] == "completed" and document["reason"]:
+        say(f"it ended before all trials had their turn: {document['reason']}")
     for note in document["notes"]:
         say(note)
     if best := best_trial(document):

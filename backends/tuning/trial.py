@@ -9,11 +9,12 @@ from pathlib import Path
 
 from backends.base import Backend, Progress, Slot
 from backends.errors import BackendError, Stopped
+from backends.inputs import DATA_CHANNEL
 from backends.jobs import read_metrics
 from backends.runs import Run, create_run, trials_of
 from backends.stop import Stop
 from backends.tuning.request import Request
-from train.search.searcher import Metrics, Searcher, Trial
+from train.search.searcher import Metrics, Trial
 from train.search.study import Search
 
 
@@ -24,7 +25,7 @@ class Trials:
     backend: Backend
     tuning: Run
     request: Request
-    search: Searcher
+    search: Search
     stop: Stop
     tell: Callable[[int, Progress], None]
 
@@ -34,8 +35,9 @@ class Trials:
         A trial that `stop` ended is left as it is for the search, which has it run again when it goes on.
         """
         chosen = self.request.of_trial(trial.hyperparameters)
-        if self._take_over(trial):
-            return None
+        if done := self._trained_unnoticed(trial.number):
+            seconds = done.read_json("ml/model/kennel.json")["provenance"]["seconds"]
+            return self._complete(trial.number, done, EpochRows.of(done), seconds)
         run = self._folder(trial.number, asdict(chosen))
         rows = EpochRows.of(run)
         own = Stop(self.stop)
@@ -56,7 +58,9 @@ class Trials:
             self.search.prune(trial.number, time.monotonic() - start, run.name)
             run.finish("pruned", reason=f"pruned by {self.tuning.name}", metrics=read_metrics(run))
         except BackendError as error:
-            reason = str(error).removeprefix("ClientError: ")
+            # Not where this trial saw the data, but where they are: of two trials with one fault the reasons are equal.
+            seen = str(run.ml / "input" / "data" / DATA_CHANNEL)
+            reason = str(error).removeprefix("ClientError: ").replace(seen, str(self.request.data))
             self.search.fail(trial.number, reason, time.monotonic() - start, run.name)
             run.finish("failed", reason=reason)
             return reason
@@ -64,10 +68,11 @@ class Trials:
             run.finish("failed", reason=repr(error))
             raise
         else:
-            self._complete(trial.number, run, rows, time.monotonic() - start)
+            return self._complete(trial.number, run, rows, time.monotonic() - start)
         return None
 
-    def _complete(self, number: int, run: Run, rows: "EpochRows", seconds: float) -> None:
+    def _complete(self, number: int, run: Run, rows: "EpochRows", seconds: float) -> str | None:
+        """The reason if the search can do nothing with it: its metrics lack the objective, say."""
         # All epochs, also those of the last tenth of a second: the learning curves are the report's.
         for row in rows.read():
             self.search.report(number, int(row["epoch"]), row)
@@ -75,15 +80,12 @@ class Trials:
         # The search first: a trial that it doesn't know would be run again.
         self.search.complete(number, metrics, seconds, run.name)
         run.finish("completed", metrics=metrics)
+        return next((each.reason for each in self.search.finished if each.number == number), None)
 
-    def _take_over(self, trial: Trial) -> bool:
-        """Whether the trial was trained to its end when nobody was there to note it; it is noted now."""
-        for run in trials_of(self.tuning):
-            if run.record["trial"] == trial.number and run.status == "completed":
-                seconds = run.read_json("ml/model/kennel.json")["provenance"]["seconds"]
-                self._complete(trial.number, run, EpochRows.of(run), seconds)
-                return True
-        return False
+    def _trained_unnoticed(self, number: int) -> Run | None:
+        """The trial's run, if it was trained to its end when nobody was there to note it."""
+        found = (run for run in trials_of(self.tuning) if run.record["trial"] == number)
+        return next((run for run in found if run.status == "completed"), None)
 
     def _folder(self, number: int, hyperparameters: dict[str, object]) -> Run:
         """NAME-trial-007; with -2 behind it for one that is run again."""

@@ -85,7 +85,7 @@ def _search(backend: Backend, run: Run, request: Request, stop: Stop) -> None:
     chosen = request.hyperparameters
     slots = choose_slots(backend, chosen, chosen.tune_parallel)[: chosen.tune_trials]
     settings = replace(SearchSettings.of(chosen), parallel=len(slots))
-    with board(f"tuning {run.name} on {backend.name}") as shown:
+    with board(f"{run.name} on {backend.name}") as shown:
         search = Search(run.path / "study.log", settings, shown.show)
         # Of its own: when a thread can't go on it ends the others, and no person has asked for that.
         trials = Trials(backend, run, request, search, Stop(stop), shown.tell)

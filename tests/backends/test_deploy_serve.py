@@ -156,7 +156,8 @@ def test_in_the_foreground_a_signal_ends_it_cleanly(number: int, trained: Path, 
 
 
 def test_run_does_it_all_and_leaves_nothing_up(data: Path, tmp_path: Path) -> None:
-    answer = deploy("run", "--data", data, *TINY, "--runs", tmp_path, "--port", "0", cwd=tmp_path)
+    options = ("--trials", "2", "--runs", tmp_path, "--port", "0")
+    answer = deploy("run", "--data", data, *TINY, *options, cwd=tmp_path)
     assert answer.returncode == 0, answer.stderr
     summary = dict(
         line.split("  ", 1) for line in answer.stdout.splitlines() if "  " in line and not line.startswith(" ")
@@ -164,11 +165,18 @@ def test_run_does_it_all_and_leaves_nothing_up(data: Path, tmp_path: Path) -> No
     assert summary["data"].strip() == "3 classes; 36 train, 12 valid, 12 test images"
     assert summary["test accuracy"].strip().endswith("%")
     assert (tmp_path / summary["artifact"].strip() / "kennel.json").is_file()
-    assert "of 2: lr" in summary["best trial"]
     assert any(label in summary["prediction"] for label in ("Red dog", "Green dog", "Blue dog"))
     assert "python deploy.py predict" in answer.stdout
     records = [json.loads(file.read_text()) for file in tmp_path.glob("*/run.json")]
-    assert sorted(record["kind"] for record in records) == ["deployment", "training", "training"]
+    assert sorted(record["kind"] for record in records) == ["deployment", "training", "training", "tuning"]
+    trials = sorted((record for record in records if record["kind"] == "training"), key=lambda each: each["trial"])
+    # The first as asked for, by default 0.001; the other one from a third to three times that.
+    assert trials[0]["hyperparameters"]["lr"] == 0.001
+    assert 0.001 / 3 <= trials[1]["hyperparameters"]["lr"] <= 0.003
+    assert {trial["hyperparameters"][name] for trial in trials for name in ("debug", "profile")} == {"on"}
+    (tuning,) = (record for record in records if record["kind"] == "tuning")
+    assert summary["best trial"].strip().startswith(f"{tuning['best']} of 2: lr ")
+    assert (tmp_path / summary["tuning page"].strip()).is_file()
     deployment = next(record for record in records if record["kind"] == "deployment")
     assert deployment["status"] == "stopped"
     assert not psutil.pid_exists(deployment["pid"])

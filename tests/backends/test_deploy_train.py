@@ -18,12 +18,17 @@ def test_help_is_quick_because_it_loads_nothing_heavy() -> None:
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
     loaded = {line.rsplit("|", 1)[-1].strip() for line in answer.stderr.splitlines()}
     assert {"typer", "os"} <= loaded
-    heavy = {"torch", "torchvision", "numpy", "boto3", "sagemaker", "flask", "PIL", "train", "backends", "psutil"}
+    heavy = {"torch", "torchvision", "numpy", "boto3", "sagemaker", "flask", "PIL", "train", "optuna", "psutil"}
     assert not loaded & heavy
+    assert {name for name in loaded if name.split(".")[0] == "backends"} == {
+        "backends", "backends.commands", "backends.commands.options", "backends.commands.records",
+        "backends.commands.tune",
+    }  # fmt: skip
     for command_name in (
         "run",
         "data",
         "train",
+        "tune",
         "evaluate",
         "debug",
         "report",

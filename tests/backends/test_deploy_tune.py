@@ -7,66 +7,67 @@ from pathlib import Path
 import pytest
 
 from tests.backends.terminal import deploy
-from tests.backends.tuning_runs import BARE, FAST, document, epochs, manifest, record
+from tests.backends.tuning_runs import BARE, FAST, document, epochs, manifest, one_core, record
 
 TRIALS = ("t1-trial-001", "t1-trial-002", "t1-trial-003")
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("tuning")
 
 
 @pytest.fixture(scope="module")
-def said(data: Path, runs: Path) -> str:
-    """What a search of three trials for lr and label_smoothing printed; its run is `runs/t1`."""
-    answer = deploy("tune", "--data", data, "--trials", "3", "--param", "lr=0.001:0.1:log", "--param",
-                    "label_smoothing=0:0.2", *FAST, "--set", "epochs=3", "--pruner", "none", "--runs", runs,
-                    "--name", "t1", timeout=280)  # fmt: skip
+def said(data: Path, place: Path) -> str:
+    """What a search of three trials for lr and label_smoothing printed; its run is `t1`."""
+    with one_core():
+        answer = deploy("tune", "--data", data, "--trials", "3", "--param", "lr=0.001:0.1:log", "--param",
+                        "label_smoothing=0:0.2", *FAST, "--set", "epochs=3", "--pruner", "none", "--runs", place,
+                        "--name", "t1", timeout=280)  # fmt: skip
     assert answer.returncode == 0, answer.stdout + answer.stderr
     assert answer.stderr == ""
     return answer.stdout
 
 
 @pytest.fixture
-def tuned(said: str, runs: Path) -> Path:
+def tuned(said: str, place: Path) -> Path:
     """Its run folder."""
     assert said
-    return runs / "t1"
+    return place / "t1"
 
 
-def test_each_trial_is_an_ordinary_run_folder_of_the_tuning_run(tuned: Path, runs: Path) -> None:
-    assert sorted(path.name for path in runs.iterdir() if path.name[0] != ".") == ["t1", *TRIALS]
+def test_each_trial_is_an_ordinary_run_folder_of_the_tuning_run(tuned: Path, place: Path) -> None:
+    assert sorted(path.name for path in place.iterdir() if path.name[0] != ".") == ["t1", *TRIALS]
     for number, name in enumerate(TRIALS, 1):
-        trial = record(runs / name)
+        trial = record(place / name)
         assert (trial["kind"], trial["status"], trial["tuning"], trial["trial"]) == (
             "training", "completed", "t1", number,
         )  # fmt: skip
         # What only the best one's training is worth is off.
         off = {trial["hyperparameters"][name] for name in ("debug", "profile", "tensorboard")}
         assert (off, trial["hyperparameters"]["export"]) == ({"off"}, "none")
-        assert trial["metrics"] == manifest(runs / name)["metrics"]
+        assert trial["metrics"] == manifest(place / name)["metrics"]
     # The features of the first trial are the others'.
-    assert "views found in" not in (runs / TRIALS[0] / "log.txt").read_text()
-    assert "views found in" in (runs / TRIALS[2] / "log.txt").read_text()
+    assert "views found in" not in (place / TRIALS[0] / "log.txt").read_text()
+    assert "views found in" in (place / TRIALS[2] / "log.txt").read_text()
 
 
-def test_the_documents_tell_every_trial_as_it_was(tuned: Path, runs: Path) -> None:
+def test_the_documents_tell_every_trial_as_it_was(tuned: Path, place: Path) -> None:
     found = document(tuned)
     assert (found["state"], found["counts"]) == ("completed", {"completed": 3, "pruned": 0, "failed": 0})
     for row, name in zip(found["trials"], TRIALS, strict=True):
         assert row["run"] == name
-        assert row["epochs"] == epochs(runs / name)
+        assert row["epochs"] == epochs(place / name)
         assert len(row["epochs"]) == 3
-        assert row["metrics"] == manifest(runs / name)["metrics"]
-        assert row["values"] == {key: record(runs / name)["hyperparameters"][key] for key in row["values"]}
-    accuracies = [manifest(runs / name)["metrics"]["validation_accuracy"] for name in TRIALS]
+        assert row["metrics"] == manifest(place / name)["metrics"]
+        assert row["values"] == {key: record(place / name)["hyperparameters"][key] for key in row["values"]}
+    accuracies = [manifest(place / name)["metrics"]["validation_accuracy"] for name in TRIALS]
     best = accuracies.index(max(accuracies))  # the earliest of equals
     assert found["best"] == best + 1
     assert record(tuned)["best"] == TRIALS[best]
     # In full, and with all on that the trials went without.
     full = json.loads((tuned / "ml" / "output" / "data" / "best-hyperparameters.json").read_text())
-    assert json.loads(full["lr"]) == record(runs / TRIALS[best])["hyperparameters"]["lr"]
+    assert json.loads(full["lr"]) == record(place / TRIALS[best])["hyperparameters"]["lr"]
     assert [json.loads(full[name]) for name in ("debug", "profile", "export", "freeze", "tune_trials")] == [
         "on", "on", "int8", "backbone", 0,
     ]  # fmt: skip
@@ -89,13 +90,13 @@ def test_it_says_what_it_does_and_what_came_out(said: str, tuned: Path) -> None:
     assert lines[-1] == "train with them: python deploy.py train --from-tuning t1"
 
 
-def test_status_and_report_know_a_tuning_run(tuned: Path, runs: Path) -> None:
+def test_status_and_report_know_a_tuning_run(tuned: Path, place: Path) -> None:
     best = document(tuned)["best"]
-    (row,) = (line for line in deploy("status", "--runs", runs).stdout.splitlines() if line.startswith("t1 "))
-    accuracy = manifest(runs / TRIALS[best - 1])["metrics"]["validation_accuracy"]
+    (row,) = (line for line in deploy("status", "--runs", place).stdout.splitlines() if line.startswith("t1 "))
+    accuracy = manifest(place / TRIALS[best - 1])["metrics"]["validation_accuracy"]
     assert row.split()[1:4] == ["tuning", "local", "completed"]
     assert row.rstrip().endswith(f"3 of 3 trials, best validation_accuracy {accuracy:.4g} (trial {best})")
-    report = deploy("report", "t1", "--runs", runs)
+    report = deploy("report", "t1", "--runs", place)
     assert report.returncode == 0, report.stderr
     assert f"{best} best" in report.stdout
     page = tuned / "ml" / "output" / "data" / "tuning-report.html"
@@ -103,27 +104,28 @@ def test_status_and_report_know_a_tuning_run(tuned: Path, runs: Path) -> None:
     assert "</html>" in page.read_text()
 
 
-def test_the_tuning_run_stands_for_its_best_trial(tuned: Path, runs: Path, data: Path) -> None:
-    best = runs / record(tuned)["best"]
+def test_the_tuning_run_stands_for_its_best_trial(tuned: Path, place: Path, data: Path) -> None:
+    best = place / record(tuned)["best"]
     photo = data / "test" / "003.Blue_dog" / "1.jpg"
     # Named, or as the newest run.
     for words in (("--artifact", "t1"), ()):
-        answer = deploy("predict", *words, "--runs", runs, "--json", photo)
+        answer = deploy("predict", *words, "--runs", place, "--json", photo)
         assert answer.returncode == 0, answer.stderr
         told = json.loads((best / "ml" / "output" / "data" / "evaluation.json").read_text())["predictions"]
         first = json.loads(answer.stdout)["predictions"][0]
         assert math.isclose(first["probability"], told["003.Blue_dog/1.jpg"]["probability"], abs_tol=1e-4)
 
 
-def test_training_from_the_search_gives_the_best_trials_numbers(tuned: Path, runs: Path) -> None:
-    answer = deploy("train", "--from-tuning", "t1", *BARE, "--runs", runs, "--name", "again")
+def test_training_from_the_search_gives_the_best_trials_numbers(tuned: Path, place: Path) -> None:
+    with one_core():
+        answer = deploy("train", "--from-tuning", "t1", *BARE, "--runs", place, "--name", "again")
     assert answer.returncode == 0, answer.stderr
-    mine, theirs = manifest(runs / "again")["metrics"], manifest(runs / record(tuned)["best"])["metrics"]
+    mine, theirs = manifest(place / "again")["metrics"], manifest(place / record(tuned)["best"])["metrics"]
     assert {name: mine[name] for name in theirs if name != "epoch_seconds"} == {
         name: value for name, value in theirs.items() if name != "epoch_seconds"
     }
     assert len(theirs) >= 8
-    chosen = record(runs / "again")["hyperparameters"]
+    chosen = record(place / "again")["hyperparameters"]
     assert (chosen["lr"], chosen["export"]) == (document(tuned)["hyperparameters"]["lr"], "none")
 
 
@@ -153,12 +155,12 @@ def test_all_faults_are_told_at_once_and_nothing_is_left(data: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--set", "epochs=3"], "epochs: is set for all trials and searched as well; leave --set epochs out, or name "
-                                "with --param what is to be searched"),
+        (["--set", "epochs=3"], ("epochs: is set for all trials and searched as well; leave --set epochs out, or name "
+                                "with --param what is to be searched")),
         (["--name", "a" * 51], "--name may have 50 characters at most for a tuning, got 51"),
         (["--on", "moon"], "--on must be one of local, docker, got 'moon'"),
-        (["--resume", "t9", "--sampler", "tpe"], "--resume goes on with what the search was begun with, so --data, "
-                                                 "--sampler can't be given; --trials, --minutes and --parallel can"),
+        (["--resume", "t9", "--sampler", "tpe"], ("--resume goes on with what the search was begun with, so --data, "
+                                                 "--sampler can't be given; --trials, --minutes and --parallel can")),
     ],
 )  # fmt: skip
 def test_a_wrong_option_is_one_sentence(arguments: list[str], sentence: str, data: Path, tmp_path: Path) -> None:

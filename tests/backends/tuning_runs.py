@@ -1,12 +1,16 @@
 """Searches on tiny photos, by deploy.py."""
 
 import json
+import os
 import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+from backends.child import pinned
 from tests.backends.terminal import start
 
 # The head alone, on features that the trials share.
@@ -51,8 +55,20 @@ def trains(run: Path) -> bool:
     return (run / "ml" / "output" / "data" / "metrics.jsonl").is_file() and bool(epochs(run))
 
 
-def start_search(*arguments: str | Path) -> "subprocess.Popen[str]":
-    return start("tune", *arguments)
+def one_core() -> AbstractContextManager[None]:
+    """What is started in the block has one core: batches this small run no faster on more."""
+    return pinned({max(os.sched_getaffinity(0))} if sys.platform == "linux" else ())
+
+
+@contextmanager
+def search(*arguments: str | Path) -> "Iterator[subprocess.Popen[str]]":
+    """A search that runs; whatever happens in the block, it has ended afterwards."""
+    with start("tune", *arguments) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.terminate()
 
 
 def wait(condition: Callable[[], bool], process: "subprocess.Popen[str]", limit: float = 200) -> None:

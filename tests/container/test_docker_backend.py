@@ -48,14 +48,15 @@ def test_a_missing_docker_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_deploy_py_does_the_main_job_in_containers(docker: Docker, data: Path, tmp_path: Path) -> None:
     answer = deploy("run", "--on", "docker", "--image", docker.image, "--data", data, *TINY, "--runs", tmp_path,
-                    "--port", "0", timeout=HUNG_S)  # fmt: skip
+                    "--trials", "2", "--port", "0", timeout=HUNG_S)  # fmt: skip
     assert answer.returncode == 0, answer.stderr
     assert re.search(r"(?m)^data +3 classes; 36 train, 12 valid, 12 test images$", answer.stdout), answer.stdout
-    for page in ("evaluation", "debugger", "profiler"):
+    for page in ("tuning", "evaluation", "debugger", "profiler"):
         assert re.search(rf"(?m)^{page} page +\S+\.html$", answer.stdout), answer.stdout
     records = [json.loads(file.read_text()) for file in tmp_path.glob("*/run.json")]
     assert sorted((record["kind"], record["status"]) for record in records) == [
         ("deployment", "stopped"), ("training", "completed"), ("training", "completed"),
+        ("tuning", "completed"),
     ]  # fmt: skip
     left = docker.call("ps", "--all", "--format", "{{.Names}}").split()
-    assert not {record["container"] for record in records} & set(left)
+    assert not {record["container"] for record in records if "container" in record} & set(left)

@@ -2,17 +2,21 @@
 
 import json
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from backends import client
-from backends.base import Backend, Progress
-from backends.errors import BackendError
+from backends.base import Backend, Progress, Slot
+from backends.errors import BackendError, Stopped
 from backends.inputs import parse_hyperparameters
 from backends.jobs import deploy_artifact, refresh, stop_run, train_run
-from backends.runs import Run, all_runs, load_run
+from backends.runs import Run, all_runs, create_run, find_artifact, load_run, trials_of
+from backends.stop import Stop
+from backends.tuning.request import Request
+from backends.tuning.tune import create_tuning, search_in
 
 TINY = {"pretrained": "none", "image_size": "32", "epochs": "2", "export": "none"}
 LABELS = {"Red dog", "Green dog", "Blue dog"}
@@ -71,6 +75,57 @@ class BackendContract:
         record = load_run(tmp_path / "runs" / "one").record
         assert record["status"] == "failed"
         assert "holds one class" in record["reason"]
+
+    def test_a_training_in_a_slot_can_be_stopped_from_any_thread(
+        self, backend: Backend, data: Path, tmp_path: Path
+    ) -> None:
+        run = create_run(tmp_path, "training", "cut", backend=backend.name, hyperparameters={})
+        core = min(os.sched_getaffinity(0))
+        above = Stop()
+        own = Stop(above)
+        caught: list[BaseException] = []
+
+        def watch(progress: Progress) -> None:
+            if "validation_loss" in progress.metrics:
+                own.request()
+
+        def work() -> None:
+            endless = parse_hyperparameters({**TINY, "epochs": "10000", "debug": "off", "profile": "off"})
+            try:
+                backend.train(run, data, endless, watch, Slot((core,)), own)
+            except Stopped as stopped:
+                caught.append(stopped)
+
+        before = os.sched_getaffinity(0)
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        assert len(caught) == 1
+        assert own.made_here
+        assert not above.requested
+        assert os.sched_getaffinity(0) == before
+        # One core, so one thread; and the best epoch is kept.
+        assert "epochs on cpu, 1 threads" in run.log.read_text() or backend.gpus()
+        assert run.read_json("ml/model/kennel.json")["provenance"]["completed"] is False
+        assert not backend.is_alive(run)
+
+    def test_searches_and_writes_the_page(self, backend: Backend, data: Path, tmp_path: Path) -> None:
+        values = {**TINY, "freeze": "backbone", "tune_trials": "2", "tune_space": "lr=0.001:0.1:log"}
+        request = Request(data, parse_hyperparameters(values))
+        run = create_tuning(backend, tmp_path, request, "search")
+        search_in(backend, run, request)
+        record = load_run(run.path).record
+        assert (record["kind"], record["status"], record.get("image", "")) == ("tuning", "completed", backend.image)
+        trials = trials_of(run)
+        assert [(trial.name, trial.status) for trial in trials] == [
+            ("search-trial-001", "completed"), ("search-trial-002", "completed"),
+        ]  # fmt: skip
+        best = max(trials, key=lambda trial: (trial.record["metrics"]["validation_accuracy"], -trial.record["trial"]))
+        assert record["best"] == best.name
+        assert find_artifact(tmp_path, "search") == best.artifact
+        assert "views found in" in trials[1].log.read_text()
+        assert "</html>" in (run.ml / "output" / "data" / "tuning-report.html").read_text()
+        assert {path.lstat().st_uid for path in tmp_path.rglob("*")} == {os.getuid()}
 
     def test_evaluates_to_what_training_measured(
         self, backend: Backend, trained: Run, data: Path, tmp_path: Path

@@ -1,0 +1,39 @@
+"""The epochs of a running trial, read while they are written; and the wish that ends it."""
+
+import os
+import signal
+from pathlib import Path
+
+from backends.stop import Stop, StopSignals
+from backends.tuning.trial import EpochRows
+
+
+def test_every_row_comes_once_in_order_and_whole(tmp_path: Path) -> None:
+    file = tmp_path / "metrics.jsonl"
+    rows = EpochRows(file)
+    assert list(rows.read()) == []
+    file.write_text('{"epoch": 1, "validation_loss": 0.5}\n{"epoch": 2, "validation_loss": null}\n{"epoch": 3, "valid')
+    assert list(rows.read()) == [{"epoch": 1, "validation_loss": 0.5}, {"epoch": 2}]
+    with file.open("a") as more:
+        more.write('ation_loss": 0.25}\n{"test_loss": 0.7}\n{"epoch": 4, "validation_loss": 0.125}\n')
+    assert list(rows.read()) == [{"epoch": 3, "validation_loss": 0.25}, {"epoch": 4, "validation_loss": 0.125}]
+    assert list(rows.read()) == []
+
+
+def test_a_wish_reaches_those_below_and_not_those_above() -> None:
+    above = Stop()
+    one, other = Stop(above), Stop(above)
+    one.request()
+    assert (one.requested, other.requested, above.requested) == (True, False, False)
+    above.request()
+    assert (other.requested, other.made_here, one.made_here) == (True, False, True)
+
+
+def test_signals_make_the_wish_within_the_block_only() -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with StopSignals() as stop:
+        seen = [stop.requested]
+        os.kill(os.getpid(), signal.SIGTERM)
+        seen.append(stop.requested)
+    assert seen == [False, True]
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
