@@ -27,7 +27,7 @@ from train.device import choose_device
 from train.features import FeatureBatches, compute_features
 from train.finish import finish, save_stopped
 from train.loop import Trainer
-from train.metrics import MetricLog
+from train.metrics import MetricLog, not_printed
 from train.objective import Objective
 from train.observers import observers_of
 from train.progress import Progress
@@ -56,8 +56,11 @@ def run_job(paths: MLPaths, job: Job, companion: CompanionProcess | None = None)
     if advice := uneven(data, chosen):
         data = replace(data, notes=(*data.notes, advice))
     _tell(paths, data)
+    if job.tuner_objective is not None and (told := not_printed(job.tuner_objective, "test" in data.splits)):
+        print(f"tuning: {told}", flush=True)
     shape = Preprocess.for_size(chosen.test_image_size or chosen.image_size)
     run = Run(paths, chosen, device, shape, data, source, MetricLog(paths.metrics), progress)
+    run.tuner_objective = job.tuner_objective
     _describe(run)
     keep_images(run)
     _train(run, _network(run, backbone, features), companion)

@@ -9,8 +9,9 @@ from train.metrics import METRICS, format_line, metric_regex
 from train.search.lines import finished_line
 from train.search.objective import parse_objectives
 from train.search.record import Record, State
+from train.search.space import Value
 
-VALUES = {"lr": 0.01234567, "batch_size": 32, "optimizer": "sgd"}
+VALUES: dict[str, Value] = {"lr": 0.01234567, "batch_size": 32, "optimizer": "sgd"}
 CHOSEN = "lr 0.01235, batch_size 32, optimizer sgd"
 
 

@@ -99,9 +99,12 @@ class Journal:
             if each.state in (state.RUNNING, state.FAIL):
                 self.interruptions += 1
                 self.interrupted[record.number] = record
-            else:
-                self.records[record.number] = record
-                self.finished[record.number] = each
+                continue
+            # Before the state, which is written last, a result is no more than a trial's epochs are.
+            record.take_result(each.user_attrs["result"])
+            record.objective = tuple(each.values) if record.state == "completed" else None
+            self.records[record.number] = record
+            self.finished[record.number] = each
         for number in self.records:
             self.interrupted.pop(number, None)
         self._backend.sync()
@@ -120,10 +123,6 @@ class Journal:
         record.epochs = dict(sorted(epochs.items()))
         # How long the search had gone on when this was last heard of, though its end was never seen.
         record.ended = max([record.started, *(at for _, (at, _) in _epochs(about))])
-        if "result" in about:
-            record.take_result(about["result"])
-        if record.state == "completed":
-            record.objective = tuple(trial.values)
         return record
 
     def add(self, record: Record, trial: Any) -> None:
