@@ -208,6 +208,8 @@ def test_it_prints(browser: Browser, pages: dict[str, Path], name: str) -> None:
         "Emulation.setEmulatedMedia", media="print", features=[{"name": "prefers-color-scheme", "value": "dark"}]
     )
     assert browser.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    # Nothing is cut off at the right.
+    assert browser.run("document.documentElement.scrollWidth") <= 690
     assert browser.run("[...document.querySelectorAll('svg[role=img]')].every(e => e.clientWidth <= innerWidth)")
     # All rows are on paper, whatever part of them a screen shows at once.
     assert browser.run("[...document.querySelectorAll('.tall')].every(e => e.scrollHeight <= e.clientHeight)")

@@ -11,6 +11,7 @@ from tests.train.tuning_documents import ACCURACY, LATENCY, made_up, searched
 from train.report import parallel_coordinates, parameter_axes, trial_curves, tuning_advice, tuning_edges, tuning_page
 from train.report.tuning_page import page_file
 from train.search import importance
+from train.tuning_report import KEYS
 
 TEXT = (REPOSITORY / "docs" / "tuning.md").read_text(encoding="utf-8")
 
@@ -40,6 +41,11 @@ def test_the_tables_are_the_documents_keys(made: dict[str, Any]) -> None:
     assert keys_of(whole) == list(made)
     for trial in made["trials"]:
         assert keys_of(trials) == list(trial)
+
+
+def test_the_command_asks_for_the_same_keys(made: dict[str, Any]) -> None:
+    assert ["format", *KEYS] == list(made)
+    assert [key for key, types in KEYS.items() if not isinstance(made[key], types)] == []
 
 
 def test_the_keys_within_are_named(made: dict[str, Any]) -> None:

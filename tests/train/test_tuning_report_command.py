@@ -31,7 +31,8 @@ def test_the_command_writes_the_page_beside(tmp_path: Path) -> None:
         (b"{", "is no JSON; give --json"),
         (b"[1]", "is no tuning document"),
         (b'{"format": 2}', "has format 2, and this version reads 1; use the version that wrote it"),
-        (b'{"format": 1, "state": "completed"}', "lacks objectives, sampler, pruner, seed, trials_wanted, space,"),
+        (b'{"format": 1, "state": "completed"}', "lacks kennel, reason, objectives, sampler, pruner, seed, parallel,"),
+        (json.dumps(document([]) | {"trials": 5, "best": "x"}).encode(), "holds no proper best, trials; give --json"),
     ],
 )
 def test_what_is_no_tuning_document(tmp_path: Path, content: bytes | None, told: str) -> None:
