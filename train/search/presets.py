@@ -13,7 +13,6 @@ PRESETS: Final[dict[str, dict[str, str]]] = {
         "warmup_ratio": "0:0.3",
         "label_smoothing": "0:0.2",
         "head": "linear,mlp",
-        "crop_scale": "0.2:1",
     },
 }
 
