@@ -58,11 +58,12 @@ def read_job(paths: MLPaths) -> Job:
         _checked(lambda: read_settings(paths, chosen.profile_interval, chosen.profile_steps), faults)
     if chosen.debug == "on":
         _read_object(paths.debughookconfig, faults)
-    hosts = _hosts(_read_object(paths.resourceconfig, faults), chosen.tune_trials > 0, faults)
+    hosts, here = _hosts(_read_object(paths.resourceconfig, faults), chosen.tune_trials > 0, faults)
     channels = _channels(paths, _read_object(paths.inputdataconfig, faults), faults)
     if faults:
         raise ConfigError(describe_faults("configuration", faults))
-    return Job(chosen, channels, rules, *hosts, _text(given.get("_tuning_objective_metric")))
+    tuner_objective = _text(given.get("_tuning_objective_metric"))
+    return Job(chosen, channels, rules, hosts=hosts, current_host=here, tuner_objective=tuner_objective)
 
 
 def _text(given: object) -> str | None:
