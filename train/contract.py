@@ -18,11 +18,16 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Job:
-    """What one training job was asked to do. channels: name -> folder; rules: those that judge it."""
+    """What one training job was asked to do.
+
+    channels: name -> folder. rules: those that judge it. tuner_objective: the metric by which SageMaker's tuner judges
+    it, where the tuner has started it.
+    """
 
     hyperparameters: Hyperparameters
     channels: dict[str, Path]
     rules: Requested = field(default_factory=Requested)
+    tuner_objective: str | None = None
 
 
 def read_job(paths: MLPaths) -> Job:
@@ -48,7 +53,18 @@ def read_job(paths: MLPaths) -> Job:
     channels = _channels(paths, _read_object(paths.inputdataconfig, faults), faults)
     if faults:
         raise ConfigError(describe_faults("configuration", faults))
-    return Job(chosen, channels, rules)
+    return Job(chosen, channels, rules, _text(given.get("_tuning_objective_metric")))
+
+
+def _text(given: object) -> str | None:
+    """A text as SageMaker hands it over: JSON-encoded or not."""
+    if not isinstance(given, str):
+        return None
+    try:
+        value = json.loads(given)
+    except (ValueError, RecursionError):
+        return given
+    return value if isinstance(value, str) else given
 
 
 def _checked(parse: Callable[[], _T], faults: list[str]) -> _T | None:

@@ -19,6 +19,7 @@ from model.version import VERSION
 from model.weights import serialise
 from train.assessment import assess
 from train.loop import Best, Epoch
+from train.metrics import format_line
 from train.model_card import write_card
 from train.run import Run
 from train.search.objective import LATENCY, parse_objectives
@@ -42,16 +43,26 @@ def finish(
         run.metrics.write({LATENCY: milliseconds})
         test = {**test, LATENCY: milliseconds}
     _save(run, network, best, history, test, completed=True, calibration=calibration.to_dict())
-    if run.hyperparameters.export != "none":
-        from train.export.step import add_forms
+    try:
+        if run.hyperparameters.export != "none":
+            from train.export.step import add_forms
 
-        add_forms(run, network)
-        _write_card(run)
+            add_forms(run, network)
+            _write_card(run)
+    finally:
+        _tell_tuner(run, best)
 
 
 def save_stopped(run: Run, network: Classifier, best: Best, history: Sequence[Epoch]) -> None:
     """Write the artifact of a job that a signal stopped. It has seconds: nothing more is computed."""
     _save(run, network, best, history, {}, completed=False)
+    _tell_tuner(run, best)
+
+
+def _tell_tuner(run: Run, best: Best) -> None:
+    """SageMaker's tuner takes a job's last value for its result: it has to be the artifact's, not the last epoch's."""
+    if run.tuner_objective is not None:
+        print(format_line(best.metrics), flush=True)
 
 
 def _save(

@@ -18,7 +18,7 @@ from train.data.layouts import Place
 from train.data.load import load_data
 from train.data.roles import ROLES, find_roles, unused_channels
 from train.device import choose_device
-from train.metrics import MetricLog
+from train.metrics import MetricLog, not_printed
 from train.progress import Progress
 from train.shared import Shared
 from train.split import ensure_validation
@@ -47,7 +47,9 @@ def run_job(paths: MLPaths, job: Job, companion: CompanionProcess | None = None)
     backbones.load(chosen)
     data = _load(paths, job, roles, progress)
     shared = Shared(paths, data, device, backbones, progress)
-    train(shared, shared.run(chosen, MetricLog(paths.metrics)), companion)
+    run = shared.run(chosen, MetricLog(paths.metrics))
+    run.tuner_objective = job.tuner_objective
+    train(shared, run, companion)
 
 
 def _load(paths: MLPaths, job: Job, roles: Mapping[str, Place], progress: Progress) -> DataSet:
@@ -59,6 +61,8 @@ def _load(paths: MLPaths, job: Job, roles: Mapping[str, Place], progress: Progre
     if advice := uneven(data, chosen):
         data = replace(data, notes=(*data.notes, advice))
     _tell(paths, data)
+    if job.tuner_objective is not None and (told := not_printed(job.tuner_objective, "test" in data.splits)):
+        print(f"tuning: {told}", flush=True)
     return data
 
 

@@ -17,12 +17,28 @@ METRICS: Final = (
     "test_loss", "test_accuracy", "test_top5_accuracy", "test_macro_f1", "average test loss",
     "latency_ms",
 )  # fmt: skip
+_AFTER_TEST: Final = "test_loss"  # the first of those that need test data
 NUMBER: Final = r"[-+0-9.e]+"
 
 
 def metric_regex(name: str) -> str:
     """The expression for a metric definition of SageMaker's; its first group is the value."""
     return rf"{name}=({NUMBER});"
+
+
+def not_printed(name: str, with_test: bool) -> str | None:
+    """A sentence for the log when a job prints no metric of this name; None when it prints one.
+
+    with_test: whether the job has test data.
+    """
+    names = METRICS if with_test else METRICS[: METRICS.index(_AFTER_TEST)]
+    if name in names:
+        return None
+    why = "which takes test data, and there are none" if name in METRICS else "which is no name in this log"
+    return (
+        f"the tuner's objective is {name}, {why}: it finds a value only if its metric definition gives that name to "
+        f"one of {', '.join(names)}"
+    )
 
 
 def format_line(values: Mapping[str, float | int]) -> str:

@@ -35,6 +35,7 @@ class Run:
     progress: Progress
     callbacks: Callbacks = field(default_factory=lambda: Callbacks([]))
     kept: dict[tuple[str, bool], Kept] = field(default_factory=dict)  # images in memory: (role, augmented) -> them
+    tuner_objective: str | None = None  # the metric by which SageMaker's tuner judges this job, if it has started it
     saved: bool = False  # the artifact of the completed training is written
     began: float | None = None  # seconds since the epoch, where the process did something else before this training
     started: datetime = field(default_factory=lambda: datetime.now(UTC))

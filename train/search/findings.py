@@ -26,8 +26,6 @@ def failure_of(finished: Sequence[Record], reason: str | None) -> str:
         return "the search ended before any trial did" + (f": {reason}" if reason else "")
     reasons = [each.reason for each in finished if each.reason]
     first = f"; the first one: {reasons[0]}" if reasons else ""
-    if len(reasons) == len(finished):
-        return (
-            f"all {len(finished)} trials failed{first}" if len(finished) > 1 else f"the only trial failed: {reasons[0]}"
-        )
-    return f"none of {len(finished)} trials was trained to its end, {len(reasons)} failed{first}"
+    if len(reasons) < len(finished):
+        return f"none of {len(finished)} trials was trained to its end, {len(reasons)} failed{first}"
+    return f"all {len(finished)} trials failed{first}" if len(finished) > 1 else f"the only trial failed: {reasons[0]}"

@@ -39,12 +39,19 @@ class Journal:
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             self._lock = ProcessLock(file)
-            mend_journal(file)
         except OSError as error:
-            raise ConfigError(f"{file}: can't be opened, {error.strerror}; give the search another place") from None
-        self._backend = JournalFile(file)
-        self._open(now)
-        self._load()
+            raise self._unreadable(error) from None
+        try:
+            mend_journal(file)
+            self._backend = JournalFile(file)
+            self._open(now)
+            self._load()
+        except OSError as error:
+            self._lock.release()
+            raise self._unreadable(error) from None
+        except BaseException:
+            self._lock.release()
+            raise
 
     def _open(self, now: float) -> None:
         optuna = quiet_optuna()
@@ -55,12 +62,11 @@ class Journal:
         names = [each.study_name for each in self._storage.get_all_studies()]
         if names and names != [STUDY_NAME]:
             raise self._wrong(f"holds another study, {names[0]}")
-        self._study = optuna.create_study(
-            study_name=STUDY_NAME,
-            storage=self._storage,
-            directions=[each.direction for each in self._settings.objectives],
-            load_if_exists=True,
-        )
+        if names:
+            self._study = optuna.load_study(study_name=STUDY_NAME, storage=self._storage)
+        else:
+            directions = [each.direction for each in self._settings.objectives]
+            self._study = optuna.create_study(study_name=STUDY_NAME, storage=self._storage, directions=directions)
         identity = self._settings.identity()
         about = self._study.user_attrs.get(_ATTRIBUTE)
         if about is None and self._study.get_trials(deepcopy=False):
@@ -79,6 +85,9 @@ class Journal:
     def _wrong(self, what: str) -> ConfigError:
         return ConfigError(f"{self._file}: {what}; give the search another name, or move the file away")
 
+    def _unreadable(self, error: OSError) -> ConfigError:
+        return ConfigError(f"{self._file}: can't be opened, {error.strerror}; give the search another place")
+
     def _load(self) -> None:
         state = quiet_optuna().trial.TrialState
         for each in self._study.get_trials(deepcopy=False):
@@ -90,9 +99,12 @@ class Journal:
             if each.state in (state.RUNNING, state.FAIL):
                 self.interruptions += 1
                 self.interrupted[record.number] = record
-            else:
-                self.records[record.number] = record
-                self.finished[record.number] = each
+                continue
+            # Before the state, which is written last, a result is no more than a trial's epochs are.
+            record.take_result(each.user_attrs["result"])
+            record.objective = tuple(each.values) if record.state == "completed" else None
+            self.records[record.number] = record
+            self.finished[record.number] = each
         for number in self.records:
             self.interrupted.pop(number, None)
         self._backend.sync()
@@ -111,10 +123,6 @@ class Journal:
         record.epochs = dict(sorted(epochs.items()))
         # How long the search had gone on when this was last heard of, though its end was never seen.
         record.ended = max([record.started, *(at for _, (at, _) in _epochs(about))])
-        if "result" in about:
-            record.take_result(about["result"])
-        if record.state == "completed":
-            record.objective = tuple(trial.values)
         return record
 
     def add(self, record: Record, trial: Any) -> None:

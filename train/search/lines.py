@@ -30,15 +30,18 @@ def values_in_words(values: Mapping[str, Value]) -> str:
 
 def _outcome(record: Record, objectives: Sequence[Objective]) -> str:
     if record.state == "failed":
-        how = f"failed: {record.reason}"
-    elif record.state == "pruned":
-        how = "ended early" + _reached(record, objectives[0])
+        after = f" after {record.seconds:.1f} s" if record.seconds else ""
+        return f"failed{_as(record)}{after}: {record.reason}"
+    if record.state == "pruned":
+        how = f"ended early{_reached(record, objectives[0])}"
     else:
         values = zip(objectives, record.objective or (), strict=True)
         how = ", ".join(f"{each.metric} {value:.4f}" for each, value in values)
-    if record.repeats is not None:
-        return f"as trial {record.repeats}, {how}"
-    return f"{how}, {_epochs(record)}in {record.seconds:.1f} s"
+    return f"{how},{_as(record)}" if record.repeats else f"{how}, {_epochs(record)}in {record.seconds:.1f} s"
+
+
+def _as(record: Record) -> str:
+    return f" as trial {record.repeats} with the same values" if record.repeats else ""
 
 
 def _reached(record: Record, objective: Objective) -> str:

@@ -73,5 +73,5 @@ def _unknown(metric: str) -> str:
         return f"an objective must be named; the metrics are {', '.join(CANDIDATES)}"
     close = difflib.get_close_matches(metric.replace(":", "_").replace("-", "_"), CANDIDATES, n=1, cutoff=0.6)
     return f"{metric}: no such metric; " + (
-        f"did you mean {close[0]}?" if close else f"they are {', '.join(CANDIDATES)}"
+        f"did you mean {close[0]}?" if close else f"the metrics are {', '.join(CANDIDATES)}"
     )

@@ -6,7 +6,7 @@ same whether the search was interrupted or not.
 
 import hashlib
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from train.search.distributions import params_for_optuna, to_optuna, values_from_optuna
@@ -14,7 +14,7 @@ from train.search.library import quiet_optuna
 from train.search.pruning import pruner_of
 from train.search.record import Record
 from train.search.settings import SearchSettings
-from train.search.space import Categorical, Continuous, Value
+from train.search.space import Categorical, Continuous, Integer, Parameter, Space, Value
 
 # Random points that are tried, when the sampler's has been tried already, before all are gone through.
 RANDOM_POINTS = 20
@@ -26,7 +26,8 @@ class Optimizer:
     def __init__(self, settings: SearchSettings, refused: Callable[[dict[str, Value], bool], bool]) -> None:
         self._settings = settings
         self._space = settings.space
-        self._distributions = to_optuna(settings.space)
+        # By name: the order in which a space is written decides nothing.
+        self._distributions = dict(sorted(to_optuna(settings.space).items()))
         self._refused = refused
         self._number = 0
         self._running: dict[int, Any] = {}
@@ -95,7 +96,7 @@ class Optimizer:
             if not self._refused(values_from_optuna(self._space, params), False):
                 return params
         if self._space.points is not None:
-            for values in _all_points(self._settings):
+            for values in _all_points(self._space):
                 if not self._refused(values, False):
                     return params_for_optuna(self._space, values)
         return params
@@ -117,16 +118,21 @@ class Optimizer:
         return params
 
 
-def _all_points(settings: SearchSettings) -> Any:
-    choices: list[Any] = []
-    for each in settings.space.parameters:
-        if isinstance(each, Categorical):
-            choices.append(each.values)
-        elif isinstance(each, Continuous):
-            choices.append((each.low,))
-        else:
-            choices.append(range(each.low, each.high + 1))
-    return (dict(zip(settings.space.names, point, strict=True)) for point in itertools.product(*choices))
+def _all_points(space: Space) -> Iterator[dict[str, Value]]:
+    """Of a finite space."""
+    parameters = sorted(space.parameters, key=lambda each: each.name)
+    for point in itertools.product(*map(_choices, parameters)):
+        yield {each.name: value for each, value in zip(parameters, point, strict=True)}
+
+
+def _choices(parameter: Parameter) -> Sequence[Value]:
+    match parameter:
+        case Categorical():
+            return parameter.values
+        case Continuous():
+            return (parameter.low,)
+        case Integer():
+            return range(parameter.low, parameter.high + 1)
 
 
 def _sampler(distributions: dict[str, Any], choose: Callable[[], dict[str, Any]]) -> Any:

@@ -62,29 +62,39 @@ def point_of(values: Mapping[str, Value]) -> Point:
 
 def plain_row(metrics: Metrics) -> Row:
     """The metrics as JSON can hold them: what is no finite number is None."""
-    return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
+    return {name: _plain(value) for name, value in metrics.items()}
 
 
-def value_of(objective: Objective, metrics: Metrics) -> float | None:
-    """The objective's value, NaN and infinity included; None when the metrics lack it."""
-    name = objective.metric
-    if name not in metrics and name == "average test loss":
-        name = "test_loss"
-    return None if name not in metrics else float(metrics[name])
+def _plain(value: float | int | None) -> float | int | None:
+    if value is None or not math.isfinite(value):
+        return None
+    return value if isinstance(value, int) else float(value)
+
+
+def value_of(objective: Objective, row: Row) -> float | int | None:
+    """The objective's value; None when the row has no finite one."""
+    return row.get(_name_in(row, objective))
 
 
 def values_of(objectives: Sequence[Objective], metrics: Metrics) -> tuple[float, ...] | str:
     """All objectives' values; or, in a sentence, why there are none."""
-    found = []
+    found, row = [], plain_row(metrics)
     for each in objectives:
-        value = value_of(each, metrics)
-        if value is None:
-            has = f"it has {', '.join(metrics)}" if metrics else "it has no metrics"
+        name = _name_in(row, each)
+        if name not in row:
+            has = f"it has {', '.join(row)}" if row else "it has no metrics"
             return f"the trial ended without {each.metric}; {has}"
-        if not math.isfinite(value):
-            return f"{each.metric} is {value}; no finite number came of the training"
-        found.append(value)
+        value = row[name]
+        if value is None:
+            return f"{each.metric} is {metrics[name]}; no finite number came of the training"
+        found.append(float(value))
     return tuple(found)
+
+
+def _name_in(row: Row, objective: Objective) -> str:
+    """One metric has two names in the log, and may have either here."""
+    name = objective.metric
+    return "test_loss" if name not in row and name == "average test loss" else name
 
 
 def best_of(records: Iterable[Record], objectives: Sequence[Objective]) -> Record | None:

@@ -91,7 +91,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
             ]
         elif was != is_now:
             found.append(_difference(name, was, is_now))
-    return found
+    return list(dict.fromkeys(found))
 
 
 def _difference(name: str, was: object, is_now: object) -> str:

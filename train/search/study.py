@@ -80,10 +80,7 @@ class Search:
                 return record.end_wished
             row = plain_row(metrics)
             record.epochs[epoch] = row
-            objective = self.settings.objectives[0]
-            value = value_of(objective, metrics) if pruned_by(self.settings) else None
-            if row.get(objective.metric) is None:
-                value = None
+            value = value_of(self.settings.objectives[0], row) if pruned_by(self.settings) else None
             self._journal.report(number, epoch, row, self._heard(), value)
             if value is not None:
                 ends, notes = self._optimizer.report(number, epoch, value)

@@ -1,0 +1,56 @@
+"""Requests to SageMaker that are never sent, and what its service model allows."""
+
+import re
+from typing import Any
+
+import boto3
+
+from backends import tuner
+from train.config import Hyperparameters
+from train.search.settings import SearchSettings
+
+REGION = "eu-west-1"
+CLIENT = boto3.client("sagemaker", region_name=REGION, aws_access_key_id="none", aws_secret_access_key="none")
+MODEL = CLIENT.meta.service_model
+
+
+def settings(**chosen: object) -> SearchSettings:
+    return SearchSettings.of(Hyperparameters.parse({"tune_trials": 20, **chosen}))
+
+
+def session() -> Any:
+    tuner._sdk("tuner")  # the first import of the SDK has warnings
+    from sagemaker.session import Session
+
+    boto_session = boto3.Session(aws_access_key_id="none", aws_secret_access_key="none", region_name=REGION)
+    return Session(boto_session=boto_session, sagemaker_client=CLIENT, default_bucket="bucket")
+
+
+def breaches(value: Any, shape: Any, where: str = "") -> list[str]:
+    """Where a request is not what the service model allows: lengths, limits, patterns, enumerations.
+
+    botocore itself checks names, types and least lengths, no more.
+    """
+    limits = shape.metadata
+    size = value if shape.type_name in ("integer", "float") else len(value) if hasattr(value, "__len__") else 0
+    found = [] if limits.get("min", size) <= size <= limits.get("max", size) else [f"{where}: {size}"]
+    if shape.type_name == "structure":
+        return found + [each for key in value for each in breaches(value[key], shape.members[key], f"{where}.{key}")]
+    if shape.type_name == "list":
+        return found + [each for item in value for each in breaches(item, shape.member, f"{where}[]")]
+    if shape.type_name == "map":
+        found += [each for key in value for each in breaches(key, shape.key, f"{where} key")]
+        return found + [each for item in value.values() for each in breaches(item, shape.value, f"{where} value")]
+    if shape.type_name == "string":
+        if "enum" in limits and value not in limits["enum"]:
+            found.append(f"{where}: {value}")
+        # \p{Alnum} is Java's.
+        if not re.fullmatch(limits.get("pattern", ".*").replace(r"\p{Alnum}", "a-zA-Z0-9"), value):
+            found.append(f"{where}: {value}")
+    return found
+
+
+def allowed(request: dict[str, Any]) -> dict[str, Any]:
+    """The request, which the service model allows."""
+    assert breaches(request, MODEL.shape_for("CreateHyperParameterTuningJobRequest")) == []
+    return request
