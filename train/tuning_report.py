@@ -12,9 +12,16 @@ from train.progress import Progress
 from train.report.tuning_page import page_file, write_tuning_page
 from train.search.document import FORMAT
 
-_KEYS: Final = (
-    "state", "objectives", "sampler", "pruner", "seed", "trials_wanted", "space", "seconds", "counts", "best", "trials",
-)  # fmt: skip
+_NUMBER: Final = (int, float)
+_NONE: Final = type(None)
+# Every key of a document but format, and what it holds.
+KEYS: Final[dict[str, tuple[type, ...]]] = {
+    "kennel": (str,), "state": (str,), "reason": (str, _NONE), "objectives": (list,), "sampler": (str,),
+    "pruner": (str,), "seed": _NUMBER, "parallel": _NUMBER, "trials_wanted": _NUMBER, "space": (list,),
+    "base": (dict,), "started": _NUMBER, "seconds": _NUMBER, "interruptions": _NUMBER, "counts": (dict,),
+    "best": (int, _NONE), "front": (list,), "hyperparameters": (dict, _NONE), "trials": (list,),
+    "importance": (dict, _NONE), "winner": (dict, _NONE), "notes": (list,),
+}  # fmt: skip
 
 
 def main() -> None:
@@ -47,9 +54,12 @@ def read_document(file: Path) -> dict[str, Any]:
         raise ConfigError(
             f"{file} has format {document['format']!r}, and this version reads {FORMAT}; use the version that wrote it"
         )
-    missing = [key for key in _KEYS if key not in document]
+    missing = [key for key in KEYS if key not in document]
     if missing:
         raise ConfigError(f"{file} lacks {', '.join(missing)}; give --json the tuning.json that a search wrote")
+    wrong = [key for key, types in KEYS.items() if not isinstance(document[key], types)]
+    if wrong:
+        raise ConfigError(f"{file} holds no proper {', '.join(wrong)}; give --json the tuning.json that a search wrote")
     return document
 
 

@@ -10,7 +10,6 @@ import pytest
 
 from backends.inputs import parse_settings
 from tests.train.pages import Seen, check_anchors
-from tests.train.support import run
 from tests.train.tuning_documents import (
     ACCURACY,
     LATENCY,
@@ -100,7 +99,9 @@ def test_the_best_value_and_the_counts() -> None:
     assert "12 of 20 10 completed, 1 pruned, 1 failed" in text
     assert "1 min 02 s 1 trial interrupted and begun again" in text
     assert "Importance Left out: there are too few completed trials" in text
-    assert "3 objective" not in text
+    all_tried = words(seen_of(document(TEN, reason="all 10 combinations were tried")))
+    assert "Search completed" in all_tried
+    assert "completed. all 10 combinations were tried." in all_tried
 
 
 def test_the_best_configuration_can_be_used_as_it_stands() -> None:
@@ -134,6 +135,10 @@ def test_whether_the_winners_training_reproduced_it(winner: dict[str, Any] | Non
     text = words(seen_of(document(TEN, winner=winner)))
     assert told in text
     assert ("Winner\u2019s training" in text) == (winner is not None)
+    assert ("This job has done it" in text) == bool(winner and winner["trained"])
+    # While trials run, there is no winner to be trained.
+    running = words(seen_of(document(TEN, winner=winner, state="running")))
+    assert ("Winner\u2019s training" in running) == bool(winner and winner["trained"])
     sentence = "did not reproduce the trial\u2019s validation accuracy: 40.00 % instead of 60.00 %."
     assert (sentence in text) == (told == "not reproduced")
 
@@ -148,13 +153,14 @@ FAILED = [trial(n, None, "failed", reason="out of memory; lower batch_size") for
         (document([trial(1, None, "running", epochs=[])], state="running"), "Search is running", "has ended yet."),
         (document(FAILED), "Search found nothing", "Every trial failed. All for the same reason: out of memory; lower"),
         (document([trial(1, None, "pruned")]), "Search found nothing", "No trial was trained to its end"),
+        (document([], state="stopped", reason="Ctrl-C"), "Search stopped early", "No trial has ended yet."),
         (document([trial(1)]), "Search completed", "Trial 1 is the best: validation accuracy 50.00 %."),
         (document([trial(1), trial(2, None, "running")], state="running"), "Search is running", "Trial 1 is the best"),
         (document([trial(n) for n in range(1, 9)]), "Search completed", "as good as the median of 8 completed trials"),
         (document([trial(1, (3.5,)), trial(2, (2.5,))], objectives=[LOSS]), "completed", "validation loss 2.5."),
         (document([trial(1, epochs=[], metrics={})], [LR]), "Search completed", "Trial 1 is the best"),
     ],
-    ids=["none", "first-runs", "failed", "pruned", "one", "running", "equal", "minimised", "no-epochs"],
+    ids=["none", "first-runs", "failed", "pruned", "stopped", "one", "running", "equal", "minimised", "no-epochs"],
 )
 def test_any_search_gives_a_page(made: dict[str, Any], heading: str, told: str) -> None:
     text = words(seen_of(made))
@@ -163,7 +169,7 @@ def test_any_search_gives_a_page(made: dict[str, Any], heading: str, told: str) 
 
 
 def test_a_space_of_one_point() -> None:
-    one = [{"name": "lr", "kind": "continuous", "low": 0.01, "high": 0.01, "scale": "log"},
+    one: list[dict[str, Any]] = [{"name": "lr", "kind": "continuous", "low": 0.01, "high": 0.01, "scale": "log"},
            {"name": "batch_size", "kind": "categorical", "values": [32]},
            {"name": "epochs", "kind": "integer", "low": 2, "high": 2, "scale": "linear"}]  # fmt: skip
     made = document([trial(n) for n in (1, 2, 3)], one)
@@ -202,7 +208,7 @@ HOSTILE = "<script>alert(1)</script>\"'\u202e"
 
 
 def test_names_and_values_stay_text() -> None:
-    space = [{"name": HOSTILE, "kind": "categorical", "values": [HOSTILE, "b"]}, LR]
+    space: list[dict[str, Any]] = [{"name": HOSTILE, "kind": "categorical", "values": [HOSTILE, "b"]}, LR]
     values = {HOSTILE: HOSTILE, "lr": 0.01}
     made = document(
         [trial(1, values=values, run=HOSTILE), trial(2, None, "failed", values=values, reason=HOSTILE)],
@@ -255,40 +261,6 @@ def test_the_page_of_a_real_search(tmp_path: Path) -> None:
     two = searched(tmp_path / "two.journal", 12, tune_space=space, tune_objective=objectives, epochs=2)
     assert len(two["front"]) > 1
     assert marks(section(two, "pareto"))["winner"] == len(two["front"])
-
-
-def test_the_command_writes_the_page_beside(tmp_path: Path) -> None:
-    made = document(TEN)
-    (tmp_path / "tuning.json").write_text(json.dumps(made))
-    ended = run(["train.tuning_report", "--json", str(tmp_path / "tuning.json"), "--progress", str(tmp_path / "p")],
-                tmp_path)  # fmt: skip
-    assert (ended.code, ended.out) == (0, f"{tmp_path / 'tuning-report.html'}\n")
-    assert (tmp_path / "tuning-report.html").read_bytes() == tuning_page(made)
-    assert json.loads((tmp_path / "p").read_text()) == {"phase": "page", "done": 1, "total": 1, "unit": "pages"}
-    (tmp_path / "other.json").write_text(json.dumps(made))
-    assert run(["train.tuning_report", "--json", str(tmp_path / "other.json")], tmp_path).code == 0
-    assert (tmp_path / "other.html").is_file()
-
-
-@pytest.mark.parametrize(
-    ("content", "told"),
-    [
-        (None, "there is no file "),
-        (b"\xff\xfe", "is no JSON; give --json the tuning.json that a search wrote"),
-        (b"{", "is no JSON; give --json"),
-        (b"[1]", "is no tuning document"),
-        (b'{"format": 2}', "has format 2, and this version reads 1; use the version that wrote it"),
-        (b'{"format": 1, "state": "completed"}', "lacks objectives, sampler, pruner, seed, trials_wanted, space,"),
-    ],
-)
-def test_what_is_no_tuning_document(tmp_path: Path, content: bytes | None, told: str) -> None:
-    if content is not None:
-        (tmp_path / "tuning.json").write_bytes(content)
-    ended = run(["train.tuning_report", "--json", str(tmp_path / "tuning.json")], tmp_path)
-    assert ended.code == 2
-    assert ended.err.count("\n") == 1
-    assert told in ended.err
-    assert list(tmp_path.glob("*.html")) == []
 
 
 def test_what_was_searched_stands_beside_the_best() -> None:

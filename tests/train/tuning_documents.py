@@ -11,11 +11,11 @@ from train.search.searcher import Trial
 from train.search.settings import SearchSettings
 from train.search.study import Search
 
-LR = {"name": "lr", "kind": "continuous", "low": 0.001, "high": 0.1, "scale": "log"}
-BATCH_SIZE = {"name": "batch_size", "kind": "categorical", "values": [16, 32, 64, 128]}
-EPOCHS = {"name": "epochs", "kind": "integer", "low": 2, "high": 5, "scale": "linear"}
-SPACE = (LR, BATCH_SIZE, EPOCHS)
-WIDE = (
+LR: dict[str, Any] = {"name": "lr", "kind": "continuous", "low": 0.001, "high": 0.1, "scale": "log"}
+BATCH_SIZE: dict[str, Any] = {"name": "batch_size", "kind": "categorical", "values": [16, 32, 64, 128]}
+EPOCHS: dict[str, Any] = {"name": "epochs", "kind": "integer", "low": 2, "high": 5, "scale": "linear"}
+SPACE: tuple[dict[str, Any], ...] = (LR, BATCH_SIZE, EPOCHS)
+WIDE: tuple[dict[str, Any], ...] = (
     *SPACE[:2],
     {"name": "epochs", "kind": "integer", "low": 2, "high": 15, "scale": "linear"},
     {"name": "weight_decay", "kind": "continuous", "low": 1e-5, "high": 0.3, "scale": "log"},
@@ -26,9 +26,9 @@ WIDE = (
     {"name": "warmup_ratio", "kind": "continuous", "low": 0.0, "high": 0.3, "scale": "linear"},
     {"name": "ema_decay", "kind": "continuous", "low": 0.9, "high": 0.9999, "scale": "reverse_log"},
 )
-ACCURACY = {"metric": "validation_accuracy", "direction": "maximize"}
-LOSS = {"metric": "validation_loss", "direction": "minimize"}
-LATENCY = {"metric": "latency_ms", "direction": "minimize"}
+ACCURACY: dict[str, Any] = {"metric": "validation_accuracy", "direction": "maximize"}
+LOSS: dict[str, Any] = {"metric": "validation_loss", "direction": "minimize"}
+LATENCY: dict[str, Any] = {"metric": "latency_ms", "direction": "minimize"}
 
 
 def draw(entry: dict[str, Any], noise: random.Random) -> Any:

@@ -20,7 +20,8 @@ _LEFT: Final = 78
 _RIGHT: Final = 82
 _TOP: Final = 46
 _HEIGHT: Final = 300
-_LETTER: Final = 7.0
+_LETTER: Final = 7.0  # pixels of one, on average
+_WIDE_LETTER: Final = 8.2  # at most, on average
 _SPREAD: Final = 0.3  # of the distance between two values: how far lines of one value lie apart
 _GOLDEN: Final = 0.6180339887  # spreads any number of trials evenly
 _MOST_WHOLE: Final = 12  # whole numbers on an axis up to which lines of one are spread
@@ -116,13 +117,13 @@ def _axes(data: SearchData, frame: Frame, axis: ValueAxis, gap: float) -> list[M
     rows: list[tuple[str, Sequence[tuple[float, str]]]] = [(each.name, each.ticks()) for each in data.axes]
     rows.append((data.objective.name, own))
     longest = max(len(name) for name, _ in rows)
-    turns = 2 if longest * _LETTER > gap - 8 else 1
+    turns = 2 if longest * _WIDE_LETTER > gap - 8 else 1
     found = []
     for number, (name, marks) in enumerate(rows):
         x, last = frame.place(number, 0)[0], number == len(rows) - 1
         found.append(line((x, _TOP), (x, _TOP + _HEIGHT), "coordinate"))
         height = 12 if turns == 1 or number % 2 else 28
-        room = int((gap * turns - 8) / _LETTER)
+        room = 20 if last else int((gap * turns - 8) / _WIDE_LETTER)
         title = element("title", name)
         found.append(element("g", title + text((x, height + (8 if turns == 1 else 0)), shortened(name, room), "title")))
         found += _tick_names(marks, x, last, frame, int((gap - 16) / _LETTER))

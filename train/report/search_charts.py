@@ -85,7 +85,7 @@ def importance(given: Mapping[str, Any] | None) -> Markup | None:
     found, room = [], 484 - _NAMES - 66
     for number, (name, share) in enumerate(ranked):
         y, width = number * _BAR, max(room * share / most, 1.5)
-        found.append(text((_NAMES - 8, y + 17), shortened(name, 20), "title", anchor="end"))
+        found.append(text((_NAMES - 8, y + 17), shortened(name, 17), "title", anchor="end"))
         title = element("title", f"{name}: {percent(share)}")
         found.append(element("rect", title, x=_NAMES, y=y + 4, width=width, height=_BAR - 9, class_="importance"))
         found.append(text((_NAMES + width + 6, y + 17), percent(share), anchor="start"))

@@ -99,17 +99,19 @@ def tuning_page(document: Mapping[str, Any]) -> bytes:
 def _heading(document: Mapping[str, Any], data: SearchData) -> str:
     if document["state"] == "running":
         return "Search is running"
-    if data.best is None:
-        return "Search found nothing"
-    return "Search completed" if document["state"] == "completed" else "Search stopped early"
+    if document["state"] != "completed":
+        return "Search stopped early"
+    return "Search completed" if data.best else "Search found nothing"
 
 
 def _outcome(document: Mapping[str, Any]) -> Outcome | None:
-    """Why it ended before all trials; None when it did not."""
+    """Why it ended before all trials were made; None when it did not."""
     reason = str(document.get("reason") or "").strip()
     if not reason:
         return None
     told = reason if reason.endswith((".", "!", "?")) else f"{reason}."
+    if document["state"] == "completed":
+        return Outcome("completed", "\u2713", told)
     return Outcome("stopped", "\u25a0", told)
 
 
@@ -137,7 +139,7 @@ def _others(data: SearchData) -> list[tuple[str, str]]:
 def _winner(document: Mapping[str, Any], data: SearchData) -> tuple[str, str] | None:
     """(word, sentence) on the training that followed the search in one job; None if there was to be none."""
     given = document.get("winner")
-    if not given:
+    if not given or (document["state"] == "running" and not given.get("trained")):
         return None
     if not given.get("trained"):
         return "none", "the winner was not trained"
