@@ -163,6 +163,7 @@ class _JobSearch:
         if kept is None:
             return
         run = self.shared.run(kept.hyperparameters, self.metrics)
+        run.tuner_objective = self.job.tuner_objective
         network = self.shared.network(run)
         trained = network.head if on_features(run.hyperparameters) else network
         trained.load_state_dict(kept.best.weights)
