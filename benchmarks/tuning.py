@@ -21,9 +21,9 @@ SAMPLE: Final = ROOT / "local_test" / "data"
 PHOTOS: Final = ROOT / "runs" / "tuning" / "photos"
 # What isn't named is as it is by default: debugger, profiler and the forms for serving are made, too.
 FROZEN: Final = {"pretrained": "none", "freeze": "backbone", "image_size": 64, "epochs": 5, "lr": 0.01}
-FULL: Final = {"pretrained": "none", "image_size": 48, "epochs": 8}
+FULL: Final = {"pretrained": "none", "image_size": 48, "epochs": 6}
 FULL_SEARCH: Final = {
-    "tune_trials": 12,
+    "tune_trials": 10,
     "tune_space": "lr=0.0001:0.1:log; batch_size=16,32,64; weight_decay=0.001:0.3:log",
 }
 LARGE: Final = {"pretrained": "none", "freeze": "backbone", "feature_views": 1, "epochs": 5, "lr": 0.01}
@@ -53,7 +53,7 @@ def main() -> None:
         large(precision)
 
 
-def frozen(rounds: int = 3) -> None:
+def frozen(rounds: int = 2) -> None:
     """20 trials in one job against one such training, in turn; against 20 processes, once."""
     single: list[Job] = []
     search: list[Job] = []
@@ -70,14 +70,14 @@ def frozen(rounds: int = 3) -> None:
 
 
 def full() -> None:
-    """12 trials of full fine-tuning, pruned, in one job, against 12 processes without pruning."""
-    print("full fine-tuning, 48 px, 720 training images, 12 trials of 8 epochs (n = 1)")
+    """10 trials of full fine-tuning, pruned, in one job, against 10 processes without pruning."""
+    print("full fine-tuning, 48 px, 720 training images, 10 trials of 6 epochs (n = 1)")
     for pruner in ("median", "hyperband"):
         job = train(SAMPLE, {**FULL, **FULL_SEARCH, "tune_pruner": pruner})
         counts = ", ".join(f"{count} {state}" for state, count in job.document["counts"].items())
         epochs = sum(len(each["epochs"]) for each in job.document["trials"])
         _print(f"one job, {pruner}", [job.seconds])
-        print(f"  {counts}; {epochs} epochs of {12 * 8}; and the winner's 8 once more")
+        print(f"  {counts}; {epochs} epochs of {10 * 6}; and the winner's 6 once more")
         if pruner == "median":
             separate(job, SAMPLE)
 
