@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
+
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ("--set", "pretrained=none", "--set", "image_size=32", "--set", "epochs=2", "--set", "export=none")
 
@@ -20,3 +22,13 @@ def start(*arguments: str | Path) -> "subprocess.Popen[str]":
     command = [sys.executable, str(ROOT / "deploy.py"), *map(str, arguments)]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def lives(process: psutil.Process) -> bool:
+    """Whether it has not ended. One that has may still be listed until its parent, or the system's first process, has
+    heard of it.
+    """
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.backends.terminal import TINY, deploy, start
+from tests.backends.terminal import TINY, deploy, lives, start
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_delete_ends_the_process_and_frees_the_port(endpoint: dict[str, object],
     answer = deploy("delete", str(endpoint["name"]), "--runs", runs)
     assert answer.returncode == 0, answer.stderr
     assert f"{endpoint['name']} ended" in answer.stdout
-    assert not any(each.is_running() for each in family)
+    assert not any(lives(each) for each in family)
     port = int(str(endpoint["url"]).rsplit(":", 1)[1])
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -152,7 +152,7 @@ def test_in_the_foreground_a_signal_ends_it_cleanly(number: int, trained: Path, 
     assert process.returncode == 0, error
     assert "Traceback" not in error
     psutil.wait_procs(servers, timeout=10)
-    assert not any(each.is_running() for each in servers)
+    assert not any(lives(each) for each in servers)
 
 
 def test_run_does_it_all_and_leaves_nothing_up(data: Path, tmp_path: Path) -> None:

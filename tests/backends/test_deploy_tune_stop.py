@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.backends.terminal import deploy
+from tests.backends.terminal import deploy, lives
 from tests.backends.tuning_runs import (
     FAST,
     document,
@@ -41,12 +41,12 @@ def gone_on(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         first = (runs / "k-trial-001" / "run.json").read_bytes()
         process.kill()
     assert record(runs / "k")["status"] == "running"
-    assert trial.is_running()
+    assert lives(trial)
     assert document(runs / "k")["counts"]["completed"] == 1
     with one_core():
         answer = deploy("tune", "--resume", "k", "--runs", runs, timeout=250)
     assert answer.returncode == 0, answer.stdout + answer.stderr
-    assert not trial.is_running()
+    assert not lives(trial)
     assert (runs / "k-trial-001" / "run.json").read_bytes() == first
     return runs / "k"
 
@@ -98,7 +98,7 @@ def interrupted(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "error: stopped after 0 of 4 trials; go on with: python deploy.py tune --resume i",
     ]
     assert "0 of 4 trials" in out
-    assert not any(trial.is_running() for trial in trials)
+    assert not any(lives(trial) for trial in trials)
     every = os.sched_getaffinity(0)
     if len(every) > 1:
         assert not cores[0] & cores[1]
@@ -135,6 +135,6 @@ def test_delete_ends_a_running_search_and_its_trial(interrupted: Path) -> None:
         assert answer.returncode == 0, answer.stderr
         process.communicate(timeout=60)
     assert process.returncode == 130
-    assert not trial.is_running()
+    assert not lives(trial)
     assert (record(interrupted)["status"], record(again)["status"]) == ("stopped", "stopped")
     assert read(again / "run.json")["hyperparameters"] == record(runs / "i-trial-001")["hyperparameters"]
