@@ -4,6 +4,7 @@ The limits are those of the service model of CreateHyperParameterTuningJob in bo
 it takes seconds.
 """
 
+import json
 import os
 import re
 import warnings
@@ -14,7 +15,7 @@ from typing import Any, Final
 
 from backends.errors import BackendError
 from train.config import describe_faults
-from train.search.objective import METRIC_REGEXES
+from train.search.objective import LATENCY, METRIC_REGEXES
 from train.search.settings import SearchSettings
 from train.search.space import Categorical, Integer, Parameter, Space
 
@@ -44,15 +45,20 @@ def metric_definitions() -> list[dict[str, str]]:
 
 
 def static_hyperparameters(settings: SearchSettings) -> dict[str, str]:
-    """What all training jobs have in common, as the SDK's estimator takes it; nothing of the search itself.
+    """What all training jobs have in common, as the SDK's estimator takes it; nothing else of the search.
 
     Every hyperparameter that doesn't vary is in it: a warm start wants as many, static and varied, as its parents had.
+    A latency is measured only by a job that is told to.
     """
     varied = settings.space.names
+    latency = [str(each) for each in settings.objectives if each.metric == LATENCY]
     return {
-        name: value
-        for name, value in settings.base.to_json().items()
-        if name not in varied and not name.startswith("tune_")
+        **{
+            name: value
+            for name, value in settings.base.to_json().items()
+            if name not in varied and not name.startswith("tune_")
+        },
+        **({"tune_objective": json.dumps(latency[0])} if latency else {}),
     }
 
 

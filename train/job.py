@@ -20,6 +20,7 @@ from train.data.roles import ROLES, find_roles, unused_channels
 from train.device import choose_device
 from train.metrics import MetricLog, not_printed
 from train.progress import Progress
+from train.search.objective import LATENCY, parse_objectives
 from train.shared import Shared
 from train.split import ensure_validation
 from train.training import train
@@ -64,8 +65,10 @@ def _load(paths: MLPaths, job: Job, roles: Mapping[str, Place], progress: Progre
     if advice := uneven(data, chosen):
         data = replace(data, notes=(*data.notes, advice))
     _tell(paths, data)
-    if job.tuner_objective is not None and (told := not_printed(job.tuner_objective, "test" in data.splits)):
-        print(f"tuning: {told}", flush=True)
+    if job.tuner_objective is not None:
+        with_latency = any(each.metric == LATENCY for each in parse_objectives(chosen.tune_objective))
+        if told := not_printed(job.tuner_objective, "test" in data.splits, with_latency):
+            print(f"tuning: {told}", flush=True)
     return data
 
 

@@ -17,7 +17,8 @@ METRICS: Final = (
     "test_loss", "test_accuracy", "test_top5_accuracy", "test_macro_f1", "average test loss",
     "latency_ms",
 )  # fmt: skip
-_AFTER_TEST: Final = "test_loss"  # the first of those that need test data
+_FIRST_OF_TEST: Final = "test_loss"  # those from here on need test data
+_LATENCY: Final = "latency_ms"
 NUMBER: Final = r"[-+0-9.e]+"
 
 
@@ -26,15 +27,19 @@ def metric_regex(name: str) -> str:
     return rf"{name}=({NUMBER});"
 
 
-def not_printed(name: str, with_test: bool) -> str | None:
+def not_printed(name: str, with_test: bool, with_latency: bool) -> str | None:
     """A sentence for the log when a job prints no metric of this name; None when it prints one.
 
-    with_test: whether the job has test data.
+    with_test: whether the job has test data. with_latency: whether it measures latency_ms.
     """
-    names = METRICS if with_test else METRICS[: METRICS.index(_AFTER_TEST)]
+    of_test = METRICS[METRICS.index(_FIRST_OF_TEST) : METRICS.index(_LATENCY)]
+    names = [each for each in METRICS if (with_test or each not in of_test) and (with_latency or each != _LATENCY)]
     if name in names:
         return None
-    why = "which takes test data, and there are none" if name in METRICS else "which is no name in this log"
+    why = "which is no name in this log"
+    if name in METRICS:
+        measured = f"which only tune_objective={_LATENCY} has measured"
+        why = measured if name == _LATENCY else "which takes test data, and there are none"
     return (
         f"the tuner's objective is {name}, {why}: it finds a value only if its metric definition gives that name to "
         f"one of {', '.join(names)}"

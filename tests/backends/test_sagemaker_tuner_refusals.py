@@ -15,6 +15,7 @@ from backends.tuner import tuner_arguments
 from tests.backends.sagemaker_requests import MODEL, settings
 from tests.train.support import REPOSITORY
 from train.metrics import METRICS
+from train.search.objective import Objective
 from train.search.settings import SearchSettings
 from train.search.space import Continuous, Space
 
@@ -37,8 +38,8 @@ def refused(search: SearchSettings, *warm_start: str) -> str:
             "SageMaker's tuner has one objective, got validation_accuracy, epoch_seconds; name one",
         ),
         (
-            settings(tune_objective="latency_ms"),
-            "latency_ms: train prints no such metric, and the tuner reads the log; choose another objective",
+            replace(settings(), objectives=(Objective("f1", True),)),
+            "f1: train prints no such metric, and the tuner reads the log; choose another objective",
         ),
         (
             settings(tune_objective="test_loss", tune_pruner="hyperband"),
@@ -78,9 +79,10 @@ def test_parents_that_cannot_be() -> None:
 
 
 def test_all_is_refused_at_once() -> None:
-    search = settings(tune_trials=0, tune_minutes=1, tune_objective="latency_ms", tune_pruner="hyperband")
+    wished = settings(tune_trials=0, tune_minutes=1, tune_pruner="hyperband")
+    search = replace(wished, objectives=(Objective("f1", True),))
     message = refused(search, "-")
-    assert message.startswith("5 tuner faults: latency_ms: ")
+    assert message.startswith("5 tuner faults: f1: ")
     assert "\n" not in message
     assert [each.split(":")[0] for each in message.split(" | ")[1:]] == [
         *("tune_pruner", "tune_trials", "tune_minutes", "warm start"),

@@ -35,9 +35,17 @@ def test_a_job_without_a_tuner_has_none(tmp_path: Path) -> None:
 
 
 def test_what_is_printed_needs_no_note() -> None:
-    assert [name for name in METRICS if not_printed(name, with_test=True)] == []
-    without = [name for name in METRICS if not_printed(name, with_test=False)]
-    assert without == ["test_loss", "test_accuracy", "test_top5_accuracy", "test_macro_f1", "average test loss"]
+    def unprinted(with_test: bool, with_latency: bool) -> list[str]:
+        return [name for name in METRICS if not_printed(name, with_test, with_latency)]
+
+    of_test = ["test_loss", "test_accuracy", "test_top5_accuracy", "test_macro_f1", "average test loss"]
+    assert unprinted(with_test=True, with_latency=True) == []
+    assert unprinted(with_test=False, with_latency=True) == of_test
+    assert unprinted(with_test=True, with_latency=False) == ["latency_ms"]
+    assert unprinted(with_test=False, with_latency=False) == [*of_test, "latency_ms"]
+    told = not_printed("latency_ms", with_test=True, with_latency=False)
+    assert told is not None
+    assert told.startswith("the tuner's objective is latency_ms, which only tune_objective=latency_ms has measured: ")
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +92,8 @@ def test_the_last_value_is_the_artifacts(jobs: dict[str, Finished]) -> None:
 
 
 def test_test_metrics_stay_single(jobs: dict[str, Finished]) -> None:
-    for metric in METRICS[6:]:
+    assert re.findall(metric_regex("latency_ms"), jobs["known"].out) == []
+    for metric in METRICS[6:11]:
         assert len(re.findall(metric_regex(metric), jobs["known"].out)) == 1
         assert re.findall(metric_regex(metric), jobs["unknown"].out) == []
 
@@ -103,7 +112,7 @@ def test_a_name_that_is_not_in_the_log_is_told_before_training(jobs: dict[str, F
 
 
 def test_a_test_metric_without_test_data_is_told() -> None:
-    told = not_printed("average test loss", with_test=False)
+    told = not_printed("average test loss", with_test=False, with_latency=False)
     assert told is not None
     assert "which takes test data, and there are none" in told
 
