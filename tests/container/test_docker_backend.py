@@ -54,9 +54,10 @@ def test_deploy_py_does_the_main_job_in_containers(docker: Docker, data: Path, t
     for page in ("tuning", "evaluation", "debugger", "profiler"):
         assert re.search(rf"(?m)^{page} page +\S+\.html$", answer.stdout), answer.stdout
     records = [json.loads(file.read_text()) for file in tmp_path.glob("*/run.json")]
-    assert sorted((record["kind"], record["status"]) for record in records) == [
-        ("deployment", "stopped"), ("training", "completed"), ("training", "completed"),
-        ("tuning", "completed"),
-    ]  # fmt: skip
+    kinds = sorted((record["kind"], record["status"]) for record in records)
+    # Of two trials the second may be ended early by the first one's value.
+    assert kinds[:2] == [("deployment", "stopped"), ("training", "completed")]
+    assert kinds[2] in [("training", "completed"), ("training", "pruned")]
+    assert kinds[3:] == [("tuning", "completed")]
     left = docker.call("ps", "--all", "--format", "{{.Names}}").split()
     assert not {record["container"] for record in records if "container" in record} & set(left)
