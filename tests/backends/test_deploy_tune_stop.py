@@ -35,6 +35,8 @@ def gone_on(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         search("--data", data, *FAST, *TWO, "--set", "epochs=400", "--runs", runs, "--name", "k") as process,
     ):
         wait(lambda: started(runs / "k-trial-002"), process)
+        # It is rewritten by another thread than the one that starts the next trial.
+        wait(lambda: document(runs / "k")["counts"]["completed"] == 1, process)
         trial = psutil.Process(record(runs / "k-trial-002")["pid"])
         # Halted, it can't come to its end before the search goes on.
         trial.suspend()
@@ -42,7 +44,6 @@ def gone_on(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         process.kill()
     assert record(runs / "k")["status"] == "running"
     assert lives(trial)
-    assert document(runs / "k")["counts"]["completed"] == 1
     with one_core():
         answer = deploy("tune", "--resume", "k", "--runs", runs, timeout=250)
     assert answer.returncode == 0, answer.stdout + answer.stderr
