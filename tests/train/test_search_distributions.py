@@ -85,7 +85,7 @@ def test_every_kind_and_scale_is_there() -> None:
         *((Continuous, "linear"), (Continuous, "log"), (Continuous, "reverse_log")),
         *((Integer, "linear"), (Integer, "log"), (Categorical, None)),
     }
-    assert len(PARAMETERS) == 3 + 9 + 5 + 3 + 2 + 5 + 5
+    assert len(PARAMETERS) == 3 + 8 + 5 + 3 + 2 + 5 + 5
 
 
 @pytest.mark.parametrize(("text", "parameter"), PARAMETERS, ids=lambda each: getattr(each, "name", ""))
