@@ -18,7 +18,7 @@ METRICS: Final = (
     "latency_ms",
 )  # fmt: skip
 _FIRST_OF_TEST: Final = "test_loss"  # those from here on need test data
-_LATENCY: Final = "latency_ms"
+LATENCY: Final = "latency_ms"
 NUMBER: Final = r"[-+0-9.e]+"
 
 
@@ -32,14 +32,14 @@ def not_printed(name: str, with_test: bool, with_latency: bool) -> str | None:
 
     with_test: whether the job has test data. with_latency: whether it measures latency_ms.
     """
-    of_test = METRICS[METRICS.index(_FIRST_OF_TEST) : METRICS.index(_LATENCY)]
-    names = [each for each in METRICS if (with_test or each not in of_test) and (with_latency or each != _LATENCY)]
+    of_test = METRICS[METRICS.index(_FIRST_OF_TEST) : METRICS.index(LATENCY)]
+    names = [each for each in METRICS if (with_test or each not in of_test) and (with_latency or each != LATENCY)]
     if name in names:
         return None
     why = "which is no name in this log"
     if name in METRICS:
-        measured = f"which only tune_objective={_LATENCY} has measured"
-        why = measured if name == _LATENCY else "which takes test data, and there are none"
+        measured = f"which only tune_objective={LATENCY} has measured"
+        why = measured if name == LATENCY else "which takes test data, and there are none"
     return (
         f"the tuner's objective is {name}, {why}: it finds a value only if its metric definition gives that name to "
         f"one of {', '.join(names)}"

@@ -8,11 +8,13 @@ import importlib.util
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from model.environment import environment
 
 __all__ = [
     "CHECKSUM_MAGIC_BYTES",
@@ -35,27 +37,11 @@ __all__ = [
     "TensorUnavailable",
     "TensorUnavailableForStep",
     "create_trial",
-    "environment",
     "has_training_ended",
     "imported_quietly",
     "is_s3",
     "masked_crc32c",
 ]
-
-
-@contextmanager
-def environment(changes: Mapping[str, str]) -> Iterator[None]:
-    """With these variables."""
-    before = {name: os.environ.get(name) for name in changes}
-    os.environ.update(changes)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 @contextmanager

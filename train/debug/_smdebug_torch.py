@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from train.debug._smdebug import ReductionConfig, environment, imported_quietly
+from model.environment import environment
+from train.debug._smdebug import ReductionConfig, imported_quietly
 
 # Its profiler would start with the hook wherever there is a profilerconfig.json, parts of which it passes to eval();
 # with torch 2 it fails, and Kennel has its own.

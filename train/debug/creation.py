@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import torch
 
-from train.debug._smdebug import END_OF_JOB_FILENAME, ModeKeys, StateStore, environment
+from model.environment import environment
+from train.debug._smdebug import END_OF_JOB_FILENAME, ModeKeys, StateStore
 from train.debug._smdebug_torch import create_hook_from_json_config
 from train.debug.defaults import complete, configure, own_options
 from train.debug.hook import Hook

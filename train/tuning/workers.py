@@ -16,6 +16,7 @@ from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Final
 
+from model.environment import environment
 from model.errors import UserError
 from model.machine import available_cpus
 from train.cli import machine_fault, print_any_name
@@ -118,7 +119,7 @@ class Crew:
         hear, say = context.Pipe(duplex=False)
         # Not a daemon: those may not have processes of their own, as those that load images are.
         process = context.Process(target=_begin, args=(self._work, self.name, number, slot, say), daemon=False)
-        with _environment(slot.environ), _interrupts_held_back():
+        with environment(slot.environ), _interrupts_held_back():
             process.start()
         say.close()
         self._running[number], self._words[number] = process, hear
@@ -204,21 +205,6 @@ def _ending(code: int) -> str:
         return f"ended with exit code {code}; the log has its traceback"
     hint = "; if the machine was out of memory, lower tune_parallel" if -code == signal.SIGKILL else ""
     return f"was killed by signal {-code} ({signal.strsignal(-code)}){hint}"
-
-
-@contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    """What is started in the block has these variables as well."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 @contextmanager
