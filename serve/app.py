@@ -1,10 +1,8 @@
 """The HTTP interface as a Flask application: GET /ping and POST /invocations. Knows no engine."""
 
 import logging
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import numpy as np
 from flask import Flask, Response, g, request
@@ -13,6 +11,7 @@ from werkzeug.exceptions import HTTPException
 from model.errors import ImageError, ImageTooLargeError
 from model.machine import available_cpus
 from serve import codec
+from serve.admission import Admission
 from serve.errors import RequestError, error_body, unavailable
 from serve.media_types import OFFERS, Offer, content_type_fault, negotiate
 from serve.model_host import ModelHost
@@ -28,9 +27,7 @@ def create_app(host: ModelHost, settings: Settings, others_ready: Callable[[], b
     """
     app = Flask("kennel", static_folder=None)
     app.url_map.strict_slashes = False
-    taken = threading.BoundedSemaphore(settings.max_waiting)
-    # Decoding is CPU work that can need 300 MB an image: as many at once as there are cores, the others wait.
-    decoding = threading.BoundedSemaphore(available_cpus())
+    admission = Admission(settings.max_waiting, available_cpus())
 
     @app.get("/ping")
     def ping() -> Response:
@@ -46,11 +43,11 @@ def create_app(host: ModelHost, settings: Settings, others_ready: Callable[[], b
         offer = _choose_answer(settings.default_accept)
         if fault := content_type_fault(request.headers.get("Content-Type")):
             raise RequestError(415, fault)
-        with _place(taken):
+        with admission.place():
             artifact = host.model.artifact
             stream = request.environ["wsgi.input"]
             body = codec.read_body(stream, _content_length(), settings.max_payload_bytes)
-            with decoding:
+            with admission.decoding():
                 image = codec.decode(body, artifact.preprocess)
             probabilities = host.predict(image[np.newaxis])[0]
             answer = codec.encode(probabilities, artifact, offer)
@@ -60,17 +57,6 @@ def create_app(host: ModelHost, settings: Settings, others_ready: Callable[[], b
     _tell_errors_as_json(app)
     _log_requests(app)
     return app
-
-
-@contextmanager
-def _place(taken: threading.BoundedSemaphore) -> Iterator[None]:
-    """A place among the requests that are worked on; when all are taken, a quick 503 beats a long wait."""
-    if not taken.acquire(blocking=False):
-        raise unavailable("the server has as many requests as it can take; try again in a moment", 1)
-    try:
-        yield
-    finally:
-        taken.release()
 
 
 def _choose_answer(default: Offer) -> Offer:

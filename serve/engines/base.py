@@ -14,14 +14,20 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """device: `auto`, `cpu` or `cuda`. threads: cores that one prediction may use on the CPU, at least 1."""
+    """device: `auto`, `cpu` or `cuda`. threads: cores that all predictions together may use on the CPU, at least 1.
+
+    precision: `auto`, or what to compute in: `f32`, `bf16`, `f16`. form: `auto`, or which of the artifact's forms
+    (`model.forms`) to run.
+    """
 
     device: str
     threads: int
+    precision: str = "auto"
+    form: str = "auto"
 
 
 class Engine(Protocol):
-    """A loaded network. One thread at a time uses it: the one that loaded it."""
+    """A loaded network."""
 
     @property
     def description(self) -> str:
@@ -30,6 +36,10 @@ class Engine(Protocol):
     @property
     def max_batch(self) -> int:
         """How many waiting images to give it at once, at most; at least 1."""
+
+    @property
+    def lanes(self) -> int:
+        """How many threads may be in `predict` at once, at least 1; with 1 it is always the same thread."""
 
     def predict(self, images: UInt8Array) -> FloatArray:
         """Probabilities of shape (N, classes), rows summing to 1, for uint8 images of shape (N, H, W, 3).

@@ -39,6 +39,10 @@ class TorchEngine:
         return 32 if self._on_gpu else 1
 
     @property
+    def lanes(self) -> int:
+        return 1
+
+    @property
     def _on_gpu(self) -> bool:
         return self._device.type == "cuda"
 

@@ -25,6 +25,7 @@ class ToyEngine:
 
     description = "toy"
     max_batch = 8
+    lanes = 1
 
     def __init__(self, artifact: Artifact, options: EngineOptions) -> None:
         wait_while("hold-load")

@@ -16,6 +16,7 @@ from tests.serve.conftest import Toy
 class Scripted:
     description = "scripted"
     max_batch = 1
+    lanes = 1
 
     def __init__(self) -> None:
         self.calls = 0
