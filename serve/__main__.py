@@ -49,12 +49,14 @@ def _end(_signal: int, _frame: FrameType | None) -> NoReturn:
 def _run(settings: "Settings") -> int:
     """Check what can be checked without the engine, then hand over to gunicorn."""
     from model.artifact import Artifact
+    from model.machine import available_cpus
     from model.paths import MLPaths
 
     artifact = Artifact.load(MLPaths(settings.ml_root).model)
 
     from gunicorn.errors import HaltServer
 
+    from serve import concurrency
     from serve.board import Board
     from serve.log import configure
     from serve.server import Server, listen
@@ -63,15 +65,18 @@ def _run(settings: "Settings") -> int:
     listener = listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    chosen = concurrency.choose(available_cpus(), settings.workers, settings.threads)
     some = ", ".join(artifact.labels[:5]) + (", ..." if len(artifact.labels) > 5 else "")
     logging.getLogger("serve").info(
-        "listening on %s; artifact %s: %s, %d classes (%s); engine %s",
+        "listening on %s; artifact %s: %s, %d classes (%s); engine %s; "
+        "workers x threads %d x %d",
         address, artifact.id, artifact.architecture, len(artifact.labels), some, settings.engine,
+        chosen.workers, chosen.threads,
     )  # fmt: skip
     board, master = Board(), os.getpid()
     code: int | str | None = 0
     try:
-        Server(settings, listener, board).run()
+        Server(settings, chosen, listener, board).run()
     except SystemExit as ended:
         # A worker, which is a fork, leaves by here too.
         if os.getpid() != master:

@@ -9,7 +9,6 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from model.errors import ImageError, ImageTooLargeError
-from model.machine import available_cpus
 from serve import codec
 from serve.admission import Admission
 from serve.errors import RequestError, error_body, unavailable
@@ -20,14 +19,17 @@ from serve.settings import Settings
 _log = logging.getLogger(__name__)
 
 
-def create_app(host: ModelHost, settings: Settings, others_ready: Callable[[], bool] = lambda: True) -> Flask:
+def create_app(
+    host: ModelHost, settings: Settings, decoders: int, others_ready: Callable[[], bool] = lambda: True
+) -> Flask:
     """The application that answers from `host`.
 
+    decoders: images decoded at once.
     others_ready: whether the server's other processes answer too; /ping speaks for all of them.
     """
     app = Flask("kennel", static_folder=None)
     app.url_map.strict_slashes = False
-    admission = Admission(settings.max_waiting, available_cpus())
+    admission = Admission(settings.max_waiting, decoders)
 
     @app.get("/ping")
     def ping() -> Response:

@@ -1,17 +1,16 @@
-"""Holds the model: one thread loads it, warms it up, and then answers one batch after the other."""
+"""Holds the model: one thread loads it and warms it up; then as many as the engine has lanes answer batches."""
 
 import logging
-import queue
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from model.artifact import Artifact
+from serve.batching import Job, WaitingLine, collect, hand_out, stack
 from serve.engines.base import Engine, FloatArray, UInt8Array
 from serve.errors import RequestError, unavailable
 
@@ -38,14 +37,15 @@ class Health:
     reason: str = ""
 
 
-@dataclass(frozen=True)
-class _Job:
-    images: UInt8Array
-    answer: "Future[FloatArray]"
+@dataclass
+class _Lane:
+    """A thread that predicts. running_since: when its prediction began, None while there is none."""
+
+    running_since: float | None = None
 
 
 class ModelHost:
-    """Predictions for many threads from an engine that only one thread, the host's own, ever touches.
+    """Predictions for many threads from an engine that only the host's own threads, its lanes, ever touch.
 
     load: makes the model, in that thread. on_failure: called there when that or the warm-up raises.
     timeout_s: how long a prediction is waited for. stuck_after_s: when a running one counts as stuck.
@@ -66,35 +66,36 @@ class ModelHost:
         self._on_ready = on_ready
         self._on_failure = on_failure
         self._model: Model | None = None
-        self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
-        self._running_since: float | None = None
+        self._line: WaitingLine | None = None
+        self._lanes = [_Lane()]
         self._last_success = 0.0
         self._fault: str | None = None
-        self._self_test: Future[FloatArray] | None = None
+        self._self_test: Job | None = None
         self._self_test_lock = threading.Lock()
 
     def start(self) -> None:
         """Begin to load; returns at once."""
         # A daemon: neither a long load nor a stuck prediction may keep the process from ending.
-        threading.Thread(target=self._run, name="engine", daemon=True).start()
+        threading.Thread(target=self._start, name="engine", daemon=True).start()
 
     @property
     def model(self) -> Model:
         """The loaded model. Raises RequestError (503) until it has answered its warm-up prediction."""
         if self._model is None:
-            raise unavailable("the model is being loaded; try again in a moment", 2)
+            raise _loading()
         return self._model
 
     def predict(self, images: UInt8Array) -> FloatArray:
         """Probabilities (N, classes) for uint8 images (N, H, W, 3).
 
-        Raises RequestError: 503 when the answer doesn't come in time, 500 when the engine fails.
+        Raises RequestError: 503 when there is no model yet or the answer doesn't come in time, 500 when the engine
+        fails.
         """
-        answer = self._submit(images)
+        if self._line is None:
+            raise _loading()
         try:
-            return answer.result(self._timeout_s)
+            return collect(self._line.add(images), self._timeout_s)
         except TimeoutError as error:
-            answer.cancel()
             raise unavailable(f"no prediction came within {self._timeout_s:g} s", 5) from error
         except Exception as error:
             # The engine's thread has logged it, with its traceback.
@@ -105,35 +106,30 @@ class ModelHost:
 
         It does that when the last one failed, or the last success is IDLE_S seconds ago.
         """
-        if self._model is None:
+        if self._model is None or self._line is None:
             return Health(False, "the model is being loaded")
-        now, since = time.monotonic(), self._running_since
-        if since is not None and now - since > self._stuck_after_s:
-            return Health(False, f"the engine is stuck: a prediction has been running for {now - since:.0f} s")
-        busy = since is not None
-        if self._fault is None and (busy or now - self._last_success < IDLE_S):
+        now = time.monotonic()
+        running = [since for lane in self._lanes if (since := lane.running_since) is not None]
+        if running and now - min(running) > self._stuck_after_s:
+            return Health(False, f"the engine is stuck: a prediction has been running for {now - min(running):.0f} s")
+        if self._fault is None and (running or now - self._last_success < IDLE_S):
             return Health(True)
-        return self._try_out(self._model)
+        return self._try_out(self._model, self._line)
 
-    def _try_out(self, model: Model) -> Health:
+    def _try_out(self, model: Model, line: WaitingLine) -> Health:
         with self._self_test_lock:
-            if self._self_test is None or self._self_test.done():
-                self._self_test = self._submit(_probe(model.artifact))
+            if self._self_test is None or self._self_test.answer.done():
+                (self._self_test,) = line.add(_probe(model.artifact))
             test = self._self_test
         try:
-            test.result(SELF_TEST_S)
+            test.answer.result(SELF_TEST_S)
         except TimeoutError:
             return Health(False, f"a test prediction gave no answer within {SELF_TEST_S:g} s")
         except Exception as error:  # noqa: BLE001 - whatever the engine raises
             return Health(False, f"predictions fail ({type(error).__name__}); the server's log says why")
         return Health(True)
 
-    def _submit(self, images: UInt8Array) -> "Future[FloatArray]":
-        job = _Job(images, Future())
-        self._jobs.put(job)
-        return job.answer
-
-    def _run(self) -> None:
+    def _start(self) -> None:
         started = time.monotonic()
         try:
             model = self._load()
@@ -142,45 +138,40 @@ class ModelHost:
             self._on_failure(error)
             return
         self._last_success = time.monotonic()
+        line = self._line = WaitingLine(model.engine.max_batch, model.engine.lanes)
+        self._lanes += [_Lane() for _ in range(model.engine.lanes - 1)]
         self._model = model
+        for number, lane in enumerate(self._lanes[1:], 2):
+            threading.Thread(target=self._run, args=(model, line, lane), name=f"engine-{number}", daemon=True).start()
         took = self._last_success - started
         _log.info("ready: %s; loaded and warmed up in %.1f s", model.engine.description, took)
         self._on_ready()
+        self._run(model, line, self._lanes[0])
+
+    def _run(self, model: Model, line: WaitingLine, lane: _Lane) -> None:
         while True:
-            self._answer(model, self._gather(model.engine.max_batch))
+            if batch := line.take():
+                self._answer(model, lane, batch)
 
-    def _gather(self, most: int) -> list[_Job]:
-        """The batch: what waits already, up to `most` images, without waiting for more."""
-        jobs = [self._jobs.get()]
-        count = len(jobs[0].images)
-        while count < most:
-            try:
-                jobs.append(self._jobs.get_nowait())
-            except queue.Empty:
-                break
-            count += len(jobs[-1].images)
-        return [job for job in jobs if job.answer.set_running_or_notify_cancel()]
-
-    def _answer(self, model: Model, jobs: list[_Job]) -> None:
-        if not jobs:
-            return
-        self._running_since = time.monotonic()
+    def _answer(self, model: Model, lane: _Lane, batch: Sequence[Job]) -> None:
+        lane.running_since = time.monotonic()
         try:
-            probabilities = predict_checked(model, np.concatenate([job.images for job in jobs]))
+            probabilities = predict_checked(model, stack(batch))
         except Exception as error:  # noqa: BLE001 - handed on
-            _log.exception("the engine failed on a batch of %d", len(jobs))
+            _log.exception("the engine failed on a batch of %d", len(batch))
             self._fault = type(error).__name__
-            for job in jobs:
+            for job in batch:
                 job.answer.set_exception(error)
         else:
             self._fault = None
             self._last_success = time.monotonic()
-            start = 0
-            for job in jobs:
-                job.answer.set_result(probabilities[start : start + len(job.images)])
-                start += len(job.images)
+            hand_out(batch, probabilities)
         finally:
-            self._running_since = None
+            lane.running_since = None
+
+
+def _loading() -> RequestError:
+    return unavailable("the model is being loaded; try again in a moment", 2)
 
 
 def predict_checked(model: Model, images: UInt8Array) -> FloatArray:

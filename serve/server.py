@@ -13,10 +13,10 @@ from gunicorn.app.base import BaseApplication
 
 from model.artifact import Artifact
 from model.errors import ConfigError, UserError
-from model.machine import available_cpus
 from model.paths import MLPaths
 from serve.app import create_app
 from serve.board import Board
+from serve.concurrency import Concurrency
 from serve.engines import registry
 from serve.engines.base import EngineOptions
 from serve.log import GunicornLogger
@@ -41,9 +41,10 @@ BOOT_ERROR: Final = 3
 class Server(BaseApplication):  # type: ignore[misc]
     """gunicorn's application: configured in code alone; no file or variable of its own has a say."""
 
-    def __init__(self, settings: Settings, listener: socket.socket, board: Board) -> None:
+    def __init__(self, settings: Settings, concurrency: Concurrency, listener: socket.socket, board: Board) -> None:
         """Raises ConfigError when there is no temporary folder."""
         self._settings = settings
+        self._concurrency = concurrency
         self._board = board
         # gunicorn closes the descriptor that it is given.
         self._descriptor = listener.detach()
@@ -56,7 +57,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         values: dict[str, Any] = {
             "bind": f"fd://{self._descriptor}",
             "worker_class": Worker,
-            "workers": settings.workers,
+            "workers": self._concurrency.workers,
             "threads": settings.max_waiting + _SPARE_THREADS,
             "worker_connections": 4096,
             "keepalive": _KEEPALIVE_S,
@@ -83,13 +84,13 @@ class Server(BaseApplication):  # type: ignore[misc]
             on_failure=self._give_up,
         )
         host.start()
-        return create_app(host, self._settings, self._board.all_ready)
+        return create_app(host, self._settings, self._concurrency.threads, self._board.all_ready)
 
     def _load_model(self) -> Model:
         # Read and checked anew: the folder may hold another artifact by the time a worker is replaced.
         artifact = Artifact.load(MLPaths(self._settings.ml_root).model)
-        threads = self._settings.threads or max(1, available_cpus() // self._settings.workers)
-        engine = registry.find(self._settings.engine)(artifact, EngineOptions(self._settings.device, threads))
+        options = EngineOptions(self._settings.device, self._concurrency.threads)
+        engine = registry.find(self._settings.engine)(artifact, options)
         return Model(artifact, engine)
 
     def _give_up(self, error: BaseException) -> None:

@@ -152,8 +152,9 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "SAGEMAKER_BIND_TO_PORT must lie within it", _port_range,
     ),
     Option(
-        "workers", ("SAGEMAKER_MODEL_SERVER_WORKERS",), "1", "an integer from 1 to 64",
-        "processes, each with the model in its memory; one uses all cores already", _integer(1, 64),
+        "workers", ("SAGEMAKER_MODEL_SERVER_WORKERS",), "0", "an integer from 0 to 64",
+        "processes, each with the model in its memory; 0: one for every 8 cores, for one uses them all",
+        _integer(0, 64),
     ),
     Option(
         "engine", ("KENNEL_ENGINE",), "torch", f"one of {', '.join(ENGINES)}, or module:attribute",
@@ -165,7 +166,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
     ),
     Option(
         "threads", ("KENNEL_THREADS",), "0", "an integer from 0 to 1024",
-        "threads of one prediction on the CPU; 0: the cores this process may use, shared among the workers",
+        "cores a worker predicts on, and images it decodes at once; 0: the cores it may use, shared among the workers",
         _integer(0, 1024),
     ),
     Option(
@@ -178,7 +179,8 @@ OPTIONS: Final[tuple[Option, ...]] = (
     ),
     Option(
         "max_waiting", ("KENNEL_MAX_WAITING",), "128", "an integer from 1 to 1024",
-        "requests a worker holds at once; one more is answered 503 with Retry-After", _integer(1, 1024),
+        "images a worker holds at once, a request one at least; one more is answered 503 with Retry-After",
+        _integer(1, 1024),
     ),
     Option(
         "max_payload_bytes", ("SAGEMAKER_MAX_PAYLOAD_IN_MB",), "6", "an integer from 0 to 1024",

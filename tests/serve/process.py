@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -136,6 +137,20 @@ class Served:
                 if child.is_running():
                     child.kill()
         self._output.close()
+
+
+class Background:
+    """A call that is under way in a thread."""
+
+    def __init__(self, call: Callable[[], Answer]) -> None:
+        self._result: list[Answer] = []
+        self._thread = threading.Thread(target=lambda: self._result.append(call()))
+        self._thread.start()
+
+    def result(self) -> Answer:
+        self._thread.join(60)
+        assert self._result, "no answer came"
+        return self._result[0]
 
 
 def read_answer(sock: socket.socket) -> Answer:

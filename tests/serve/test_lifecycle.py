@@ -3,31 +3,15 @@
 import os
 import signal
 import socket
-import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.serve.conftest import Start, encoded, photo
-from tests.serve.process import Answer, Served, eventually
+from tests.serve.process import Background, Served, eventually
 
 BODY = encoded(photo(1))
-
-
-class Background:
-    """A call that is under way in a thread."""
-
-    def __init__(self, call: Callable[[], Answer]) -> None:
-        self._result: list[Answer] = []
-        self._thread = threading.Thread(target=lambda: self._result.append(call()))
-        self._thread.start()
-
-    def result(self) -> Answer:
-        self._thread.join(60)
-        assert self._result, "no answer came"
-        return self._result[0]
 
 
 def in_flight(server: Served, tmp_path: Path) -> Background:

@@ -13,7 +13,7 @@ from tests.serve.process import ROOT
 def test_defaults() -> None:
     settings = Settings.from_environ({})
     assert settings.ml_root == Path("/opt/ml")
-    assert (settings.host, settings.port, settings.workers) == ("0.0.0.0", 8080, 1)
+    assert (settings.host, settings.port, settings.workers) == ("0.0.0.0", 8080, 0)
     assert settings.max_payload_bytes == 6_291_456
     assert settings.default_accept == PREDICTIONS
     assert settings.log_level == 20

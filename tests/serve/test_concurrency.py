@@ -1,0 +1,55 @@
+import pytest
+
+from serve.admission import Admission
+from serve.concurrency import Concurrency, choose
+from serve.errors import RequestError
+
+
+@pytest.mark.parametrize(
+    ("cpus", "wanted", "found"),
+    [
+        (1, (0, 0), (1, 1)),
+        (2, (0, 0), (1, 2)),
+        (15, (0, 0), (1, 15)),
+        (16, (0, 0), (2, 8)),
+        (36, (0, 0), (4, 9)),
+        # What the user says counts; the rest follows.
+        (8, (3, 0), (3, 2)),
+        (8, (0, 2), (1, 2)),
+        (2, (4, 0), (4, 1)),
+        (2, (2, 3), (2, 3)),
+    ],
+)
+def test_processes_and_threads(cpus: int, wanted: tuple[int, int], found: tuple[int, int]) -> None:
+    assert choose(cpus, *wanted) == Concurrency(*found)
+
+
+def test_no_more_threads_than_cores() -> None:
+    sizes = range(1, 200)
+    assert all((each := choose(cpus, 0, 0)).workers * each.threads <= cpus for cpus in sizes)
+    # At most a worker's share less one core lies idle.
+    assert all((each := choose(cpus, 0, 0)).workers * (each.threads + 1) > cpus for cpus in sizes)
+
+
+def test_a_request_of_many_images_takes_many_places() -> None:
+    admission = Admission(places=4, decoders=1)
+    with admission.place(), admission.further_places(2):
+        with admission.place(), pytest.raises(RequestError, match="as many images") as refused:
+            # The fourth place is taken; nothing is left for a fifth.
+            admission.further_places(1).__enter__()
+        assert (refused.value.code, refused.value.headers) == (503, {"Retry-After": "1"})
+        # All or none: two are wanted, one is there.
+        with admission.place(), pytest.raises(RequestError):
+            admission.further_places(2).__enter__()
+        with admission.place():
+            pass
+    with admission.place(), admission.further_places(3), pytest.raises(RequestError):
+        admission.place().__enter__()
+
+
+def test_a_large_request_that_is_alone_is_taken() -> None:
+    admission = Admission(places=4, decoders=1)
+    with admission.place(), admission.further_places(9), pytest.raises(RequestError):
+        admission.place().__enter__()
+    with admission.place():
+        pass
