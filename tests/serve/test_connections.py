@@ -1,8 +1,10 @@
 """Connections that plain clients don't make: large refused uploads, silence, nonsense."""
 
+import json
 import socket
+import threading
 
-from tests.serve.conftest import encoded, photo
+from tests.serve.conftest import Start, encoded, photo
 from tests.serve.process import Served, eventually, read_answer
 
 BODY = encoded(photo(1))
@@ -100,3 +102,45 @@ def test_idle_and_half_closed_connections_keep_nobody_waiting(toy_server: Served
     for sock in [*idle, *lingering]:
         sock.close()
     eventually("the server is as before", lambda: toy_server.ping() == 200)
+
+
+def test_requests_sent_together_are_answered_in_turn(toy_server: Served) -> None:
+    bodies = [encoded(photo(i, colour=i % 3)) for i in range(6)]
+    alone = [toy_server.invoke(body).json for body in bodies]
+    assert len({str(answer) for answer in alone}) == 6
+    requests = [f"{HEAD}Content-Length: {len(body)}\r\n\r\n".encode() + body for body in bodies]
+    with toy_server.connect() as sock:
+        sock.sendall(b"".join(requests))
+        found = b""
+        while found.count(b"HTTP/1.1 200 OK") < 6 or not found.endswith(b"\n"):
+            part = sock.recv(65536)
+            assert part
+            found += part
+    answers = [json.loads(part.split(b"\r\n\r\n")[1]) for part in found.split(b"HTTP/1.1 200 OK")[1:]]
+    assert answers == alone
+
+
+def test_busy_connections_leave_threads_to_others(start: Start) -> None:
+    # There are 33 threads, and 40 connections that ask again as soon as they are answered.
+    server = start(KENNEL_MAX_WAITING="1")
+    server.wait_ready()
+    enough = threading.Event()
+    counts = [0] * 40
+
+    def ask(number: int) -> None:
+        with server.connect() as sock:
+            while not enough.is_set():
+                sock.sendall(b"GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                assert read_answer(sock).status == 200
+                counts[number] += 1
+
+    busy = [threading.Thread(target=ask, args=(number,)) for number in range(40)]
+    for thread in busy:
+        thread.start()
+    try:
+        eventually("each of them is answered many times", lambda: min(counts) >= 50)
+        assert server.ping() == 200
+    finally:
+        enough.set()
+        for thread in busy:
+            thread.join()
