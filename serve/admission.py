@@ -1,10 +1,10 @@
 """Who may work: how many images are held at once, and how many are decoded at once."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from serve.errors import RequestError, unavailable
+from serve.errors import unavailable
 
 
 class Admission:
@@ -20,43 +20,32 @@ class Admission:
         self._decoders = threading.BoundedSemaphore(decoders)
 
     @contextmanager
-    def place(self) -> Iterator[None]:
-        """A request's place; when all are taken, a quick 503 beats a long wait. Raises RequestError (503)."""
-        self._take(1, alone=0)
-        try:
-            yield
-        finally:
-            self._give(1)
+    def place(self) -> Iterator[Callable[[int], None]]:
+        """A request's place; when all are taken, a quick 503 beats a long wait. Raises RequestError (503).
 
-    @contextmanager
-    def further_places(self, count: int) -> Iterator[None]:
-        """For a request that has its place, one more for each of `count` further images, or none at all.
-
-        A request that is alone gets them even if there are fewer: it would never be answered otherwise.
-        Raises RequestError (503).
+        What it gives, called with a count, takes that many further places for the request's other images, or none:
+        then it raises RequestError (503), too. A request that is alone gets them even if there are fewer: it would
+        never be answered otherwise.
         """
-        self._take(count, alone=1)
+        held = 0
+
+        def take(count: int) -> None:
+            nonlocal held
+            with self._lock:
+                if self._taken > held and self._taken + count > self._places:
+                    raise unavailable("the server has as many images as it can take; try again in a moment", 1)
+                self._taken += count
+                held += count
+
+        take(1)
         try:
-            yield
+            yield take
         finally:
-            self._give(count)
+            with self._lock:
+                self._taken -= held
 
     @contextmanager
     def decoding(self) -> Iterator[None]:
         """A turn to decode one image."""
         with self._decoders:
             yield
-
-    def _take(self, count: int, alone: int) -> None:
-        with self._lock:
-            if self._taken > alone and self._taken + count > self._places:
-                raise _full()
-            self._taken += count
-
-    def _give(self, count: int) -> None:
-        with self._lock:
-            self._taken -= count
-
-
-def _full() -> RequestError:
-    return unavailable("the server has as many images as it can take; try again in a moment", 1)

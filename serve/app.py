@@ -4,19 +4,20 @@ import logging
 import time
 from collections.abc import Callable
 
-import numpy as np
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from model.errors import ImageError, ImageTooLargeError
-from serve import codec
 from serve.admission import Admission
 from serve.errors import RequestError, error_body, unavailable
-from serve.media_types import OFFERS, Offer, content_type_fault, negotiate
+from serve.invocations import Invocations
 from serve.model_host import ModelHost
 from serve.settings import Settings
 
 _log = logging.getLogger(__name__)
+
+# In the log; the caller is told of every image that is at fault.
+_LONGEST_FAULT = 1000
 
 
 def create_app(
@@ -40,41 +41,16 @@ def create_app(
             raise unavailable("another worker is still loading the model", 2)
         return Response(b'{"status": "ok"}\n', content_type="application/json")
 
+    serving = Invocations(host, settings, admission, decoders)
+
     @app.post("/invocations")
     def invocations() -> Response:
-        offer = _choose_answer(settings.default_accept)
-        if fault := content_type_fault(request.headers.get("Content-Type")):
-            raise RequestError(415, fault)
-        with admission.place():
-            artifact = host.model.artifact
-            stream = request.environ["wsgi.input"]
-            body = codec.read_body(stream, _content_length(), settings.max_payload_bytes)
-            with admission.decoding():
-                image = codec.decode(body, artifact.preprocess)
-            probabilities = host.predict(image[np.newaxis])[0]
-            answer = codec.encode(probabilities, artifact, offer)
-        suffix = "; charset=utf-8" if offer.media_type.startswith("text/") else ""
-        return Response(answer, content_type=offer.media_type + suffix, headers={"Vary": "Accept"})
+        answer = serving.answer(request.environ)
+        return Response(answer.body, content_type=answer.content_type, headers=answer.headers)
 
     _tell_errors_as_json(app)
     _log_requests(app)
     return app
-
-
-def _choose_answer(default: Offer) -> Offer:
-    accept = request.headers.get("Accept")
-    offer = negotiate(accept, default)
-    if offer is None:
-        forms = ", ".join(map(str, OFFERS))
-        raise RequestError(406, f"Accept {str(accept)[:100]!r} can't be met; the answer's forms are {forms}")
-    return offer
-
-
-def _content_length() -> int | None:
-    """The announced length: None for a chunked body, 0 when there is no body."""
-    if request.headers.get("Transfer-Encoding"):
-        return None
-    return request.content_length or 0
 
 
 def _tell_errors_as_json(app: Flask) -> None:
@@ -82,7 +58,8 @@ def _tell_errors_as_json(app: Flask) -> None:
     def tell(error: RequestError) -> Response:
         g.fault = error.message
         headers = {"Content-Type": "application/json", **error.headers}
-        return Response(error_body(error.code, error.message), status=error.code, headers=headers)
+        body = error_body(error.code, error.message, error.images)
+        return Response(body, status=error.code, headers=headers)
 
     @app.errorhandler(ImageError)
     def tell_image(error: ImageError) -> Response:
@@ -115,6 +92,7 @@ def _log_requests(app: Flask) -> None:
         routine = response.status_code < 400 or request.path == "/ping"
         milliseconds = 1000 * (time.monotonic() - g.started)
         level = logging.DEBUG if routine else logging.INFO
-        line = f"{request.method} {request.path[:200]!r} {response.status_code} {milliseconds:.1f} ms"
-        _log.log(level, "%s", f"{line}: {g.fault}" if "fault" in g else line)
+        if _log.isEnabledFor(level):
+            line = f"{request.method} {request.path[:200]!r} {response.status_code} {milliseconds:.1f} ms"
+            _log.log(level, "%s", f"{line}: {g.fault[:_LONGEST_FAULT]}" if "fault" in g else line)
         return response

@@ -1,49 +1,14 @@
-"""Request body -> bytes -> pixels, and probabilities -> answer."""
+"""An image file's bytes -> pixels, and probabilities -> the best classes; for the server and `serve.predict`."""
 
 import json
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from model.artifact import Artifact
 from model.errors import ImageError, ImageTooLargeError
 from model.preprocess import FORMATS, Preprocess
 from serve.engines.base import FloatArray, UInt8Array
-from serve.errors import RequestError
-from serve.media_types import CSV, PREDICTIONS, Offer
 
 TOP_K: Final = 5
-
-
-class Body(Protocol):
-    """A stream of a request's bytes; `read` waits until it has as many as asked for, or the end."""
-
-    def read(self, size: int, /) -> bytes: ...
-
-
-def read_body(stream: Body, length: int | None, limit: int) -> bytes:
-    """The request body, whose announced `length` is None when it comes in chunks.
-
-    Raises RequestError: 413 above `limit` bytes, 400 when it ends early, 408 when it stops coming.
-    """
-    too_large = RequestError(
-        413,
-        f"the request body is larger than the limit of {limit} bytes"
-        + (f" (it has {length})" if length is not None else "")
-        + "; send the image smaller, or raise SAGEMAKER_MAX_PAYLOAD_IN_MB",
-    )
-    if length is not None and length > limit:
-        raise too_large
-    try:
-        body = stream.read(limit + 1 if length is None else length)
-    except (TimeoutError, BlockingIOError) as error:
-        raise RequestError(408, "the request body stopped coming; send it again") from error
-    except Exception as error:
-        # The server's parser has exceptions of its own for malformed chunks; the body is at fault.
-        raise RequestError(400, "the request body ended early, or its chunks are malformed") from error
-    if len(body) > limit:
-        raise too_large
-    if length is not None and len(body) < length:
-        raise RequestError(400, f"the request body ended after {len(body)} of {length} bytes; send it again")
-    return body
 
 
 def decode(data: bytes, preprocess: Preprocess) -> UInt8Array:
@@ -97,30 +62,30 @@ _STARTS: Final = (
     (b"\xff\x0a", "a JPEG XL image, which isn't supported"),
     (b"\x00\x00\x00\x0cjp  ", "a JPEG 2000 image, which isn't supported"),
     (b"--", "multipart form data, not an image"),
+    (b"\x93numpy", "a NumPy file, not an image"),
 )
 
 
-def top_predictions(probabilities: FloatArray, artifact: Artifact, k: int) -> list[dict[str, Any]]:
-    """The k most probable classes (or all there are), best first. probabilities: shape (classes,)."""
-    order = (-probabilities).argsort(kind="stable")[:k]
+def top_predictions(
+    probabilities: FloatArray, artifact: Artifact, k: int, threshold: float = 0.0
+) -> list[dict[str, Any]]:
+    """The k most probable classes (or all there are) of at least `threshold`, best first.
+
+    probabilities: shape (classes,).
+    """
+    best = (-probabilities).argsort(kind="stable")[:k].tolist()
+    labels, values = artifact.labels, probabilities.tolist()
     return [
-        {"label": artifact.labels[i], "index": int(i), "probability": _rounded(float(probabilities[i]))} for i in order
+        {"label": labels[i], "index": i, "probability": _rounded(values[i])} for i in best if values[i] >= threshold
     ]
-
-
-def encode(probabilities: FloatArray, artifact: Artifact, offer: Offer) -> bytes:
-    """The answer for one image in the form of `offer`. probabilities: shape (classes,)."""
-    if offer == PREDICTIONS:
-        return dump_json({"predictions": top_predictions(probabilities, artifact, TOP_K)})
-    values = [_rounded(float(value)) for value in probabilities]
-    if offer == CSV:
-        return (",".join(map(repr, values)) + "\n").encode()
-    return dump_json(values)
 
 
 def dump_json(value: Any) -> bytes:
     """One line of UTF-8. Lone surrogates, which UTF-8 can't hold, become question marks."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace") + b"\n"
+    return _ENCODER.encode(value).encode("utf-8", "replace") + b"\n"
+
+
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 
 def _rounded(value: float) -> float:

@@ -2,6 +2,8 @@
 
 import re
 from dataclasses import dataclass
+from enum import Enum
+from functools import lru_cache
 from typing import Final
 
 IMAGE_TYPES: Final = frozenset(
@@ -13,42 +15,81 @@ IMAGE_TYPES: Final = frozenset(
 )  # fmt: skip
 # Nothing is said of the content: no label, or one that means any image or any bytes.
 UNLABELLED: Final = frozenset(("", "image/*", "application/x-image", "application/octet-stream", "binary/octet-stream"))
+_JSON_LINES_TYPES: Final = (
+    "application/jsonlines", "application/x-jsonlines", "application/jsonl", "application/x-jsonl",
+    "application/x-ndjson", "application/ndjson",
+)  # fmt: skip
 _NAMES: Final = "image/jpeg, image/png, image/webp, image/gif, image/bmp, image/tiff"
+
+
+class BodyKind(Enum):
+    """How a request body holds its images. An IMAGE is one; the others may hold several."""
+
+    IMAGE = "image"
+    MULTIPART = "multipart/form-data"
+    JSON = "application/json"
+    JSON_LINES = "application/jsonlines"
+    NPY = "application/x-npy"
+
+
+_KINDS: Final = {
+    **dict.fromkeys(IMAGE_TYPES | UNLABELLED, BodyKind.IMAGE),
+    **dict.fromkeys(_JSON_LINES_TYPES, BodyKind.JSON_LINES),
+    "multipart/form-data": BodyKind.MULTIPART,
+    "application/json": BodyKind.JSON,
+    "application/x-npy": BodyKind.NPY,
+}
 
 
 @dataclass(frozen=True)
 class Offer:
-    """One form of answer: its media type, and the `format` parameter that tells two JSON forms apart."""
+    """One form of answer: its media type, and the `format` parameter that tells JSON's forms apart."""
 
     media_type: str
     format: str
 
     def __str__(self) -> str:
-        return f"{self.media_type};format={self.format}" if self == PROBABILITIES else self.media_type
+        return f"{self.media_type};format={self.format}" if self in (PROBABILITIES, LIST) else self.media_type
 
 
 PREDICTIONS: Final = Offer("application/json", "predictions")
 PROBABILITIES: Final = Offer("application/json", "probabilities")
+LIST: Final = Offer("application/json", "list")
 CSV: Final = Offer("text/csv", "probabilities")
-OFFERS: Final = (PREDICTIONS, PROBABILITIES, CSV)
+JSON_LINES: Final = Offer("application/jsonlines", "predictions")
+NPY: Final = Offer("application/x-npy", "probabilities")
+# Under the names by which the option `format` asks for them.
+OFFER_NAMES: Final = {
+    "predictions": PREDICTIONS,
+    "probabilities": PROBABILITIES,
+    "list": LIST,
+    "csv": CSV,
+    "jsonlines": JSON_LINES,
+    "npy": NPY,
+}
+OFFERS: Final = tuple(OFFER_NAMES.values())
 
 
-def content_type_fault(header: str | None) -> str | None:
-    """Why a request body labelled so isn't taken, in one sentence; None when it is.
+def body_kind(header: str | None) -> BodyKind | None:
+    """The kind of a body with this Content-Type; None for one that isn't taken.
 
-    The label only says that an image comes; which format it has is read from the bytes.
+    The label only says that images come; which format one has is read from its bytes.
     """
-    kind = (header or "").split(";")[0].strip().lower()
-    if kind in IMAGE_TYPES or kind in UNLABELLED:
-        return None
+    return _KINDS.get((header or "").split(";", 1)[0].strip().lower())
+
+
+def content_type_fault(header: str) -> str:
+    """What to tell about a Content-Type that isn't taken, in one sentence."""
+    kind = header.split(";", 1)[0].strip().lower()
     if kind == "application/x-www-form-urlencoded":
         return (
             "Content-Type application/x-www-form-urlencoded is what curl sends by default; "
-            "add -H 'Content-Type: image/jpeg' to send an image"
+            "add -H 'Content-Type: image/jpeg' to send an image, or the label of what you send"
         )
     return (
         f"Content-Type {kind[:100]!r} isn't supported; send the image file's bytes as {_NAMES}, "
-        "application/x-image or application/octet-stream"
+        "application/x-image or application/octet-stream, or several images as multipart/form-data, "
+        "application/json, application/jsonlines or application/x-npy"
     )
 
 
@@ -72,6 +113,7 @@ class _Range:
         return names_match and self.format in (None, offer.format)
 
 
+@lru_cache(maxsize=256)
 def negotiate(accept: str | None, default: Offer = PREDICTIONS) -> Offer | None:
     """The offer that the Accept header likes best; None when it takes none of them.
 
@@ -100,7 +142,9 @@ def _split(text: str, separator: str) -> list[str]:
 
 def _parse_range(text: str, position: int) -> _Range | None:
     name, *parameters = (part.strip() for part in _split(text, ";"))
-    match = re.fullmatch(r"([^/\s]+)/([^/\s]+)", "*/*" if name == "*" else name.lower())
+    name = "*/*" if name == "*" else name.lower()
+    name = JSON_LINES.media_type if name in _JSON_LINES_TYPES else name
+    match = re.fullmatch(r"([^/\s]+)/([^/\s]+)", name)
     if not match:
         return None
     quality, format_ = 1.0, None

@@ -48,6 +48,7 @@ class Settings:
     stuck_after_s: float
     max_waiting: int
     max_payload_bytes: int
+    max_images: int
     default_accept: Offer
     log_level: int
 
@@ -185,6 +186,10 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option(
         "max_payload_bytes", ("SAGEMAKER_MAX_PAYLOAD_IN_MB",), "6", "an integer from 0 to 1024",
         "largest request body in MiB (1,048,576 bytes); 0 means 1024", _payload,
+    ),
+    Option(
+        "max_images", ("KENNEL_MAX_IMAGES",), "64", "an integer from 1 to 1024",
+        "images in one request; more are answered 413", _integer(1, 1024),
     ),
     Option(
         "default_accept", ("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT",), "application/json",

@@ -33,23 +33,29 @@ def test_no_more_threads_than_cores() -> None:
 
 def test_a_request_of_many_images_takes_many_places() -> None:
     admission = Admission(places=4, decoders=1)
-    with admission.place(), admission.further_places(2):
-        with admission.place(), pytest.raises(RequestError, match="as many images") as refused:
+    with admission.place() as take_places:
+        take_places(2)
+        with admission.place() as take_another:
             # The fourth place is taken; nothing is left for a fifth.
-            admission.further_places(1).__enter__()
-        assert (refused.value.code, refused.value.headers) == (503, {"Retry-After": "1"})
-        # All or none: two are wanted, one is there.
-        with admission.place(), pytest.raises(RequestError):
-            admission.further_places(2).__enter__()
+            with pytest.raises(RequestError, match="as many images") as refused:
+                take_another(1)
+            assert (refused.value.code, refused.value.headers) == (503, {"Retry-After": "1"})
+            with pytest.raises(RequestError):
+                admission.place().__enter__()
+        # All or none: two are wanted, one is left.
+        with admission.place() as take_another, pytest.raises(RequestError):
+            take_another(2)
         with admission.place():
             pass
-    with admission.place(), admission.further_places(3), pytest.raises(RequestError):
-        admission.place().__enter__()
+    with admission.place() as take_places:
+        take_places(3)
 
 
 def test_a_large_request_that_is_alone_is_taken() -> None:
     admission = Admission(places=4, decoders=1)
-    with admission.place(), admission.further_places(9), pytest.raises(RequestError):
-        admission.place().__enter__()
-    with admission.place():
-        pass
+    with admission.place() as take_places:
+        take_places(9)
+        with pytest.raises(RequestError):
+            admission.place().__enter__()
+    with admission.place() as take_places:
+        take_places(3)

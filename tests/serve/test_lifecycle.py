@@ -1,5 +1,7 @@
 """What the processes do: starting, failing, hanging, dying, ending."""
 
+import base64
+import json
 import os
 import signal
 import socket
@@ -133,6 +135,23 @@ def test_a_full_server_says_so_and_still_answers_ping(start: Start, tmp_path: Pa
     answers = [request.result() for request in requests]
     assert sorted(answer.status for answer in answers) == [200] * 3 + [503] * 28
     assert {answer.headers["retry-after"] for answer in answers if answer.status == 503} == {"1"}
+
+
+def test_a_full_server_counts_images(start: Start, tmp_path: Path) -> None:
+    server = start(KENNEL_MAX_WAITING="3")
+    server.wait_ready()
+    lines = [json.dumps({"b64": base64.b64encode(BODY).decode()}).encode() + b"\n"] * 3
+    kind = {"Content_Type": "application/jsonlines"}
+    first = in_flight(server, tmp_path)
+    answer = server.invoke(b"".join(lines), **kind)
+    assert answer.status == 503
+    assert answer.headers["retry-after"] == "1"
+    # Two have room beside the first.
+    second = Background(lambda: server.invoke(b"".join(lines[:2]), **kind))
+    (tmp_path / "hold").unlink()
+    assert first.result().status == 200
+    assert len(second.result().json["predictions"]) == 2
+    assert server.invoke(b"".join(lines), **kind).status == 200
 
 
 def test_waiting_requests_are_batched_and_not_mixed_up(start: Start, tmp_path: Path) -> None:

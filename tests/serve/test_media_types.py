@@ -1,6 +1,6 @@
 import pytest
 
-from serve.media_types import CSV, PREDICTIONS, PROBABILITIES, Offer, negotiate
+from serve.media_types import CSV, JSON_LINES, LIST, NPY, PREDICTIONS, PROBABILITIES, Offer, negotiate
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,11 @@ from serve.media_types import CSV, PREDICTIONS, PROBABILITIES, Offer, negotiate
         ("application/json;q=0, */*", CSV),
         ("application/json;format=predictions;q=0, application/json", PROBABILITIES),
         ("text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8", PREDICTIONS),
+        ("application/json;format=list", LIST),
+        ("application/json;format=list;q=0.5, application/json;format=probabilities;q=0.4", LIST),
+        ("application/jsonlines", JSON_LINES),
+        ("application/x-ndjson", JSON_LINES),
+        ("application/x-npy, application/json;q=0.9", NPY),
         ("text/csv;q=2", CSV),
         ("text/csv;q=nonsense", None),
         ("text/csv;q=0", None),

@@ -15,6 +15,7 @@ def test_defaults() -> None:
     assert settings.ml_root == Path("/opt/ml")
     assert (settings.host, settings.port, settings.workers) == ("0.0.0.0", 8080, 0)
     assert settings.max_payload_bytes == 6_291_456
+    assert settings.max_images == 64
     assert settings.default_accept == PREDICTIONS
     assert settings.log_level == 20
 
@@ -53,6 +54,7 @@ def test_all_faults_are_told_at_once() -> None:
         "SAGEMAKER_MODEL_SERVER_TIMEOUT": "nan",
         "SAGEMAKER_CONTAINER_LOG_LEVEL": "loud",
         "SAGEMAKER_MAX_PAYLOAD_IN_MB": "-1",
+        "KENNEL_MAX_IMAGES": "0",
         "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT": "image/png",
         "KENNEL_ENGINE": "steam",
         "KENNEL_DEVICE": "gpu",
@@ -68,7 +70,7 @@ def test_all_faults_are_told_at_once() -> None:
 def test_every_setting_is_documented() -> None:
     text = (ROOT / "docs" / "serving.md").read_text()
     rows = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("| `")}
-    assert len(OPTIONS) == len(fields(Settings)) == 14
+    assert len(OPTIONS) == len(fields(Settings)) == 15
     for option in OPTIONS:
         row = rows[", else ".join(f"`{name}`" for name in option.variables)]
         assert row.split("|")[2].strip().strip("`") == option.default

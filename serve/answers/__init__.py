@@ -1,0 +1,1 @@
+"""Answers: from probabilities to a response's body and headers."""

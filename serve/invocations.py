@@ -1,0 +1,98 @@
+"""POST /invocations: a request's images in, their probabilities out."""
+
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+from serve.admission import Admission
+from serve.answers import body as answer_body
+from serve.answers import timing
+from serve.bodies import batch as batches
+from serve.bodies.batch import Batch
+from serve.bodies.reader import load_image, read_batch
+from serve.bodies.stream import read_body
+from serve.errors import RequestError
+from serve.media_types import OFFERS, BodyKind, Offer, body_kind, content_type_fault, negotiate
+from serve.model_host import ModelHost
+from serve.options import Options, read_options
+from serve.settings import Settings
+
+_IMAGE = Batch((), one=True)
+
+
+class Answer(NamedTuple):
+    """What a good request gets."""
+
+    body: bytes
+    content_type: str
+    headers: Mapping[str, str]
+
+
+class Invocations:
+    """Answers requests, each in the thread that calls; those with several images are decoded by a few more."""
+
+    def __init__(self, host: ModelHost, settings: Settings, admission: Admission, decoders: int) -> None:
+        self._host = host
+        self._settings = settings
+        self._admission = admission
+        self._pool = ThreadPoolExecutor(decoders, "decoder")
+
+    def answer(self, environ: Mapping[str, Any]) -> Answer:
+        """The answer to the request that a WSGI environment describes. Raises RequestError, ImageError."""
+        started = time.monotonic()
+        content_type = environ.get("CONTENT_TYPE") or ""
+        kind = body_kind(content_type)
+        if kind is None:
+            raise RequestError(415, content_type_fault(content_type))
+        options = _options(environ)
+        offer = self._choose(environ, options)
+        with self._admission.place() as take_places:
+            artifact = self._host.model.artifact
+            body = read_body(environ["wsgi.input"], _length(environ), self._settings.max_payload_bytes)
+            received = time.monotonic()
+            if kind is BodyKind.IMAGE:
+                batch = _IMAGE
+                with self._admission.decoding():
+                    images = load_image(body, artifact.preprocess)
+            else:
+                batch = self._take_apart(kind, content_type, body)
+                take_places(len(batch.items) - 1)
+                images = batches.load(batch, artifact.preprocess, self._admission, self._pool)
+            if batch.fields:
+                options = _options(environ, batch.fields)
+                offer = self._choose(environ, options)
+            decoded = time.monotonic()
+            probabilities = self._host.predict(images)
+            predicted = time.monotonic()
+            text = answer_body.encode(probabilities, artifact, offer, options, one=batch.one, files=batch.files)
+        moments = timing.Moments(started, received, decoded, predicted, time.monotonic())
+        suffix = "; charset=utf-8" if offer.media_type.startswith("text/") else ""
+        return Answer(text, offer.media_type + suffix, {"Vary": "Accept", **timing.headers(artifact.id, moments)})
+
+    def _take_apart(self, kind: BodyKind, content_type: str, body: bytes) -> Batch:
+        # That makes copies of it, so it too is done by a few at once.
+        with self._admission.decoding():
+            return read_batch(kind, content_type, body, self._settings.max_images)
+
+    def _choose(self, environ: Mapping[str, Any], options: Options) -> Offer:
+        if options.format:
+            return options.format
+        accept = environ.get("HTTP_ACCEPT")
+        offer = negotiate(accept, self._settings.default_accept)
+        if offer is None:
+            forms = ", ".join(map(str, OFFERS))
+            raise RequestError(406, f"Accept {str(accept)[:100]!r} can't be met; the answer's forms are {forms}")
+        return offer
+
+
+def _options(environ: Mapping[str, Any], fields: Mapping[str, str] | None = None) -> Options:
+    attributes = environ.get("HTTP_X_AMZN_SAGEMAKER_CUSTOM_ATTRIBUTES", "")
+    return read_options(environ.get("QUERY_STRING", ""), attributes, fields)
+
+
+def _length(environ: Mapping[str, Any]) -> int | None:
+    """The announced length: None for a chunked body, 0 when there is no body."""
+    if environ.get("HTTP_TRANSFER_ENCODING"):
+        return None
+    return int(environ.get("CONTENT_LENGTH") or 0)
