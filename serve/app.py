@@ -10,7 +10,7 @@ from werkzeug.exceptions import HTTPException
 
 from model.errors import ImageError, ImageTooLargeError
 from model.machine import available_cpus
-from serve import codec
+from serve import batch_transform, codec
 from serve.admission import Admission
 from serve.errors import RequestError, error_body, unavailable
 from serve.media_types import OFFERS, Offer, content_type_fault, negotiate
@@ -54,6 +54,7 @@ def create_app(host: ModelHost, settings: Settings, others_ready: Callable[[], b
         suffix = "; charset=utf-8" if offer.media_type.startswith("text/") else ""
         return Response(answer, content_type=offer.media_type + suffix, headers={"Vary": "Accept"})
 
+    batch_transform.register(app, settings)
     _tell_errors_as_json(app)
     _log_requests(app)
     return app
