@@ -37,6 +37,7 @@ from backends.commands.options import (
     sentences,
 )
 from backends.commands.records import delete, report, status
+from backends.commands.transform import transform
 from backends.commands.tune import tune
 
 # The imports of each command are in it: `--help` must answer at once.
@@ -187,6 +188,7 @@ def predict(
             raise typer.Exit(1)
 
 
+app.command()(transform)
 app.command()(status)
 app.command()(delete)
 

@@ -12,6 +12,7 @@ from backends.errors import BackendError, Stopped
 from backends.inputs import check_data_path
 from backends.process import end_process, process_of
 from backends.runs import Run, create_run, now, trials_of
+from backends.stop import Stop
 from backends.tuning.document import describe_search, read_search
 from train.config import Hyperparameters
 
@@ -70,20 +71,25 @@ def both(first: Watch, second: Watch) -> Watch:
     return watch
 
 
-def deploy_artifact(backend: Backend, runs: Path, artifact: Path, port: int, name: str | None) -> Run:
-    """Serve an artifact in the background, and wait until it answers.
+def deploy_artifact(
+    backend: Backend, runs: Path, artifact: Path, port: int, name: str | None, stop: Stop | None = None
+) -> Run:
+    """Serve an artifact in the background, and wait until it answers, or until `stop` is wished for.
 
     Raises BackendError when it does not come up; nothing is left running then.
     """
     run = create_run(runs, "deployment", name, backend=backend.name, artifact=str(artifact))
     try:
         url = backend.deploy(run, artifact, port)
-        if not wait_ready(url, lambda: backend.is_alive(run), _START_LIMIT_S):
+        wish = stop or Stop()
+        if not wait_ready(url, lambda: not wish.requested and backend.is_alive(run), _START_LIMIT_S):
+            if wish.requested:
+                raise Stopped("stopped before the server was up")
             backend.stop(run)  # before its log is read: Docker's is fetched by this
             raise BackendError(f"the server did not come up: {last_error(run.log)} (its log is {run.log})")
     except BaseException as error:
         backend.stop(run)
-        run.finish("failed", reason=str(error) or "interrupted")
+        run.finish("stopped" if isinstance(error, Stopped) else "failed", reason=str(error) or "interrupted")
         raise
     # Written even if nothing had to be added: somebody who asked for the status meanwhile may have found no process
     # yet, and noted that.

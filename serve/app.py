@@ -8,6 +8,7 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from model.errors import ImageError, ImageTooLargeError
+from serve import batch_transform
 from serve.admission import Admission
 from serve.errors import RequestError, error_body, unavailable
 from serve.invocations import Invocations
@@ -48,6 +49,7 @@ def create_app(
         answer = serving.answer(request.environ)
         return Response(answer.body, content_type=answer.content_type, headers=answer.headers)
 
+    batch_transform.register(app, settings)
     _tell_errors_as_json(app)
     _log_requests(app)
     return app

@@ -49,6 +49,10 @@ class Settings:
     max_waiting: int
     max_payload_bytes: int
     max_images: int
+    batch: bool
+    batch_strategy: str
+    max_concurrent_transforms: int
+    batch_errors: str
     default_accept: Offer
     log_level: int
 
@@ -67,6 +71,8 @@ class Settings:
         faults += _outside_range(values, environ)
         if faults:
             raise ConfigError(faults[0] if len(faults) == 1 else f"{len(faults)} settings: " + " | ".join(faults))
+        # A transform job is granted what it was announced with: none of its requests finds the server full.
+        values["max_waiting"] = max(values["max_waiting"], values["max_concurrent_transforms"])
         return cls(**values)
 
 
@@ -108,6 +114,26 @@ def _port_range(text: str) -> tuple[int, int] | None:
 def _payload(text: str) -> int:
     # Batch transform writes 0 for "no limit"; asynchronous inference's 1 GB is the most that ever comes.
     return (_integer(0, 1024)(text) or 1024) * MB
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError
+    return text.lower() == "true"
+
+
+def _strategy(text: str) -> str:
+    # Jobs are described with SingleRecord; containers are told, and answer, SINGLE_RECORD.
+    known = {"singlerecord": "SINGLE_RECORD", "multirecord": "MULTI_RECORD"}
+    if (name := known.get(text.lower().replace("_", ""))) is None:
+        raise ValueError
+    return name
+
+
+def _batch_errors(text: str) -> str:
+    if text not in ("status", "answer"):
+        raise ValueError
+    return text
 
 
 def _engine(text: str) -> str:
@@ -190,6 +216,23 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option(
         "max_images", ("KENNEL_MAX_IMAGES",), "64", "an integer from 1 to 1024",
         "images in one request; more are answered 413", _integer(1, 1024),
+    ),
+    Option(
+        "batch", ("SAGEMAKER_BATCH",), "false", "true or false",
+        "whether this is a batch transform job's server; SageMaker sets it", _boolean,
+    ),
+    Option(
+        "batch_strategy", ("SAGEMAKER_BATCH_STRATEGY",), "SINGLE_RECORD", "SINGLE_RECORD or MULTI_RECORD",
+        "told at /execution-parameters; a request is one image with either", _strategy,
+    ),
+    Option(
+        "max_concurrent_transforms", ("SAGEMAKER_MAX_CONCURRENT_TRANSFORMS",), "0", "an integer from 0 to 1024",
+        "requests a transform job has under way at once, for which there is room then; 0: chosen by the cores",
+        _integer(0, 1024),
+    ),
+    Option(
+        "batch_errors", ("KENNEL_BATCH_ERRORS",), "status", "status or answer",
+        "with SAGEMAKER_BATCH=true, answer: an image's own fault is told in an answer of status 200", _batch_errors,
     ),
     Option(
         "default_accept", ("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT",), "application/json",

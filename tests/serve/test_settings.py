@@ -70,7 +70,7 @@ def test_all_faults_are_told_at_once() -> None:
 def test_every_setting_is_documented() -> None:
     text = (ROOT / "docs" / "serving.md").read_text()
     rows = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("| `")}
-    assert len(OPTIONS) == len(fields(Settings)) == 15
+    assert len(OPTIONS) == len(fields(Settings)) == 19
     for option in OPTIONS:
         row = rows[", else ".join(f"`{name}`" for name in option.variables)]
         assert row.split("|")[2].strip().strip("`") == option.default

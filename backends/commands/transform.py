@@ -1,0 +1,65 @@
+"""transform: every image of a folder to a server, the answers in one file, as SageMaker's batch transform does it."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from backends.commands.options import IMAGE, RUNS, ArtifactOption, Image, On, Runs, backend_named, sentences
+
+_SHOWN = 10
+
+
+def transform(  # noqa: PLR0913, PLR0917 - each is an option
+    inputs: Annotated[list[str], typer.Argument(help="folders (with all below), globs in quotes, or image files")],
+    out: Annotated[Path, typer.Option("--out", help="folder for predictions.jsonl, predictions.csv and summary.json")],
+    url: Annotated[str | None, typer.Option("--url", help="of a server that is up; else one is started")] = None,
+    artifact: ArtifactOption = None, on: On = "local", runs: Runs = RUNS, image: Image = IMAGE,
+    probabilities: Annotated[bool, typer.Option("--probabilities", help="of all classes, not the best five")] = False,
+    concurrent: Annotated[
+        int | None, typer.Option("--concurrent", min=1, max=1024, help="requests at once; else what the server says")
+    ] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="replace what --out holds; else it goes on")] = False,
+) -> None:  # fmt: skip
+    """Classify any number of images by a server: results in the order of the files, going on where it was ended."""
+    with sentences():
+        from backends import client
+        from backends.runs import find_artifact
+        from backends.transform.classes import read_artifact
+        from backends.transform.inputs import Inputs
+        from backends.transform.job import Request, Server
+        from backends.transform.job import transform as run
+
+        files = Inputs(inputs)
+        if url is not None:
+            server = Server(client.base(url))
+            # Only what is known of the classes: the server has its own.
+            known = None if artifact is None else read_artifact(find_artifact(runs, artifact))
+        else:
+            folder = find_artifact(runs, artifact)
+            server, known = Server(None, backend_named(on, image), folder, runs.resolve()), read_artifact(folder)
+        summary, survey = run(Request(files, out, server, known, probabilities, concurrent, restart))
+        _tell(summary, survey.left_out, out)
+        if summary["failed"]:
+            raise typer.Exit(1)
+
+
+def _tell(summary: dict[str, Any], left_out: dict[str, int], out: Path) -> None:
+    from backends.console import say
+
+    if left_out:
+        kinds = ", ".join(f"{suffix} {count}" for suffix, count in sorted(left_out.items())[:_SHOWN])
+        say(f"left out {sum(left_out.values())} files that are no images by their names ({kinds})")
+    for each in summary["failures"][:_SHOWN]:
+        say(f"failed: {each['file']}: {each['error']}")
+    if (more := summary["failed"] - _SHOWN) > 0:
+        say(f"... and {more} more; predictions.csv has all of them")
+    speed = summary["images_per_second"]
+    before = f", {summary['before']} of them before" if summary["before"] else ""
+    took = f"; {summary['seconds']:.1f} s, {speed:.1f} images/s" if speed is not None else ""
+    say(f"{summary['images']} images: {summary['predicted']} predicted, {summary['failed']} failed{before}{took}")
+    if labelled := summary["labelled"]:
+        top = f", top-5 {labelled['top5_accuracy']:.4f}" if "top5_accuracy" in labelled else ""
+        say(f"accuracy {labelled['accuracy']:.4f}{top} on the {labelled['n']} images whose folder is a class")
+    for name in ("predictions.jsonl", "predictions.csv", "summary.json"):
+        say(str(out / name))

@@ -1,0 +1,160 @@
+"""One file after the other to a server: what an answer means for the file, and when to ask again."""
+
+import functools
+import json
+import mimetypes
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from backends.errors import BackendError
+from backends.transform.connection import Answer, Connection, Dropped, Silent, Unreachable
+from backends.transform.endpoint import Parameters
+
+# The file's own fault, or the server's with this one file: noted, and the others go on.
+_OF_THE_FILE: Final = frozenset((400, 413, 415, 422, 424, 500))
+# Busy, loading, or a proxy that says so: asked again.
+_LATER: Final = frozenset((408, 429, 502, 503, 504))
+_PATIENCE_S: Final = 300.0
+_LONGEST_PAUSE_S: Final = 30.0
+# A server that is started again listens within seconds.
+_AWAY_LIMIT_S: Final = 30.0
+_MOST_DROPS: Final = 5
+
+
+class Closed(Exception):
+    """The transform is over; nobody waits for the answer."""
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """What all threads that ask one server share.
+
+    alive: whether the server, if it is our own, still runs; raises BackendError with the reason when it doesn't.
+    labels: the classes' in order, to ask for all probabilities; None for the best predictions alone.
+    """
+
+    url: str
+    parameters: Parameters
+    alive: Callable[[], None] = lambda: None
+    labels: tuple[str, ...] | None = None
+    closed: threading.Event = field(default_factory=threading.Event)
+
+
+class Asker:
+    """One thread's questions, over a connection of its own."""
+
+    def __init__(self, conversation: Conversation) -> None:
+        self._about = conversation
+        self._connection = Connection(conversation.url)
+        all_of_them = conversation.labels is not None
+        self._accept = "application/json;format=probabilities" if all_of_them else "application/json"
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def ask(self, file: str) -> dict[str, Any]:
+        """{"file", "predictions": [...]} of an image file, with "probabilities" where they are wanted, or
+        {"file", "error"}.
+
+        Raises BackendError when it is no use to go on with other files, and Closed when that isn't wanted.
+        """
+        try:
+            # Not by pathlib, which takes as long as the file does.
+            with open(file, "rb") as image:  # noqa: PTH123
+                size = os.fstat(image.fileno()).st_size
+                if size > (most := self._about.parameters.most_bytes):
+                    return {"file": file, "error": f"the file has {size} bytes, and the server takes {most} at most"}
+                body = image.read()
+        except OSError as error:
+            return {"file": file, "error": f"the file can't be read ({error.strerror})"}
+        suffix = os.path.splitext(file)[1]  # noqa: PTH122
+        try:
+            answer = self._send(body, {"Accept": self._accept, "Content-Type": content_type(suffix)})
+            return {"file": file, **self._understand(answer)}
+        except Dropped as error:
+            return {"file": file, "error": f"the server ended the connection {_MOST_DROPS} times ({error})"}
+
+    def _send(self, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """The answer that counts. Raises Dropped when none came to this body, again and again."""
+        started, drops = time.monotonic(), 0
+        away_since: float | None = None
+        while True:
+            try:
+                answer = self._connection.request("POST", "/invocations", body, headers)
+            except Unreachable as error:
+                self._about.alive()
+                away_since = away_since or time.monotonic()
+                if time.monotonic() - away_since > _AWAY_LIMIT_S:
+                    raise BackendError(f"{self._about.url} is gone ({error})") from error
+                self._pause(0.2)
+            except Dropped:
+                self._about.alive()
+                drops += 1
+                if drops == _MOST_DROPS:
+                    raise
+                self._pause(0.1 * 2**drops)
+            except Silent as error:
+                raise BackendError(f"{self._about.url} gave no answer within two minutes") from error
+            else:
+                if answer.status not in _LATER:
+                    return answer
+                if time.monotonic() - started > _PATIENCE_S:
+                    raise BackendError(f"{self._about.url} has been answering {answer.status}: {_message(answer)}")
+                away_since = None
+                self._pause(_retry_after(answer))
+
+    def _pause(self, seconds: float) -> None:
+        # Not all at the same moment again.
+        if self._about.closed.wait(seconds * random.uniform(1, 1.25)):
+            raise Closed
+
+    def _understand(self, answer: Answer) -> dict[str, Any]:
+        """What the server says of one image. Raises BackendError for what concerns all of them."""
+        if answer.status in _OF_THE_FILE:
+            return {"error": _message(answer)}
+        try:
+            value = json.loads(answer.body) if answer.status == 200 else None
+        except ValueError:
+            value = None
+        # A server of batch transform may tell an image's fault so.
+        if isinstance(value, dict) and "error" in value:
+            return {"error": _message(answer)}
+        labels = self._about.labels
+        if labels is None and isinstance(value, dict) and isinstance(value.get("predictions"), list):
+            return {"predictions": value["predictions"]}
+        if labels is not None and isinstance(value, list) and len(value) == len(labels):
+            return {"predictions": _best(value, labels), "probabilities": value}
+        wanted = "predictions" if labels is None else f"{len(labels)} probabilities"
+        raise BackendError(
+            f"{self._about.url}/invocations doesn't answer with {wanted}: {_message(answer)}; is it this artifact's?"
+        )
+
+
+@functools.cache
+def content_type(suffix: str) -> str:
+    """The label for a file with such a suffix: an image's, or none that says more than bytes."""
+    kind = mimetypes.guess_type(f"image{suffix}")[0] or ""
+    return kind if kind.startswith("image/") else "application/octet-stream"
+
+
+def _best(probabilities: list[float], labels: tuple[str, ...]) -> list[dict[str, Any]]:
+    order = sorted(range(len(labels)), key=lambda index: -probabilities[index])[:5]
+    return [{"label": labels[index], "index": index, "probability": probabilities[index]} for index in order]
+
+
+def _message(answer: Answer) -> str:
+    try:
+        value = json.loads(answer.body)["error"]
+        return str(value["message"] if isinstance(value, dict) else value)
+    except (ValueError, KeyError, TypeError):
+        return f"the server answered {answer.status}"
+
+
+def _retry_after(answer: Answer) -> float:
+    text = answer.headers.get("retry-after", "")
+    return min(float(text), _LONGEST_PAUSE_S) if text.isdecimal() and len(text) < 9 else 1.0

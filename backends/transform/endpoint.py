@@ -1,0 +1,70 @@
+"""A server before a transform: /ping and /execution-parameters."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from backends.errors import BackendError
+from backends.transform.connection import Connection, Dropped, Silent, Unreachable
+
+# SageMaker's defaults where a container says nothing.
+DEFAULT_CONCURRENT: Final = 1
+DEFAULT_PAYLOAD_MB: Final = 6
+# 0 says that there is no limit.
+_UNLIMITED_MB: Final = 1024
+# A server that is being loaded answers, that it isn't ready; one that isn't there doesn't.
+_SILENT_LIMIT_S: Final = 10.0
+_LOADING_LIMIT_S: Final = 120.0
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """How a server wants to be asked: requests at once, and the largest body in bytes."""
+
+    concurrent: int = DEFAULT_CONCURRENT
+    most_bytes: int = DEFAULT_PAYLOAD_MB * 1024 * 1024
+
+
+def wait_ready(url: str, goes_on: Callable[[], bool]) -> bool:
+    """Wait until /ping answers 200; False when `goes_on` said no before. Raises BackendError when it doesn't come."""
+    connection, start = Connection(url), time.monotonic()
+    heard, said = start, "nobody answers"
+    while goes_on():
+        now = time.monotonic()
+        try:
+            status = connection.request("GET", "/ping").status
+        except (Unreachable, Dropped, Silent) as error:
+            said = f"nobody answers: {error}"
+        else:
+            if status == 200:
+                connection.close()
+                return True
+            heard, said = now, f"it answers {status}"
+        if now - heard > _SILENT_LIMIT_S or now - start > _LOADING_LIMIT_S:
+            raise BackendError(f"{url}/ping gives no 200 ({said}); deploy.py status shows what is up")
+        time.sleep(0.1)
+    return False
+
+
+def ask_parameters(url: str) -> Parameters:
+    """What /execution-parameters says; SageMaker's defaults where there is no such path. Raises BackendError."""
+    connection = Connection(url)
+    try:
+        answer = connection.request("GET", "/execution-parameters")
+        values = json.loads(answer.body) if answer.status == 200 else {}
+    except ValueError:
+        values = {}
+    except (Unreachable, Dropped, Silent) as error:
+        raise BackendError(f"{url} gave no answer ({error}); deploy.py status shows what is up") from error
+    finally:
+        connection.close()
+    values = values if isinstance(values, dict) else {}
+    concurrent = _count(values.get("MaxConcurrentTransforms"), DEFAULT_CONCURRENT)
+    payload = _count(values.get("MaxPayloadInMB"), DEFAULT_PAYLOAD_MB)
+    return Parameters(concurrent or DEFAULT_CONCURRENT, (payload or _UNLIMITED_MB) * 1024 * 1024)
+
+
+def _count(value: object, default: int) -> int:
+    return value if type(value) is int and value >= 0 else default

@@ -1,0 +1,184 @@
+"""A transform from beginning to end: what there is to do, a server for it, the answers, the sum."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from backends.base import Backend, Progress, Watch, create
+from backends.child import last_error
+from backends.client import choose_port
+from backends.console import watching
+from backends.errors import BackendError, Stopped
+from backends.jobs import deploy_artifact, refresh, stop_run
+from backends.runs import Run, load_run
+from backends.stop import Stop, StopSignals
+from backends.transform.ask import Conversation
+from backends.transform.classes import Artifact
+from backends.transform.endpoint import Parameters, ask_parameters, wait_ready
+from backends.transform.inputs import Inputs, Survey
+from backends.transform.results import Results
+from backends.transform.summary import conclude
+from backends.transform.window import answers
+
+_TELL_EVERY_S: Final = 0.2
+
+
+@dataclass(frozen=True)
+class Server:
+    """What answers: the server at `url`, or, where that is None, one of our own from the artifact in a folder."""
+
+    url: str | None
+    backend: Backend | None = None
+    folder: Path | None = None
+    runs: Path = Path()
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is wanted. artifact: what is known of it, if anything. concurrent: requests at once, or None for what the
+    server says.
+    """
+
+    inputs: Inputs
+    out: Path
+    server: Server
+    artifact: Artifact | None
+    probabilities: bool = False
+    concurrent: int | None = None
+    restart: bool = False
+
+
+def transform(request: Request) -> tuple[dict[str, Any], Survey]:
+    """Send every image to a server, in order, and write what it says; returns summary.json and what the inputs were.
+
+    A server of our own is gone afterwards, however this ends, but for SIGKILL; then the next start in the same folder
+    ends it. Raises BackendError, and Stopped after Ctrl-C or SIGTERM; what is done by then is kept. For the main
+    thread.
+    """
+    artifact = request.artifact
+    if request.probabilities and artifact is None:
+        raise BackendError("--probabilities needs the classes' names: give --artifact, too, the one that --url serves")
+    with StopSignals() as stop, Results(request.out) as results:
+        survey = request.inputs.survey(lambda: not stop.requested)
+        if stop.requested:
+            raise Stopped("stopped before anything was sent")
+        if not survey.count:
+            raise BackendError("there is no image in what was given; name photos, or a folder or glob of them")
+        results.open(_subject(request, survey), request.restart)
+        _end_former_server(results)
+        done, files = results.recover(iter(request.inputs))
+        seconds = _ask(request, results, files, (done, survey.count), stop) if done < survey.count else 0.0
+        facts = {
+            "artifact": artifact.id if artifact else None,
+            "url": request.server.url,
+            "left_out": survey.left_out.total(),
+            "before": done,
+            "seconds": round(seconds, 3),
+            "images_per_second": round((survey.count - done) / seconds, 2) if seconds else None,
+        }
+        labels = artifact.labels if artifact and request.probabilities else ()
+        return conclude(results, artifact, facts, labels), survey
+
+
+def _subject(request: Request, survey: Survey) -> dict[str, Any]:
+    """What the results depend on."""
+    artifact = request.artifact
+    return {
+        "artifact": None if artifact is None else f"{artifact.id} {artifact.sha256}",
+        "server": request.server.url or "own",
+        "inputs": f"{survey.count} {survey.sha256}",
+        "probabilities": request.probabilities,
+    }
+
+
+def _ask(request: Request, results: Results, files: Iterator[str], extent: tuple[int, int], stop: Stop) -> float:
+    """Send the files and write the answers; returns the seconds it took, without the server's start.
+
+    extent: how many images are done already, and how many there are.
+    """
+    now, count = extent
+    labels = request.artifact.labels if request.artifact and request.probabilities else None
+    kept = f"are kept in {request.out}; the same command goes on from there"
+    try:
+        with _server(request.server, results, stop) as (url, alive):
+            found = ask_parameters(url)
+            parameters = Parameters(request.concurrent or found.concurrent, found.most_bytes)
+            conversation = Conversation(url, parameters, alive, labels)
+            started = time.monotonic()
+            with watching("transforming") as watch, results.append() as appender:
+                tell = _telling(watch, count)
+                for row in answers(files, conversation, lambda: not stop.requested):
+                    appender.add(row)
+                    now += 1
+                    tell(now)
+            seconds = time.monotonic() - started
+    except Stopped:
+        raise
+    except BackendError as error:
+        raise BackendError(f"{error} ({now} of {count} images {kept})" if now else str(error)) from error
+    if now < count and stop.requested:
+        raise Stopped(f"stopped; {now} of {count} images {kept}")
+    return seconds
+
+
+@contextmanager
+def _server(server: Server, results: Results, stop: Stop) -> Iterator[tuple[str, Callable[[], None]]]:
+    """The server's address, once it answers, and what raises BackendError when it has ended."""
+    if server.url is not None:
+        if not wait_ready(server.url, lambda: not stop.requested):
+            raise Stopped("stopped before the server answered")
+        yield server.url, lambda: None
+        return
+    backend, folder = server.backend, server.folder
+    assert backend is not None
+    assert folder is not None
+    name = f"transform-{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
+    # Before it is there: whoever comes after a kill knows where to look.
+    results.note(server=str(server.runs / name))
+    run = deploy_artifact(backend, server.runs, folder, choose_port(0), name, stop)
+
+    def alive() -> None:
+        if not backend.is_alive(run):
+            raise BackendError(f"the server has ended: {last_error(run.log)} (its log is {run.log})")
+
+    try:
+        yield str(run.record["url"]), alive
+    finally:
+        stop_run(backend, run)
+
+
+def _end_former_server(results: Results) -> None:
+    """End what a transform in this folder left up when it was killed; nobody else can be using it."""
+    run = _former(results)
+    if run is None or run.status != "running":
+        return
+    backend = create(run.record["backend"], run.record.get("image", ""))
+    refresh(backend, run)
+    if run.status == "running":
+        stop_run(backend, run)
+
+
+def _former(results: Results) -> Run | None:
+    try:
+        return load_run(Path(results.manifest["server"]))
+    except (KeyError, TypeError, BackendError):
+        return None
+
+
+def _telling(watch: Watch, total: int) -> Callable[[int], None]:
+    """Tells how far it is now and then: each time costs as much as an image's answer."""
+    last = 0.0
+
+    def tell(done: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last > _TELL_EVERY_S or done == total:
+            last = now
+            watch(Progress("images", done, total, "images"))
+
+    return tell

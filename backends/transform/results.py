@@ -1,0 +1,161 @@
+"""The results of a transform in its folder.
+
+predictions.jsonl grows line by line, and tells after a kill how far it came. transform.json says what the results are
+of, so that a second start goes on with the same and with nothing else.
+"""
+
+import fcntl
+import itertools
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Self
+
+from backends.errors import BackendError
+
+PREDICTIONS: Final = "predictions.jsonl"
+TABLE: Final = "predictions.csv"
+SUMMARY: Final = "summary.json"
+MANIFEST: Final = "transform.json"
+_OURS: Final = (PREDICTIONS, TABLE, SUMMARY, MANIFEST)
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Faults of the results' disk as one sentence."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise BackendError(
+            f"the results can't be written to {folder} ({reason}); mend that, or choose another --out"
+        ) from error
+
+
+class Results:
+    """The folder of one transform, held by one process at a time: a context manager that has it locked."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock = -1
+
+    def __enter__(self) -> Self:
+        """Raises BackendError when the folder can't be had."""
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            # The folder itself, so that no file is left for it.
+            self._lock = os.open(self.folder, os.O_RDONLY)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._lock)
+            raise BackendError(f"another transform is writing to {self.folder}; choose another --out") from error
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        os.close(self._lock)
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What the results here are of; empty where there are none."""
+        try:
+            value = json.loads((self.folder / MANIFEST).read_text())
+        except (OSError, ValueError):
+            return {}
+        return value if isinstance(value, dict) else {}
+
+    def open(self, subject: Mapping[str, Any], restart: bool) -> None:
+        """Begin, or go on with what is here already. subject: what the results depend on, JSON-ready.
+
+        Raises BackendError when what is here is of another subject.
+        """
+        with writing(self.folder):
+            if restart:
+                for name in _OURS:
+                    (self.folder / name).unlink(missing_ok=True)
+            old = self.manifest.get("subject")
+            if old is None and (self.folder / PREDICTIONS).exists():
+                raise BackendError(
+                    f"{self.folder} has a {PREDICTIONS} that isn't known to be of these images; choose another --out, "
+                    "or --restart to replace it"
+                )
+            if old is not None and old != subject:
+                changed = " and ".join(name for name in subject if old.get(name) != subject[name]) or "others"
+                raise BackendError(
+                    f"the results in {self.folder} are of another transform (changed: {changed}); choose another "
+                    "--out, or --restart to begin anew"
+                )
+            if old is None:
+                self.note(subject=subject)
+
+    def note(self, **values: Any) -> None:
+        """Add to the manifest."""
+        with writing(self.folder):
+            write_json(self.folder / MANIFEST, {**self.manifest, **values})
+
+    def recover(self, files: Iterator[str]) -> tuple[int, Iterator[str]]:
+        """How many of the files have their line already, and the files after these.
+
+        Whatever is behind the last good line is cut off: half a line after a kill, or an answer of another file.
+        """
+        path = self.folder / PREDICTIONS
+        good = count = 0
+        with writing(self.folder), path.open("a+b") as lines:
+            lines.seek(0)
+            for line in lines:
+                file = next(files, None)
+                if file is None or not line.endswith(b"\n") or _file_of(line) != file:
+                    files = itertools.chain([] if file is None else [file], files)
+                    break
+                good, count = good + len(line), count + 1
+            lines.truncate(good)
+        return count, files
+
+    @contextmanager
+    def append(self) -> Iterator["Appender"]:
+        """Adds to predictions.jsonl within the block."""
+        with writing(self.folder), (self.folder / PREDICTIONS).open("ab", buffering=0) as file:
+            yield Appender(file.fileno(), self.folder)
+
+    def lines(self) -> Iterator[dict[str, Any]]:
+        """Every line, in order."""
+        with (self.folder / PREDICTIONS).open("rb") as lines:
+            for line in lines:
+                yield json.loads(line)
+
+
+class Appender:
+    """Adds lines to predictions.jsonl."""
+
+    def __init__(self, descriptor: int, folder: Path) -> None:
+        self._descriptor = descriptor
+        self._folder = folder
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """One line; a kill can leave half of it, and nothing worse. Raises BackendError when the disk is full."""
+        line = encode(row) + b"\n"
+        with writing(self._folder):
+            while line:
+                line = line[os.write(self._descriptor, line) :]
+
+
+def encode(value: Any, indent: int | None = None) -> bytes:
+    """JSON in UTF-8; a file name that is no UTF-8 comes as lone surrogates, which are escaped."""
+    return json.dumps(value, ensure_ascii=False, indent=indent).encode("utf-8", "backslashreplace")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Whole or not at all."""
+    new = path.with_name(f".{path.name}.new")
+    new.write_bytes(encode(value, 2) + b"\n")
+    new.replace(path)
+
+
+def _file_of(line: bytes) -> str | None:
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return None
+    return value.get("file") if isinstance(value, dict) else None

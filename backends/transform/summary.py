@@ -1,0 +1,99 @@
+"""What a transform's lines come to: the table for spreadsheets, counts, and accuracy where folders are classes."""
+
+import csv
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from backends.transform.classes import Artifact, Truth, folder_of, labels_told
+from backends.transform.results import SUMMARY, TABLE, Results, write_json, writing
+
+_TOP: Final = 5
+# In the summary; all of them are in the table.
+_MOST_FAILURES: Final = 20
+
+
+@dataclass
+class Tally:
+    """What is counted on the way through all lines. by_class: label -> [images, right ones]."""
+
+    images: int = 0
+    failed: int = 0
+    failures: list[dict[str, str]] = field(default_factory=list)
+    right: int = 0
+    right_in_top: int = 0
+    fewest_told: int = _TOP
+    by_class: dict[str, list[int]] = field(default_factory=dict)
+    strange_folders: Counter[str] = field(default_factory=Counter)
+
+    def add(self, row: Mapping[str, Any], truth: Truth) -> None:
+        self.images += 1
+        if "error" in row:
+            self.failed += 1
+            if len(self.failures) < _MOST_FAILURES:
+                self.failures.append({"file": row["file"], "error": row["error"]})
+            return
+        labels = [each["label"] for each in row["predictions"][:_TOP]]
+        folder = folder_of(row["file"])
+        if (label := truth.label(folder)) is None:
+            # Of a folder a photo, say, there could be a million.
+            if len(self.strange_folders) < _MOST_FAILURES or folder in self.strange_folders:
+                self.strange_folders[folder] += 1
+            return
+        self.right += label == labels[0]
+        self.right_in_top += label in labels
+        self.fewest_told = min(self.fewest_told, len(labels))
+        counts = self.by_class.setdefault(label, [0, 0])
+        counts[0] += 1
+        counts[1] += label == labels[0]
+
+    def labelled(self, classes: int) -> dict[str, Any] | None:
+        """Accuracy on the images whose folder is a class; None without any. classes: how many there are, 0 if unknown.
+
+        Among five classes or fewer the right one is always in the best five, so that isn't told.
+        """
+        n = sum(images for images, _ in self.by_class.values())
+        if not n:
+            return None
+        top = {"top5_accuracy": self.right_in_top / n} if self.fewest_told == _TOP and classes != _TOP else {}
+        return {
+            "n": n, "correct": self.right, "accuracy": self.right / n, **top,
+            "classes": {label: {"n": n, "correct": right} for label, (n, right) in sorted(self.by_class.items())},
+            "other_folders": dict(self.strange_folders),
+        }  # fmt: skip
+
+
+def conclude(
+    results: Results, artifact: Artifact | None, facts: Mapping[str, Any], labels: Sequence[str]
+) -> dict[str, Any]:
+    """Read all lines once more, write predictions.csv and summary.json, and return what the latter says.
+
+    labels: of the columns for all probabilities, empty for none. facts: what else the summary is to say.
+    """
+    truth = Truth(artifact.labels, artifact.names) if artifact else Truth(labels_told(results.lines()))
+    tally = Tally()
+    with writing(results.folder):
+        new = results.folder / f".{TABLE}.new"
+        # A name that is no UTF-8 is told with escapes, as Python shows it.
+        with new.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+            table = csv.writer(file, lineterminator="\n")
+            table.writerow(["file", "label", "probability", "error", *(f"p:{label}" for label in labels)])
+            for row in results.lines():
+                tally.add(row, truth)
+                table.writerows(_cells(row, len(labels)))
+        new.replace(results.folder / TABLE)
+        summary = {
+            **facts, "images": tally.images, "predicted": tally.images - tally.failed, "failed": tally.failed,
+            "failures": tally.failures, "labelled": tally.labelled(len(artifact.labels) if artifact else 0),
+        }  # fmt: skip
+        write_json(results.folder / SUMMARY, summary)
+    return summary
+
+
+def _cells(row: Mapping[str, Any], classes: int) -> Iterator[list[Any]]:
+    if "error" in row:
+        yield [row["file"], "", "", row["error"], *[""] * classes]
+    else:
+        best = row["predictions"][0]
+        yield [row["file"], best["label"], best["probability"], "", *row.get("probabilities", ())]

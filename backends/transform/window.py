@@ -1,0 +1,72 @@
+"""Many questions under way at once, their answers in the order of the questions."""
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from backends.transform.ask import Asker, Closed, Conversation
+
+# Answers that wait for an earlier one, for each thread: so that one that is asked again holds nobody up for long.
+_WINDOW: Final = 16
+_LOOK_S: Final = 0.1
+
+
+@dataclass
+class _Slot:
+    """A file on its way. outcome: the answer, or what was raised."""
+
+    file: str
+    outcome: dict[str, Any] | BaseException | None = None
+
+
+def answers(files: Iterator[str], conversation: Conversation, goes_on: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+    """The answer to each file, in order, from as many threads as the server wants requests at once.
+
+    Memory is bounded, however many files there are. Ends early when `goes_on` says no; raises what an asker raises,
+    after the answers before it.
+    """
+    count = conversation.parameters.concurrent
+    waiting: queue.SimpleQueue[_Slot | None] = queue.SimpleQueue()
+    done: queue.SimpleQueue[None] = queue.SimpleQueue()
+    # Daemons: one that waits for an answer nobody wants any more must not keep the process from ending.
+    for _ in range(count):
+        threading.Thread(target=_work, args=(conversation, waiting, done), daemon=True).start()
+    window: deque[_Slot] = deque()
+    try:
+        while goes_on():
+            while len(window) < _WINDOW * count and (file := next(files, None)) is not None:
+                window.append(_Slot(file))
+                waiting.put(window[-1])
+            if not window:
+                return
+            try:
+                done.get(timeout=_LOOK_S)
+            except queue.Empty:
+                continue
+            while window and (outcome := window[0].outcome) is not None:
+                if isinstance(outcome, BaseException):
+                    raise outcome
+                yield outcome
+                window.popleft()
+    finally:
+        conversation.closed.set()
+        for _ in range(count):
+            waiting.put(None)
+
+
+def _work(
+    conversation: Conversation, waiting: "queue.SimpleQueue[_Slot | None]", done: "queue.SimpleQueue[None]"
+) -> None:
+    asker = Asker(conversation)
+    while (slot := waiting.get()) is not None and not conversation.closed.is_set():
+        try:
+            slot.outcome = asker.ask(slot.file)
+        except Closed:
+            break
+        except BaseException as error:  # noqa: BLE001 - handed on
+            slot.outcome = error
+        done.put(None)
+    asker.close()

@@ -1,0 +1,54 @@
+"""Batch transform: what SageMaker may ask for at GET /execution-parameters, and how it is told of a bad image.
+
+A transform job sends one request an object, many at a time, to the same POST /invocations as everybody.
+"""
+
+from typing import Any, Final
+
+from flask import Flask, Response, request
+
+from model.machine import available_cpus
+from serve.codec import dump_json
+from serve.settings import MB, Settings
+
+# SageMaker refuses more: MaxConcurrentTransforms x MaxPayloadInMB.
+MOST_MB_IN_FLIGHT: Final = 100
+# One image is computed while others wait for it, are decoded, or are on their way.
+_TRANSFORMS_A_CORE: Final = 8
+# The image's own fault, and not the server's or the caller's.
+_IMAGE_FAULTS: Final = frozenset((400, 413, 415))
+
+
+def execution_parameters(settings: Settings, cores: int) -> dict[str, Any]:
+    """What a transform job had best be run with, under SageMaker's names.
+
+    The payload counts before the number of requests: fewer requests are only slower, but a larger image would fail.
+    """
+    payload = min(settings.max_payload_bytes // MB, MOST_MB_IN_FLIGHT)
+    wanted = settings.max_concurrent_transforms or min(_TRANSFORMS_A_CORE * cores, settings.max_waiting)
+    return {
+        "MaxConcurrentTransforms": max(1, min(wanted, MOST_MB_IN_FLIGHT // payload)),
+        "BatchStrategy": settings.batch_strategy,
+        "MaxPayloadInMB": payload,
+    }
+
+
+def register(app: Flask, settings: Settings) -> None:
+    """Add GET /execution-parameters, and the answers of a job that is to go on after bad images.
+
+    Before the requests' log is, which then sees an answer first, with the status that the image had earned.
+    """
+
+    @app.get("/execution-parameters")
+    def parameters() -> Response:
+        body = dump_json(execution_parameters(settings, available_cpus()))
+        return Response(body, content_type="application/json")
+
+    if not settings.batch or settings.batch_errors == "status":
+        return
+
+    @app.after_request
+    def go_on(response: Response) -> Response:
+        if request.path.rstrip("/") == "/invocations" and response.status_code in _IMAGE_FAULTS:
+            response.status_code = 200
+        return response
