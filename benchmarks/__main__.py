@@ -1,7 +1,9 @@
-"""`python -m benchmarks [NAME ...]`: run the named benchmarks, or all."""
+"""`python -m benchmarks [NAME ...]`: run the named benchmarks, or all. `serving` takes options, see its `--help`."""
 
 import importlib
+import itertools
 import sys
+from collections.abc import Sequence
 from typing import Final
 
 BENCHMARKS: Final = {
@@ -11,19 +13,29 @@ BENCHMARKS: Final = {
     "insight": "from a bad configuration to a good one by what the reports advise (ten minutes)",
     "profiler": "what profiling costs: step times with and without, a sample, a step, a recording",
     "recipe": "what each part of the training recipe is worth (half an hour)",
+    "serving": "requests a second: Kennel, the tutorial's server and others (25 minutes; 6 GB the first time)",
     "training_step": "one optimizer step: memory layouts, and what freezing the backbone saves",
     "tuning": "a search in one job against one training and against separate trainings (half an hour)",
 }
 
 
-def main(names: list[str]) -> int:
+WITH_OPTIONS: Final = ("serving",)
+
+
+def main(words: Sequence[str]) -> int:
     """Run them in order; returns the exit code."""
+    names = list(itertools.takewhile(lambda word: not word.startswith("-"), words))
+    options = words[len(names) :]
     if unknown := [name for name in names if name not in BENCHMARKS]:
         print(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}", file=sys.stderr)
         return 2
+    if options and not (len(names) == 1 and names[0] in WITH_OPTIONS):
+        print(f"options come after one name, and only {', '.join(WITH_OPTIONS)} takes any", file=sys.stderr)
+        return 2
     for name in names or BENCHMARKS:
         print(f"== {name}: {BENCHMARKS[name]}")
-        importlib.import_module(f"benchmarks.{name}").main()
+        benchmark = importlib.import_module(f"benchmarks.{name}")
+        benchmark.main(*([options] if options else []))
         print()
     return 0
 

@@ -36,5 +36,24 @@ def test_an_unknown_name_is_one_sentence() -> None:
         [sys.executable, "-m", "benchmarks", "flying"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert answer.returncode == 2
-    known = "debugger, decoding, forms, insight, profiler, recipe, training_step, tuning"
+    known = "debugger, decoding, forms, insight, profiler, recipe, serving, training_step, tuning"
     assert answer.stderr == f"no such benchmark: flying; there are {known}\n"
+
+
+@pytest.mark.parametrize("words", [["--quick"], ["forms", "--quick"], ["serving", "forms", "--quick"]])
+def test_options_belong_to_one_benchmark_that_has_some(words: list[str]) -> None:
+    answer = subprocess.run(
+        [sys.executable, "-m", "benchmarks", *words], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == 2
+    assert answer.stdout == ""
+    assert answer.stderr == "options come after one name, and only serving takes any\n"
+
+
+def test_a_benchmark_hears_its_options() -> None:
+    answer = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "serving", "--help"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == 0
+    for option in ("--quick", "--only", "--sizes", "--rounds", "--seconds"):
+        assert option in answer.stdout
