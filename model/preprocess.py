@@ -12,7 +12,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import (
+    BmpImagePlugin,
+    ExifTags,
+    GifImagePlugin,
+    Image,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+)
 
 from model.errors import ArtifactError, ImageError, ImageTooLargeError
 
@@ -24,6 +34,10 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 MAX_PIXELS = 100_000_000
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+
+# Imported here: when Pillow looks for one that isn't, it imports the code for all its 40 formats, in the middle of
+# somebody's request.
+PLUGINS = (JpegImagePlugin, PngImagePlugin, WebPImagePlugin, GifImagePlugin, BmpImagePlugin, TiffImagePlugin)
 
 # Kennel's own limit replaces Pillow's, which would warn at 89 and fail at 179 megapixels.
 Image.MAX_IMAGE_PIXELS = None

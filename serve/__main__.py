@@ -51,7 +51,7 @@ def _run(settings: "Settings") -> int:
     from model.artifact import Artifact
     from model.paths import MLPaths
 
-    artifact = Artifact.load(MLPaths(settings.ml_root).model)
+    artifact = Artifact.read(MLPaths(settings.ml_root).model)
 
     from gunicorn.errors import HaltServer
 

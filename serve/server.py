@@ -86,8 +86,8 @@ class Server(BaseApplication):  # type: ignore[misc]
         return create_app(host, self._settings, self._board.all_ready)
 
     def _load_model(self) -> Model:
-        # Read and checked anew: the folder may hold another artifact by the time a worker is replaced.
-        artifact = Artifact.load(MLPaths(self._settings.ml_root).model)
+        # Read anew: the folder may hold another artifact by the time a worker is replaced. The engine checks its files.
+        artifact = Artifact.read(MLPaths(self._settings.ml_root).model)
         threads = self._settings.threads or max(1, available_cpus() // self._settings.workers)
         engine = registry.find(self._settings.engine)(artifact, EngineOptions(self._settings.device, threads))
         return Model(artifact, engine)

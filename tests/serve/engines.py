@@ -8,6 +8,7 @@ import numpy as np
 
 from model.artifact import Artifact
 from model.errors import ArtifactError
+from model.forms import OPENVINO_INT8, TORCH
 from serve.engines.base import EngineOptions, FloatArray, UInt8Array
 
 
@@ -26,8 +27,10 @@ class ToyEngine:
     description = "toy"
     max_batch = 8
     lanes = 1
+    form = TORCH
 
     def __init__(self, artifact: Artifact, options: EngineOptions) -> None:
+        artifact.verify(self.form)
         wait_while("hold-load")
 
     def predict(self, images: UInt8Array) -> FloatArray:
@@ -42,6 +45,10 @@ def toy_probabilities(images: UInt8Array) -> FloatArray:
     colours = images[:, :, : images.shape[2] // 2].astype(np.float64).mean((1, 2)) + 1.0
     result: FloatArray = colours / colours.sum(1, keepdims=True)
     return result
+
+
+class OtherFormEngine(ToyEngine):
+    form = OPENVINO_INT8
 
 
 class NotANumberEngine(ToyEngine):
