@@ -5,6 +5,7 @@ port), told in one sentence; 3 the model can't be loaded for another reason.
 """
 
 import argparse
+import gc
 import logging
 import os
 import signal
@@ -69,6 +70,8 @@ def _run(settings: "Settings") -> int:
         address, artifact.id, artifact.architecture, len(artifact.labels), some, settings.engine,
     )  # fmt: skip
     board, master = Board(), os.getpid()
+    # What has been imported stays. Left to the collector, its pages would be written to, and so copied for each worker.
+    gc.freeze()
     code: int | str | None = 0
     try:
         Server(settings, listener, board).run()
