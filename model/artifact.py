@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from model.errors import ArtifactError
 from model.files import move_durably, write_atomic, write_json
-from model.forms import FILES, GRAPHS, Form, read_forms
+from model.forms import FILES, GRAPHS, TORCH, Form, read_forms
 from model.labels import readable_labels
 from model.preprocess import Preprocess
 
@@ -63,7 +63,10 @@ class Artifact:
         return self.weights_sha256[:12]
 
     def graph(self, form: str) -> Path:
-        """The .xml file of an OpenVINO form; OpenVINO finds the .bin beside it. Raises ArtifactError without one."""
+        """The .xml file of an OpenVINO form; OpenVINO finds the .bin beside it. Raises ArtifactError without one.
+
+        The files are there and unchanged if `verify` has found them so.
+        """
         if form not in GRAPHS or form not in self.forms:
             known = ", ".join(name for name in self.forms if name in GRAPHS) or "none"
             raise ArtifactError(
@@ -72,25 +75,43 @@ class Artifact:
         return self.path / GRAPHS[form]
 
     @classmethod
+    def read(cls, path: Path) -> "Artifact":
+        """What the manifest in folder `path` says; no other file is looked at before `verify`.
+
+        Raises ArtifactError when the manifest is missing, too new or malformed.
+        """
+        return _from_manifest(path, _read_manifest(path))
+
+    @classmethod
     def load(cls, path: Path, verify: bool = True) -> "Artifact":
-        """Read the manifest in folder `path`; with `verify`, check weights and forms against their SHA-256.
+        """Read the manifest in folder `path` and see that weights and all forms are there; with `verify`, unchanged.
 
         Raises ArtifactError when a file is missing, too new, malformed or changed.
         """
-        manifest = _read_manifest(path)
-        artifact = _from_manifest(path, manifest)
-        expected = {WEIGHTS: artifact.weights_sha256}
-        for form in artifact.forms.values():
-            expected.update({name: file.sha256 for name, file in form.files.items()})
-        for name, digest in expected.items():
-            if not (path / name).is_file():
-                raise ArtifactError(f"{path} has no {name}; train again, or copy the artifact's folder whole")
-            if verify and (found := sha256(path / name)) != digest:
-                raise ArtifactError(
-                    f"{path / name} isn't the file that was trained: its SHA-256 is {found[:12]}..., "
-                    f"the manifest says {digest[:12]}...; copy the artifact's folder again"
-                )
+        artifact = cls.read(path)
+        for form in {TORCH: None, **artifact.forms}:
+            _check(path, artifact.files(form), verify)
         return artifact
+
+    def verify(self, form: str) -> None:
+        """Check the files of one form (`model.forms`) against their SHA-256: what is about to be loaded.
+
+        Raises ArtifactError when there is no such form, or a file of it is missing or changed.
+        """
+        _check(self.path, self.files(form), True)
+
+    def files(self, form: str) -> dict[str, str]:
+        """The files of one form, and the SHA-256 that each should have. Raises ArtifactError without such a form."""
+        if form != TORCH and form not in self.forms:
+            known = ", ".join(dict.fromkeys((TORCH, *self.forms)))
+            raise ArtifactError(f"{self.path} has no form {form} (it has: {known}); train with export=int8")
+        listed = self.forms[form].files if form in self.forms else {}
+        if missing := set(FILES.get(form, ())) - set(listed):
+            raise ArtifactError(
+                f"{self.path / MANIFEST}: form {form} lists no {min(missing)}; copy the artifact's folder again"
+            )
+        own = {WEIGHTS: self.weights_sha256} if form == TORCH else {}
+        return {**own, **{name: file.sha256 for name, file in listed.items()}}
 
 
 def save(  # noqa: PLR0913 - by keyword alone, each a part of the artifact
@@ -173,6 +194,17 @@ def _write_notes(path: Path, manifest: Mapping[str, Any], notes: Mapping[str, An
 def _remove_forms(path: Path) -> None:
     for name in (name for files in FILES.values() for name in files):
         (path / name).unlink(missing_ok=True)
+
+
+def _check(path: Path, files: Mapping[str, str], verify: bool) -> None:
+    for name, digest in files.items():
+        if not (path / name).is_file():
+            raise ArtifactError(f"{path} has no {name}; train again, or copy the artifact's folder whole")
+        if verify and (found := sha256(path / name)) != digest:
+            raise ArtifactError(
+                f"{path / name} isn't the file that was trained: its SHA-256 is {found[:12]}..., "
+                f"the manifest says {digest[:12]}...; copy the artifact's folder again"
+            )
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:

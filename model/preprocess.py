@@ -5,14 +5,27 @@ Normalisation isn't here: it is the network's first layer (`model.network`), so 
 
 import io
 import math
+import re
 import warnings
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import (
+    BmpImagePlugin,
+    ExifTags,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+)
 
 from model.errors import ArtifactError, ImageError, ImageTooLargeError
 
@@ -24,6 +37,21 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 MAX_PIXELS = 100_000_000
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+
+# Imported here: when Pillow looks for one that isn't, it imports the code for all its 40 formats, in the middle of
+# somebody's request.
+PLUGINS = (JpegImagePlugin, PngImagePlugin, WebPImagePlugin, GifImagePlugin, BmpImagePlugin, TiffImagePlugin)
+
+# As libtiff allows. Cameras and programs make about ten.
+MAX_SCANS = 100
+
+_JPEGS = ("JPEG", "MPO")
+# What begins a JPEG's segment: neither data (FF 00), nor a restart within it, nor a marker without content.
+_MARKER = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")
+_END_OF_IMAGE, _START_OF_SCAN = 0xD9, 0xDA
+
+# Pixels converted at once: of the whole, copies in all the modes between would take gigabytes.
+_BAND_PIXELS = 1 << 20
 
 # Kennel's own limit replaces Pillow's, which would warn at 89 and fail at 179 megapixels.
 Image.MAX_IMAGE_PIXELS = None
@@ -53,7 +81,8 @@ def decode(source: bytes | Path, min_size: int | None = None, max_pixels: int = 
                     f"the image has {image.width} x {image.height} pixels, more than the limit of "
                     f"{max_pixels}; send it smaller"
                 )
-            if min_size is not None and image.format in ("JPEG", "MPO"):
+            _refuse_traps(image, max_pixels)
+            if min_size is not None and image.format in _JPEGS:
                 _draft(image, min_size)
             image.load()
             return _to_rgb(_upright(image))
@@ -64,6 +93,35 @@ def decode(source: bytes | Path, min_size: int | None = None, max_pixels: int = 
     except Exception as error:
         # Pillow's plugins raise nearly anything on hostile bytes: struct.error, SyntaxError, IndexError ...
         raise ImageError(f"the image is broken or truncated ({error})") from error
+
+
+def _refuse_traps(image: ImageFile.ImageFile, max_pixels: int) -> None:
+    """Images that take far more time or memory than their size tells. Raises ImageError."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        # libtiff decodes whole tiles, of whatever size, for an image of a few pixels.
+        width, height = (image.tag_v2.get(tag, 0) for tag in (ExifTags.Base.TileWidth, ExifTags.Base.TileLength))
+        if width * height > max_pixels:
+            raise ImageTooLargeError(
+                f"the image's tiles have {width} x {height} pixels, more than the limit of {max_pixels}; save it anew"
+            )
+    elif image.format in _JPEGS and image.fp is not None:
+        image.fp.seek(0)
+        # Each scan of some bytes goes through all pixels. The count is of any two such bytes, so at least of the scans.
+        data = image.fp.read()
+        if data.count(b"\xff\xda") > MAX_SCANS and _scans(data) > MAX_SCANS:
+            raise ImageError(f"the image is a JPEG of more than {MAX_SCANS} scans, which no camera makes; save it anew")
+
+
+def _scans(data: bytes) -> int:
+    """How many scans the first picture of a JPEG has, counted no further than needed."""
+    scans, at = 0, 2
+    while scans <= MAX_SCANS and (marker := _MARKER.search(data, at)):
+        code, at = marker[0][-1], marker.end()
+        if code == _END_OF_IMAGE:
+            break
+        scans += code == _START_OF_SCAN
+        at += int.from_bytes(data[at : at + 2], "big")
+    return scans
 
 
 def _draft(image: Image.Image, min_size: int) -> None:
@@ -99,22 +157,44 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        return _scale_to_8_bit(image).convert("RGB")
+        white = _white_level(image)
+        return _in_bands(image, lambda band: _scale_to_8_bit(band, white))
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, rgba).convert("RGB")
+        return _in_bands(image, _on_white)
     return image.convert("RGB")
 
 
-def _scale_to_8_bit(image: Image.Image) -> Image.Image:
-    """16-bit (and 32-bit, float) grey: Pillow's own convert clips at 255, which turns photos white."""
-    values = np.asarray(image).astype(np.float64)
+def _in_bands(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """What `convert` makes of the image, in RGB, some rows at a time."""
+    rows = max(1, _BAND_PIXELS // image.width)
+    if rows >= image.height:
+        return convert(image).convert("RGB")
+    result = Image.new("RGB", image.size)
+    for top in range(0, image.height, rows):
+        band = image.crop((0, top, image.width, min(top + rows, image.height)))
+        result.paste(convert(band).convert("RGB"), (0, top))
+    return result
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    rgba = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", rgba.size, (255, 255, 255, 255)), rgba)
+
+
+def _white_level(image: Image.Image) -> float:
+    """Which value of 16-bit, 32-bit or float grey is white."""
+    if image.mode not in ("I", "F"):
+        return 65535.0
+    top = cast("float", image.getextrema()[1])
     if image.mode == "F":
-        top = 1.0 if values.size and float(values.max()) <= 1.0 else 255.0
-    else:
-        top = 255.0 if values.size and float(values.max()) <= 255.0 and image.mode == "I" else 65535.0
-    return Image.fromarray(np.clip(np.rint(values * (255.0 / top)), 0, 255).astype(np.uint8))
+        return 1.0 if top <= 1.0 else 255.0
+    return 255.0 if top <= 255.0 else 65535.0
+
+
+def _scale_to_8_bit(image: Image.Image, white: float) -> Image.Image:
+    """Pillow's own convert clips at 255, which turns photos white."""
+    values = np.asarray(image).astype(np.float64)
+    return Image.fromarray(np.clip(np.rint(values * (255.0 / white)), 0, 255).astype(np.uint8))
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ port), told in one sentence; 3 the model can't be loaded for another reason.
 """
 
 import argparse
+import gc
 import logging
 import os
 import signal
@@ -52,7 +53,7 @@ def _run(settings: "Settings") -> int:
     from model.machine import available_cpus
     from model.paths import MLPaths
 
-    artifact = Artifact.load(MLPaths(settings.ml_root).model)
+    artifact = Artifact.read(MLPaths(settings.ml_root).model)
 
     from gunicorn.errors import HaltServer
 
@@ -74,6 +75,8 @@ def _run(settings: "Settings") -> int:
         chosen.workers, chosen.threads,
     )  # fmt: skip
     board, master = Board(), os.getpid()
+    # What has been imported stays. Left to the collector, its pages would be written to, and so copied for each worker.
+    gc.freeze()
     code: int | str | None = 0
     try:
         Server(settings, chosen, listener, board).run()

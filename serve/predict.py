@@ -35,7 +35,7 @@ def main() -> int:
     arguments = _arguments()
     failed = False
     try:
-        artifact = Artifact.load(arguments.artifact)
+        artifact = Artifact.read(arguments.artifact)
         options = EngineOptions(arguments.device, available_cpus())
         model = Model(artifact, registry.find(arguments.engine)(artifact, options))
         for answer in predict_files(model, arguments.files, arguments.top_k):

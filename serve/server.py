@@ -87,8 +87,8 @@ class Server(BaseApplication):  # type: ignore[misc]
         return create_app(host, self._settings, self._concurrency.threads, self._board.all_ready)
 
     def _load_model(self) -> Model:
-        # Read and checked anew: the folder may hold another artifact by the time a worker is replaced.
-        artifact = Artifact.load(MLPaths(self._settings.ml_root).model)
+        # Read anew: the folder may hold another artifact by the time a worker is replaced. The engine checks its files.
+        artifact = Artifact.read(MLPaths(self._settings.ml_root).model)
         options = EngineOptions(self._settings.device, self._concurrency.threads)
         engine = registry.find(self._settings.engine)(artifact, options)
         return Model(artifact, engine)

@@ -50,6 +50,10 @@ class Engine(Protocol):
 
 
 class EngineFactory(Protocol):
-    """What a registry entry names. Raises UserError (ArtifactError, DeviceError) for faults of the user's."""
+    """What a registry entry names. Raises UserError (ArtifactError, DeviceError) for faults of the user's.
+
+    Of the artifact only the manifest has been read: the factory calls `artifact.verify(form)` for what it is about to
+    load, and nobody reads the files of the other forms, which may be missing.
+    """
 
     def __call__(self, artifact: Artifact, options: EngineOptions) -> Engine: ...

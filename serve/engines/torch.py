@@ -8,6 +8,7 @@ import torch
 
 from model.artifact import Artifact
 from model.errors import DeviceError
+from model.forms import TORCH
 from model.weights import load_network
 from serve.engines.base import EngineOptions, FloatArray, UInt8Array
 
@@ -19,6 +20,7 @@ class TorchEngine:
 
     def __init__(self, artifact: Artifact, options: EngineOptions) -> None:
         """Raises ArtifactError when the weights don't fit, DeviceError when there is no GPU for `cuda`."""
+        artifact.verify(TORCH)
         self._device = _choose_device(options.device)
         self._threads = options.threads
         # One thread alone predicts, so its team of `threads` is all that ever computes.

@@ -139,6 +139,38 @@ def test_a_missing_or_changed_file(whole: Path, name: str) -> None:
         Artifact.load(whole, verify=False)
 
 
+def test_only_what_is_asked_for_is_checked(whole: Path) -> None:
+    for name in ("model.safetensors", "openvino.bin"):
+        (whole / name).unlink()
+    (whole / "openvino.xml").write_bytes(b"?")
+    found = Artifact.read(whole)
+    found.verify("openvino-int8")
+    with pytest.raises(ArtifactError, match=r"has no model\.safetensors"):
+        found.verify("torch")
+    with pytest.raises(ArtifactError, match=r"openvino\.xml isn't the file that was trained"):
+        found.verify("openvino")
+    (whole / "openvino_int8.bin").write_bytes(b"x")
+    with pytest.raises(ArtifactError, match=r"openvino_int8\.bin isn't the file that was trained"):
+        found.verify("openvino-int8")
+    with pytest.raises(
+        ArtifactError, match=r"no form onnx \(it has: torch, openvino, openvino-int8\); train with export"
+    ):
+        found.verify("onnx")
+
+
+def test_torchs_form_needs_no_entry(tmp_path: Path) -> None:
+    save(tmp_path).verify("torch")
+    with pytest.raises(ArtifactError, match=r"no form openvino \(it has: torch\)"):
+        Artifact.read(tmp_path).verify("openvino")
+
+
+@pytest.mark.parametrize("missing", ["openvino.xml", "openvino.bin"])
+def test_a_file_without_a_checksum_is_not_served(whole: Path, missing: str) -> None:
+    edit(whole, lambda m: m["forms"]["openvino"]["files"].pop(missing))
+    with pytest.raises(ArtifactError, match=f"form openvino lists no {missing}; copy the artifact's folder again"):
+        Artifact.read(whole).verify("openvino")
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

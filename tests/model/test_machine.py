@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,8 @@ import pytest
 from model.files import write_atomic, write_json
 from model.machine import available_cpus, available_memory, cgroup_cpu_quota, cgroup_memory
 from model.paths import MLPaths
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_root_is_opt_ml_unless_moved() -> None:
@@ -53,6 +57,16 @@ def test_available_cpus_rounds_a_limit_up(tmp_path: Path, monkeypatch: pytest.Mo
     for quota, cpus in (("10000", 1), ("250000", 3), ("900000", 4)):
         (tmp_path / "cpu.max").write_text(f"{quota} 100000")
         assert available_cpus(tmp_path) == cpus
+
+
+def test_available_cpus_are_those_that_a_cpuset_leaves() -> None:
+    # A container's cpuset is its processes' affinity.
+    code = (
+        "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); "
+        "from model.machine import available_cpus; print(available_cpus())"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert answer.stdout == "1\n"
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:

@@ -29,3 +29,19 @@ def test_no_telemetry() -> None:
     code = "from model._openvino import openvino; import sys; print([m for m in sys.modules if 'telemetry' in m])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert "openvino_telemetry." not in result.stdout
+
+
+LEAN = """
+import sys
+from model._openvino import openvino
+print(sorted(name for name in ("absl", "numpy.ma", "openvino.tools.ovc", "torch") if name in sys.modules))
+try:
+    openvino.convert_model("/nowhere/at/all.onnx")
+except Exception:
+    print("openvino.tools.ovc" in sys.modules)
+"""
+
+
+def test_the_converter_comes_when_it_is_called() -> None:
+    result = subprocess.run([sys.executable, "-c", LEAN], capture_output=True, text=True, check=True, timeout=60)
+    assert result.stdout.splitlines() == ["[]", "True"], result.stderr

@@ -9,6 +9,7 @@ import numpy as np
 
 from model.artifact import Artifact
 from model.errors import ArtifactError
+from model.forms import OPENVINO_INT8, TORCH
 from serve.engines.base import EngineOptions, FloatArray, UInt8Array
 
 
@@ -27,8 +28,10 @@ class ToyEngine:
     description = "toy"
     max_batch = 8
     lanes = 1
+    form = TORCH
 
     def __init__(self, artifact: Artifact, options: EngineOptions) -> None:
+        artifact.verify(self.form)
         wait_while("hold-load")
 
     def predict(self, images: UInt8Array) -> FloatArray:
@@ -51,6 +54,10 @@ class GreyEngine(ToyEngine):
     def predict(self, images: UInt8Array) -> FloatArray:
         bright = images[:, :, : images.shape[2] // 2].astype(np.float64).mean((1, 2, 3)) / 255
         return np.stack([bright, 1 - bright, np.zeros_like(bright)], axis=1)
+
+
+class OtherFormEngine(ToyEngine):
+    form = OPENVINO_INT8
 
 
 class NotANumberEngine(ToyEngine):

@@ -1,5 +1,6 @@
 """Artifacts that are broken, or made to harm: told in one sentence, exit code 2, nothing executed."""
 
+import hashlib
 import json
 import pickle
 import shutil
@@ -11,7 +12,7 @@ import pytest
 
 from model.artifact import Artifact
 from model.errors import ArtifactError
-from tests.serve.conftest import Start, Toy
+from tests.serve.conftest import Start, Toy, encoded, photo
 
 
 class Evil:
@@ -102,10 +103,20 @@ def test_the_server_tells_it_and_ends(start: Start, copy: Path) -> None:
     assert "give the folder that train wrote" in refused(start, copy)
 
 
+def ended(start: Start, root: Path, **settings: str) -> str:
+    """The sentence with which it ends: an engine, and so after the start, finds a fault in the files it loads."""
+    server = start(ml_root=root, **settings)
+    assert server.wait() == 2, server.log
+    assert "Traceback" not in server.log
+    told = [line for line in server.log.splitlines() if line.startswith("error: ")]
+    assert told == server.log.splitlines()[-1:], server.log
+    return told[0]
+
+
 def test_a_pickle_for_weights_is_not_run(start: Start, copy: Path, tmp_path: Path) -> None:
     weights = copy / "model" / "model.safetensors"
     weights.write_bytes(pickle.dumps(Evil(tmp_path / "pwned")))
-    assert "SHA-256" in refused(start, copy)
+    assert "SHA-256" in ended(start, copy)
     assert not (tmp_path / "pwned").exists()
 
 
@@ -115,4 +126,27 @@ def test_weights_elsewhere_are_not_looked_for(start: Start, copy: Path, tmp_path
     manifest["weights"]["file"] = "../../../etc/passwd"
     file.write_text(json.dumps(manifest))
     (copy / "model" / "model.safetensors").unlink()
-    assert "has no model.safetensors" in refused(start, copy)
+    assert "has no model.safetensors" in ended(start, copy)
+
+
+@pytest.mark.parametrize("found", ["changed", "missing"])
+def test_files_that_are_not_served_may_be_anything(start: Start, copy: Path, found: str) -> None:
+    names = ("openvino_int8.xml", "openvino_int8.bin")
+    for name in names:
+        (copy / "model" / name).write_bytes(name.encode())
+    file = copy / "model" / "kennel.json"
+    manifest = json.loads(file.read_text())
+    files = {name: {"sha256": hashlib.sha256(name.encode()).hexdigest(), "bytes": len(name)} for name in names}
+    manifest["forms"] = {"torch": {"files": {}}, "openvino-int8": {"files": files}}
+    file.write_text(json.dumps(manifest))
+    weights = copy / "model" / "model.safetensors"
+    if found == "changed":
+        weights.write_bytes(b"changed")
+    else:
+        weights.unlink()
+    engine = {"KENNEL_ENGINE": "tests.serve.engines:OtherFormEngine"}
+    server = start(ml_root=copy, **engine)
+    server.wait_ready()
+    assert server.invoke(encoded(photo(1))).status == 200
+    (copy / "model" / names[1]).write_bytes(b"changed")
+    assert "openvino_int8.bin isn't the file that was trained" in ended(start, copy, **engine)

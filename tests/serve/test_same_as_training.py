@@ -3,10 +3,13 @@
 import json
 import subprocess
 import sys
+from io import BytesIO
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from tests.serve.conftest import Trained
+from tests.serve.conftest import Trained, encoded, photo
 from tests.serve.process import ROOT, Served, environment
 
 
@@ -42,6 +45,25 @@ def test_command_equals_http(trained: Trained, torch_server: Served) -> None:
         assert [(p["label"], p["index"]) for p in line["predictions"]] == [(p["label"], p["index"]) for p in served]
         for one, other in zip(line["predictions"], served, strict=True):
             assert one["probability"] == pytest.approx(other["probability"], abs=1e-5)
+
+
+def test_a_jpeg_decoded_at_reduced_size_gets_the_answer_of_all_its_pixels(torch_server: Served) -> None:
+    """1000 x 750 pixels, which decode at an eighth, and losslessly the same pixels, which decode whole."""
+    labels = set()
+    for seed in range(12):
+        grain = np.random.default_rng(seed).normal(0, 8, (750, 1000, 3))
+        picture = np.clip(np.asarray(photo(seed, 1000, 750, seed % 3)) + grain, 0, 255).astype(np.uint8)
+        jpeg = encoded(Image.fromarray(picture), quality=92)
+        whole = encoded(Image.open(BytesIO(jpeg)), "PNG", compress_level=1)
+        small, full = (
+            np.array(torch_server.invoke(body, Accept="application/json;format=probabilities").json)
+            for body in (jpeg, whole)
+        )
+        assert small == pytest.approx(full, abs=0.01)
+        assert small.argmax() == full.argmax()
+        labels.add(small.argmax())
+    # An answer that were always the same would prove nothing.
+    assert len(labels) > 1
 
 
 def test_log_names_what_is_served(trained: Trained, torch_server: Served) -> None:
