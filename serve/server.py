@@ -89,8 +89,9 @@ class Server(BaseApplication):  # type: ignore[misc]
         # Read and checked anew: the folder may hold another artifact by the time a worker is replaced.
         artifact = Artifact.load(MLPaths(self._settings.ml_root).model)
         threads = self._settings.threads or max(1, available_cpus() // self._settings.workers)
-        engine = registry.find(self._settings.engine)(artifact, EngineOptions(self._settings.device, threads))
-        return Model(artifact, engine)
+        settings = self._settings
+        options = EngineOptions(settings.device, threads, settings.precision, settings.form)
+        return Model(artifact, registry.find(settings.engine)(artifact, options))
 
     def _give_up(self, error: BaseException) -> None:
         if isinstance(error, UserError):
