@@ -6,6 +6,7 @@ A form is a set of files and what the network of these files scored on the valid
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -16,7 +17,10 @@ OPENVINO: Final = "openvino"
 OPENVINO_INT8: Final = "openvino-int8"
 # An OpenVINO network is two files: the graph, and beside it under the same name its weights.
 GRAPHS: Final = {OPENVINO: "openvino.xml", OPENVINO_INT8: "openvino_int8.xml"}
+FORMS: Final = (TORCH, *GRAPHS)
 FILES: Final = {name: (graph, graph.replace(".xml", ".bin")) for name, graph in GRAPHS.items()}
+
+MAX_LOSS_POINTS: Final = Fraction(1, 2)  # percentage points of validation accuracy
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,19 @@ class Form:
             {precision: _score(name, precision, score) for precision, score in validation.items()},
             {precision: str(reason) for precision, reason in unmeasured.items()},
         )
+
+
+def points_lost(reference: int, correct: int, n: int) -> Fraction:
+    """Percentage points of accuracy that `correct` right answers of `n` are below `reference` right ones; exact."""
+    return Fraction(100 * (reference - correct), n)
+
+
+def may_replace(reference: int, correct: int, n: int) -> bool:
+    """Whether a form with `correct` right answers of `n` is good enough beside torch's network with `reference`.
+
+    Counts, not accuracies: a loss of exactly half a point is allowed, and 0.905 - 0.9 is above 0.005 in floats.
+    """
+    return points_lost(reference, correct, n) <= MAX_LOSS_POINTS
 
 
 def read_forms(manifest: Mapping[str, Any]) -> tuple[dict[str, Form], str | None]:

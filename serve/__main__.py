@@ -66,7 +66,7 @@ def _run(settings: "Settings") -> int:
     listener = listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    chosen = concurrency.choose(available_cpus(), settings.workers, settings.threads)
+    chosen = concurrency.choose(available_cpus(), settings.workers or _workers_on_gpu(settings), settings.threads)
     some = ", ".join(artifact.labels[:5]) + (", ..." if len(artifact.labels) > 5 else "")
     logging.getLogger("serve").info(
         "listening on %s; artifact %s: %s, %d classes (%s); engine %s; "
@@ -92,6 +92,14 @@ def _run(settings: "Settings") -> int:
         print(f"error: {message}", file=sys.stderr)
         return EXIT_USER if users else int(code or 1)
     return int(code or 0)
+
+
+def _workers_on_gpu(settings: "Settings") -> int:
+    """1 where a GPU will predict, on which several processes would only be in each other's way; 0 elsewhere."""
+    from serve.engines.choose import gpu_shows
+
+    may = settings.device == "auto" and settings.engine in ("auto", "torch") and gpu_shows()
+    return int(may or settings.device == "cuda")
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ import argparse
 import logging
 import signal
 import sys
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,10 @@ from model.errors import ImageError, UserError
 from model.machine import available_cpus
 from serve import codec
 from serve.engines import registry
-from serve.engines.base import EngineOptions, UInt8Array
+from serve.engines.base import DEVICES, ENGINE_FORMS, PRECISIONS, EngineOptions, UInt8Array
 from serve.model_host import Model, predict_checked
 
 EXIT_FAILED, EXIT_USER, EXIT_SIGINT = 1, 2, 130
-_CHUNK = 32
 
 
 def main() -> int:
@@ -36,7 +36,7 @@ def main() -> int:
     failed = False
     try:
         artifact = Artifact.read(arguments.artifact)
-        options = EngineOptions(arguments.device, available_cpus())
+        options = EngineOptions(arguments.device, available_cpus(), arguments.precision, arguments.form)
         model = Model(artifact, registry.find(arguments.engine)(artifact, options))
         for answer in predict_files(model, arguments.files, arguments.top_k):
             failed |= "error" in answer
@@ -52,19 +52,41 @@ def main() -> int:
 
 
 def predict_files(model: Model, files: Sequence[Path], top_k: int) -> Iterator[dict[str, Any]]:
-    """For each file, in order, its `top_k` best predictions or the error that it made."""
-    with ThreadPoolExecutor(available_cpus()) as pool:
-        for start in range(0, len(files), _CHUNK):
-            chunk = files[start : start + _CHUNK]
-            inputs = list(pool.map(lambda file: _load(file, model.artifact), chunk))
-            good = [each for each in inputs if not isinstance(each, str)]
-            rows = iter(predict_checked(model, np.stack(good)) if good else ())
-            for file, each in zip(chunk, inputs, strict=True):
-                if isinstance(each, str):
-                    yield {"file": str(file), "error": each}
-                else:
-                    predictions = codec.top_predictions(next(rows), model.artifact, top_k)
-                    yield {"file": str(file), "predictions": predictions}
+    """For each file, in order, its `top_k` best predictions or the error that it made.
+
+    The next files are decoded while the engine works, and it gets as many batches at once as it has lanes.
+    """
+    cpus, size, lanes = available_cpus(), model.engine.max_batch, model.engine.lanes
+    # Enough that neither decoding nor the engine waits for the other; a decoded image is 150 KB.
+    ahead = 2 * lanes + -(-2 * cpus // size)
+    decoders, engine = ThreadPoolExecutor(cpus), ThreadPoolExecutor(lanes)
+    under_way: deque[Future[list[dict[str, Any]]]] = deque()
+    try:
+        for start in range(0, len(files), size):
+            chunk = files[start : start + size]
+            inputs = [decoders.submit(_load, file, model.artifact) for file in chunk]
+            under_way.append(engine.submit(_answer, model, chunk, inputs, top_k))
+            if len(under_way) > ahead:
+                yield from under_way.popleft().result()
+        while under_way:
+            yield from under_way.popleft().result()
+    finally:
+        engine.shutdown(cancel_futures=True)
+        decoders.shutdown(cancel_futures=True)
+
+
+def _answer(
+    model: Model, files: Sequence[Path], inputs: "Sequence[Future[UInt8Array | str]]", top_k: int
+) -> list[dict[str, Any]]:
+    loaded = [each.result() for each in inputs]
+    good = [each for each in loaded if not isinstance(each, str)]
+    rows = iter(predict_checked(model, np.stack(good)) if good else ())
+    return [
+        {"file": str(file), "error": each}
+        if isinstance(each, str)
+        else {"file": str(file), "predictions": codec.top_predictions(next(rows), model.artifact, top_k)}
+        for file, each in zip(files, loaded, strict=True)
+    ]
 
 
 def _load(file: Path, artifact: Artifact) -> UInt8Array | str:
@@ -91,12 +113,14 @@ def _arguments() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--artifact", type=Path, required=True, metavar="DIR", help="folder that train wrote")
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", default=True, help="a line of JSON a file (the default)")
-    form.add_argument("--text", action="store_false", dest="json", help="a line for people a file")
+    lines = parser.add_mutually_exclusive_group()
+    lines.add_argument("--json", action="store_true", default=True, help="a line of JSON a file (the default)")
+    lines.add_argument("--text", action="store_false", dest="json", help="a line for people a file")
     parser.add_argument("--top-k", type=_count, default=codec.TOP_K, metavar="K", help="best classes to tell (5)")
-    parser.add_argument("--engine", default="torch", help=f"one of {', '.join(registry.ENGINES)}")
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    parser.add_argument("--engine", default=registry.AUTO, help=f"one of {', '.join(registry.ENGINES)}")
+    parser.add_argument("--device", choices=DEVICES, default="auto")
+    parser.add_argument("--form", choices=ENGINE_FORMS, default="auto", help="which of the artifact's networks")
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto")
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     return parser.parse_args()
 

@@ -88,10 +88,10 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def _load_model(self) -> Model:
         # Read anew: the folder may hold another artifact by the time a worker is replaced. The engine checks its files.
-        artifact = Artifact.read(MLPaths(self._settings.ml_root).model)
-        options = EngineOptions(self._settings.device, self._concurrency.threads)
-        engine = registry.find(self._settings.engine)(artifact, options)
-        return Model(artifact, engine)
+        settings = self._settings
+        artifact = Artifact.read(MLPaths(settings.ml_root).model)
+        options = EngineOptions(settings.device, self._concurrency.threads, settings.precision, settings.form)
+        return Model(artifact, registry.find(settings.engine)(artifact, options))
 
     def _give_up(self, error: BaseException) -> None:
         if isinstance(error, UserError):

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from model.errors import ConfigError
 from model.paths import DEFAULT_ROOT, ROOT_VARIABLE
-from serve.engines.registry import ENGINES
+from serve.engines.base import DEVICES, ENGINE_FORMS, PRECISIONS
+from serve.engines.registry import AUTO, ENGINES
 from serve.media_types import OFFERS, Offer, negotiate
 
 MB: Final = 1024 * 1024
@@ -43,6 +44,8 @@ class Settings:
     workers: int
     engine: str
     device: str
+    form: str
+    precision: str
     threads: int
     timeout_s: float
     stuck_after_s: float
@@ -142,10 +145,13 @@ def _engine(text: str) -> str:
     return text
 
 
-def _device(text: str) -> str:
-    if text not in ("auto", "cpu", "cuda"):
-        raise ValueError
-    return text
+def _one_of(names: tuple[str, ...]) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in names:
+            raise ValueError
+        return text
+
+    return parse
 
 
 def _accept(text: str) -> Offer:
@@ -184,12 +190,21 @@ OPTIONS: Final[tuple[Option, ...]] = (
         _integer(0, 64),
     ),
     Option(
-        "engine", ("KENNEL_ENGINE",), "torch", f"one of {', '.join(ENGINES)}, or module:attribute",
-        "what runs the network", _engine,
+        "engine", ("KENNEL_ENGINE",), AUTO, f"one of {', '.join(ENGINES)}, or module:attribute",
+        "what runs the network; auto: torch on a GPU, else openvino where the artifact has a form for it", _engine,
     ),
     Option(
-        "device", ("KENNEL_DEVICE",), "auto", "one of auto, cpu, cuda",
-        "auto: a GPU if the machine has one that can be used", _device,
+        "device", ("KENNEL_DEVICE",), "auto", f"one of {', '.join(DEVICES)}",
+        "auto: a GPU if the machine has one that can be used", _one_of(DEVICES),
+    ),
+    Option(
+        "form", ("KENNEL_FORM",), "auto", f"one of {', '.join(ENGINE_FORMS)}",
+        "which of the artifact's networks to run; auto: the engine's, for openvino the artifact's default form",
+        _one_of(ENGINE_FORMS),
+    ),
+    Option(
+        "precision", ("KENNEL_PRECISION",), "auto", f"one of {', '.join(PRECISIONS)}",
+        "what floating-point numbers to compute in; auto: the fastest that costs no accuracy", _one_of(PRECISIONS),
     ),
     Option(
         "threads", ("KENNEL_THREADS",), "0", "an integer from 0 to 1024",

@@ -1,15 +1,22 @@
 """The protocol that every engine follows. `tests/contracts/test_engines.py` holds each of them to it."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.artifact import Artifact
+from model.forms import FORMS
 
 UInt8Array = NDArray[np.uint8]
 FloatArray = NDArray[np.float64]
+
+
+# What can be wished for; not every engine and machine can do all of it.
+DEVICES: Final = ("auto", "cpu", "cuda")
+PRECISIONS: Final = ("auto", "f32", "bf16", "f16")
+ENGINE_FORMS: Final = ("auto", *FORMS)
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,7 @@ class Engine(Protocol):
         """How many threads may be in `predict` at once, at least 1; with 1 it is always the same thread."""
 
     def predict(self, images: UInt8Array) -> FloatArray:
-        """Probabilities of shape (N, classes), rows summing to 1, for uint8 images of shape (N, H, W, 3).
+        """Probabilities of shape (N, classes), rows summing to 1, for N >= 1 uint8 images of shape (N, H, W, 3).
 
         They are softmax(logits / the artifact's temperature).
         The images are left as they are, and a row doesn't depend on the other images.

@@ -8,7 +8,13 @@ from model.errors import ConfigError
 if TYPE_CHECKING:
     from serve.engines.base import EngineFactory
 
-ENGINES: Final = {"torch": "serve.engines.torch:TorchEngine"}
+AUTO: Final = "auto"
+# `auto` is no engine of its own: it loads the one of the others that suits machine and artifact.
+ENGINES: Final = {
+    AUTO: "serve.engines.choose:load_best",
+    "openvino": "serve.engines.openvino:OpenVinoEngine",
+    "torch": "serve.engines.torch:TorchEngine",
+}
 
 
 def find(name: str) -> "EngineFactory":

@@ -18,6 +18,7 @@ def test_defaults() -> None:
     assert settings.max_images == 64
     assert settings.default_accept == PREDICTIONS
     assert settings.log_level == 20
+    assert (settings.engine, settings.device, settings.form, settings.precision) == ("auto",) * 4
 
 
 def test_port_variables() -> None:
@@ -58,6 +59,8 @@ def test_all_faults_are_told_at_once() -> None:
         "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT": "image/png",
         "KENNEL_ENGINE": "steam",
         "KENNEL_DEVICE": "gpu",
+        "KENNEL_FORM": "onnx",
+        "KENNEL_PRECISION": "int8",
     }
     with pytest.raises(ConfigError) as caught:
         Settings.from_environ(wrong)
@@ -70,7 +73,7 @@ def test_all_faults_are_told_at_once() -> None:
 def test_every_setting_is_documented() -> None:
     text = (ROOT / "docs" / "serving.md").read_text()
     rows = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("| `")}
-    assert len(OPTIONS) == len(fields(Settings)) == 19
+    assert len(OPTIONS) == len(fields(Settings)) == 21
     for option in OPTIONS:
         row = rows[", else ".join(f"`{name}`" for name in option.variables)]
         assert row.split("|")[2].strip().strip("`") == option.default

@@ -2,7 +2,8 @@
 
 import pytest
 
-from train.export.choice import choose_default, may_replace, points_lost
+from model.forms import may_replace, points_lost
+from train.export.choice import choose_default
 
 
 @pytest.mark.parametrize(

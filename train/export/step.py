@@ -9,11 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from model import artifact
-from model.forms import FILES, GRAPHS, OPENVINO, OPENVINO_INT8, TORCH, Form, FormFile, Score
+from model.forms import (
+    FILES,
+    GRAPHS,
+    MAX_LOSS_POINTS,
+    OPENVINO,
+    OPENVINO_INT8,
+    TORCH,
+    Form,
+    FormFile,
+    Score,
+    may_replace,
+    points_lost,
+)
 from model.machine import available_cpus
 from model.network import Classifier
 from model.preprocess import UInt8Array
-from train.export.choice import MAX_LOSS_POINTS, choose_default, may_replace, points_lost
+from train.export.choice import choose_default
 from train.run import Run
 
 # As train.export.quantize.quantize: (model, load, indices, threads) -> quantized model.
