@@ -15,6 +15,10 @@ from backends.inputs import parse_hyperparameters
 from backends.jobs import deploy_artifact, refresh, stop_run, train_run
 from backends.runs import Run, all_runs, create_run, find_artifact, load_run, trials_of
 from backends.stop import Stop
+from backends.transform.classes import read_artifact
+from backends.transform.inputs import Inputs
+from backends.transform.job import Request as TransformRequest
+from backends.transform.job import Server, transform
 from backends.tuning.request import Request
 from backends.tuning.tune import create_tuning, search_in
 
@@ -187,6 +191,24 @@ class BackendContract:
         assert {each["label"] for each in answer["predictions"]} == LABELS
         assert sum(each["probability"] for each in answer["predictions"]) == pytest.approx(1, abs=1e-5)
         assert load_run(endpoint.path).status == "running"
+
+    def test_transforms_a_folder_by_a_server_that_is_gone_afterwards(
+        self, backend: Backend, trained: Run, data: Path, tmp_path: Path
+    ) -> None:
+        server = Server(None, backend, trained.artifact, tmp_path / "runs")
+        files = Inputs([str(data / "test")])
+        summary, _ = transform(TransformRequest(files, tmp_path / "out", server, read_artifact(trained.artifact)))
+        theirs = trained.read_json("ml/output/data/evaluation.json")
+        assert (summary["images"], summary["failed"], summary["labelled"]["n"]) == (12, 0, 12)
+        assert summary["labelled"]["accuracy"] == theirs["accuracy"]
+        rows = [json.loads(line) for line in (tmp_path / "out" / "predictions.jsonl").read_text().splitlines()]
+        for row, (name, expected) in zip(rows, sorted(theirs["predictions"].items()), strict=True):
+            assert row["file"] == str(data / "test" / name)
+            assert row["predictions"][0]["label"] == expected["label"]
+            assert row["predictions"][0]["probability"] == pytest.approx(expected["probability"], abs=1e-4)
+        (run,) = all_runs(tmp_path / "runs")
+        assert run.status == "stopped"
+        assert not backend.is_alive(run)
 
     def test_stopping_is_final_and_may_be_repeated(self, backend: Backend, trained: Run) -> None:
         run = deploy_artifact(backend, trained.path.parent, trained.artifact, client.choose_port(0), None)
