@@ -46,7 +46,7 @@ def test_command_equals_http(trained: Trained, torch_server: Served) -> None:
 
 def test_log_names_what_is_served(trained: Trained, torch_server: Served) -> None:
     assert (
-        f"artifact {trained.artifact.id}: resnet18, 3 classes (Red dog, Green dog, Blue dog); engine torch"
+        f"artifact {trained.artifact.id}: resnet18, 3 classes (Red dog, Green dog, Blue dog); engine auto"
         in torch_server.log
     )
     assert "ready: torch " in torch_server.log
