@@ -46,7 +46,7 @@ class TorchEngine:
         network = load_network(artifact).to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._forward = forward_in(network, DTYPES[self._precision])
         if self._on_gpu:
-            self._forward = _recorded(self._forward, artifact.preprocess.image_size, self._device)
+            self._forward = recorded(self._forward, artifact.preprocess.image_size, self._device)
 
     @property
     def description(self) -> str:
@@ -117,7 +117,7 @@ def gpu_fault() -> str | None:
 
 
 @torch.inference_mode()
-def _recorded(forward: Forward, image_size: int, device: torch.device) -> Forward:
+def recorded(forward: Forward, image_size: int, device: torch.device) -> Forward:
     """`forward` as CUDA graphs; as it is, and slower for few images, where they can't be recorded."""
     try:
         return FixedSizes(Recorder(forward, image_size, device))

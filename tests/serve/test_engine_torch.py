@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from model.errors import DeviceError
+from serve.engines import torch as engine
 from serve.engines.cuda_graphs import SIZES, FixedSize, FixedSizes, split
-from serve.engines.torch import choose_precision, forward_in
+from serve.engines.torch import choose_precision, forward_in, recorded
 from tests.contracts.engine_artifacts import pictures, separating_network
 
 
@@ -67,6 +68,25 @@ def test_any_number_of_images_by_fixed_sizes() -> None:
     assert ran == [1, 2, 4, 4, 4, 1, 4, 4, 4]
     first, second = runs(numbered(1, 1)), runs(numbered(2, 1))
     assert (first.item(), second.item()) == (12.0, 24.0)
+
+
+def test_kernels_that_cannot_be_recorded_run_one_by_one_and_that_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Failing:
+        def __init__(self, *arguments: object) -> None: ...
+
+        def __call__(self, size: int) -> FixedSize:
+            raise RuntimeError("operation not permitted when stream is capturing\nmore of it")
+
+    def forward(images: Tensor) -> Tensor:
+        return images + 1
+
+    monkeypatch.setattr(engine, "Recorder", Failing)
+    assert recorded(forward, 32, torch.device("cpu")) is forward
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.getMessage().endswith("operation not permitted when stream is capturing")
 
 
 def test_the_sizes_end_with_the_largest_batch() -> None:

@@ -68,7 +68,7 @@ def test_a_jpeg_decoded_at_reduced_size_gets_the_answer_of_all_its_pixels(torch_
 
 def test_log_names_what_is_served(trained: Trained, torch_server: Served) -> None:
     assert (
-        f"artifact {trained.artifact.id}: resnet18, 3 classes (Red dog, Green dog, Blue dog); engine torch"
+        f"artifact {trained.artifact.id}: resnet18, 3 classes (Red dog, Green dog, Blue dog); engine auto"
         in torch_server.log
     )
     assert "ready: torch " in torch_server.log
