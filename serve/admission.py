@@ -10,8 +10,8 @@ from serve.errors import unavailable
 class Admission:
     """places: images held at once, from the request's body to its answer; a request has one at least.
 
-    decoders: images decoded at once; the others wait. Decoding is CPU work, and the largest image that is taken needs up
-    to 1.5 GB (`model.preprocess`).
+    decoders: images decoded at once; the others wait. Decoding is CPU work, and the largest image that is taken needs
+    up to 1.5 GB (`model.preprocess`).
     """
 
     def __init__(self, places: int, decoders: int) -> None:
