@@ -81,7 +81,7 @@ def _tutorial() -> list[Candidate]:
             "tutorial", "tutorial", f"tutorial: Flask, gunicorn, {workers} workers, eager PyTorch", "eager", command
         ),
         Candidate(
-            "tutorial-tuned", "tutorial-tuned", "the same, one thread a worker", "eager", command,
+            "tutorial-tuned", "tutorial-tuned", "tutorial, one thread a worker", "eager", command,
             variables={"TUTORIAL_THREADS": "1", "OMP_NUM_THREADS": "1"},
         ),
     ]  # fmt: skip

@@ -99,7 +99,7 @@ class _Session:
         chosen = []
         for group in dict.fromkeys(each.group for each in able):
             members = [each for each in able if each.group == group]
-            if len(members) > 1 or members[0].venv is not None:
+            if members[0].venv is not None and members[0].engine == "int8":
                 plan = Plan({SMALL: (report.JUDGED_AT,)}, min(2.0, self._choice.seconds))
                 for each in members:
                     for record in self._measure(each, plan, "heat"):
@@ -138,8 +138,12 @@ class _Session:
         return sorted(peers, key=lambda each: -self._speed[each.name])[:count]
 
     def _round(self, candidate: Candidate, plan: Plan, number: int) -> None:
-        for record in self._measure(candidate, plan, number):
-            self.records.append(record)
+        records = self._measure(candidate, plan, number)
+        self.records += records
+        for size in dict.fromkeys(record["size"] for record in records):
+            rates = (f"c {each['concurrency']}: {each['rate']:.0f}" for each in records if each["size"] == size)
+            how = plan.masked or "all instructions"
+            print(f"round {number + 1}: {candidate.title}, {how}, {size}: {', '.join(rates)}", flush=True)
 
     def _measure(self, candidate: Candidate, plan: Plan, number: int | str) -> list[dict[str, Any]]:
         facts = {"run": self._started, "name": candidate.name, "title": candidate.title, "round": number}

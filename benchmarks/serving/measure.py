@@ -34,15 +34,19 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured of one server: concurrencies by size, and seconds of each."""
+    """What is measured of one server: concurrencies by size, and seconds of each.
+
+    masked: ONEDNN_MAX_CPU_ISA. patience: how many times as long a window may stay open for a slow server.
+    """
 
     levels: Mapping[str, Sequence[int]]
     seconds: float
-    masked: str = ""  # ONEDNN_MAX_CPU_ISA
+    masked: str = ""
+    patience: float = 3.0
 
     @property
     def window(self) -> Window:
-        return Window(min(1.0, self.seconds / 2), self.seconds, _SLOW, 3 * self.seconds)
+        return Window(min(1.0, self.seconds / 2), self.seconds, _SLOW, self.patience * self.seconds)
 
 
 def measure(candidate: Candidate, inputs: Inputs, plan: Plan, logs: Path) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Records -> tables in Markdown, and the ratios that Kennel is judged by."""
 
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -87,8 +88,8 @@ def _row(title: str, records: Sequence[Record], levels: Sequence[int], judged: i
     if records[0]["concurrency"] == 0:
         rate = f"{statistics.median(each['rate'] for each in records):.0f}"
         return [title, *([rate] * len(levels)), "", "", "", "", "", "", str(count)]
-    cells = [title, *(f"{_median(records, 'rate', level):.0f}" for level in levels)]
-    cells += [f"{_median(records, key, judged):.0f}" for key in ("p50_ms", "p99_ms")]
+    cells = [title, *(_figure(_median(records, "rate", level)) for level in levels)]
+    cells += [_figure(_median(records, key, judged)) for key in ("p50_ms", "p99_ms")]
     failed, refused = (max(each[key] for each in records) for key in ("failed", "refused"))
     cells.append("0" if failed == 0 else f"{failed:.1%} (503: {refused:.1%})")
     cells.append(f"{max(each['memory'] for each in records) / 1e6:.0f}")
@@ -122,6 +123,10 @@ def _median(records: Sequence[Record], key: str, level: int) -> float:
 
 def _middle(records: Sequence[Record], key: str) -> float:
     return float(statistics.median({each["round"]: each[key] for each in records}.values()))
+
+
+def _figure(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.0f}"
 
 
 def _line(cells: Sequence[str]) -> str:
