@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Kennel's one command: data, train, tune, evaluate, debug, report, deploy, predict, transform, status, delete, and `run` for all.
+"""Kennel: data, train, tune, evaluate, debug, report, deploy, predict, transform, status, delete; `run` does all.
 
 python deploy.py run                       # sample data, this machine, no Docker, no account
 python deploy.py run --data DIR            # your photos: DIR/train/CLASS/photo.jpg ...
