@@ -22,7 +22,7 @@ def test_help_is_quick_because_it_loads_nothing_heavy() -> None:
     assert not loaded & heavy
     assert {name for name in loaded if name.split(".")[0] == "backends"} == {
         "backends", "backends.commands", "backends.commands.options", "backends.commands.records",
-        "backends.commands.tune",
+        "backends.commands.transform", "backends.commands.tune",
     }  # fmt: skip
     for command_name in (
         "run",
