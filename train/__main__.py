@@ -14,7 +14,7 @@ from types import FrameType
 from model.errors import UserError
 from model.files import write_atomic
 from model.paths import MLPaths
-from train.cli import machine_fault, print_any_name
+from train.cli import machine_fault, print_whole_lines
 from train.companion.process import CompanionProcess
 from train.contract import read_job
 
@@ -31,7 +31,7 @@ class Terminated(BaseException):
 def main() -> int:
     """Run the job and return the exit code."""
     paths = MLPaths.from_environ()
-    print_any_name()
+    print_whole_lines()
     companion = CompanionProcess()
     code, cause = _run(paths, companion)
     companion.end(code == 0, cause, cut_short=code in (EXIT_SIGTERM, EXIT_SIGINT))

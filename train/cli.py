@@ -14,7 +14,7 @@ def run_command(command: Callable[[], None]) -> NoReturn:
     """Run `command` and exit: 0, or 2 after a UserError's sentence on stderr, or 130 after Ctrl-C."""
     # Whoever closes the pipe early (head, say) wants no traceback.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    print_any_name()
+    print_whole_lines()
     try:
         command()
     except UserError as error:
@@ -30,10 +30,13 @@ def run_command(command: Callable[[], None]) -> NoReturn:
     sys.exit(0)
 
 
-def print_any_name() -> None:
-    """Let stdout take file names that aren't UTF-8; they are shown escaped."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+def print_whole_lines() -> None:
+    """Send each line at once, so that those of several processes don't mix: unbuffered, as the image has it, Python
+    sends a line's end by itself. File names that aren't UTF-8 are shown escaped.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace", line_buffering=True, write_through=False)
 
 
 def machine_fault(error: Exception) -> str | None:

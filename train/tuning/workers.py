@@ -1,6 +1,5 @@
 """The worker processes of one host, each with its GPU or its share of the cores."""
 
-import io
 import multiprocessing
 import os
 import signal
@@ -19,7 +18,7 @@ from typing import Final
 from model.environment import environment
 from model.errors import UserError
 from model.machine import available_cpus
-from train.cli import machine_fault, print_any_name
+from train.cli import machine_fault, print_whole_lines
 
 _GPUS: Final = "CUDA_VISIBLE_DEVICES"
 _ENDED_WITHIN_S: Final = 5.0
@@ -165,7 +164,7 @@ def _begin(work: Callable[[str, int, Slot], None], crew: str, number: int, slot:
     signal.signal(signal.SIGTERM, _terminated)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _print_whole_lines()
+    print_whole_lines()
     if slot.cores:
         os.sched_setaffinity(0, slot.cores)
     try:
@@ -180,13 +179,6 @@ def _begin(work: Callable[[str, int, Slot], None], crew: str, number: int, slot:
     finally:
         # What Python itself does at the end is nothing to clean up after.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def _print_whole_lines() -> None:
-    """So that those of several processes don't mix, unbuffered as Python may be."""
-    print_any_name()
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True, write_through=False)
 
 
 def _terminated(_signal: int, _frame: FrameType | None) -> None:
