@@ -24,7 +24,7 @@ def writes(first: str) -> list[bytes]:
         with theirs:
             environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
             command = [sys.executable, "-c", PROGRAM.format(first=first)]
-            subprocess.run(command, stdout=theirs, stderr=theirs, env=environment, check=True)
+            subprocess.run(command, stdout=theirs.fileno(), stderr=theirs.fileno(), env=environment, check=True)
         found = []
         while packet := ours.recv(65536):
             found.append(packet)
