@@ -86,6 +86,12 @@ class Backend(Protocol):
     def deploy(self, run: Run, artifact: Path, port: int) -> str:
         """Start serving the artifact in the background; returns the URL, which needs a moment to answer."""
 
+    def wait_ready(self, run: Run, goes_on: Callable[[], bool]) -> bool:
+        """Wait until a deployment answers. False when `goes_on` says no before, or it is taking too long."""
+
+    def ask(self, run: Run, image: Path) -> dict[str, Any]:
+        """A deployment's answer to one image, {"predictions": [...]}."""
+
     def serve(self, artifact: Path, port: int) -> int:
         """Serve in the foreground until it is ended; returns the exit code."""
 

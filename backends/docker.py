@@ -13,6 +13,7 @@ from backends.base import WHOLE_MACHINE, Slot, Watch
 from backends.child import Files, last_error, run_child
 from backends.errors import BackendError
 from backends.gpus import gpu_uuids
+from backends.http_serving import HttpServing
 from backends.inputs import check_data_path, is_url, place_inside, write_inputs
 from backends.local import parse_answers, wait_foreground
 from backends.runs import Run
@@ -23,7 +24,7 @@ _ML: Final = "/opt/ml"
 _SHM: Final = "--shm-size=1g"  # Docker's own 64 MB is too little for the data loader's processes.
 
 
-class DockerBackend:
+class DockerBackend(HttpServing):
     """Runs an image's `train` and `serve`. DOCKER names the client, where more than one is on the path."""
 
     name = "docker"

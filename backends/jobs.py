@@ -6,7 +6,6 @@ from typing import Final
 
 from backends.base import Backend, Progress, Watch
 from backends.child import last_error
-from backends.client import wait_ready
 from backends.console import watching
 from backends.errors import BackendError, Stopped
 from backends.inputs import check_data_path
@@ -16,7 +15,6 @@ from backends.stop import Stop
 from backends.tuning.document import describe_search, read_search
 from train.config import Hyperparameters
 
-_START_LIMIT_S: Final = 120.0
 # Its trials have 30 s to leave a verdict, and then there is a report to write.
 _TUNING_STOP_LIMIT_S: Final = 60.0
 
@@ -80,9 +78,9 @@ def deploy_artifact(
     """
     run = create_run(runs, "deployment", name, backend=backend.name, artifact=str(artifact))
     try:
-        url = backend.deploy(run, artifact, port)
+        backend.deploy(run, artifact, port)
         wish = stop or Stop()
-        if not wait_ready(url, lambda: not wish.requested and backend.is_alive(run), _START_LIMIT_S):
+        if not backend.wait_ready(run, lambda: not wish.requested and backend.is_alive(run)):
             if wish.requested:
                 raise Stopped("stopped before the server was up")
             backend.stop(run)  # before its log is read: Docker's is fetched by this

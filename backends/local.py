@@ -14,6 +14,7 @@ from backends.base import WHOLE_MACHINE, Slot, Watch
 from backends.child import Files, last_error, pinned, python_environment, run_child
 from backends.errors import BackendError
 from backends.gpus import gpu_uuids
+from backends.http_serving import HttpServing
 from backends.inputs import check_data_path, is_url, write_inputs
 from backends.process import end_process, identity, process_of
 from backends.runs import Run
@@ -24,7 +25,7 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 _STOP_LIMIT_S: Final = 30.0
 
 
-class LocalBackend:
+class LocalBackend(HttpServing):
     """Runs `python -m train` and `python -m serve` with the interpreter that runs this."""
 
     name = "local"

@@ -77,7 +77,7 @@ def run_all(backend: Backend, runs: Path, wishes: Wishes) -> None:
         say("4/4 one prediction over HTTP")
         tested = list(best.read_json("ml/output/data/evaluation.json").get("predictions", {}))
         image = example_image(folder, tested, best.path)
-        answer = client.predict(endpoint.record["url"], image)
+        answer = backend.ask(endpoint, image)
         print_predictions([{**answer, "file": str(image)}])
     finally:
         if not wishes.keep:

@@ -1,18 +1,14 @@
 """A search as SageMaker's tuner takes it: arguments of the SDK's HyperparameterTuner from the same settings.
 
-The limits are those of the service model of CreateHyperParameterTuningJob in botocore. The SDK is imported inside, as
-it takes seconds.
+The limits are those of the service model of CreateHyperParameterTuningJob in botocore.
 """
 
 import json
-import os
 import re
-import warnings
 from collections.abc import Sequence
-from importlib import metadata
-from types import ModuleType
 from typing import Any, Final
 
+from backends.cloud.sdk import sdk
 from backends.errors import BackendError
 from train.config import describe_faults
 from train.search.objective import LATENCY, METRIC_REGEXES
@@ -35,8 +31,8 @@ def parameter_ranges(space: Space) -> dict[str, Any]:
 
     Raises BackendError when there is no SDK that has them.
     """
-    sdk = _sdk("parameter")
-    return {each.name: _parameter_range(sdk, each) for each in space.parameters}
+    classes = sdk("parameter")
+    return {each.name: _parameter_range(classes, each) for each in space.parameters}
 
 
 def metric_definitions() -> list[dict[str, str]]:
@@ -91,13 +87,13 @@ def tuner_arguments(settings: SearchSettings, warm_start: Sequence[str] = (), sa
     }
 
 
-def _parameter_range(sdk: ModuleType, parameter: Parameter) -> Any:
+def _parameter_range(classes: Any, parameter: Parameter) -> Any:
     if isinstance(parameter, Categorical):
-        return sdk.CategoricalParameter(list(parameter.values))
+        return classes.CategoricalParameter(list(parameter.values))
     if parameter.low == parameter.high:
         # A range of one value isn't documented, a list of one is.
-        return sdk.CategoricalParameter([parameter.low])
-    kind = sdk.IntegerParameter if isinstance(parameter, Integer) else sdk.ContinuousParameter
+        return classes.CategoricalParameter([parameter.low])
+    kind = classes.IntegerParameter if isinstance(parameter, Integer) else classes.ContinuousParameter
     return kind(parameter.low, parameter.high, _SCALES[parameter.scale])
 
 
@@ -106,19 +102,19 @@ def _hyperband(settings: SearchSettings) -> Any:
 
     So there is one more than epochs: `train` prints the artifact's values once it is written.
     """
-    sdk = _sdk("tuner")
+    classes = sdk("tuner")
     most = settings.base.epochs
     for each in settings.space.parameters:
         if each.name == "epochs":
             most = max(map(int, each.values)) if isinstance(each, Categorical) else int(each.high)
-    return sdk.StrategyConfig(sdk.HyperbandStrategyConfig(max_resource=most + 1, min_resource=1))
+    return classes.StrategyConfig(classes.HyperbandStrategyConfig(max_resource=most + 1, min_resource=1))
 
 
 def _warm_start(parents: Sequence[str], same_data: bool) -> Any:
-    sdk = _sdk("tuner")
-    kinds = sdk.WarmStartTypes
+    classes = sdk("tuner")
+    kinds = classes.WarmStartTypes
     kind = kinds.IDENTICAL_DATA_AND_ALGORITHM if same_data else kinds.TRANSFER_LEARNING
-    return sdk.WarmStartConfig(kind, set(parents))
+    return classes.WarmStartConfig(kind, set(parents))
 
 
 def _faults(settings: SearchSettings, warm_start: Sequence[str]) -> list[str]:
@@ -195,28 +191,3 @@ def _parent_faults(parents: Sequence[str]) -> list[str]:
     if len(set(parents)) > MOST_PARENTS:
         faults.append(f"warm start: at most {MOST_PARENTS} former tuning jobs, got {len(set(parents))}")
     return faults
-
-
-def _sdk(module: str) -> ModuleType:
-    """`sagemaker.parameter` or `sagemaker.tuner` of the SDK's version 2."""
-    # Else every class of version 2 warns that there is a version 3.
-    os.environ.setdefault("SAGEMAKER_SUPPRESS_V2_WARNING", "1")
-    try:
-        with warnings.catch_warnings():
-            # Of what it imports: escapes in docstrings, deprecations. Nobody here can mend them.
-            warnings.simplefilter("ignore")
-            from sagemaker import parameter, tuner
-    except ImportError as error:
-        raise BackendError(_no_sdk(error)) from error
-    return {"parameter": parameter, "tuner": tuner}[module]
-
-
-def _no_sdk(error: ImportError) -> str:
-    remedy = "pip install 'sagemaker>=2.257,<3'"
-    try:
-        found = metadata.version("sagemaker")
-    except metadata.PackageNotFoundError:
-        return f"SageMaker's SDK isn't installed; {remedy}"
-    if not found.startswith("2."):
-        return f"SageMaker's SDK {found} has no HyperparameterTuner, which version 2 has; {remedy}"
-    return f"SageMaker's SDK {found} can't be imported ({error}); {remedy}"

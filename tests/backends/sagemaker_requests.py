@@ -5,7 +5,7 @@ from typing import Any
 
 import boto3
 
-from backends import tuner
+from backends.cloud.sdk import sdk
 from train.config import Hyperparameters
 from train.search.settings import SearchSettings
 
@@ -19,7 +19,7 @@ def settings(**chosen: object) -> SearchSettings:
 
 
 def session() -> Any:
-    tuner._sdk("tuner")  # the first import of the SDK has warnings
+    sdk("tuner")  # the first import of the SDK has warnings
     from sagemaker.session import Session
 
     boto_session = boto3.Session(aws_access_key_id="none", aws_secret_access_key="none", region_name=REGION)

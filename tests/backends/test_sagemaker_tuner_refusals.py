@@ -139,7 +139,7 @@ def in_python(folder: Path, version: str | None) -> str:
         (None, "SageMaker's SDK isn't installed; pip install 'sagemaker>=2.257,<3'"),
         (
             "3.1.0",
-            "SageMaker's SDK 3.1.0 has no HyperparameterTuner, which version 2 has; pip install 'sagemaker>=2.257,<3'",
+            "SageMaker's SDK 3.1.0 has no Estimator, which version 2 has; pip install 'sagemaker>=2.257,<3'",
         ),
     ],
 )

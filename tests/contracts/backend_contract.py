@@ -187,7 +187,7 @@ class BackendContract:
 
     def test_serves_until_it_is_stopped(self, backend: Backend, endpoint: Run, data: Path) -> None:
         assert backend.is_alive(endpoint)
-        answer = client.predict(endpoint.record["url"], data / "test" / "002.Green_dog" / "0.jpg")
+        answer = backend.ask(endpoint, data / "test" / "002.Green_dog" / "0.jpg")
         assert {each["label"] for each in answer["predictions"]} == LABELS
         assert sum(each["probability"] for each in answer["predictions"]) == pytest.approx(1, abs=1e-5)
         assert load_run(endpoint.path).status == "running"

@@ -1,0 +1,110 @@
+"""The account that a step works in: its clients, role and bucket."""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any, Final
+
+from backends.cloud.errors import told
+from backends.cloud.money.items import Item
+from backends.cloud.names import Place, resource_name
+from backends.cloud.sdk import sdk
+from backends.errors import BackendError
+from backends.runs import Run
+from backends.settings.sections import Settings
+
+Consent = Callable[[Sequence[Item]], None]
+_CONFIG: Final = {"retries": {"mode": "standard", "max_attempts": 5}, "user_agent_extra": "kennel"}
+
+
+class Account:
+    """Credentials are boto3's own business; nothing is asked of AWS before something is needed.
+
+    consent: is told what is about to be started, asks the person, and raises BackendError or Stopped if it may not be.
+    """
+
+    def __init__(self, settings: Settings, consent: Consent) -> None:
+        self.settings = settings
+        self.consent = consent
+        self._clients: dict[str, Any] = {}
+
+    @cached_property
+    def boto(self) -> Any:
+        """The boto3 session. Raises BackendError without a region."""
+        import boto3
+
+        chosen = self.settings.sagemaker
+        with told("opening the AWS session"):
+            session = boto3.Session(profile_name=chosen.profile or None, region_name=chosen.region or None)
+        if session.region_name is None:
+            raise BackendError(
+                "there is no AWS region; set region in [sagemaker] of kennel.toml, or AWS_DEFAULT_REGION"
+            )
+        return session
+
+    def client(self, service: str) -> Any:
+        """The boto3 client of a service, made once."""
+        if service not in self._clients:
+            from botocore.config import Config
+
+            with told(f"opening {service}"):
+                self._clients[service] = self.boto.client(service, config=Config(**_CONFIG))
+        return self._clients[service]
+
+    @property
+    def region(self) -> str:
+        return str(self.boto.region_name)
+
+    @cached_property
+    def identity(self) -> dict[str, str]:
+        """{"Account", "Arn", "UserId"} of whoever asks."""
+        with told("asking AWS who you are"):
+            answer: dict[str, str] = self.client("sts").get_caller_identity()
+        return answer
+
+    @cached_property
+    def role(self) -> str:
+        """The execution role's ARN. Raises BackendError when none is set."""
+        given = self.settings.sagemaker.role
+        if not given:
+            raise BackendError(
+                "there is no execution role; set role in [sagemaker] of kennel.toml (docs/cloud.md says what it may do)"
+            )
+        if given.startswith("arn:"):
+            return given
+        partition = self.identity["Arn"].split(":")[1]
+        return f"arn:{partition}:iam::{self.identity['Account']}:role/{given}"
+
+    @cached_property
+    def image(self) -> str:
+        """The image's URI in ECR. Raises BackendError when none is set."""
+        given = self.settings.sagemaker.image
+        if not given:
+            raise BackendError(
+                "there is no image for SageMaker; push one (./build_and_push.sh kennel) and set image in [sagemaker] "
+                "of kennel.toml to the URI on its last line"
+            )
+        return given
+
+    @cached_property
+    def bucket(self) -> str:
+        """The bucket that everything lies in; SageMaker's default one of account and region is made when missing."""
+        if given := self.settings.sagemaker.bucket:
+            return given
+        with told("looking for the bucket"):
+            return str(self.session.default_bucket())
+
+    @cached_property
+    def session(self) -> Any:
+        """The SDK's Session, on the same clients."""
+        Session = sdk("session").Session  # noqa: N806 - a class
+        with told("opening the SageMaker session"):
+            return Session(
+                boto_session=self.boto,
+                sagemaker_client=self.client("sagemaker"),
+                sagemaker_runtime_client=self.client("sagemaker-runtime"),
+                default_bucket=self.settings.sagemaker.bucket or None,
+            )
+
+    def place(self, run: Run) -> Place:
+        """Where a run's own objects lie: BUCKET/PREFIX/runs/NAME."""
+        return Place(self.bucket, f"{self.settings.sagemaker.prefix.strip('/')}/runs/{resource_name(run)}")

@@ -1,0 +1,24 @@
+"""What a step is about to start, in terms that have a price."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["training", "spot", "processing", "transform", "hosting", "serverless", "storage"]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing that costs money.
+
+    what: in words, as in "training job kennel-first-1a2b3c". count: instances. hours: at most; None for what runs
+    until it is deleted. instance_type: empty for storage and serverless. gigabytes: of storage, or of a serverless
+    endpoint's memory. waits: a serverless endpoint's provisioned concurrency.
+    """
+
+    what: str
+    kind: Kind
+    instance_type: str = ""
+    count: int = 1
+    hours: float | None = None
+    gigabytes: float = 0.0
+    waits: int = 0

@@ -1,0 +1,35 @@
+"""The one door to SageMaker's Python SDK, version 2: silenced, and with a sentence when it isn't there."""
+
+import importlib
+import os
+import warnings
+from importlib import metadata
+from typing import Any, Final
+
+from backends.errors import BackendError
+
+_REMEDY: Final = "pip install 'sagemaker>=2.257,<3'"
+
+
+def sdk(module: str) -> Any:
+    """A module of the SDK, as `sdk("estimator")` for sagemaker.estimator. Raises BackendError without version 2."""
+    # Else every class of version 2 warns that there is a version 3.
+    os.environ.setdefault("SAGEMAKER_SUPPRESS_V2_WARNING", "1")
+    try:
+        with warnings.catch_warnings():
+            # Of what it imports: escapes in docstrings, deprecations. Nobody here can mend them.
+            warnings.simplefilter("ignore")
+            importlib.import_module("sagemaker.estimator")
+            return importlib.import_module(f"sagemaker.{module}")
+    except ImportError as error:
+        raise BackendError(_no_sdk(error)) from error
+
+
+def _no_sdk(error: ImportError) -> str:
+    try:
+        found = metadata.version("sagemaker")
+    except metadata.PackageNotFoundError:
+        return f"SageMaker's SDK isn't installed; {_REMEDY}"
+    if not found.startswith("2."):
+        return f"SageMaker's SDK {found} has no Estimator, which version 2 has; {_REMEDY}"
+    return f"SageMaker's SDK {found} can't be imported ({error}); {_REMEDY}"
