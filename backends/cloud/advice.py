@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from backends.cloud.refusals import RULES, UNANSWERED
+from backends.cloud.refusals import RULES, UNANSWERED, Rule
 
 _DENIED: Final = (
     "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "Forbidden", "403",
@@ -50,12 +50,20 @@ def advice(fault: Fault) -> str:
     """The rest of a sentence that begins with what was being done."""
     if fault.denied:
         return _denied(fault)
-    for rule in RULES:
+    if rule := rule_of(fault):
         found = re.search(rule.words, fault.said, re.IGNORECASE)
-        if found and (not rule.codes or fault.code in rule.codes.split()):
-            said = fault.said or fault.code
-            return rule.sentence.format(*found.groups(), said=said, code=fault.code, status=fault.status)
+        words = found.groups() if found else ()
+        return rule.sentence.format(*words, said=fault.said or fault.code, code=fault.code, status=fault.status)
     return f"AWS refuses {fault.operation}: {fault.code or fault.status}{f': {fault.said}' if fault.said else ''}"
+
+
+def rule_of(fault: Fault) -> Rule | None:
+    """The first rule of the table that is for such a fault."""
+    for rule in RULES:
+        fits = not rule.codes or fault.code in rule.codes.split()
+        if fits and re.search(rule.words, fault.said, re.IGNORECASE):
+            return rule
+    return None
 
 
 def _denied(fault: Fault) -> str:

@@ -69,7 +69,7 @@ def told(doing: str) -> Iterator[None]:
         inner = error.__cause__ or error.__context__ or getattr(error, "last_exception", None)
         if isinstance(inner, ClientError):
             raise _refused(doing, inner) from error
-        raise BackendError(f"{doing}: {one_line(error)}; do it again, it goes on where it was") from error
+        raise BackendError(f"{doing}: {one_line(error)}; repeat it, it goes on where it was") from error
     except ValueError as error:
         if not _from_sdk(error):
             raise
