@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -55,14 +56,14 @@ def by_kennel() -> bool:
     """Whether Kennel's code is calling, and not a test: of those two, the one that is nearer. A thread of boto3's own
     works for whoever started it, which may be either: it counts as Kennel's.
     """
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         name = str(frame.f_globals.get("__name__", ""))
         if name.startswith("backends.") or name == "deploy":
             return True
         if name.startswith("tests.") and name != __name__:
             return False
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return True
 
 
