@@ -20,7 +20,7 @@ from backends.cloud.scaling import apply_scaling
 from backends.cloud.variant import config_request, extra_environment, host_image_of, items
 from backends.cloud.waiting import poll_seconds
 from backends.console import say
-from backends.errors import BackendError
+from backends.errors import BackendError, Stopped
 from backends.runs import Run
 
 _SLICE_S: Final = 2.0
@@ -56,6 +56,11 @@ class Version:
     def config(self) -> str:
         return str(self._config["EndpointConfigName"])
 
+    @property
+    def instance_type(self) -> str:
+        """Empty for a serverless one."""
+        return str(self._config["ProductionVariants"][0].get("InstanceType", ""))
+
     def make(self) -> None:
         """Send the artifact, make model and configuration; what is there already stays as it is."""
         if isinstance(self.source, Path):
@@ -82,7 +87,7 @@ def deploy(account: Account, run: Run, source: Path | str) -> str:
         say(version.note)
     account.consent(items(account, name, version.gigabytes))
     url = f"https://runtime.sagemaker.{account.region}.amazonaws.com/endpoints/{name}/invocations"
-    run.update(url=url, sagemaker={**manifest(account, run), "endpoint": name, **_made(version)})
+    run.update(url=url, sagemaker={**manifest(account, run), "endpoint": name, **made(version)})
     version.make()
     there = describe(account, name)
     if there is None:
@@ -101,14 +106,14 @@ def deploy(account: Account, run: Run, source: Path | str) -> str:
 
 def manifest(account: Account, run: Run) -> dict[str, Any]:
     """Where everything of a run is: for run.json, before anything is made."""
-    place = account.place(run)
     return {
         "name": resource_name(run), "region": account.region, "account": account.identity["Account"],
-        "bucket": place.bucket, "prefix": place.key,
+        "bucket": account.bucket, "prefix": account.settings.sagemaker.prefix,
     }  # fmt: skip
 
 
-def _made(version: Version) -> dict[str, str]:
+def made(version: Version) -> dict[str, str]:
+    """What of a version is noted in run.json."""
     kind = version.account.settings.deploy.kind
     return {"model": version.model, "config": version.config, "endpoint_kind": kind}
 
@@ -140,7 +145,10 @@ def wait_ready(account: Account, run: Run, goes_on: Callable[[], bool]) -> bool:
     Raises BackendError with SageMaker's reason and the log's end when the endpoint has failed.
     """
     name = endpoint_of(run)
-    there = settled(account, name, goes_on)
+    try:
+        there = settled(account, name, goes_on)
+    except KeyboardInterrupt:
+        raise Stopped(left(name)) from None
     if there is None:
         return False
     if there["EndpointStatus"] != "InService":
@@ -149,8 +157,16 @@ def wait_ready(account: Account, run: Run, goes_on: Callable[[], bool]) -> bool:
     return True
 
 
+def left(name: str) -> str:
+    """What goes on when the person stops waiting for an endpoint, and how to end it."""
+    return (
+        f"stopped waiting for the endpoint {name}, which SageMaker goes on with, at its price; python deploy.py delete "
+        f"{name} --on sagemaker ends it"
+    )
+
+
 def settled(account: Account, name: str, goes_on: Callable[[], bool] = lambda: True) -> dict[str, Any] | None:
-    """Wait until nothing about an endpoint moves, and return DescribeEndpoint's answer; None when it is wished for.
+    """Wait until nothing about an endpoint moves, and return DescribeEndpoint's answer; None when `goes_on` says no.
 
     Each state is told once. Raises BackendError when the endpoint is gone.
     """
