@@ -7,7 +7,7 @@ from typing import Final
 from backends.base import Backend, Progress, Watch
 from backends.child import last_error
 from backends.console import watching
-from backends.errors import BackendError, Stopped
+from backends.errors import BackendError, StillRunning, Stopped
 from backends.inputs import check_data_path
 from backends.process import end_process, process_of
 from backends.runs import Run, create_run, now, trials_of
@@ -39,7 +39,8 @@ def train_run(
 def train_in(
     backend: Backend, run: Run, data: Path, hyperparameters: Hyperparameters, title: str, also: Watch | None = None
 ) -> None:
-    """Train in a run folder that is there, to its record's end. Raises BackendError as `train_run` does.
+    """Train in a run folder that is there, to its record's end. Raises BackendError as `train_run` does; of a job that
+    goes on without us, StillRunning, and the record says running.
 
     also: hears of the progress besides the display.
     """
@@ -51,6 +52,8 @@ def train_in(
         reason = run.failure() or "Stopped: ended before training began"
         run.finish("stopped", reason=reason)
         raise Stopped(f"{reason.removeprefix('Stopped: ')} (run {run.name}, log {run.log})") from None
+    except StillRunning:
+        raise
     except BackendError as error:
         run.finish("failed", reason=str(error))
         raise BackendError(f"{str(error).removeprefix('ClientError: ')} (run {run.name}, log {run.log})") from error
