@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -14,7 +13,8 @@ import typer
 
 if TYPE_CHECKING:
     from backends.base import Backend
-    from backends.cloud.account import Account, Consent
+    from backends.cloud.account import Account
+    from backends.cloud.money.consent import Consent
     from backends.runs import Run
     from backends.settings.read import Reading
     from backends.settings.sections import Settings
@@ -108,8 +108,9 @@ class Where:
         return create(name, settings.kennel.image, settings, consent)
 
     def _consent(self, settings: "Settings") -> "Consent":
-        consent: Consent = import_module("backends.cloud.money.consent").Consent(self.yes, settings)
-        return consent
+        from backends.cloud.money.consent import Consent
+
+        return Consent(self.yes, settings)
 
 
 def configured(command: Callable[..., None], jobs: bool = True) -> Callable[..., None]:

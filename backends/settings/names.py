@@ -34,6 +34,18 @@ TABLE: Final[dict[Name, "Field[Any]"]] = {
 }
 
 
+def of_variable(variable: str) -> Name | None:
+    """What an environment variable would set, whether there is such a setting or not.
+
+    None for those that begin as [kennel]'s do: training and serving have such variables, too.
+    """
+    for section in SECTIONS:
+        stem = f"KENNEL_{section.upper()}_"
+        if section != "kennel" and variable.startswith(stem):
+            return Name(section, variable.removeprefix(stem).lower())
+    return None
+
+
 def named(text: str) -> Name:
     """The setting of a flag: SECTION.NAME, or NAME where one section alone has it. Raises ValueError for others."""
     plain = text.replace("-", "_")
@@ -42,12 +54,14 @@ def named(text: str) -> Name:
         return found[0]
     if found:
         raise ValueError(f"is in several sections; say which: {' or '.join(map(str, found))}")
+    if same := [str(name) for name in TABLE if name.key == plain.rpartition(".")[2]]:
+        raise ValueError(f"no such setting; did you mean {' or '.join(same)}?")
     known = [str(name) if "." in plain else name.key for name in TABLE]
     raise ValueError(f"no such setting; {hint(plain, known, 'settings')}")
 
 
 def unknown(name: Name) -> str:
-    """What to say of a name that its section of a file doesn't have."""
+    """What to say of a name that its section doesn't have."""
     keys = [each.key for each in TABLE if each.section == name.section]
     if elsewhere := [f"[{each.section}]" for each in TABLE if each.key == name.key]:
         return f"no such setting there; it is in {' and '.join(elsewhere)}"

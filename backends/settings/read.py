@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from backends.errors import BackendError
 from backends.settings.clashes import clashes
-from backends.settings.names import SECTIONS, TABLE, Name, hint, named, outside, unknown
+from backends.settings.names import SECTIONS, TABLE, Name, hint, named, of_variable, outside, unknown
 from backends.settings.sections import Settings
 from backends.settings.values import from_text, from_toml
 from train.config import describe_faults
@@ -75,7 +75,7 @@ class _Reader:
                     self.faults.append(f"{file}: [{section}] {key}: {unknown(name)}")
         if _RUNS in self.values:
             # As paths in files are meant: from where the file is.
-            self.values[_RUNS] = os.fspath(file.parent / self.values[_RUNS])
+            self.values[_RUNS] = os.fspath(file.parent / Path(self.values[_RUNS]).expanduser())
 
     def _document(self, file: Path) -> dict[str, Any]:
         try:
@@ -92,16 +92,14 @@ class _Reader:
 
     def take_environment(self, environ: Mapping[str, str]) -> None:
         known = {name.variable: name for name in TABLE}
-        # [kennel]'s begin as the variables of training and serving do, so an unknown one of these is no fault.
-        stems = tuple(f"KENNEL_{section.upper()}_" for section in SECTIONS if section != "kennel")
         for variable, text in sorted(environ.items()):
             # Where one can't be unset, as in a compose file, it is set to nothing.
             if not text.strip():
                 continue
             if variable in known:
                 self._take(known[variable], variable, variable, text, from_text)
-            elif variable.startswith(stems):
-                self.faults.append(f"{variable}: no such setting; {hint(variable, list(known), 'names')}")
+            elif (wrong := of_variable(variable)) is not None:
+                self.faults.append(f"{variable}: {unknown(wrong)}")
 
     def take_flags(self, flags: Sequence[str]) -> None:
         seen: set[Name] = set()
