@@ -4,15 +4,21 @@ import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from backends.errors import BackendError
 from backends.runs import Run
+from backends.settings.sections import Settings
 from backends.stop import Stop
 from train.config import Hyperparameters
 
+if TYPE_CHECKING:
+    from backends.cloud.account import Consent
+
 # "name" -> "module:attribute", imported when chosen.
 BACKENDS: Final = {"local": "backends.local:LocalBackend", "docker": "backends.docker:DockerBackend"}
+# Those that are made from the settings and the person's consent; the others from an image's name.
+IN_ACCOUNT: Final = ("sagemaker",)
 
 
 @dataclass(frozen=True)
@@ -102,12 +108,17 @@ class Backend(Protocol):
         """End the run's process, if it is there: SIGTERM, then SIGKILL after 30 s."""
 
 
-def create(name: str, image: str) -> Backend:
-    """The backend of that name. image: the container image, for backends that need one. Raises BackendError."""
+def create(name: str, image: str, settings: Settings | None = None, consent: "Consent | None" = None) -> Backend:
+    """The backend of that name. Raises BackendError.
+
+    image: the container image, for backends that need one. settings, consent: for those that work in an account, which
+    ask for consent before anything that costs.
+    """
     if name == "sagemaker":
         raise BackendError("--on sagemaker isn't there yet; use --on local or --on docker")
     if name not in BACKENDS:
         raise BackendError(f"--on must be one of {', '.join(BACKENDS)}, got {name!r}")
     module, attribute = BACKENDS[name].split(":")
-    backend: Backend = getattr(importlib.import_module(module), attribute)(image)
+    made = getattr(importlib.import_module(module), attribute)
+    backend: Backend = made(settings, consent) if name in IN_ACCOUNT else made(image)
     return backend

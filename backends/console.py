@@ -116,6 +116,14 @@ def say(text: str) -> None:
     console.print(text, markup=False, soft_wrap=True)
 
 
+def ask(question: str) -> bool:
+    """Whether the person at the terminal says yes; no answer is a no."""
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
+
+
 def complain(text: str) -> None:
     """One sentence about what went wrong, on stderr."""
     print(f"error: {text}", file=sys.stderr)
