@@ -15,12 +15,11 @@ def made(run: Run) -> dict[str, Any]:
 
 def note(account: Account, run: Run, **values: Any) -> None:
     """Add to it: `job`, `endpoint`, ... with the names in the account; and where that is."""
-    place = account.place(run)
     where = {
         "name": resource_name(run),
         "region": account.region,
         "account": account.identity["Account"],
-        "bucket": place.bucket,
-        "prefix": place.key,
+        "bucket": account.bucket,
+        "prefix": account.settings.sagemaker.prefix,
     }
     run.update(sagemaker={**made(run), **where, **values})
