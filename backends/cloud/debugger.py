@@ -72,14 +72,13 @@ class Observers:
         said, chosen = refusal.fault.said, account.settings.train
         if not _REFUSED.search(said):
             return None
-        if self.tensorboard and (
-            re.search("tensor.?board", said, re.IGNORECASE) or not (self.debugger or self.profiler)
-        ):
+        others = self.debugger or self.profiler
+        if self.tensorboard and (not others or re.search("tensor.?board", said, re.IGNORECASE)):
             return replace(self, tensorboard=False)
         if re.search("profil", said, re.IGNORECASE) and not re.search("debug", said, re.IGNORECASE):
             return replace(self, profiler=False) if self.profiler and chosen.profiler == "auto" else None
         firm = (self.debugger and chosen.debugger == "on") or (self.profiler and chosen.profiler == "on")
-        return None if firm or not (self.debugger or self.profiler) else replace(self, debugger=False, profiler=False)
+        return None if firm or not others else replace(self, debugger=False, profiler=False)
 
 
 def arguments(account: Account, run: Run, observers: Observers) -> dict[str, Any]:

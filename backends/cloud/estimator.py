@@ -44,7 +44,7 @@ def estimator(
         output_path=(place / "output").url,
         output_kms_key=common.kms_key or None,
         # Instances with their own disks encrypt them with a key of their own, and refuse another.
-        volume_kms_key=common.kms_key if common.kms_key and _has_volumes(chosen.instance_type) else None,
+        volume_kms_key=common.kms_key if common.kms_key and has_volumes(chosen.instance_type) else None,
         subnets=list(common.subnets) or None,
         security_group_ids=list(common.security_groups) or None,
         enable_network_isolation=common.network_isolation,
@@ -70,7 +70,8 @@ def max_wait(settings: Settings) -> int:
     return round((chosen.max_wait_hours or 2 * chosen.max_hours) * 3600)
 
 
-def _has_volumes(instance_type: str) -> bool:
+def has_volumes(instance_type: str) -> bool:
+    """Whether its disk is a volume that is paid for, and not the instance's own."""
     return bool(sdk("utils").instance_supports_kms(instance_type))
 
 

@@ -12,7 +12,7 @@ from backends.cloud.account import Account
 from backends.cloud.data import DataSet, check_weights, opened, upload_weights
 from backends.inputs import PRETRAINED_CHANNEL, rules_text
 from backends.stop import Stop
-from train.config import Hyperparameters
+from train.config import ConfigError, Hyperparameters
 
 _INPUT: Final = "/opt/ml/input/data"
 
@@ -34,6 +34,14 @@ def travelling(hyperparameters: Hyperparameters) -> Hyperparameters:
     if weights := weights_file(chosen):
         chosen = replace(chosen, pretrained=f"{_INPUT}/{PRETRAINED_CHANNEL}/{weights.name}")
     return replace(chosen, rules=_short(rules_text(chosen.rules)))
+
+
+def from_container(given: Mapping[str, str]) -> Hyperparameters | None:
+    """Of a job's own; None when it isn't Kennel's."""
+    try:
+        return Hyperparameters.parse(given)
+    except ConfigError:
+        return None
 
 
 def weights_file(hyperparameters: Hyperparameters) -> Path | None:

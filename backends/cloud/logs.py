@@ -39,6 +39,10 @@ class Log:
         several = len({_host(stream) for stream in streams}) > 1
         return [f"{_host(stream)}: {text}" if several else text for _, _, stream, text in sorted(events)]
 
+    def exists(self) -> bool:
+        """Whether anything was ever printed."""
+        return bool(self._streams())
+
     def _streams(self) -> list[str]:
         prefix = {"logStreamNamePrefix": self._prefix} if self._prefix else {}
         try:
@@ -87,6 +91,13 @@ def log_of(account: Account, run: Run) -> Log | None:
             # A search's jobs are called after it, JOB-001-1a2b3c4d/algo-1-...
             return Log(account, group, f"{name}-" if key == "tuning_job" else f"{name}/")
     return None
+
+
+def find_log(account: Account, name: str) -> Log | None:
+    """The log of a job or an endpoint of that name in the account; None when there is none."""
+    places = ((TRAINING, f"{name}/"), (f"{ENDPOINT}/{name}", ""), (PROCESSING, f"{name}/"), (TRANSFORM, f"{name}/"),
+              (TRAINING, f"{name}-"))  # fmt: skip
+    return next((log for group, prefix in places if (log := Log(account, group, prefix)).exists()), None)
 
 
 def follow(log: Log, goes_on: Callable[[], bool], say: Callable[[str], None], follow: bool = True) -> None:

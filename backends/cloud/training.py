@@ -9,7 +9,7 @@ from backends.cloud import debugger
 from backends.cloud.account import Account
 from backends.cloud.debugger import Observers
 from backends.cloud.errors import Refused, told
-from backends.cloud.estimator import check, max_wait
+from backends.cloud.estimator import check, has_volumes, max_wait
 from backends.cloud.estimator import estimator as estimator  # noqa: PLC0414 - part of what is said here
 from backends.cloud.follow import ENDED, Follower, training_log
 from backends.cloud.inputs import Inputs, luggage, travelling
@@ -108,7 +108,10 @@ def items(account: Account, job: str) -> list[Item]:
     """What a training job may cost at most."""
     chosen = account.settings.train
     kind: Any = "spot" if chosen.spot else "training"
-    found = [Item(f"training job {job}", kind, chosen.instance_type, chosen.instance_count, chosen.max_hours)]
+    disk = chosen.volume_gb if has_volumes(chosen.instance_type) else 0
+    found = [
+        Item(f"training job {job}", kind, chosen.instance_type, chosen.instance_count, chosen.max_hours, gigabytes=disk)
+    ]
     if chosen.keep_alive_minutes:
         hours = chosen.keep_alive_minutes / 60
         found.append(Item(f"warm pool after {job}", "training", chosen.instance_type, chosen.instance_count, hours))
