@@ -23,6 +23,7 @@ except ModuleNotFoundError:
 from backends.commands.attach import attach, logs, upload
 from backends.commands.options import ArtifactOption, Data, DataOrSample, DataOrTuning, Name, Port, Set, sentences
 from backends.commands.records import delete, report, status
+from backends.commands.setup import init
 from backends.commands.transform import transform
 from backends.commands.tune import tune
 from backends.commands.where import Where, configured
@@ -180,6 +181,7 @@ app.command()(configured(logs, jobs=False))
 app.command()(configured(upload))
 app.command()(configured(status, jobs=False))
 app.command()(configured(delete, jobs=False))
+app.command()(init)
 
 
 if __name__ == "__main__":
