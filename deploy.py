@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Kennel: data, train, tune, evaluate, debug, report, deploy, predict, transform, status, delete, init; `run` does all.
+"""Kennel: data, train, tune, evaluate, debug, report, deploy, predict, transform, status, delete, init, doctor; `run` does all.
 
 python deploy.py run                       # sample data, this machine, no Docker, no account
 python deploy.py run --data DIR            # your photos: DIR/train/CLASS/photo.jpg ...
@@ -22,7 +22,7 @@ except ModuleNotFoundError:
 
 from backends.commands.options import ArtifactOption, Data, DataOrSample, DataOrTuning, Name, Port, Set, sentences
 from backends.commands.records import delete, report, status
-from backends.commands.setup import init
+from backends.commands.setup import doctor, init
 from backends.commands.transform import transform
 from backends.commands.tune import tune
 from backends.commands.where import Where, configured
@@ -185,6 +185,7 @@ app.command()(configured(transform))
 app.command()(configured(status, jobs=False))
 app.command()(configured(delete, jobs=False))
 app.command()(init)
+app.command()(configured(doctor))
 
 
 if __name__ == "__main__":
