@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Kennel: data, train, tune, evaluate, debug, report, deploy, predict, transform, status, delete, init, doctor; `run` does all.
+"""Kennel: data, train, tune, evaluate, debug, report, deploy, predict, transform, status, delete; `run` does all.
 
 python deploy.py run                       # sample data, this machine, no Docker, no account
 python deploy.py run --data DIR            # your photos: DIR/train/CLASS/photo.jpg ...
 python deploy.py train --data DIR --on docker
+python deploy.py init                      # a file with all settings; then: python deploy.py doctor
 """
 
 import os

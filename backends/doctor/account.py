@@ -44,10 +44,8 @@ def check_role(account: Account) -> Iterator[Row]:
     arn = account.role
     owner = arn.split(":")[4]
     if owner != account.identity["Account"]:
-        yield Row(
-            "role", "fault",
-            f"{arn} is of account {owner}, and these credentials are of {account.identity['Account']}; set a role of it",
-        )  # fmt: skip
+        own = account.identity["Account"]
+        yield Row("role", "fault", f"{arn} is of account {owner}, and these credentials are of {own}; set a role of it")
         return
     with told(f"looking for the role {arn}"):
         role = account.client("iam").get_role(RoleName=arn.rpartition("/")[2])["Role"]
@@ -82,7 +80,8 @@ def _listed(value: Any) -> list[Any]:
 
 def check_rights(account: Account) -> Iterator[Row]:
     """Whether the role may do what jobs need of it, by IAM's own simulation, which knows the role's policies alone."""
-    refused, unsure = [], []
+    refused: list[str] = []
+    unsure: list[str] = []
     for resource, actions in _needs(account).items():
         with told("asking IAM what the role may do"):
             answer = account.client("iam").simulate_principal_policy(
@@ -109,8 +108,8 @@ def _needs(account: Account) -> dict[str, list[str]]:
     needs = {
         bucket: ["s3:ListBucket"],
         f"{bucket}/{common.prefix.strip('/')}/runs/kennel-run/output": ["s3:GetObject", "s3:PutObject"],
-        f"{stem}:logs:{region}:{owner}:log-group:/aws/sagemaker/TrainingJobs:log-stream:kennel-run": ["logs:PutLogEvents"],
-    }  # fmt: skip
+        f"{stem}:logs:{region}:{owner}:log-group:/aws/sagemaker/TrainingJobs:log-stream:run": ["logs:PutLogEvents"],
+    }
     if common.image:
         image = Address.parse(common.image)
         repository = f"{stem}:ecr:{image.region}:{image.account}:repository/{image.repository}"
@@ -158,10 +157,8 @@ def _no_bucket(account: Account, name: str, error: Any) -> Row:
 
 
 def _elsewhere(account: Account, name: str, region: str) -> Row:
-    return Row(
-        "bucket", "fault",
-        f"s3://{name} is in {region}, and jobs in {account.region} take nothing from there; set another bucket, or region",
-    )  # fmt: skip
+    said = f"s3://{name} is in {region}, and jobs in {account.region} take nothing from there; set another, or region"
+    return Row("bucket", "fault", said)
 
 
 def check_network(account: Account) -> Iterator[Row]:

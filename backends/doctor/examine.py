@@ -1,6 +1,7 @@
 """All checks, in the order in which one needs another."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from backends.cloud.account import Account
@@ -38,4 +39,4 @@ def examine(settings: Settings, runs: Path, account: Account) -> Iterator[Row]:
         ("SageMaker", check_service), ("role", check_role), ("role's rights", check_rights), ("bucket", check_bucket),
         ("network", check_network), ("image", check_image), ("quotas", check_quotas),
     ):  # fmt: skip
-        yield from checked(what, lambda check=check: check(account))
+        yield from checked(what, partial(check, account))

@@ -58,9 +58,7 @@ def check_image(account: Account) -> Iterator[Row]:
         return
     form, manifest = _manifest(account, address)
     if form != _DOCKER:
-        yield Row(
-            "image", "fault", f"{account.image} is {_described(form, manifest)}, which SageMaker refuses; {_PUSH}"
-        )
+        yield Row("image", "fault", f"{account.image} is {_named(form, manifest)}, which SageMaker refuses; {_PUSH}")
         return
     size = sum(layer["size"] for layer in manifest["layers"]) / 1e9
     yield Row("image", "ok", f"{account.image}, {size:.1f} GB as it travels")
@@ -86,7 +84,7 @@ def _manifest(account: Account, address: Address) -> tuple[str, dict[str, Any]]:
     return found.get("imageManifestMediaType") or manifest.get("mediaType", "of no known form"), manifest
 
 
-def _described(form: str, manifest: Mapping[str, Any]) -> str:
+def _named(form: str, manifest: Mapping[str, Any]) -> str:
     platforms = [each.get("platform", {}) for each in manifest.get("manifests", [])]
     if platforms:
         names = ", ".join(f"{each.get('os', '?')}/{each.get('architecture', '?')}" for each in platforms)

@@ -65,7 +65,7 @@ def _image(client: str, general: General, bad: State) -> Row:
     if found != "linux/amd64":
         return Row(
             "image in Docker", "note",
-            f"{general.image} is for {found}: it runs here, and SageMaker needs linux/amd64, as docker/build.sh makes it",
+            f"{general.image} is for {found}: it may run here; SageMaker needs linux/amd64, which make image builds",
         )  # fmt: skip
     return Row("image in Docker", "ok", f"{general.image}, for {found}")
 
