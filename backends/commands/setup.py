@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from backends.commands.options import sentences
+from backends.commands.where import Where
 
 
 def init(
@@ -23,3 +24,24 @@ def init(
 
         settings = write(file, options or [], force)
         say(f"{file}: {settings.kennel.on} is where jobs run; change it, and check it with: python deploy.py doctor")
+
+
+def doctor(where: Where) -> None:
+    """Check what jobs need here, in Docker or on SageMaker, and say what to do about what is missing.
+
+    Exit code 1 when something is.
+    """
+    with sentences():
+        from backends.console import print_check, say
+        from backends.doctor.examine import examine
+        from backends.settings.origins import described
+
+        print_check("ok", "settings", described(where.reading))
+        faults = 0
+        for row in examine(where.settings, where.runs, where.account):
+            print_check(row.state, row.what, row.said)
+            faults += row.state == "fault"
+        if faults:
+            say(f"{faults} {'fault' if faults == 1 else 'faults'}: what to do stands beside each")
+            raise typer.Exit(1)
+        say("no faults")
