@@ -71,7 +71,7 @@ def remove_objects(account: Account, below: Mapping[str, str]) -> None:
     found = [
         {"Key": each["Key"], "VersionId": each["VersionId"]}
         for key in ("Versions", "DeleteMarkers")
-        for each in _or_nothing(lambda key=key: list(listed(client, "list_object_versions", key, **below)))  # type: ignore[misc]
+        for each in _or_nothing(lambda key=key: list(listed(client, "list_object_versions", key, **below)))
     ]
     for start in range(0, len(found), AT_ONCE):
         part = found[start : start + AT_ONCE]
