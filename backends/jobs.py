@@ -1,5 +1,7 @@
 """Jobs and deployments as runs: makes the folder, lets the backend work, keeps the record true."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
@@ -7,7 +9,7 @@ from typing import Final
 from backends.base import Backend, Progress, Watch
 from backends.child import last_error
 from backends.console import watching
-from backends.errors import BackendError, Stopped
+from backends.errors import BackendError, StillRunning, Stopped
 from backends.inputs import check_data_path
 from backends.process import end_process, process_of
 from backends.runs import Run, create_run, now, trials_of
@@ -39,18 +41,30 @@ def train_run(
 def train_in(
     backend: Backend, run: Run, data: Path, hyperparameters: Hyperparameters, title: str, also: Watch | None = None
 ) -> None:
-    """Train in a run folder that is there, to its record's end. Raises BackendError as `train_run` does.
+    """Train in a run folder that is there, to its record's end. Raises BackendError as `train_run` does; of a job that
+    goes on without us, StillRunning, and the record says running.
 
     also: hears of the progress besides the display.
     """
+    with recorded(run), watching(title) as watch:
+        backend.train(run, data, hyperparameters, both(watch, also) if also else watch)
+
+
+@contextmanager
+def recorded(run: Run) -> Iterator[None]:
+    """Within the block the run's training goes on; its record says afterwards how it ended.
+
+    Raises BackendError of the same kind with the run's name and log added.
+    """
     try:
-        with watching(title) as watch:
-            backend.train(run, data, hyperparameters, both(watch, also) if also else watch)
+        yield
         run.finish("completed", metrics=read_metrics(run))
     except Stopped:
         reason = run.failure() or "Stopped: ended before training began"
         run.finish("stopped", reason=reason)
         raise Stopped(f"{reason.removeprefix('Stopped: ')} (run {run.name}, log {run.log})") from None
+    except StillRunning:
+        raise
     except BackendError as error:
         run.finish("failed", reason=str(error))
         raise BackendError(f"{str(error).removeprefix('ClientError: ')} (run {run.name}, log {run.log})") from error

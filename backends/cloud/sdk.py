@@ -1,6 +1,7 @@
 """The one door to SageMaker's Python SDK, version 2: silenced, and with a sentence when it isn't there."""
 
 import importlib
+import logging
 import os
 import warnings
 from importlib import metadata
@@ -8,6 +9,12 @@ from typing import Any, Final
 
 from backends.errors import BackendError
 
+# In place of the SDK's own configuration files, whose defaults would change requests behind kennel.toml. And the SDK
+# reports home otherwise: the account, what failed and why, at the end of Estimator.fit.
+SDK_CONFIG: Final = {
+    "SchemaVersion": "1.0",
+    "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}},
+}
 _REMEDY: Final = "pip install 'sagemaker>=2.257,<3'"
 
 
@@ -20,9 +27,12 @@ def sdk(module: str) -> Any:
             # Of what it imports: escapes in docstrings, deprecations. Nobody here can mend them.
             warnings.simplefilter("ignore")
             importlib.import_module("sagemaker.estimator")
-            return importlib.import_module(f"sagemaker.{module}")
+            found = importlib.import_module(f"sagemaker.{module}")
     except ImportError as error:
         raise BackendError(_no_sdk(error)) from error
+    # What it has to say comes as an exception, too, and reaches the person as a sentence.
+    logging.getLogger("sagemaker").setLevel(logging.CRITICAL)
+    return found
 
 
 def _no_sdk(error: ImportError) -> str:
