@@ -44,7 +44,10 @@ def describing(account: Account, *answers: dict[str, Any]) -> Iterator[Stubber]:
 
 
 def test_each_state_is_told_once(account: Account, capsys: pytest.CaptureFixture[str], cloud: Simulator) -> None:
-    variant = {"VariantName": "AllTraffic", "VariantStatus": [{"Status": "Creating", "StatusMessage": "Pulling the image"}]}
+    variant = {
+        "VariantName": "AllTraffic",
+        "VariantStatus": [{"Status": "Creating", "StatusMessage": "Pulling the image"}],
+    }
     answers = [{"EndpointStatus": "Creating"}] * 2 + [
         {"EndpointStatus": "Creating", "ProductionVariants": [variant]}, {"EndpointStatus": "InService"},
     ]  # fmt: skip
@@ -66,9 +69,13 @@ def test_a_failed_endpoint_says_why_and_what_its_server_said_last(
     with pytest.raises(BackendError) as caught:
         endpoints.wait_ready(account, run, lambda: True)
     told = str(caught.value)
-    assert "did not pass the ping health check" in told
-    assert "server's last word: /opt/ml/model has no kennel.json; train first" in told
-    assert str(run.log) in told
+    name = run.record["sagemaker"]["endpoint"]
+    assert told.startswith(
+        f"the endpoint {name} failed: The primary container for production variant AllTraffic did not"
+    )
+    assert "see whether the server starts on this machine" in told
+    assert "its log ends: loading the model / error: /opt/ml/model has no kennel.json; train first" in told
+    assert told.endswith(f"(log {run.log})")
     assert run.log.read_text().splitlines() == prepared.lines
     assert not endpoints.is_alive(account, run)
 
@@ -77,7 +84,7 @@ def test_a_failed_endpoint_without_a_log(cloud: Simulator, account: Account, run
     run.update(sagemaker={"endpoint": NAME})
     failed = {"EndpointStatus": "Failed", "FailureReason": "Image not found."}
     for _ in describing(account, failed):
-        with pytest.raises(BackendError, match=f"{NAME} failed: Image not found; nothing is in its log, /aws/sagemaker"):
+        with pytest.raises(BackendError, match=rf"{NAME} failed: Image not found.*nothing is in its log, /aws/sage"):
             endpoints.wait_ready(account, run, lambda: True)
 
 
@@ -113,14 +120,15 @@ def test_whoever_stops_because_it_failed_still_hears_why(
 
     def alive() -> bool:
         prepared.go.set()
-        cloud.wait("Endpoint", run.record["sagemaker"]["endpoint"])
+        (endpoint,) = cloud.endpoints.values()
+        endpoint.thread.join(30)
         return endpoints.is_alive(account, run)
 
     with pytest.raises(BackendError, match="ping health check"):
         endpoints.wait_ready(account, run, alive)
 
 
-def test_ctrl_c_says_what_goes_on_and_how_to_end_it(
+def test_ctrl_c_while_it_starts_is_a_sentence(
     cloud: Simulator, account: Account, prepared: Prepared, run: Run, artifact: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(_seconds: float) -> None:
@@ -131,8 +139,10 @@ def test_ctrl_c_says_what_goes_on_and_how_to_end_it(
     name = run.record["sagemaker"]["endpoint"]
     with monkeypatch.context() as patch:
         patch.setattr(time, "sleep", interrupt)
-        with pytest.raises(Stopped, match=f"{name}, which SageMaker goes on with.*delete {name} --on sagemaker"):
+        with pytest.raises(Stopped, match=f"stopped before the endpoint {name} answered"):
             endpoints.wait_ready(account, run, lambda: True)
+    assert endpoints.left(run).startswith(f"the endpoint {name} may still be there")
+    assert "deploy.py delete first ends it" in endpoints.left(run)
     prepared.go.set()
     assert endpoints.wait_ready(account, run, lambda: True)
 

@@ -68,6 +68,9 @@ def test_the_persons_own_aim(cloud: Simulator, prepared: Prepared, run: Run, art
 def test_serverless_follows_its_provisioned_concurrency(
     cloud: Simulator, prepared: Prepared, run: Run, artifact: Path
 ) -> None:
+    # Moto doesn't know this dimension, which the service model has.
+    cloud.answer("RegisterScalableTarget", lambda _: {})
+    cloud.answer("PutScalingPolicy", lambda _: {"PolicyARN": "arn:aws:autoscaling:one"})
     chosen = Deploy(kind="serverless", provisioned_concurrency=1, max_instances=4)
     up(account_of(settings(deploy=chosen)), run, artifact)
     there = target(run, "sagemaker:variant:DesiredProvisionedConcurrency")
