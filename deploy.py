@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Kennel: data, train, tune, evaluate, debug, report, deploy, predict, transform, status, delete; `run` does all.
+"""Kennel: data, train, tune, evaluate, debug, report, deploy, predict, transform, status, logs, delete; `run` does all.
 
 python deploy.py run                       # sample data, this machine, no Docker, no account
 python deploy.py run --data DIR            # your photos: DIR/train/CLASS/photo.jpg ...
@@ -21,6 +21,7 @@ except ModuleNotFoundError:
         os.execv(own, [str(own), *sys.argv])
     sys.exit("error: Kennel's environment isn't there yet; run `make setup` first")
 
+from backends.commands.attach import attach, logs, upload
 from backends.commands.options import ArtifactOption, Data, DataOrSample, DataOrTuning, Name, Port, Set, sentences
 from backends.commands.records import delete, report, status
 from backends.commands.setup import doctor, init
@@ -78,20 +79,13 @@ def train(
 ) -> None:  # fmt: skip
     """Train in a new run folder: RUNS/NAME/ with ml/model (the artifact), log.txt and run.json."""
     with sentences():
-        from backends.console import say
+        from backends.commands.tell import tell_training
         from backends.inputs import parse_settings
-        from backends.jobs import describe, train_run
-        from backends.reports import pages, print_rules, run_documents
-        from backends.tuning.document import print_found, what_to_train
+        from backends.jobs import train_run
+        from backends.tuning.document import what_to_train
 
         folder, chosen = what_to_train(where.runs, data, parse_settings(settings or []), from_tuning)
-        result = train_run(where.backend(), where.runs.resolve(), folder, chosen, name)
-        print_found(result)
-        print_rules(run_documents(result))
-        for what, page in pages(result.ml):
-            say(f"{what:<10}  {page}")
-        say(f"{result.name}: {describe(result)}")
-        say(str(result.artifact))
+        tell_training(train_run(where.backend(), where.runs.resolve(), folder, chosen, name))
 
 
 app.command()(configured(tune))
@@ -183,6 +177,9 @@ def predict(
 
 
 app.command()(configured(transform))
+app.command()(configured(attach))
+app.command()(configured(logs, jobs=False))
+app.command()(configured(upload))
 app.command()(configured(status, jobs=False))
 app.command()(configured(delete, jobs=False))
 app.command()(init)

@@ -7,18 +7,12 @@ from typing import Any, Final
 from backends.cloud.errors import told
 from backends.cloud.money.items import Item
 from backends.cloud.names import Place, resource_name
-from backends.cloud.sdk import sdk
+from backends.cloud.sdk import SDK_CONFIG, sdk
 from backends.errors import BackendError
 from backends.runs import Run
 from backends.settings.sections import Settings
 
 Consent = Callable[[Sequence[Item]], None]
-# The SDK's own defaults, given here so that it looks for no file of them: what is asked follows from Kennel's settings
-# alone. And it reports no use of its classes home.
-_DEFAULTS: Final = {
-    "SchemaVersion": "1.0",
-    "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}},
-}
 _CONFIG: Final = {"retries": {"mode": "standard", "max_attempts": 5}, "user_agent_extra": "kennel"}
 
 
@@ -109,7 +103,7 @@ class Account:
                 sagemaker_client=self.client("sagemaker"),
                 sagemaker_runtime_client=self.client("sagemaker-runtime"),
                 default_bucket=self.settings.sagemaker.bucket or None,
-                sagemaker_config=_DEFAULTS,
+                sagemaker_config=SDK_CONFIG,
             )
 
     def place(self, run: Run) -> Place:

@@ -27,7 +27,7 @@ def _option(kind: Any, *names: str, help: str, **more: Any) -> Any:
 
 
 _SHARED: Final[dict[str, Any]] = {
-    "on": _option(str | None, "--on", help="local or docker; sagemaker isn't there yet (default: local)"),
+    "on": _option(str | None, "--on", help="local, docker or sagemaker (default: local)"),
     "image": _option(str | None, "--image", help="container image, for --on docker (default: kennel:latest)"),
     "yes": _option(bool, "--yes", "-y", help="don't ask before what costs money"),
     "runs": _option(str | None, "--runs", metavar="FOLDER", help="of the run folders (default: runs)"),
