@@ -2,7 +2,8 @@
 
     python -m tests.container.tutorial (model | batch | search) IMAGE DATA RESULTS.json
 
-`batch` uses the model of `model`, whose results it reads beside its own. S3 is whatever AWS_ENDPOINT_URL names. A connection to anywhere but this machine is refused, and noted in the results.
+`batch` uses the model of `model`, whose results it reads beside its own. S3 is whatever AWS_ENDPOINT_URL
+names. A connection to anywhere but this machine is refused, and noted in the results.
 """
 
 import importlib
