@@ -22,6 +22,8 @@ def sdk(module: str) -> Any:
     """A module of the SDK, as `sdk("estimator")` for sagemaker.estimator. Raises BackendError without version 2."""
     # Else every class of version 2 warns that there is a version 3.
     os.environ.setdefault("SAGEMAKER_SUPPRESS_V2_WARNING", "1")
+    # Else it tells on stdout, as it is imported, which configuration files it hasn't found.
+    logging.getLogger("sagemaker.config").setLevel(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
             # Of what it imports: escapes in docstrings, deprecations. Nobody here can mend them.
