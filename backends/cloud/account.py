@@ -7,7 +7,7 @@ from typing import Any, Final
 from backends.cloud.errors import told
 from backends.cloud.money.items import Item
 from backends.cloud.names import Place, resource_name
-from backends.cloud.sdk import sdk
+from backends.cloud.sdk import SDK_CONFIG, sdk
 from backends.errors import BackendError
 from backends.runs import Run
 from backends.settings.sections import Settings
@@ -109,7 +109,7 @@ class Account:
                 sagemaker_client=self.client("sagemaker"),
                 sagemaker_runtime_client=self.client("sagemaker-runtime"),
                 default_bucket=self.settings.sagemaker.bucket or None,
-                sagemaker_config=_DEFAULTS,
+                sagemaker_config=SDK_CONFIG,
             )
 
     def place(self, run: Run) -> Place:

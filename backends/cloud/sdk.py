@@ -9,6 +9,12 @@ from typing import Any, Final
 
 from backends.errors import BackendError
 
+# In place of the SDK's own configuration files, whose defaults would change requests behind kennel.toml. And the SDK
+# reports home otherwise: the account, what failed and why, at the end of Estimator.fit.
+SDK_CONFIG: Final = {
+    "SchemaVersion": "1.0",
+    "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}},
+}
 _REMEDY: Final = "pip install 'sagemaker>=2.257,<3'"
 
 
