@@ -2,21 +2,30 @@
 
 import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 from backends.errors import BackendError
 from backends.runs import Run
+from backends.settings.sections import Settings
 from backends.stop import Stop
 from train.config import Hyperparameters
 
 if TYPE_CHECKING:
+    from backends.cloud.account import Consent
     from backends.transform.batch import Batch, Files
     from backends.tuning.request import Request
 
 # "name" -> "module:attribute", imported when chosen.
-BACKENDS: Final = {"local": "backends.local:LocalBackend", "docker": "backends.docker:DockerBackend"}
+BACKENDS: Final = {
+    "local": "backends.local:LocalBackend",
+    "docker": "backends.docker:DockerBackend",
+    "sagemaker": "backends.cloud.backend:CloudBackend",
+}
+# Those that are made from the settings and the person's consent; the others from an image's name.
+IN_ACCOUNT: Final = ("sagemaker",)
 
 
 @dataclass(frozen=True)
@@ -132,12 +141,29 @@ class Batching(Protocol):
         """
 
 
-def create(name: str, image: str) -> Backend:
-    """The backend of that name. image: the container image, for backends that need one. Raises BackendError."""
-    if name == "sagemaker":
-        raise BackendError("--on sagemaker isn't there yet; use --on local or --on docker")
+@runtime_checkable
+class Costly(Protocol):
+    """A backend that costs money while it works, and for what it keeps."""
+
+    def agreed(self, request: "Request") -> AbstractContextManager[None]:
+        """Ask once for consent to a search, and an endpoint for its best trial; what is started within is agreed to.
+
+        Raises BackendError or Stopped where it may not be started.
+        """
+
+    def left(self) -> str:
+        """What there is in the account now, and what it costs a day, in words."""
+
+
+def create(name: str, image: str, settings: Settings | None = None, consent: "Consent | None" = None) -> Backend:
+    """The backend of that name. Raises BackendError.
+
+    image: the container image, for backends that need one. settings, consent: for those that work in an account, which
+    ask for consent before anything that costs.
+    """
     if name not in BACKENDS:
         raise BackendError(f"--on must be one of {', '.join(BACKENDS)}, got {name!r}")
     module, attribute = BACKENDS[name].split(":")
-    backend: Backend = getattr(importlib.import_module(module), attribute)(image)
+    made = getattr(importlib.import_module(module), attribute)
+    backend: Backend = made(settings, consent) if name in IN_ACCOUNT else made(image)
     return backend

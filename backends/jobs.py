@@ -1,5 +1,7 @@
 """Jobs and deployments as runs: makes the folder, lets the backend work, keeps the record true."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
@@ -44,9 +46,18 @@ def train_in(
 
     also: hears of the progress besides the display.
     """
+    with recorded(run), watching(title) as watch:
+        backend.train(run, data, hyperparameters, both(watch, also) if also else watch)
+
+
+@contextmanager
+def recorded(run: Run) -> Iterator[None]:
+    """Within the block the run's training goes on; its record says afterwards how it ended.
+
+    Raises BackendError of the same kind with the run's name and log added.
+    """
     try:
-        with watching(title) as watch:
-            backend.train(run, data, hyperparameters, both(watch, also) if also else watch)
+        yield
         run.finish("completed", metrics=read_metrics(run))
     except Stopped:
         reason = run.failure() or "Stopped: ended before training began"

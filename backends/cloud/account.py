@@ -13,12 +13,6 @@ from backends.runs import Run
 from backends.settings.sections import Settings
 
 Consent = Callable[[Sequence[Item]], None]
-# The SDK's own defaults, given here so that it looks for no file of them: what is asked follows from Kennel's settings
-# alone. And it reports no use of its classes home.
-_DEFAULTS: Final = {
-    "SchemaVersion": "1.0",
-    "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}},
-}
 _CONFIG: Final = {"retries": {"mode": "standard", "max_attempts": 5}, "user_agent_extra": "kennel"}
 
 

@@ -59,7 +59,8 @@ def _ready(account: Account, run: Run, name: str, version: Version) -> dict[str,
             f"the endpoint {name} is {before}, and SageMaker can't make it {kind}; set kind to {before}, or delete "
             f"{run.name} and deploy anew"
         )
-    pending = there.get("PendingDeploymentSummary", {}).get("EndpointConfigName")
+    noted = run.record["sagemaker"].get("next", {}).get("config")
+    pending = there.get("PendingDeploymentSummary", {}).get("EndpointConfigName", noted)
     if there["EndpointStatus"] in MOVING and pending != version.config:
         raise BackendError(
             f"the endpoint {name} is {there['EndpointStatus']} just now; wait until python deploy.py status says "

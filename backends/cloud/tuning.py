@@ -65,13 +65,13 @@ def search(account: Account, run: Run, request: Request, stop: Stop) -> None:
         raise BackendError(f"{failure_of(following.found.finished, reason)} (tuning job {job})")
 
 
-def items(account: Account, run: Run, settings: SearchSettings) -> list[Item]:
-    """What a search may cost: every trial as long as a job may take, unless tune_minutes ends it before."""
+def items(account: Account, job: str, settings: SearchSettings) -> list[Item]:
+    """What a search by a tuning job, which may have no name yet, may cost: every trial as long as a job may take, unless tune_minutes ends it before."""
     chosen = account.settings.train
     hours = settings.trials * chosen.max_hours
     if settings.minutes:
         hours = min(hours, min(settings.parallel, settings.trials) * settings.minutes / 60)
-    what = f"tuning job {resource_name(run, LONGEST_TUNING)}: {_extent(settings)}"
+    what = f"tuning job {job}: {_extent(settings)}" if job else f"tuning job: {_extent(settings)}"
     return [
         Item(
             what, "spot" if chosen.spot else "training", chosen.instance_type, count=chosen.instance_count, hours=hours
@@ -88,7 +88,7 @@ def _start(
     arguments = tuner_arguments(replace(settings, base=base), chosen.tune.warm_start, chosen.tune.warm_start_same)
     check(chosen, static_hyperparameters(replace(settings, base=travelling(base))))
     with watching("uploading") as watch, luggage(account, request.data, base, watch, stop) as packed:
-        account.consent([*items(account, run, settings), packed.data.plan.item])
+        account.consent([*items(account, job, settings), packed.data.plan.item])
         inputs = packed.send(watch, stop)
     if stop.requested:
         raise Stopped("stopped before the search was started")

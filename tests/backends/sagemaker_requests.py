@@ -13,8 +13,8 @@ REGION = "eu-west-1"
 CLIENT = boto3.client("sagemaker", region_name=REGION, aws_access_key_id="none", aws_secret_access_key="none")
 MODEL = CLIENT.meta.service_model
 JAVA_CLASSES = {
-    r"\p{Alnum}": "a-zA-Z0-9", r"\p{L}": r"\w", r"\p{M}": r"\w", r"\p{N}": r"\w", r"\p{Z}": r"\s", r"\p{S}": "+<=>^`|~$",
-    r"\p{P}": r"!-/:-@\[-`{-~",
+    r"\p{Alnum}": "a-zA-Z0-9", r"\p{L}": r"\w", r"\p{M}": r"\w", r"\p{N}": r"\w", r"\p{Z}": r"\s",
+    r"\p{S}": "+<=>^`|~$", r"\p{P}": r"!-/:-@\[-`{-~",
 }  # fmt: skip
 
 

@@ -106,7 +106,7 @@ def test_a_job_can_be_stopped_once(cloud: Simulator, prepared: Prepared) -> None
 
 
 def test_requests_that_the_service_model_forbids_are_refused(cloud: Simulator) -> None:
-    with pytest.raises(ClientError, match="validation errors detected: .TrainingJobName"):
+    with pytest.raises(ClientError, match=r"validation errors detected: .TrainingJobName"):
         boto3.client("sagemaker").create_training_job(**training("a_b"))
     assert cloud.calls[-1].error == "ValidationException"
 
@@ -115,9 +115,15 @@ def test_tuning_picks_the_best_job(cloud: Simulator, prepared: Prepared) -> None
     cloud.objects.write(f"s3://{BUCKET}/data/1.jpg", b"photo")
     prepared.lines = ["accuracy=0.5"]
     whole = training("unused")
-    definition = {key: whole[key] for key in (
-        "AlgorithmSpecification", "RoleArn", "InputDataConfig", "OutputDataConfig", "ResourceConfig", "StoppingCondition"
-    )}  # fmt: skip
+    kept = (
+        "AlgorithmSpecification",
+        "RoleArn",
+        "InputDataConfig",
+        "OutputDataConfig",
+        "ResourceConfig",
+        "StoppingCondition",
+    )
+    definition = {key: whole[key] for key in kept}
     ranges = {"ContinuousParameterRanges": [
         {"Name": "lr", "MinValue": "0.001", "MaxValue": "0.1", "ScalingType": "Logarithmic"},
     ]}  # fmt: skip

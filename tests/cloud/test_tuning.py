@@ -170,7 +170,7 @@ def test_what_is_asked_consent_for(trials: Trials, account: Account, data: Path,
     job = resource_name(run, LONGEST_TUNING)
     assert asked[0] == Item(f"tuning job {job}: 10 training jobs, 2 at a time", "spot", "ml.g5.xlarge", 1, 20.0)
     assert [each.kind for each in asked[1:]] == ["storage"]
-    limited = tuning.items(account, run, tuning.SearchSettings.of(request(data, tune_minutes=90).hyperparameters))
+    limited = tuning.items(account, job, tuning.SearchSettings.of(request(data, tune_minutes=90).hyperparameters))
     assert (limited[0].hours, limited[0].kind) == (3.0, "training")
 
 

@@ -38,7 +38,7 @@ def of_application(application: Callable[..., Iterable[bytes]], environ: dict[st
     found: dict[str, Any] = {}
 
     def start(status: str, headers: list[tuple[str, str]], _fault: object = None) -> Callable[[bytes], object]:
-        found.update(status=int(status.split()[0]), headers=headers)
+        found.update(status=int(status.split(maxsplit=1)[0]), headers=headers)
         return lambda _data: None
 
     parts = application(environ, start)

@@ -203,26 +203,34 @@ def _listed(tags: dict[str, str]) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
+_FILTERS: Final[dict[str, Callable[[Resource, Any], bool]]] = {
+    "NameContains": lambda resource, value: value.lower() in resource.name.lower(),
+    "StatusEquals": lambda resource, value: resource.status == value,
+    "ModelPackageType": lambda resource, value: value in ("Both", _package_type(resource)),
+    "WarmPoolStatusEquals": lambda resource, value: resource.fields.get("WarmPoolStatus", {}).get("Status") == value,
+}
+_EQUAL: Final = ("ModelPackageGroupName", "ModelApprovalStatus", "ModelCardStatus")
+_ORDER: Final = ("MaxResults", "NextToken", "SortBy", "SortOrder")
+
+
+def _package_type(resource: Resource) -> str:
+    return "Versioned" if "ModelPackageVersion" in resource.fields else "Unversioned"
+
+
 def _fits(resource: Resource, name: str, value: Any) -> bool:
-    """Whether a List request's filter lets the resource through. Others than these are refused, lest they do nothing."""
-    if name in ("MaxResults", "NextToken", "SortBy", "SortOrder"):
-        return True
+    """Whether a List request's filter lets the resource through. Raises Fault for one that would do nothing here."""
     known = resource.known()
-    if name == "NameContains":
-        return value.lower() in resource.name.lower()
-    if name == "StatusEquals":
-        return resource.status == value
-    if name in ("ModelPackageGroupName", "ModelApprovalStatus", "ModelCardStatus"):
-        return known.get(name) == value.rpartition("/")[2]
-    if name == "ModelPackageType":
-        return (value == "Versioned") == ("ModelPackageVersion" in known) or value == "Both"
-    if name == "WarmPoolStatusEquals":
-        return bool(known.get("WarmPoolStatus", {}).get("Status") == value)
-    if name.endswith("TimeAfter"):
-        return bool(known[name.removesuffix("After")] > value)
-    if name.endswith("TimeBefore"):
-        return bool(known[name.removesuffix("Before")] < value)
-    raise Fault("ValidationException", f"The simulator has no filter {name}.")
+    if name in _FILTERS:
+        return _FILTERS[name](resource, value)
+    if name in _EQUAL:
+        return bool(known.get(name) == value.rpartition("/")[2])
+    if name.endswith(("TimeAfter", "TimeBefore")):
+        told, _, side = name.rpartition("Time")
+        time = known[f"{told}Time"]
+        return bool(time > value if side == "After" else time < value)
+    if name not in _ORDER:
+        raise Fault("ValidationException", f"The simulator has no filter {name}.")
+    return True
 
 
 def _page(listed: str, rows: list[Answer], request: Answer) -> Answer:

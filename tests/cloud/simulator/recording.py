@@ -31,6 +31,7 @@ _RUNTIME_HEADERS: Final = {
     "HTTP_X_AMZN_SAGEMAKER_INPUTLOCATION": "InputLocation",
     "HTTP_X_AMZN_SAGEMAKER_TARGET_VARIANT": "TargetVariant",
 }
+_BUCKET_PARTS: Final = {"location", "policy", "versioning", "tagging", "encryption", "acl", "uploads"}
 _READING: Final = ("Describe", "List", "Get", "Head", "BatchGet", "Lookup", "Filter", "Search", "Simulate", "Assume")
 
 
@@ -56,7 +57,7 @@ def read_call(environ: Mapping[str, Any], body: bytes) -> Call:
     authorization = str(environ.get("HTTP_AUTHORIZATION", ""))
     key, service = "", "s3"
     if "Credential=" in authorization:
-        scope = authorization.split("Credential=")[1].split(",")[0].split("/")
+        scope = authorization.partition("Credential=")[2].partition(",")[0].split("/")
         key, service = scope[0], _SERVICES.get(scope[3], scope[3])
     path, query = unquote(str(environ.get("PATH_INFO", ""))), str(environ.get("QUERY_STRING", ""))
     target = str(environ.get("HTTP_X_AMZ_TARGET", ""))
@@ -73,7 +74,7 @@ def read_call(environ: Mapping[str, Any], body: bytes) -> Call:
 
 
 def _cbor(body: bytes) -> dict[str, Any]:
-    value = RpcV2CBORParser().parse_data_item(io.BufferedReader(io.BytesIO(body))) if body else {}  # type: ignore[arg-type]
+    value = RpcV2CBORParser().parse_data_item(io.BufferedReader(io.BytesIO(body))) if body else {}
     return dict(value)
 
 
@@ -94,25 +95,22 @@ def _s3(environ: Mapping[str, Any], path: str, query: Mapping[str, list[str]], k
 
 def _s3_operation(method: str, of_object: bool, query: Mapping[str, list[str]], environ: Mapping[str, Any]) -> str:
     if of_object:
-        if method == "POST":
-            return "CreateMultipartUpload" if "uploads" in query else "CompleteMultipartUpload"
-        if method == "PUT" and "uploadId" in query:
-            return "UploadPart"
-        if method == "PUT" and "HTTP_X_AMZ_COPY_SOURCE" in environ:
-            return "CopyObject"
-        if method == "DELETE" and "uploadId" in query:
-            return "AbortMultipartUpload"
-        return {"GET": "GetObject", "PUT": "PutObject", "HEAD": "HeadObject", "DELETE": "DeleteObject"}[method]
+        return _object_operation(method, query, environ)
     if method == "POST":
         return "DeleteObjects"
-    if method == "GET" and not {"location", "policy", "versioning", "tagging", "encryption", "acl", "uploads"} & set(
-        query
-    ):
-        return (
-            "ListObjectsV2" if "list-type" in query else "ListObjects" if environ["PATH_INFO"] != "/" else "ListBuckets"
-        )
+    if method == "GET" and not _BUCKET_PARTS & set(query):
+        listed = "ListObjects" if environ["PATH_INFO"] != "/" else "ListBuckets"
+        return "ListObjectsV2" if "list-type" in query else listed
     part = next((each for each in query if each not in ("prefix", "x-id")), "")
-    verb = {"GET": "Get", "PUT": "Put", "HEAD": "Head", "DELETE": "Delete"}[method]
-    if not part:
-        return {"PUT": "CreateBucket"}.get(method, f"{verb}Bucket")
+    verb = {"GET": "Get", "PUT": "Put" if part else "Create", "HEAD": "Head", "DELETE": "Delete"}[method]
     return "ListMultipartUploads" if part == "uploads" else f"{verb}Bucket{part.title().replace('-', '')}"
+
+
+def _object_operation(method: str, query: Mapping[str, list[str]], environ: Mapping[str, Any]) -> str:
+    if method == "POST":
+        return "CreateMultipartUpload" if "uploads" in query else "CompleteMultipartUpload"
+    if "uploadId" in query:
+        return {"PUT": "UploadPart", "DELETE": "AbortMultipartUpload"}[method]
+    if method == "PUT" and "HTTP_X_AMZ_COPY_SOURCE" in environ:
+        return "CopyObject"
+    return {"GET": "GetObject", "PUT": "PutObject", "HEAD": "HeadObject", "DELETE": "DeleteObject"}[method]

@@ -32,7 +32,8 @@ def invoke(simulator: "Simulator", call: Call, body: bytes) -> Answer:
     if answer.status != 200:
         raise _model_error(endpoint, variant, answer)
     headers = {"x-Amzn-Invoked-Production-Variant": variant["VariantName"]}
-    headers |= {_CUSTOM: value for name, value in answer.headers.items() if name.lower() == _CUSTOM.lower()}
+    if custom := {name.lower(): value for name, value in answer.headers.items()}.get(_CUSTOM.lower()):
+        headers[_CUSTOM] = custom
     return Answer(200, answer.content_type, answer.body, headers)
 
 
@@ -84,7 +85,9 @@ def _capture(
                 "data": answer.body.decode(errors="replace"), "encoding": "JSON",
             },
         },
-        "eventMetadata": {"eventId": str(uuid.uuid4()), "inferenceTime": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())},
+        "eventMetadata": {
+            "eventId": str(uuid.uuid4()), "inferenceTime": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        },
         "eventVersion": "0",
     }  # fmt: skip
     place = f"{endpoint.resource.name}/{variant['VariantName']}/{time.strftime('%Y/%m/%d/%H/%M-%S', time.gmtime())}"

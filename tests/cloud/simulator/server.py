@@ -3,7 +3,7 @@
 import json
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -148,8 +148,9 @@ class Simulator:
         self.jobs[resource.arn].wait(limit_s)
         return resource.describe()
 
-    def _tagged(self) -> Iterable[TaggedResource]:
-        return [TaggedResource(each.arn, dict(each.tags), f"sagemaker:{each.kind.path}") for each in self.store]
+    def _tagged(self) -> Iterator[TaggedResource]:
+        for each in self.store:
+            yield TaggedResource(each.arn, dict(each.tags), f"sagemaker:{each.kind.path}")
 
     def _respond(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))

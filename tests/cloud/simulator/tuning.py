@@ -58,7 +58,7 @@ class TuningJob(Job):
             request["ResourceConfig"] = resources
         resource = self.simulator.store.add(
             KINDS["TrainingJob"], name, {**request, "HyperParameters": {**given, **named}},
-            TuningJobArn=self.resource.arn, TunedHyperParameters=varied, TrainingJobDefinitionName=definition.get("DefinitionName", ""),
+            TuningJobArn=self.resource.arn, TunedHyperParameters=varied,
         )  # fmt: skip
         resource.tags = dict(self.resource.tags)
         job = TrainingJob(self.simulator, resource)
@@ -90,7 +90,7 @@ class TuningJob(Job):
         """A row of ListTrainingJobsForHyperParameterTuningJob."""
         value = self.objective_of(training)
         known = training.known()
-        row = {key: known[key] for key in (
+        row: dict[str, Any] = {key: known[key] for key in (
             "TrainingJobName", "TrainingJobArn", "CreationTime", "TrainingStartTime", "TrainingEndTime",
             "TrainingJobStatus", "TunedHyperParameters", "FailureReason",
         ) if key in known}  # fmt: skip
