@@ -9,13 +9,15 @@ from backends.cloud.errors import told
 from backends.cloud.holdings.calls import listed, unless_gone
 from backends.cloud.holdings.tags import Tags
 from backends.cloud.holdings.things import Thing
+from backends.cloud.money.estimate import size
 from backends.cloud.money.prices import MONTH_DAYS, Prices
 from backends.cloud.names import RUN_TAG, STEM, Place
 from backends.errors import BackendError
 
-_GB: Final = 1e9
+# As it is billed.
+_GB: Final = 2**30
 # As many as one request may name.
-_AT_ONCE: Final = 1000
+AT_ONCE: Final = 1000
 
 
 @dataclass
@@ -52,7 +54,7 @@ def objects(account: Account, prices: Prices, run: str = "") -> Iterator[Thing]:
         pile.size += each["Size"]
     for key, pile in sorted(piles.items()):
         per_day = None if price is None else pile.size / _GB * price / MONTH_DAYS
-        detail = f"{pile.count} object{'s' * (pile.count != 1)}, {pile.size / _GB:.3g} GB"
+        detail = f"{pile.count} object{'s' * (pile.count != 1)}, {size(pile.size)}"
         yield Thing(
             "objects", Place(place.bucket, key).url, _run_of(place, key), {"Bucket": place.bucket, "Prefix": key},
             detail=detail, usd_per_day=per_day,
@@ -69,10 +71,10 @@ def remove_objects(account: Account, below: Mapping[str, str]) -> None:
     found = [
         {"Key": each["Key"], "VersionId": each["VersionId"]}
         for key in ("Versions", "DeleteMarkers")
-        for each in _or_nothing(lambda key=key: list(listed(client, "list_object_versions", key, **below)))  # type: ignore[misc]
+        for each in _or_nothing(lambda key=key: list(listed(client, "list_object_versions", key, **below)))
     ]
-    for start in range(0, len(found), _AT_ONCE):
-        part = found[start : start + _AT_ONCE]
+    for start in range(0, len(found), AT_ONCE):
+        part = found[start : start + AT_ONCE]
         with told(f"removing s3://{below['Bucket']}/{below['Prefix']}"):
             answer = client.delete_objects(Bucket=below["Bucket"], Delete={"Objects": part, "Quiet": True})
         if faults := answer.get("Errors"):
@@ -115,11 +117,10 @@ def log_groups(account: Account, prices: Prices) -> Iterator[Thing]:
     price = prices.month("logs")
     found = listed(account.client("logs"), "describe_log_groups", "logGroups", logGroupNamePrefix=f"{stem}{STEM}-")
     for each in found:
-        name, size = each["logGroupName"], each.get("storedBytes", 0)
-        per_day = None if price is None else size / _GB * price / MONTH_DAYS
-        detail = f"{size / _GB:.3g} GB"
+        name, stored = each["logGroupName"], each.get("storedBytes", 0)
+        per_day = None if price is None else stored / _GB * price / MONTH_DAYS
         yield Thing(
-            "log group", name, name.removeprefix(stem), {"logGroupName": name}, detail=detail, usd_per_day=per_day
+            "log group", name, name.removeprefix(stem), {"logGroupName": name}, detail=size(stored), usd_per_day=per_day
         )
 
 
