@@ -17,7 +17,7 @@ from backends.cloud.money.items import Item
 from backends.cloud.names import Place
 from backends.cloud.objects import fetch
 from backends.console import say
-from backends.errors import BackendError
+from backends.errors import BackendError, StillRunning
 from backends.inputs import is_url
 from backends.local import LocalBackend
 from backends.runs import Run
@@ -101,7 +101,12 @@ class CloudBackend:
         return jobs.is_alive(self.account, run)
 
     def stop(self, run: Run) -> None:
-        delete(self.account, plan(self.account, run), say)
+        try:
+            delete(self.account, plan(self.account, run), say)
+        except KeyboardInterrupt:
+            if run.kind != "deployment":
+                raise
+            raise StillRunning(endpoints.left(run)) from None
 
     def agreed(self, request: Request) -> AbstractContextManager[None]:
         covering: AbstractContextManager[None] = self.account.consent.covering(self._items(request))
@@ -122,5 +127,3 @@ class CloudBackend:
         kinds = Counter(each.kind for each in things)
         cost = sum(each.usd_per_day or 0.0 for each in things)
         return f"{', '.join(f'{count} x {kind}' for kind, count in kinds.items())}: {money(cost)} a day"
-
-

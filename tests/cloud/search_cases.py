@@ -66,7 +66,11 @@ def pretend(cloud: Simulator, folder: Path) -> Prepared:
 
 def leftovers(cloud: Simulator) -> list[str]:
     """Everything that is in the account but ended jobs' records, which nobody can remove and nothing costs."""
-    found = [f"{each.kind.noun} {each.name}" for each in cloud.store if each.status not in ("Completed", "Failed", "Stopped") or not each.kind.is_job()]
+    found = [
+        f"{each.kind.noun} {each.name}"
+        for each in cloud.store
+        if each.status not in ("Completed", "Failed", "Stopped") or not each.kind.is_job()
+    ]
     found += [f"alarm {each['AlarmName']}" for each in cloud.client("cloudwatch").describe_alarms()["MetricAlarms"]]
     scaling = cloud.client("application-autoscaling")
     for operation, key, name in (

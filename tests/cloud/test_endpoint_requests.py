@@ -100,7 +100,8 @@ def test_serverless_without_provisioned_concurrency_waits_for_nothing(
 def test_asynchronous(cloud: Simulator, prepared: Prepared, run: Run, artifact: Path) -> None:
     chosen = Deploy(
         kind="async", instance_count=0, min_instances=0, max_instances=2, async_concurrency=8,
-        success_topic="arn:aws:sns:eu-west-1:123456789012:done", error_topic="arn:aws:sns:eu-west-1:123456789012:failed",
+        success_topic="arn:aws:sns:eu-west-1:123456789012:done",
+        error_topic="arn:aws:sns:eu-west-1:123456789012:failed",
         environment=(("KENNEL_MAX_IMAGES", "500"),),
     )  # fmt: skip
     model, config, _ = asked(cloud, run, artifact, settings(deploy=chosen))
@@ -248,7 +249,9 @@ def test_a_serverless_endpoint_costs_its_memory_and_what_waits(cloud: Simulator,
     assert (asked_for[0].kind, asked_for[0].gigabytes, asked_for[0].waits) == ("serverless", 2.0, 3)
 
 
-def test_a_model_package_is_deployed_by_its_arn(cloud: Simulator, account: Account, prepared: Prepared, run: Run) -> None:
+def test_a_model_package_is_deployed_by_its_arn(
+    cloud: Simulator, account: Account, prepared: Prepared, run: Run
+) -> None:
     arn = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/kennel/1"
     cloud.fail("CreateModel", "ValidationException", f"Could not find model package {arn}", times=9)
     with pytest.raises(BackendError, match="Could not find model package"):
