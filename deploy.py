@@ -4,6 +4,7 @@
 python deploy.py run                       # sample data, this machine, no Docker, no account
 python deploy.py run --data DIR            # your photos: DIR/train/CLASS/photo.jpg ...
 python deploy.py train --data DIR --on docker
+python deploy.py init                      # a file with all settings; then: python deploy.py doctor
 """
 
 import os
@@ -23,6 +24,7 @@ except ModuleNotFoundError:
 from backends.commands.attach import attach, logs, upload
 from backends.commands.options import ArtifactOption, Data, DataOrSample, DataOrTuning, Name, Port, Set, sentences
 from backends.commands.records import delete, report, status
+from backends.commands.setup import doctor, init
 from backends.commands.transform import transform
 from backends.commands.tune import tune
 from backends.commands.where import Where, configured
@@ -180,6 +182,8 @@ app.command()(configured(logs, jobs=False))
 app.command()(configured(upload))
 app.command()(configured(status, jobs=False))
 app.command()(configured(delete, jobs=False))
+app.command()(init)
+app.command()(configured(doctor))
 
 
 if __name__ == "__main__":

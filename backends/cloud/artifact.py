@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import IO, Final
 
 from backends.cloud.account import Account
-from backends.cloud.errors import told
+from backends.cloud.errors import Refused, told
+from backends.cloud.missing import found
 from backends.cloud.names import Place
 from backends.errors import BackendError
 
@@ -108,18 +109,16 @@ def upload(account: Account, artifact: Path, scratch: Path) -> Place:
 
 
 def _is_there(account: Account, target: Place, content: Content) -> bool:
-    from botocore.exceptions import ClientError
-
-    with told(f"looking for {target.url}"):
-        try:
-            found = account.client("s3").head_object(Bucket=target.bucket, Key=target.key)
-        except ClientError as error:
-            # S3 says 403 of a missing object to somebody who may not list the bucket; sending it will tell.
-            if error.response["Error"]["Code"] in ("404", "NoSuchKey", "NotFound", "403"):
-                return False
-            raise
+    s3 = account.client("s3")
+    try:
+        there = found(f"looking for {target.url}", lambda: s3.head_object(Bucket=target.bucket, Key=target.key))
+    except Refused as refused:
+        # S3 refuses to tell of a missing object to somebody who may not list the bucket; sending it will tell.
+        if refused.denied:
+            return False
+        raise
     # An object appears in S3 whole or not at all.
-    return bool(found["Metadata"].get(_SHA256) == content.digest)
+    return there is not None and bool(there["Metadata"].get(_SHA256) == content.digest)
 
 
 def _send(account: Account, target: Place, content: Content, file: IO[bytes]) -> None:

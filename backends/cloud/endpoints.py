@@ -1,29 +1,28 @@
 """Endpoints: made, waited for, looked at. Each call that makes something is preceded by a note of it in run.json."""
 
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from backends.child import last_error
 from backends.cloud.account import Account
 from backends.cloud.artifact import place as artifact_place
 from backends.cloud.artifact import read_content, upload
 from backends.cloud.deployable import check_deploy
 from backends.cloud.endpoint_log import log_group, save_tail
 from backends.cloud.errors import told
+from backends.cloud.manifest import made, note
 from backends.cloud.missing import found
 from backends.cloud.model import create_model, model_request, serving_environment
 from backends.cloud.names import resource_name, tags
 from backends.cloud.scaling import apply_scaling
 from backends.cloud.variant import config_request, extra_environment, host_image_of, items
-from backends.cloud.waiting import poll_seconds
+from backends.cloud.verdicts import verdict
+from backends.cloud.waiting import pause
 from backends.console import say
 from backends.errors import BackendError, Stopped
 from backends.runs import Run
 
-_SLICE_S: Final = 2.0
 # What an endpoint can't leave by anybody's wish: it can't be updated or deleted meanwhile.
 MOVING: Final = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
 
@@ -56,6 +55,11 @@ class Version:
     def config(self) -> str:
         return str(self._config["EndpointConfigName"])
 
+    def names(self) -> dict[str, str]:
+        """What of it is noted in run.json."""
+        kind = self.account.settings.deploy.kind
+        return {"model": self.model, "config": self.config, "endpoint_kind": kind}
+
     @property
     def instance_type(self) -> str:
         """Empty for a serverless one."""
@@ -87,7 +91,8 @@ def deploy(account: Account, run: Run, source: Path | str) -> str:
         say(version.note)
     account.consent(items(account, name, version.gigabytes))
     url = f"https://runtime.sagemaker.{account.region}.amazonaws.com/endpoints/{name}/invocations"
-    run.update(url=url, sagemaker={**manifest(account, run), "endpoint": name, **made(version)})
+    run.update(url=url)
+    note(account, run, endpoint=name, **version.names())
     version.make()
     there = describe(account, name)
     if there is None:
@@ -104,23 +109,9 @@ def deploy(account: Account, run: Run, source: Path | str) -> str:
     return url
 
 
-def manifest(account: Account, run: Run) -> dict[str, Any]:
-    """Where everything of a run is: for run.json, before anything is made."""
-    return {
-        "name": resource_name(run), "region": account.region, "account": account.identity["Account"],
-        "bucket": account.bucket, "prefix": account.settings.sagemaker.prefix,
-    }  # fmt: skip
-
-
-def made(version: Version) -> dict[str, str]:
-    """What of a version is noted in run.json."""
-    kind = version.account.settings.deploy.kind
-    return {"model": version.model, "config": version.config, "endpoint_kind": kind}
-
-
 def endpoint_of(run: Run) -> str:
     """The name of a deployment's endpoint. Raises BackendError when it has none."""
-    name = run.record.get("sagemaker", {}).get("endpoint")
+    name = made(run).get("endpoint")
     if not name:
         raise BackendError(f"{run.name} has no endpoint on SageMaker; python deploy.py status lists what has")
     return str(name)
@@ -134,7 +125,7 @@ def describe(account: Account, name: str) -> dict[str, Any] | None:
 
 def is_alive(account: Account, run: Run) -> bool:
     """Whether the run's endpoint is there, in whatever state but Failed."""
-    name = run.record.get("sagemaker", {}).get("endpoint")
+    name = made(run).get("endpoint")
     there = describe(account, str(name)) if name else None
     return there is not None and there["EndpointStatus"] not in ("Failed", "Deleting")
 
@@ -148,7 +139,7 @@ def wait_ready(account: Account, run: Run, goes_on: Callable[[], bool]) -> bool:
     try:
         there = settled(account, name, goes_on)
     except KeyboardInterrupt:
-        raise Stopped(left(name)) from None
+        raise Stopped(f"stopped before the endpoint {name} answered") from None
     if there is None:
         return False
     if there["EndpointStatus"] != "InService":
@@ -157,11 +148,12 @@ def wait_ready(account: Account, run: Run, goes_on: Callable[[], bool]) -> bool:
     return True
 
 
-def left(name: str) -> str:
-    """What goes on when the person stops waiting for an endpoint, and how to end it."""
+def left(run: Run) -> str:
+    """What goes on when the person won't wait until an endpoint can be removed, and how to end it."""
+    name = made(run).get("endpoint") or run.name
     return (
-        f"stopped waiting for the endpoint {name}, which SageMaker goes on with, at its price; python deploy.py delete "
-        f"{name} --on sagemaker ends it"
+        f"the endpoint {name} may still be there, and costs as long as it is; python deploy.py delete {run.name} ends "
+        "it, and python deploy.py status --on sagemaker shows it"
     )
 
 
@@ -181,21 +173,11 @@ def settled(account: Account, name: str, goes_on: Callable[[], bool] = lambda: T
             told_before = words
         if there["EndpointStatus"] not in MOVING:
             return there
-        if not _pause(goes_on):
+        pause()
+        if not goes_on():
             # What made the wish may be that it has failed.
             there = describe(account, name)
             return None if there is None or there["EndpointStatus"] in MOVING else there
-
-
-def _pause(goes_on: Callable[[], bool]) -> bool:
-    """Sleep until the next question is due, or `goes_on` says no; returns what it says."""
-    end = time.monotonic() + poll_seconds()
-    while goes_on():
-        rest = end - time.monotonic()
-        if rest <= 0:
-            return True
-        time.sleep(min(rest, _SLICE_S))
-    return False
 
 
 def state_words(there: dict[str, Any]) -> str:
@@ -211,10 +193,8 @@ def state_words(there: dict[str, Any]) -> str:
 
 
 def failure(account: Account, run: Run, there: dict[str, Any]) -> str:
-    """A failed endpoint in one sentence: SageMaker's reason, and what its server said last."""
+    """A failed endpoint in one sentence: SageMaker's reason, what to do, and what its server said last."""
     name = str(there["EndpointName"])
-    reason = there.get("FailureReason") or f"it is {there['EndpointStatus']}"
-    save_tail(account, run, name)
-    said = f"; its server's last word: {last_error(run.log)} (log {run.log})" if run.log.is_file() else (
-        f"; nothing is in its log, {log_group(name)}")  # fmt: skip
-    return f"the endpoint {name} failed: {str(reason).rstrip('. ')}{said}"
+    lines = save_tail(account, run, name)
+    log = f"log {run.log}" if lines else f"nothing is in its log, {log_group(name)}"
+    return f"{verdict(f'the endpoint {name}', str(there.get('FailureReason', '')), lines)} ({log})"

@@ -10,6 +10,7 @@ from typing import Any, Final
 from backends.cloud.account import Account
 from backends.cloud.endpoints import describe, endpoint_of
 from backends.cloud.errors import told
+from backends.cloud.manifest import made
 from backends.cloud.missing import found
 from backends.cloud.names import Place
 from backends.cloud.waiting import poll_seconds
@@ -26,7 +27,7 @@ _ASYNC_POLL_S: Final = 2.0
 
 def ask(account: Account, run: Run, image: Path) -> dict[str, Any]:
     """A deployment's answer to one image, {"predictions": [...]}. Raises BackendError."""
-    return ask_endpoint(account, endpoint_of(run), image, run.record["sagemaker"].get("endpoint_kind"))
+    return ask_endpoint(account, endpoint_of(run), image, made(run).get("endpoint_kind"))
 
 
 def ask_endpoint(account: Account, endpoint: str, image: Path, kind: str | None = None) -> dict[str, Any]:
@@ -77,6 +78,7 @@ def _ask_now(account: Account, endpoint: str, body: bytes, content_type: str) ->
                 EndpointName=endpoint, Body=body, ContentType=content_type, Accept="application/json"
             )
         except ClientError as error:
+            # The server's own answer, in its own words.
             if error.response.get("Error", {}).get("Code") == "ModelError":
                 raise BackendError(refusal(error.response)) from error
             raise

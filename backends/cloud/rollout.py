@@ -12,8 +12,9 @@ from backends.child import last_error
 from backends.cloud.account import Account
 from backends.cloud.alarms import rollback_alarms, states_of
 from backends.cloud.endpoint_log import save_tail
-from backends.cloud.endpoints import MOVING, Version, describe, endpoint_of, failure, made, settled
+from backends.cloud.endpoints import MOVING, Version, describe, endpoint_of, failure, settled
 from backends.cloud.errors import told
+from backends.cloud.manifest import made, note
 from backends.cloud.money.items import Item
 from backends.cloud.scaling import apply_scaling, remove_scaling
 from backends.console import say
@@ -50,7 +51,7 @@ def update(account: Account, run: Run, source: Path | str) -> bool:
 
 def _ready(account: Account, run: Run, name: str, version: Version) -> dict[str, Any]:
     """The endpoint's description. Raises BackendError when it can't be updated now."""
-    there, before = describe(account, name), run.record["sagemaker"].get("endpoint_kind")
+    there, before = describe(account, name), made(run).get("endpoint_kind")
     if there is None:
         raise BackendError(f"there is no endpoint {name}, so there is nothing to update; deploy it without --update")
     kind = account.settings.deploy.kind
@@ -59,7 +60,8 @@ def _ready(account: Account, run: Run, name: str, version: Version) -> dict[str,
             f"the endpoint {name} is {before}, and SageMaker can't make it {kind}; set kind to {before}, or delete "
             f"{run.name} and deploy anew"
         )
-    pending = there.get("PendingDeploymentSummary", {}).get("EndpointConfigName")
+    noted = made(run).get("next", {}).get("config")
+    pending = there.get("PendingDeploymentSummary", {}).get("EndpointConfigName", noted)
     if there["EndpointStatus"] in MOVING and pending != version.config:
         raise BackendError(
             f"the endpoint {name} is {there['EndpointStatus']} just now; wait until python deploy.py status says "
@@ -78,7 +80,7 @@ def _begin(account: Account, run: Run, version: Version, there: dict[str, Any]) 
     if version.note:
         say(version.note)
     account.consent(costs(chosen, name))
-    run.update(sagemaker={**run.record["sagemaker"], "next": made(version)})
+    note(account, run, next=version.names())
     version.make()
     request: dict[str, Any] = {"EndpointName": name, "EndpointConfigName": version.config}
     if chosen.kind != "serverless":
@@ -150,12 +152,12 @@ def _follow(account: Account, run: Run, version: Version) -> None:
     name = endpoint_of(run)
     there = settled(account, name)
     assert there is not None
-    noted = {key: value for key, value in run.record["sagemaker"].items() if key != "next"}
+    noted = {key: value for key, value in made(run).items() if key != "next"}
     if there["EndpointStatus"] != "InService":
         run.update(sagemaker=noted)
         raise BackendError(failure(account, run, there))
     rolled_back = there["EndpointConfigName"] != version.config
-    run.update(sagemaker=noted if rolled_back else {**noted, **made(version)})
+    run.update(sagemaker=noted if rolled_back else {**noted, **version.names()})
     apply_scaling(account, run, name)
     if rolled_back:
         raise BackendError(

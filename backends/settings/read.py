@@ -39,13 +39,14 @@ def load(
 
 
 def read(
-    place: Path, flags: Sequence[str], environ: Mapping[str, str], own: Mapping[str, str] | None = None
+    place: Path | None, flags: Sequence[str], environ: Mapping[str, str], own: Mapping[str, str] | None = None
 ) -> Reading:
-    """As `load`, with where each setting comes from."""
+    """As `load`, with where each setting comes from. place: None for no file."""
     reader = _Reader()
-    file = place / FILE if place.is_dir() else place
-    if file == place or file.exists():
-        reader.take_file(file)
+    if place is not None:
+        file = place / FILE if place.is_dir() else place
+        if file == place or file.exists():
+            reader.take_file(file)
     reader.take_environment(environ)
     reader.take_flags(flags)
     reader.take_own(own or {})

@@ -14,7 +14,8 @@ CLIENT = boto3.client("sagemaker", region_name=REGION, aws_access_key_id="none",
 MODEL = CLIENT.meta.service_model
 JAVA_CLASSES = {
     r"\p{Alnum}": "a-zA-Z0-9", r"\p{L}": r"\w", r"\p{M}": r"\w", r"\p{N}": r"\w", r"\p{Z}": r"\s",
-    r"\p{S}": "+<=>^`|~$", r"\p{P}": r"!-/:-@\[-`{-~",
+    r"\p{S}": "+<=>^`|~$", r"\p{P}": r"!-/:-@\[-`{-~", r"\p{Print}": "[ -~]", r"\p{ASCII}": r"[\x00-\x7f]",
+    r"\uD800\uDC00-\uDBFF\uDFFF": r"\U00010000-\U0010FFFF",
 }  # fmt: skip
 
 

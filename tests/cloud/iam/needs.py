@@ -65,9 +65,9 @@ def sagemaker_arn(noun: str, name: str) -> str:
 # Where the permission isn't called after the operation.
 _S3: Final = {
     "HeadObject": "GetObject", "CreateMultipartUpload": "PutObject", "UploadPart": "PutObject",
-    "CopyObject": "PutObject", "CompleteMultipartUpload": "PutObject", "DeleteObjects": "DeleteObject", "HeadBucket": "ListBucket",
-    "ListObjectsV2": "ListBucket", "ListObjects": "ListBucket", "ListBuckets": "ListAllMyBuckets",
-    "ListMultipartUploads": "ListBucketMultipartUploads",
+    "CompleteMultipartUpload": "PutObject", "CopyObject": "PutObject", "DeleteObjects": "DeleteObject",
+    "HeadBucket": "ListBucket", "ListObjectsV2": "ListBucket", "ListObjects": "ListBucket",
+    "ListBuckets": "ListAllMyBuckets", "ListMultipartUploads": "ListBucketMultipartUploads",
 }  # fmt: skip
 
 
