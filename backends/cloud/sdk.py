@@ -22,17 +22,18 @@ def sdk(module: str) -> Any:
     """A module of the SDK, as `sdk("estimator")` for sagemaker.estimator. Raises BackendError without version 2."""
     # Else every class of version 2 warns that there is a version 3.
     os.environ.setdefault("SAGEMAKER_SUPPRESS_V2_WARNING", "1")
+    # What it has to say comes as an exception, too, and reaches the person as a sentence. The second logger has a level
+    # and a handler of its own.
+    for name in ("sagemaker", "sagemaker.config"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
             # Of what it imports: escapes in docstrings, deprecations. Nobody here can mend them.
             warnings.simplefilter("ignore")
             importlib.import_module("sagemaker.estimator")
-            found = importlib.import_module(f"sagemaker.{module}")
+            return importlib.import_module(f"sagemaker.{module}")
     except ImportError as error:
         raise BackendError(_no_sdk(error)) from error
-    # What it has to say comes as an exception, too, and reaches the person as a sentence.
-    logging.getLogger("sagemaker").setLevel(logging.CRITICAL)
-    return found
 
 
 def _no_sdk(error: ImportError) -> str:

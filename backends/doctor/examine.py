@@ -35,8 +35,9 @@ def examine(settings: Settings, runs: Path, account: Account) -> Iterator[Row]:
     if identity[-1].state != "ok":
         yield Row("account", "note", "not looked at without credentials and a region")
         return
+    yield from checked("SageMaker", partial(check_service, account), needed=True)
     for what, check in (
-        ("SageMaker", check_service), ("role", check_role), ("role's rights", check_rights), ("bucket", check_bucket),
+        ("role", check_role), ("role's rights", check_rights), ("bucket", check_bucket),
         ("network", check_network), ("image", check_image), ("quotas", check_quotas),
     ):  # fmt: skip
         yield from checked(what, partial(check, account))

@@ -8,7 +8,7 @@ from typing import Final
 
 from backends.cloud.account import Account
 from backends.cloud.money.api import prices_of
-from backends.cloud.money.estimate import Estimate, Row, estimate, money
+from backends.cloud.money.estimate import Estimate, Row, estimate, money, size
 from backends.cloud.money.items import Item
 from backends.cloud.money.prices import MONTH_DAYS, Prices
 from backends.console import ask, print_table, say
@@ -133,7 +133,7 @@ def _columns(row: Row) -> tuple[str, str, str, str, str]:
 
 def _place(item: Item) -> str:
     if item.kind == "storage":
-        return f"{item.gigabytes:.3g} GB in S3"
+        return f"{size(item.gigabytes * 1e9)} in S3"
     if item.kind == "serverless":
         return f"{item.gigabytes:g} GB of memory" + (f", {item.waits} kept warm" if item.waits else "")
     return f"{item.count} x {item.instance_type}" + (" (spot)" if item.kind == "spot" else "")

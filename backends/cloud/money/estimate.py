@@ -103,3 +103,13 @@ def money(usd: float) -> str:
     if usd >= 1:
         return f"${usd:,.2f}"
     return f"${usd:.2g}" if usd < 0.01 else f"${usd:.3g}"
+
+
+def size(count: float) -> str:
+    """Bytes, as in 1.5 GB or 12 kB."""
+    if count >= 1e12:
+        return f"{count / 1e9:,.0f} GB"
+    for unit, divisor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= divisor:
+            return f"{count / divisor:.3g} {unit}"
+    return f"{count:.0f} bytes"

@@ -80,7 +80,7 @@ def _holds(operator: str, key: str, values: Sequence[str], context: Mapping[str,
 
 
 def _like(pattern: str, value: str) -> bool:
-    """`*` is any text, `?` any character; a pattern's own `*` also stands for no resource in particular."""
+    """`*` is any text, `?` any character."""
     expression = "".join({"*": ".*", "?": "."}.get(character, re.escape(character)) for character in pattern)
     return re.fullmatch(expression, value, re.DOTALL) is not None
 
