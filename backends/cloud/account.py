@@ -42,8 +42,10 @@ class Account:
         return session
 
     def client(self, service: str) -> Any:
-        """The boto3 client of a service, made once."""
+        """The boto3 client of a service, made once. Raises BackendError for another account's credentials."""
         if service not in self._clients:
+            if self.settings.sagemaker.account and service != "sts":
+                _ = self.identity
             from botocore.config import Config
 
             with told(f"opening {service}"):
@@ -59,6 +61,12 @@ class Account:
         """{"Account", "Arn", "UserId"} of whoever asks."""
         with told("asking AWS who you are"):
             answer: dict[str, str] = self.client("sts").get_caller_identity()
+        meant = self.settings.sagemaker.account
+        if meant and answer["Account"] != meant:
+            raise BackendError(
+                f"these credentials ({answer['Arn']}) are of account {answer['Account']}, and this is in {meant}; use "
+                "some of that (AWS_PROFILE, or profile in [sagemaker] of kennel.toml)"
+            )
         return answer
 
     @cached_property
