@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from backends.base import Backend, Progress, Watch
+from backends.base import Backend, Progress, Searching, Watch
 from backends.child import last_error
 from backends.console import watching
 from backends.errors import BackendError, StillRunning, Stopped
@@ -115,6 +115,8 @@ def stop_run(backend: Backend, run: Run) -> None:
         if process := process_of(run.record):
             end_process(process, _TUNING_STOP_LIMIT_S)
         run.reload()
+        if isinstance(backend, Searching):
+            backend.stop(run)
         for trial in trials_of(run):
             if trial.status == "running":
                 stop_run(backend, trial)
@@ -129,7 +131,7 @@ def refresh(backend: Backend, run: Run) -> None:
     if run.status != "running":
         return
     if run.kind == "tuning":
-        if process_of(run.record) is None:
+        if process_of(run.record) is None and not (isinstance(backend, Searching) and backend.is_alive(run)):
             run.finish("stopped", reason=f"its process ended without a verdict; deploy.py tune --resume {run.name}")
         return
     if backend.is_alive(run):

@@ -16,17 +16,22 @@ class Inventory:
         tags = Tags(account)
         endpoints = list(hosting.endpoints(account, tags, asked))
         whose = {each.name: each.run for each in endpoints}
+        models = list(hosting.models(account, tags))
+        packages = list(storage.packages(account, tags))
+        users: dict[str, set[str]] = {}
+        for each in (*models, *packages):
+            users.setdefault(each.detail, set()).add(each.run)
         self.things = in_order([
             *endpoints,
             *hosting.scaling(account, whose),
             *jobs.running_jobs(account, tags, asked),
             *jobs.warm_pools(account, tags, asked),
             *hosting.configurations(account, tags),
-            *hosting.models(account, tags),
+            *models,
             *hosting.alarms(account, tags, asked),
-            *storage.packages(account, tags),
+            *packages,
             *storage.log_groups(account, asked),
-            *storage.objects(account, asked),
+            *storage.objects(account, asked, users),
         ])  # fmt: skip
         self.notes = [note for note in (tags.note, f"prices: {asked.note}") if note]
 
