@@ -13,7 +13,10 @@ from backends.runs import Run
 from backends.settings.sections import Settings
 
 Consent = Callable[[Sequence[Item]], None]
-_CONFIG: Final = {"retries": {"mode": "standard", "max_attempts": 5}, "user_agent_extra": "kennel"}
+# Five attempts of boto3's own 60 s each would say nothing for five minutes where no network answers.
+_CONFIG: Final = {
+    "retries": {"mode": "standard", "max_attempts": 5}, "connect_timeout": 10, "user_agent_extra": "kennel",
+}  # fmt: skip
 
 
 class Account:
