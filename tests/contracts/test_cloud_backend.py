@@ -7,7 +7,9 @@ import pytest
 
 from backends.base import Backend
 from backends.cloud.backend import CloudBackend
+from backends.cloud.report import fetch_report
 from backends.runs import Run
+from backends.stop import Stop
 from tests.backends.photos import make_photos
 from tests.cloud.conftest import settings
 from tests.cloud.simulator.server import Simulator, furnish
@@ -40,9 +42,10 @@ class TestCloudBackend(BackendContract):
 
     @pytest.fixture(scope="class")
     @classmethod
-    def tensors(cls, backend: Backend, trained: Run) -> str:
-        # They stay in S3, where the job sent them as it ran.
-        return f"s3://kennel-bucket/kennel/runs/{trained.record['sagemaker']['name']}/tensors/"
+    def tensors(cls, backend: CloudBackend, trained: Run) -> str:
+        # They stay in S3, where the job sent them as it ran, until they are asked for.
+        fetch_report(backend.account, trained.name, trained.path.parent, lambda _: None, Stop())
+        return str(trained.ml / "output" / "tensors")
 
     def test_the_account_is_empty_once_all_is_stopped(self, backend: Backend, account: Simulator) -> None:
         # After all tests of the class: their deployments are gone, and their jobs have ended.
