@@ -72,11 +72,12 @@ class Driver:
 
 def _serve() -> None:
     """Read wishes from stdin, tell process numbers and exit codes on stdout."""
-    import deploy
-    from backends.cloud import backend, inventory
+    from importlib import import_module
+
     from backends.cloud.sdk import sdk
 
-    assert (deploy, backend, inventory)
+    for module in ("deploy", "backends.cloud.backend", "backends.cloud.inventory", "backends.pipeline"):
+        import_module(module)
     for module in ("estimator", "tuner", "session", "transformer", "processing", "debugger"):
         sdk(module)
     for line in sys.stdin:
