@@ -88,6 +88,9 @@ class CloudBackend:
     def deploy(self, run: Run, artifact: Path, port: int) -> str:
         return endpoints.deploy(self.account, run, artifact)
 
+    def deploy_version(self, run: Run, version: str) -> str:
+        return endpoints.deploy(self.account, run, version)
+
     def wait_ready(self, run: Run, goes_on: Callable[[], bool]) -> bool:
         return endpoints.wait_ready(self.account, run, goes_on)
 

@@ -14,11 +14,21 @@ if TYPE_CHECKING:
 def report(
     where: Where, run: Annotated[str, typer.Argument(help="a run's name or folder")],
     browse: Annotated[bool, typer.Option("--open", help="open them in the browser")] = False,
+    fetch: Annotated[
+        bool, typer.Option("--fetch", help="first bring a SageMaker job's tensors, profiler files and artifact")
+    ] = False,
 ) -> None:  # fmt: skip
     """What the rules found in a run, or what a search found, and where its pages are."""
     with sentences():
         from backends.reports import show_reports
 
+        if fetch:
+            from backends.cloud.report import fetch_report
+            from backends.console import watching
+            from backends.stop import StopSignals
+
+            with StopSignals() as stop, watching("fetching") as watch:
+                run = fetch_report(where.account, run, where.runs.resolve(), watch, stop).name
         show_reports(where.runs, run, browse)
 
 
