@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, Final
 
-from backends.cloud.errors import told
+from backends.cloud.errors import Refused, told
 from backends.cloud.money.items import Item
 from backends.cloud.names import Place, resource_name
 from backends.cloud.sdk import SDK_CONFIG, sdk
@@ -67,7 +67,7 @@ class Account:
         given = self.settings.sagemaker.role
         if not given:
             raise BackendError(
-                "there is no execution role; set role in [sagemaker] of kennel.toml (docs/cloud.md says what it may do)"
+                "there is no execution role; make one (docs/iam/create.sh) and set role in [sagemaker] of kennel.toml"
             )
         if given.startswith("arn:"):
             return given
@@ -90,8 +90,23 @@ class Account:
         """The bucket that everything lies in; SageMaker's default one of account and region is made when missing."""
         if given := self.settings.sagemaker.bucket:
             return given
-        with told("looking for the bucket"):
-            return str(self.session.default_bucket())
+        # Named as the SDK does, whose own way asks STS at a fixed address, past AWS_ENDPOINT_URL and VPC endpoints.
+        owner = self.identity["Account"]
+        name = f"sagemaker-{self.region}-{owner}"
+        try:
+            with told("looking for the bucket"):
+                self.client("s3").head_bucket(Bucket=name, ExpectedBucketOwner=owner)
+        except Refused as refused:
+            if not refused.missing:
+                raise
+            self._make_bucket(name)
+        return name
+
+    def _make_bucket(self, name: str) -> None:
+        # Where buckets were made before there were regions, none is named.
+        where = {} if self.region == "us-east-1" else {"LocationConstraint": self.region}
+        with told(f"making the bucket {name}"):
+            self.client("s3").create_bucket(Bucket=name, **({"CreateBucketConfiguration": where} if where else {}))
 
     @cached_property
     def session(self) -> Any:
@@ -104,7 +119,7 @@ class Account:
                 boto_session=self.boto,
                 sagemaker_client=self.client("sagemaker"),
                 sagemaker_runtime_client=self.client("sagemaker-runtime"),
-                default_bucket=self.settings.sagemaker.bucket or None,
+                default_bucket=self.bucket,
                 sagemaker_config=SDK_CONFIG,
             )
 

@@ -73,7 +73,7 @@ def test_all_that_is_missing_is_told_at_once(cloud: Simulator, account: Account,
     cloud.answer("ListServiceQuotas", lambda _request: {"Quotas": []})
     cloud.answer("ListAWSDefaultServiceQuotas", lambda _request: {"Quotas": []})
     found = rows_of(changed(account, role="", bucket="nobodys-bucket", image=""), tmp_path)
-    told = "there is no execution role; set role in [sagemaker] of kennel.toml (docs/cloud.md says what it may do)"
+    told = "there is no execution role; make one (docs/iam/create.sh) and set role in [sagemaker] of kennel.toml"
     assert found["role"] == [("fault", told)]
     assert found["bucket"] == [
         ("fault", "there is no bucket nobodys-bucket; aws s3 mb s3://nobodys-bucket --region eu-west-1")
