@@ -56,8 +56,8 @@ def _deployment(where: Where, name: str) -> "Run":
     run = known(where.runs.resolve(), name)
     if run is None:
         raise BackendError(
-            f"--update: there is no deployment {name} in {where.runs}; python deploy.py attach {name} --on sagemaker makes "
-            "a run folder for an endpoint that is in the account"
+            f"--update: there is no deployment {name} in {where.runs}; python deploy.py attach {name} makes a run "
+            "folder for an endpoint that is in the account"
         )
     if run.kind != "deployment" or run.record["backend"] != "sagemaker":
         raise BackendError(f"--update: {run.name} is no deployment on SageMaker; delete it and deploy anew instead")
