@@ -98,6 +98,9 @@ class CloudBackend:
     def is_alive(self, run: Run) -> bool:
         if run.kind == "deployment":
             return endpoints.is_alive(self.account, run)
+        if run.kind == "training":
+            # One that ended while nobody followed it is fetched by this.
+            return training.is_running(self.account, run)
         return jobs.is_alive(self.account, run)
 
     def stop(self, run: Run) -> None:
