@@ -70,7 +70,7 @@ def test_afterwards_the_run_folder_is_as_a_local_one(account: Account, cloud: Si
 
 
 def test_its_name_is_in_the_folder_before_it_is_made(cloud: Simulator, account: Account, tmp_path: Path) -> None:
-    noted: list[str] = []
+    noted: list[bool] = []
 
     def before(call: Any) -> None:
         if call.operation == "CreateTrainingJob":
@@ -210,7 +210,7 @@ def test_a_lost_answer_to_the_request_is_no_failure(account: Account, cloud: Sim
 
 
 def test_a_lost_network_for_a_while(account: Account, cloud: Simulator, tmp_path: Path, capsys: Any) -> None:
-    run, seen = new_run(tmp_path / "runs"), []
+    run, seen = new_run(tmp_path / "runs"), Seen()
 
     def watch(progress: Progress) -> None:
         if progress.phase == "training" and not seen:
@@ -227,7 +227,7 @@ def test_credentials_that_end_leave_the_job_alone(
 ) -> None:
     monkeypatch.setattr(waiting, "_PATIENCE", 2)
     prepared.go.clear()
-    run, seen = new_run(tmp_path / "runs"), []
+    run, seen = new_run(tmp_path / "runs"), Seen()
 
     def watch(progress: Progress) -> None:
         if progress.phase == "training" and not seen:
