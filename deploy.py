@@ -24,6 +24,7 @@ except ModuleNotFoundError:
 from backends.commands.attach import attach, logs, upload
 from backends.commands.options import ArtifactOption, Data, DataOrSample, DataOrTuning, Name, Port, Set, sentences
 from backends.commands.records import delete, report, status
+from backends.commands.registry import app as registry
 from backends.commands.setup import doctor, init
 from backends.commands.transform import transform
 from backends.commands.tune import tune
@@ -180,8 +181,9 @@ app.command()(configured(transform))
 app.command()(configured(attach))
 app.command()(configured(logs, jobs=False))
 app.command()(configured(upload))
-app.command()(configured(status, jobs=False))
-app.command()(configured(delete, jobs=False))
+app.add_typer(registry, name="registry")
+app.command()(configured(status))
+app.command()(configured(delete))
 app.command()(init)
 app.command()(configured(doctor))
 

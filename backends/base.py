@@ -141,6 +141,13 @@ class Batching(Protocol):
         """
 
 
+class Registered(Backend, Protocol):
+    """A backend that deploys from a registry."""
+
+    def deploy_version(self, run: Run, version: str) -> str:
+        """Start serving a registered version; returns the URL, which needs a moment to answer."""
+
+
 @runtime_checkable
 class Costly(Protocol):
     """A backend that costs money while it works, and for what it keeps."""

@@ -26,6 +26,8 @@ from backends.stop import Stop
 _ROOT: Final = "/opt/ml/processing"
 _DATA: Final = f"{_ROOT}/data"
 _OUTPUT: Final = f"{_ROOT}/output"
+# In the order in which the command chooses, docs/evaluation.md.
+_SPLITS: Final = ("test", "testing", "valid", "validation", "val")
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,24 @@ def evaluate(
         Path(account.settings.kennel.runs).resolve(), "evaluation", None, backend="sagemaker",
         **values, **({"baseline": str(baseline)} if baseline else {}),
     )  # fmt: skip
+    _recorded(account, run, subject, watch, stop)
+
+
+def resume(account: Account, run: Run, watch: Watch, stop: Stop | None = None) -> Path:
+    """Go on with an evaluation that was left; returns the report's path. Raises as `evaluate` does."""
+    record = run.record
+    baseline = record.get("baseline")
+    report = Path(record["report"])
+    subject = Subject(Path(record["artifact"]), Path(record["data"]), report, Path(baseline) if baseline else None)
+    for ended in ("finished_at", "reason"):
+        record.pop(ended, None)
+    run.update(status="running")
+    _recorded(account, run, subject, watch, stop)
+    return report
+
+
+def _recorded(account: Account, run: Run, subject: Subject, watch: Watch, stop: Stop | None) -> None:
+    """To its end, which the record tells then."""
     try:
         with hearing(stop) as wish:
             evaluate_in(account, run, subject, watch, wish)
@@ -102,17 +122,19 @@ def item(account: Account, run: Run) -> Item:
 
 
 def _start(account: Account, run: Run, subject: Subject, watch: Watch, stop: Stop) -> None:
-    account.consent([item(account, run)])
-    artifacts = {"artifact": packed.upload(account, subject.artifact, run.path)}
-    if subject.baseline is not None:
-        artifacts["baseline"] = packed.upload(account, subject.baseline, run.path)
-    uploaded = data_sets.upload(account, subject.data, watch, stop)
     name = resource_name(run)
+    with data_sets.opened(account, subject.data, watch, stop) as found:
+        account.consent([item(account, run), found.plan.item])
+        artifacts = {"artifact": packed.upload(account, subject.artifact, run.path)}
+        if subject.baseline is not None:
+            artifacts["baseline"] = packed.upload(account, subject.baseline, run.path)
+        uploaded = found.send(watch, stop)
+    split = _split(account, subject.data)
     note(account, run, processing_job=name)
     processing = sdk("processing")
     inputs = [
         *((each, place.url, f"{_ROOT}/{each}") for each, place in artifacts.items()),
-        ("data", f"{uploaded.place.url}/", _DATA),
+        ("data", f"{uploaded.place.url}/{split}", f"{_DATA}/{split}".rstrip("/")),
     ]
     with told(f"starting processing job {name}"):
         _processor(account, run, subject).run(
@@ -130,6 +152,17 @@ def _start(account: Account, run: Run, subject: Subject, watch: Watch, stop: Sto
             wait=False,
             logs=False,
         )
+
+
+def _split(account: Account, data: Path) -> str:
+    """`test/`, say: the only part of the data that is judged, where that is plain; else nothing, for all of it."""
+    if data.is_file() or account.settings.data.form != "folders":
+        return ""
+    there = {each.name.lower(): each.name for each in data.iterdir() if not each.name.startswith(".")}
+    # Anything else beside the splits may be a list of images, or a class.
+    if not set(there) <= set(_SPLITS) | {"train", "training"}:
+        return ""
+    return next((f"{there[name]}/" for name in _SPLITS if name in there), "")
 
 
 def _arguments(subject: Subject, artifacts: Mapping[str, Place]) -> list[str]:

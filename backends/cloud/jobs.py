@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from backends.cloud import logs
+from backends.cloud import logs, training
 from backends.cloud.account import Account
 from backends.cloud.errors import Refused, told
 from backends.cloud.manifest import made
@@ -97,13 +97,18 @@ def job_of(run: Run) -> str | None:
 
 
 def is_alive(account: Account, run: Run) -> bool:
-    """Whether the run's job is there and goes on. Raises BackendError."""
+    """Whether the run's job is there and goes on; what a training has left is fetched first. Raises BackendError."""
+    if run.kind == "training":
+        return training.is_running(account, run)
     job = job_of(run)
     answer = describe(account, run.kind, job) if job else None
     return answer is not None and not CALLS[run.kind].over(answer)
 
 
 def stop(account: Account, run: Run) -> None:
-    """Ask the run's job to stop, if it goes on; returns at once. Raises BackendError."""
+    """Ask the run's job to stop, if it goes on; returns at once, but for a training. Raises BackendError."""
+    if run.kind == "training":
+        training.stop_job(account, run)
+        return
     if (job := job_of(run)) and is_alive(account, run):
         stop_job(account, run.kind, job)

@@ -66,9 +66,9 @@ def _lies_there(path: Path, size: int) -> bool:
     return path.is_file() and path.stat().st_size == size
 
 
-def remove(account: Account, place: Place) -> None:
-    """Remove everything below a prefix. Raises BackendError."""
-    names = [f"{place.key.rstrip('/')}/{name}" for name in listed(account, place)]
+def remove(account: Account, place: Place, wanted: Callable[[str], bool] = lambda _: True) -> None:
+    """Remove what is below a prefix. wanted: by the name below it. Raises BackendError."""
+    names = [f"{place.key.rstrip('/')}/{name}" for name in listed(account, place) if wanted(name)]
     for first in range(0, len(names), _MOST_DELETED):
         part = [{"Key": name} for name in names[first : first + _MOST_DELETED]]
         with told(f"removing {place.url}"):

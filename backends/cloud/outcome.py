@@ -1,7 +1,7 @@
 """How a job ended, as a sentence where it didn't end well."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from backends.cloud.account import Account
 from backends.cloud.jobs import CALLS
@@ -11,6 +11,9 @@ from backends.console import complain
 from backends.errors import BackendError, Stopped
 from backends.runs import Run
 from backends.stop import Stop
+
+# What a reason says that knows none; the log's end says it, then.
+_SEE_LOG: Final = "See job logs for more information"
 
 
 def ended_well(account: Account, run: Run, job: str, answer: Mapping[str, Any], stop: Stop) -> None:
@@ -26,7 +29,7 @@ def ended_well(account: Account, run: Run, job: str, answer: Mapping[str, Any], 
     if stop.requested:
         raise Stopped(f"stopped; {calls.what} {job} has ended")
     # What a processing job's container has said is apart from SageMaker's own reason.
-    reason = str(answer.get("ExitMessage") or answer.get("FailureReason") or "")
+    reason = str(answer.get("ExitMessage") or answer.get("FailureReason") or "").replace(_SEE_LOG, "")
     if status == "Stopped":
         raise BackendError(f"{calls.what} {job} was stopped before its end" + (f": {reason}" if reason else ""))
     raise BackendError(verdict(f"{calls.what} {job}", reason, lines))

@@ -10,6 +10,7 @@ from backends.cloud import artifact, jobs
 from backends.cloud.account import Account
 from backends.cloud.errors import told
 from backends.cloud.images import Plan, Remote, object_name, plan_of
+from backends.cloud.images import listing as listing  # noqa: PLC0414 - part of what is said here
 from backends.cloud.manifest import made, note
 from backends.cloud.model import create_model, model_request, serving_environment
 from backends.cloud.money.items import Item
@@ -161,10 +162,10 @@ def _tidy(account: Account, run: Run) -> None:
     model = made(run).get("model")
     if model is None:
         return
-    inputs = _inputs(account, run)
     try:
         with told(f"removing model {model}"):
             account.client("sagemaker").delete_model(ModelName=model)
-        remove(account, inputs)
+        # With the note of what was sent, beside them.
+        remove(account, account.place(run) / "transform", lambda name: name.startswith("input"))
     except BackendError as error:
         complain(f"{error}; python deploy.py delete {run.name}")

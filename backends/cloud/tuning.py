@@ -66,7 +66,10 @@ def search(account: Account, run: Run, request: Request, stop: Stop) -> None:
 
 
 def items(account: Account, job: str, settings: SearchSettings) -> list[Item]:
-    """What a search by a tuning job, which may have no name yet, may cost: every trial as long as a job may take, unless tune_minutes ends it before."""
+    """What a search by a tuning job may cost: each trial as long as a job may take, unless tune_minutes ends it.
+
+    job: its name, empty as long as it has none.
+    """
     chosen = account.settings.train
     hours = settings.trials * chosen.max_hours
     if settings.minutes:

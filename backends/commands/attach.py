@@ -35,7 +35,17 @@ def attach(
         elif run.kind == "training":
             _follow(where.account_of(run), run)
         elif run.kind == "tuning":
-            raise BackendError(f"{run.name} is a search; python deploy.py tune --resume {run.name} follows it")
+            from backends.commands.tune import go_on
+
+            go_on(where, run.name, {})
+        elif run.kind == "evaluation":
+            from backends.cloud.evaluate import resume
+            from backends.console import watching
+
+            with watching("evaluating") as watch:
+                report = resume(where.account_of(run), run, watch)
+            say(str(report.with_suffix(".html")))
+            say(str(report))
         else:
             raise BackendError(f"{run.name} is a {run.kind}; the command that began it goes on with it")
 

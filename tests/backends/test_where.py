@@ -101,7 +101,12 @@ def test_a_run_is_reopened_where_it_was_begun(tmp_path: Path) -> None:
     noted = {"name": "kennel-x", "region": "eu-west-1", "account": "123456789012", "bucket": "old", "prefix": "old"}
     run = run_of(tmp_path, backend="sagemaker", image=f"{URI}:1", sagemaker=noted)
     account = where.account_of(run).settings.sagemaker
-    assert (account.region, account.bucket, account.prefix) == ("eu-west-1", "old", "old")
+    assert (account.account, account.region, account.bucket, account.prefix) == (
+        "123456789012",
+        "eu-west-1",
+        "old",
+        "old",
+    )
     assert (account.image, account.role) == (f"{URI}:1", "new")
     assert isinstance(where.backend(), LocalBackend)
     # Killed before anything was noted: what is set holds.

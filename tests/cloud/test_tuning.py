@@ -19,6 +19,7 @@ from tests.backends.sagemaker_requests import allowed
 from tests.cloud.conftest import BUCKET, IMAGE, ROLE, settings
 from tests.cloud.searches import Trials, accuracy, photos, request, tuning_run
 from tests.cloud.simulator.server import Simulator
+from train.search.settings import SearchSettings
 
 REGION = "eu-west-1"
 
@@ -170,7 +171,7 @@ def test_what_is_asked_consent_for(trials: Trials, account: Account, data: Path,
     job = resource_name(run, LONGEST_TUNING)
     assert asked[0] == Item(f"tuning job {job}: 10 training jobs, 2 at a time", "spot", "ml.g5.xlarge", 1, 20.0)
     assert [each.kind for each in asked[1:]] == ["storage"]
-    limited = tuning.items(account, job, tuning.SearchSettings.of(request(data, tune_minutes=90).hyperparameters))
+    limited = tuning.items(account, job, SearchSettings.of(request(data, tune_minutes=90).hyperparameters))
     assert (limited[0].hours, limited[0].kind) == (3.0, "training")
 
 
