@@ -109,9 +109,9 @@ def test_who_may_not_ask_sagemaker_is_told(cloud: Simulator, account: Account, t
 
 
 def test_a_role_that_is_not_there(cloud: Simulator, account: Account) -> None:
-    assert only(check_role(changed(account, role="nobody"))) == fault(
-        "there is no role arn:aws:iam::123456789012:role/nobody; docs/iam/create.sh makes one, role in [sagemaker] ",
-        "names it",
+    cloud.client("iam").delete_role(RoleName="kennel-execution")
+    assert only(check_role(changed(account, role="kennel-execution"))) == fault(
+        f"there is no role {ROLE}; docs/iam/create.sh makes one, role in [sagemaker] names it"
     )
     cloud.fail("GetRole", "AccessDenied", "User: me is not authorized to perform: iam:GetRole", status=403)
     (row,) = checked("role", lambda: check_role(account))
