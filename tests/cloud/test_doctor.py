@@ -180,7 +180,7 @@ def test_what_the_role_may_do(account: Account) -> None:
     assert simulated(account, {}) == ("ok", "it may read and write the bucket, pull the image and write logs")
     denied = {"EvalDecision": "implicitDeny"}
     assert simulated(account, {"s3:PutObject": denied, "ecr:BatchGetImage": {"EvalDecision": "explicitDeny"}}) == fault(
-        "it may not do s3:PutObject on arn:aws:s3:::kennel-bucket/kennel/runs/kennel-run/output, ",
+        "its policies don't allow s3:PutObject on arn:aws:s3:::kennel-bucket/kennel/runs/kennel-run/output, ",
         "ecr:BatchGetImage on arn:aws:ecr:eu-west-1:123456789012:repository/kennel; ",
         "give it docs/iam/execution-role.json",
     )
