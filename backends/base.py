@@ -1,7 +1,7 @@
 """What every backend can do, and the words they share."""
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,7 @@ from train.config import Hyperparameters
 
 if TYPE_CHECKING:
     from backends.cloud.account import Consent
+    from backends.transform.batch import Batch, Files
     from backends.tuning.request import Request
 
 # "name" -> "module:attribute", imported when chosen.
@@ -112,6 +113,39 @@ class Backend(Protocol):
 
     def stop(self, run: Run) -> None:
         """End the run's process, if it is there: SIGTERM, then SIGKILL after 30 s."""
+
+
+@runtime_checkable
+class Searching(Protocol):
+    """A backend that chooses and runs the trials of a search itself."""
+
+    def search(self, run: Run, request: "Request", stop: Stop) -> None:
+        """Search to the end, in a new tuning run or on from where one was left.
+
+        Leaves tuning.json and its like in the run folder, the best trial in a run folder of its own, and the name of
+        that as the record's `best`. Raises Stopped when it was wished for, BackendError.
+        """
+
+
+@runtime_checkable
+class Batching(Protocol):
+    """A backend that transforms a batch of images as one job, and hands the answers over at its end."""
+
+    def listing(self, urls: Sequence[str]) -> "Files":
+        """The images below s3://... URLs."""
+
+    def transform(self, run: Run, batch: "Batch", watch: Watch, stop: Stop) -> Iterator[dict[str, Any]]:
+        """A row an image, in the order of the batch: {"file", "predictions"} or {"file", "error"}.
+
+        Once more in the same run folder it goes on. Raises Stopped when it was wished for, BackendError.
+        """
+
+
+class Registered(Backend, Protocol):
+    """A backend that deploys from a registry."""
+
+    def deploy_version(self, run: Run, version: str) -> str:
+        """Start serving a registered version; returns the URL, which needs a moment to answer."""
 
 
 @runtime_checkable

@@ -1,12 +1,12 @@
 """Jobs and deployments as runs: makes the folder, lets the backend work, keeps the record true."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from backends.base import Backend, Progress, Watch
+from backends.base import Backend, Progress, Registered, Searching, Watch
 from backends.child import last_error
 from backends.console import watching
 from backends.errors import BackendError, StillRunning, Stopped
@@ -90,9 +90,20 @@ def deploy_artifact(
 
     Raises BackendError when it does not come up; nothing is left running then.
     """
-    run = create_run(runs, "deployment", name, backend=backend.name, artifact=str(artifact))
+    return _deploy(backend, runs, str(artifact), lambda run: backend.deploy(run, artifact, port), name, stop)
+
+
+def deploy_source(backend: Registered, runs: Path, source: str, name: str | None, stop: Stop | None = None) -> Run:
+    """The same of a version in a registry. source: its name there."""
+    return _deploy(backend, runs, source, lambda run: backend.deploy_version(run, source), name, stop)
+
+
+def _deploy(
+    backend: Backend, runs: Path, source: str, begin: Callable[[Run], object], name: str | None, stop: Stop | None
+) -> Run:
+    run = create_run(runs, "deployment", name, backend=backend.name, artifact=source)
     try:
-        backend.deploy(run, artifact, port)
+        begin(run)
         wish = stop or Stop()
         if not backend.wait_ready(run, lambda: not wish.requested and backend.is_alive(run)):
             if wish.requested:
@@ -118,6 +129,8 @@ def stop_run(backend: Backend, run: Run) -> None:
         for trial in trials_of(run):
             if trial.status == "running":
                 stop_run(backend, trial)
+        if isinstance(backend, Searching):
+            backend.stop(run)
     else:
         backend.stop(run)
     if run.status == "running":
@@ -129,7 +142,8 @@ def refresh(backend: Backend, run: Run) -> None:
     if run.status != "running":
         return
     if run.kind == "tuning":
-        if process_of(run.record) is None:
+        # A job of the backend's outlives the process that waits for it.
+        if process_of(run.record) is None and not (isinstance(backend, Searching) and backend.is_alive(run)):
             run.finish("stopped", reason=f"its process ended without a verdict; deploy.py tune --resume {run.name}")
         return
     if backend.is_alive(run):

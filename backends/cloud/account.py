@@ -13,7 +13,10 @@ from backends.runs import Run
 from backends.settings.sections import Settings
 
 Consent = Callable[[Sequence[Item]], None]
-_CONFIG: Final = {"retries": {"mode": "standard", "max_attempts": 5}, "user_agent_extra": "kennel"}
+# Five attempts of boto3's own 60 s each would say nothing for five minutes where no network answers.
+_CONFIG: Final = {
+    "retries": {"mode": "standard", "max_attempts": 5}, "connect_timeout": 10, "user_agent_extra": "kennel",
+}  # fmt: skip
 
 
 class Account:
@@ -42,8 +45,10 @@ class Account:
         return session
 
     def client(self, service: str) -> Any:
-        """The boto3 client of a service, made once."""
+        """The boto3 client of a service, made once. Raises BackendError for another account's credentials."""
         if service not in self._clients:
+            if self.settings.sagemaker.account and service != "sts":
+                _ = self.identity
             from botocore.config import Config
 
             with told(f"opening {service}"):
@@ -59,6 +64,12 @@ class Account:
         """{"Account", "Arn", "UserId"} of whoever asks."""
         with told("asking AWS who you are"):
             answer: dict[str, str] = self.client("sts").get_caller_identity()
+        meant = self.settings.sagemaker.account
+        if meant and answer["Account"] != meant:
+            raise BackendError(
+                f"these credentials ({answer['Arn']}) are of account {answer['Account']}, and this is in {meant}; use "
+                "some of that (AWS_PROFILE, or profile in [sagemaker] of kennel.toml)"
+            )
         return answer
 
     @cached_property

@@ -3,7 +3,7 @@
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +11,9 @@ from backends.base import WHOLE_MACHINE, Slot, Watch
 from backends.cloud import data, endpoints, evaluate, invoke, jobs, training, transform, tuning, variant
 from backends.cloud.account import Account, Consent
 from backends.cloud.delete import delete, plan
+from backends.cloud.images import listing
 from backends.cloud.inventory import everything
+from backends.cloud.money.consent import Consent as Asking
 from backends.cloud.money.estimate import money
 from backends.cloud.money.items import Item
 from backends.cloud.names import Place
@@ -78,13 +80,16 @@ class CloudBackend:
         return self._here.predict(artifact, images)
 
     def listing(self, urls: Sequence[str]) -> Files:
-        return transform.listing(self.account, urls)
+        return listing(self.account, urls)
 
     def transform(self, run: Run, batch: Batch, watch: Watch, stop: Stop) -> Iterator[dict[str, Any]]:
         return transform.transform(self.account, run, batch, watch, stop)
 
     def deploy(self, run: Run, artifact: Path, port: int) -> str:
         return endpoints.deploy(self.account, run, artifact)
+
+    def deploy_version(self, run: Run, version: str) -> str:
+        return endpoints.deploy(self.account, run, version)
 
     def wait_ready(self, run: Run, goes_on: Callable[[], bool]) -> bool:
         return endpoints.wait_ready(self.account, run, goes_on)
@@ -98,6 +103,9 @@ class CloudBackend:
     def is_alive(self, run: Run) -> bool:
         if run.kind == "deployment":
             return endpoints.is_alive(self.account, run)
+        if run.kind == "training":
+            # What one has left that ended meanwhile is fetched: the record is to say how it went.
+            return training.is_running(self.account, run)
         return jobs.is_alive(self.account, run)
 
     def stop(self, run: Run) -> None:
@@ -109,8 +117,8 @@ class CloudBackend:
             raise StillRunning(endpoints.left(run)) from None
 
     def agreed(self, request: Request) -> AbstractContextManager[None]:
-        covering: AbstractContextManager[None] = self.account.consent.covering(self._items(request))
-        return covering
+        consent = self.account.consent
+        return consent.covering(self._items(request)) if isinstance(consent, Asking) else nullcontext()
 
     def _items(self, request: Request) -> list[Item]:
         return [

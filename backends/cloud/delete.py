@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from backends.cloud.account import Account
-from backends.cloud.errors import told
-from backends.cloud.holdings.calls import is_gone, unless_gone
+from backends.cloud.errors import Refused, told
 from backends.cloud.holdings.jobs import JOB_KINDS, RUNNING
 from backends.cloud.holdings.storage import remove_objects
 from backends.cloud.holdings.things import DATA, JOBS, Kind, Thing, in_order
 from backends.cloud.inventory import everything
+from backends.cloud.missing import found
 from backends.cloud.names import LONGEST, STEM, resource_name
 from backends.cloud.waiting import pause
 from backends.errors import BackendError
@@ -34,7 +34,6 @@ _CALLS: Final[dict[Kind, tuple[str, str]]] = {
     "alarm": ("cloudwatch", "delete_alarms"),
     "model package": ("sagemaker", "delete_model_package"),
     "model package group": ("sagemaker", "delete_model_package_group"),
-    "model card": ("sagemaker", "delete_model_card"),
     "log group": ("logs", "delete_log_group"),
     "unfinished upload": ("s3", "abort_multipart_upload"),
 }
@@ -61,13 +60,18 @@ def plan(account: Account, run_or_name: Run | str, with_data: bool = False) -> l
 
 
 def of_run(things: Sequence[Thing], run_or_name: Run | str) -> list[Thing]:
-    """Those of one run.
+    """Those of one run; or the one thing that has this name itself, as a data set's s3://....
 
     run_or_name: a run, its name, or its name in the account, as `status` shows it. Raises BackendError for a name that
     several runs of the account have.
     """
-    whose = resource_name(run_or_name) if isinstance(run_or_name, Run) else _resolve(things, run_or_name)
-    return [each for each in things if each.run == whose]
+    if isinstance(run_or_name, Run):
+        noted = run_or_name.record.get("sagemaker") or {}
+        # An attached run's things may be another folder's run.
+        own = {resource_name(run_or_name), noted.get("name"), noted.get("endpoint"), noted.get("job")}
+        return [each for each in things if each.run and {each.run, each.name} & own]
+    whose = _resolve(things, run_or_name)
+    return [each for each in things if each.run == whose or each.name.rstrip("/") == run_or_name.rstrip("/")]
 
 
 def _resolve(things: Sequence[Thing], name: str) -> str:
@@ -75,10 +79,12 @@ def _resolve(things: Sequence[Thing], name: str) -> str:
     if name in runs:
         return name
     pattern = re.compile(rf"{STEM}-{re.escape(name[:_ROOM].rstrip('-'))}-[0-9a-f]{{6}}")
-    found = [run for run in runs if pattern.fullmatch(run)]
-    if len(found) > 1:
-        raise BackendError(f"{len(found)} runs in the account are named {name}: {', '.join(found)}; give one of these")
-    return found[0] if found else name
+    matching = [run for run in runs if pattern.fullmatch(run)]
+    if len(matching) > 1:
+        raise BackendError(
+            f"{len(matching)} runs in the account are named {name}: {', '.join(matching)}; give one of these"
+        )
+    return matching[0] if matching else name
 
 
 def delete(account: Account, things: Sequence[Thing], say: Say = lambda _: None) -> None:
@@ -126,17 +132,15 @@ def _remove(account: Account, thing: Thing, say: Say) -> None:
 
 
 def _call(account: Account, thing: Thing) -> None:
-    from botocore.exceptions import ClientError
-
     service, operation = _CALLS[thing.kind]
     ask = getattr(account.client(service), operation)
-    with told(f"removing {thing.kind} {thing.name}"):
-        try:
+    try:
+        with told(f"removing {thing.kind} {thing.name}"):
             ask(**_request(thing))
-        except ClientError as error:
-            # A job may have ended, or have been stopped, since it was listed.
-            if not is_gone(error.response.get("Error", {})) and _job_status(account, thing) in ("", "InProgress"):
-                raise
+    except Refused as refused:
+        # A job may have ended, or have been stopped, since it was listed.
+        if not refused.missing and _job_status(account, thing) in ("", "InProgress"):
+            raise
 
 
 def _request(thing: Thing) -> dict[str, Any]:
@@ -162,8 +166,8 @@ def _remove_endpoint(account: Account, thing: Thing, say: Say) -> None:
     while True:
         try:
             _call(account, thing)
-        except BackendError as error:
-            if not _BUSY.search(str(error)) or time.monotonic() > end:
+        except Refused as refused:
+            if not _BUSY.search(refused.fault.said) or time.monotonic() > end:
                 raise
             if not waited:
                 say(f"endpoint {thing.name} is being made or changed and can't be removed before that is done; waiting")
@@ -183,8 +187,7 @@ def _await(account: Account, thing: Thing, say: Say) -> None:
 
 def _endpoint_gone(account: Account, name: str) -> bool:
     client = account.client("sagemaker")
-    answer = unless_gone(f"asking about endpoint {name}", lambda: client.describe_endpoint(EndpointName=name))
-    return answer is None
+    return found(f"asking about endpoint {name}", lambda: client.describe_endpoint(EndpointName=name)) is None
 
 
 def _until(done: Callable[[], bool], what: str, say: Say) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import shutil
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -64,7 +65,7 @@ def unpack(archive: Path, folder: Path, name: str) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with tarfile.open(archive, "r:*") as tar:
+        with tarfile.open(archive, "r:gz") as tar:
             members = list(_safe(tar, name))
             for member in members:
                 target = folder / member.name
@@ -76,16 +77,22 @@ def unpack(archive: Path, folder: Path, name: str) -> None:
                 assert content is not None
                 with content, target.open("wb") as file:
                     shutil.copyfileobj(content, file)
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise BackendError(f"{name} can't be unpacked ({error}); it may be damaged") from error
 
 
 def _safe(tar: tarfile.TarFile, name: str) -> Iterator[tarfile.TarInfo]:
     for member in tar:
         path = PurePosixPath(member.name)
-        if path.is_absolute() or ".." in path.parts or not (member.isdir() or member.isreg()):
-            kind = "a link" if member.issym() or member.islnk() else "a path outside" if member.isreg() else "no file"
-            raise BackendError(f"{name} holds {member.name}, which is {kind}; nothing of it was unpacked")
+        fault = ""
+        if path.is_absolute() or ".." in path.parts:
+            fault = "a path outside"
+        elif member.issym() or member.islnk():
+            fault = "a link"
+        elif not (member.isdir() or member.isreg()):
+            fault = "no file"
+        if fault:
+            raise BackendError(f"{name} holds {member.name}, which is {fault}; nothing of it was unpacked")
         yield member
 
 

@@ -62,12 +62,12 @@ def verdict_of(run: Run, description: Answer) -> str | None:
         return None
     what = f"training job {description['TrainingJobName']}"
     if status == "Stopped" and description.get("SecondaryStatus", "Stopped") == "Stopped":
-        sentence = f"Stopped: {what} was stopped; what it had learned until then is in {run.artifact}"
+        kept = (run.artifact / "kennel.json").is_file()
+        how = f"early; its best epoch is in {run.artifact}" if kept else "before its first epoch was over"
+        sentence = f"Stopped: {what} was stopped {how}"
     else:
-        reason = description.get("FailureReason") or (
-            description.get("SecondaryStatus", "") if status == "Stopped" else ""
-        )
-        sentence = verdict(what, reason, _log_end(run))
+        last = str(description.get("SecondaryStatus", "")) if status == "Stopped" else ""
+        sentence = verdict(what, description.get("FailureReason") or last, _log_end(run))
     (run.ml / "output" / "failure").write_text(f"{sentence}\n")
     return sentence
 

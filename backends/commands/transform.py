@@ -13,7 +13,7 @@ _SHOWN = 10
 
 def transform(
     where: Where,
-    inputs: Annotated[list[str], typer.Argument(help="folders (with all below), globs in quotes, or image files")],
+    inputs: Annotated[list[str], typer.Argument(help="folders (with all below), globs in quotes, images; or s3://...")],
     out: Annotated[Path, typer.Option("--out", help="folder for predictions.jsonl, predictions.csv and summary.json")],
     url: Annotated[str | None, typer.Option("--url", help="of a server that is up; else one is started")] = None,
     artifact: ArtifactOption = None,
@@ -26,13 +26,15 @@ def transform(
     """Classify any number of images by a server: results in the order of the files, going on where it was ended."""
     with sentences():
         from backends import client
+        from backends.errors import BackendError
+        from backends.inputs import is_url
         from backends.runs import find_artifact
+        from backends.transform.batch import Files
         from backends.transform.classes import read_artifact
         from backends.transform.inputs import Inputs
-        from backends.transform.job import Request, Server
+        from backends.transform.job import Request, Server, batching
         from backends.transform.job import transform as run
 
-        files = Inputs(inputs)
         if url is not None:
             server = Server(client.base(url))
             # Only what is known of the classes: the server has its own.
@@ -41,6 +43,13 @@ def transform(
             folder = find_artifact(where.runs, artifact)
             server = Server(None, where.backend(), folder, where.runs.resolve())
             known = read_artifact(folder)
+        files: Files
+        if not any(map(is_url, inputs)):
+            files = Inputs(inputs)
+        elif job := batching(server):
+            files = job.listing(inputs)
+        else:
+            raise BackendError("images in S3 are transformed by a job there; --on sagemaker, or fetch them")
         summary, survey = run(Request(files, out, server, known, probabilities, concurrent, restart))
         _tell(summary, survey.left_out, out)
         if summary["failed"]:

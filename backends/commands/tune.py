@@ -62,7 +62,7 @@ def tune(  # noqa: PLR0913, PLR0917 - each is an option
                     f"--resume goes on with what the search was begun with, so {', '.join(found)} can't be given; "
                     "--trials, --minutes and --parallel can"
                 )
-            _resume(where, resume, changes)
+            go_on(where, resume, changes)
             return
         if data is None:
             raise BackendError("--data is missing: give it the photos' folder, or --resume a search")
@@ -92,7 +92,8 @@ def _start(where: Where, asked: "Asked", name: str | None, one_job: bool) -> Non
         work(backend, run, request)
 
 
-def _resume(where: Where, name: str, changes: dict[str, int]) -> None:
+def go_on(where: Where, name: str, changes: dict[str, int]) -> None:
+    """Go on with a search, and say what it has found at its end. Raises BackendError."""
     from backends.errors import BackendError
     from backends.runs import find_run
     from backends.tuning.one_job import is_one_job, reopen_job, search_in_job

@@ -28,7 +28,7 @@ def _option(kind: Any, *names: str, help: str, **more: Any) -> Any:
 
 _SHARED: Final[dict[str, Any]] = {
     "on": _option(str | None, "--on", help="local, docker or sagemaker (default: local)"),
-    "image": _option(str | None, "--image", help="container image, for --on docker (default: kennel:latest)"),
+    "image": _option(str | None, "--image", help="that jobs run in: in Docker (default: kennel:latest), or in ECR"),
     "yes": _option(bool, "--yes", "-y", help="don't ask before what costs money"),
     "runs": _option(str | None, "--runs", metavar="FOLDER", help="of the run folders (default: runs)"),
     "config": _option(
@@ -90,6 +90,14 @@ class Where:
         from backends.cloud.account import Account
 
         return Account(self.settings, self.consent)
+
+    def account_of(self, run: "Run") -> "Account":
+        """The account as a run was begun in it."""
+        from backends.cloud.account import Account
+        from backends.settings.reopen import as_begun
+
+        settings = as_begun(self.settings, run)
+        return Account(settings, self._consent(settings))
 
     def backend(self) -> "Backend":
         """The backend that is chosen."""

@@ -5,11 +5,13 @@ import re
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from backends.cloud.account import Account
+from backends.cloud.drivers import check_processor, has_gpu, host_image
 from backends.cloud.errors import told
-from backends.doctor.rows import Row
+from backends.doctor.rows import Row, checked
 from backends.errors import BackendError
 from backends.settings.sections import Settings
 
@@ -22,7 +24,6 @@ _FORMS: Final = (
     "application/vnd.oci.image.index.v1+json",
 )  # fmt: skip
 _PUSH: Final = "push it with ./build_and_push.sh"
-_GPU: Final = re.compile(r"ml\.[gp]\d")
 _LIMIT_S: Final = 30
 
 
@@ -126,7 +127,7 @@ def _fitting(settings: Settings, labels: Mapping[str, str]) -> Iterator[Row]:
     """Whether what is in the image suits the settings."""
     cuda, weights = labels["ai.kennel.cuda"], labels.get("ai.kennel.pretrained", "none")
     faults = []
-    if cuda == "none" and _GPU.match(settings.train.instance_type):
+    if cuda == "none" and has_gpu(settings.train.instance_type):
         faults.append(
             f"its torch is for CPUs, and {settings.train.instance_type} would be paid for its GPU; build it with "
             "TORCH=cuda, or set another instance_type in [train]"
@@ -140,3 +141,17 @@ def _fitting(settings: Settings, labels: Mapping[str, str]) -> Iterator[Row]:
         yield Row("image's content", "fault", fault)
     if not faults:
         yield Row("image's content", "ok", f"CUDA {cuda}; ImageNet weights: {weights}")
+    yield from checked("instances", partial(_instances, settings, cuda))
+
+
+def _instances(settings: Settings, cuda: str) -> Iterator[Row]:
+    """Whether the image can run on the instance types. Raises BackendError for the first on which it can't."""
+    types = [settings.train.instance_type, settings.transform.instance_type, settings.evaluate.instance_type]
+    for each in types:
+        check_processor(each)
+    deploy = settings.deploy
+    if deploy.kind != "serverless":
+        types.append(deploy.instance_type)
+        if ami := host_image(deploy.instance_type, cuda, deploy.ami):
+            types[-1] += f" (with the driver of {ami})"
+    yield Row("instances", "ok", f"the image runs on {', '.join(dict.fromkeys(types))}")

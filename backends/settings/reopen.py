@@ -7,12 +7,12 @@ from backends.settings.sections import Settings
 
 
 def as_begun(settings: Settings, run: Run) -> Settings:
-    """With the run's image and, of one in an account, its region, bucket and prefix."""
+    """With the run's image and, of one in an account, its number, region, bucket and prefix."""
     image = run.record.get("image")
     if run.record["backend"] != "sagemaker":
         return replace(settings, kennel=replace(settings.kennel, image=image or settings.kennel.image))
     noted = run.record.get("sagemaker", {})
-    kept = {key: noted[key] for key in ("region", "bucket", "prefix") if noted.get(key)}
+    kept = {key: noted[key] for key in ("account", "region", "bucket", "prefix") if noted.get(key)}
     if image:
         kept["image"] = image
     return replace(settings, sagemaker=replace(settings.sagemaker, **kept))

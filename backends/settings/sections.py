@@ -37,6 +37,7 @@ class Account:
         "", "a region, as in eu-west-1", "else as AWS's own configuration says", r"[a-z]{2}(-[a-z]+)+-\d"
     )
     profile: str = text("", "a profile's name", "of AWS's own configuration")
+    account: str = text("", "an account's number", "the only one to work in, whatever the credentials", r"\d{12}")
     role: str = text("", "a role's ARN or name", "the execution role that jobs and endpoints run as", _ROLE)
     bucket: str = text(
         "",

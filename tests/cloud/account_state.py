@@ -147,6 +147,19 @@ class State:
             },
         )  # fmt: skip
 
+    def package(self, digest: str) -> None:
+        """A version in the registry, of an artifact that lies in models/DIGEST."""
+        self.sagemaker.create_model_package_group(
+            ModelPackageGroupName="kennel", Tags=[{"Key": KIND_TAG, "Value": "registry"}]
+        )
+        container = {"Image": "image", "ModelDataUrl": f"s3://{BUCKET}/kennel/models/{digest}/model.tar.gz"}
+        self.sagemaker.create_model_package(
+            ModelPackageGroupName="kennel",
+            InferenceSpecification={
+                "Containers": [container], "SupportedContentTypes": [], "SupportedResponseMIMETypes": [],
+            },
+        )  # fmt: skip
+
     def put(self, key: str, count: int) -> None:
         """An object of so many bytes."""
         self.account.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"x" * count)

@@ -54,7 +54,7 @@ def in_order(cloud: Simulator) -> None:
     cloud.fail("SimulatePrincipalPolicy", "AccessDenied", "User: me is not authorized.", status=403, times=100)
 
 
-def changed(account: Account, **values: Any) -> Account:
+def changed(account: Account, /, **values: Any) -> Account:
     """The same with other values in [sagemaker]."""
     settings = account.settings
     return Account(replace(settings, sagemaker=replace(settings.sagemaker, **values)), account.consent)

@@ -15,7 +15,7 @@ from backends.errors import BackendError
 from backends.runs import Run
 from backends.settings.sections import Account as AccountSettings
 from backends.settings.sections import Settings
-from tests.cloud.account_state import BUCKET, FIRST, SECOND, State, answer, tags
+from tests.cloud.account_state import BUCKET, FIRST, SECOND, State, answer
 
 RUN = Run(Path("/home/ann/runs/first"), {"kind": "deployment", "created_at": "2026-11-29T18:00:00+00:00"})
 
@@ -262,25 +262,29 @@ def test_objects_of_a_killed_upload_go_by_the_name_alone(state: State) -> None:
     assert state.keys() == []
 
 
-def test_model_packages_of_a_run_go_with_its_data_and_their_group_with_the_last(state: State) -> None:
-    state.sagemaker.create_model_package_group(ModelPackageGroupName="kennel", Tags=tags(FIRST))
-    container = {"Image": "image", "ModelDataUrl": f"s3://{BUCKET}/kennel/runs/{FIRST}/model/model.tar.gz"}
-    state.sagemaker.create_model_package(
-        ModelPackageGroupName="kennel",
-        InferenceSpecification={
-            "Containers": [container],
-            "SupportedContentTypes": [],
-            "SupportedResponseMIMETypes": [],
-        },
-    )
-    for operation in ("DeleteModelPackage", "DeleteModelPackageGroup"):
-        state.sagemaker.meta.events.register(f"before-call.sagemaker.{operation}", lambda **_: answer({}))
-    assert plan(state.account, FIRST) == []
-    remove(state, FIRST, with_data=True)
-    assert state.calls == [
-        ("DeleteModelPackage", {"ModelPackageName": "arn:aws:sagemaker:us-east-1:123456789012:model-package/kennel/1"}),
-        ("DeleteModelPackageGroup", {"ModelPackageGroupName": "kennel"}),
-    ]
+def test_one_thing_goes_by_its_own_name(state: State) -> None:
+    state.put("kennel/data/dogs-0123456789/a.jpg", 10)
+    state.put("kennel/data/cats-0123456789/a.jpg", 10)
+    assert plan(state.account, f"s3://{BUCKET}/kennel/data/dogs-0123456789") == []
+    remove(state, f"s3://{BUCKET}/kennel/data/dogs-0123456789", with_data=True)
+    assert state.keys() == ["kennel/data/cats-0123456789/a.jpg"]
+
+
+def test_model_packages_are_no_runs_and_go_by_name(state: State) -> None:
+    state.package("one")
+    # moto has no call for it.
+    state.sagemaker.meta.events.register("before-call.sagemaker.DeleteModelPackage", lambda **_: answer({}))
+    remove(state, "kennel/1", with_data=True)
+    arn = "arn:aws:sagemaker:us-east-1:123456789012:model-package/kennel/1"
+    assert state.calls == [("DeleteModelPackage", {"ModelPackageName": arn})]
+
+
+def test_what_a_run_has_attached_to_goes_by_what_it_noted(state: State) -> None:
+    state.endpoint(SECOND, steps=3)
+    record = {**RUN.record, "attached": True, "sagemaker": {"name": SECOND, "endpoint": SECOND}}
+    assert [each.kind for each in plan(state.account, Run(RUN.path, record))] == [
+        "endpoint", "endpoint configuration", "model",
+    ]  # fmt: skip
 
 
 def test_all_of_an_account_can_go(state: State) -> None:

@@ -12,6 +12,7 @@ from backends.cloud.account import Account
 from backends.doctor.account import check_bucket, check_network, check_rights, check_role, check_sdk, trusts
 from backends.doctor.examine import examine
 from backends.doctor.rows import Row, checked
+from backends.errors import BackendError
 from backends.settings.sections import General, Settings
 from tests.backends.terminal import deploy
 from tests.cloud.conftest import IMAGE, ROLE
@@ -49,6 +50,7 @@ def test_an_account_in_order(cloud: Simulator, tmp_path: Path) -> None:
         ("ok", "image", f"{IMAGE}, 0.0 GB as it travels"),
         ("ok", "image's machine", "linux/amd64"),
         ("ok", "image's content", "CUDA 13.0; ImageNet weights: resnet18"),
+        ("ok", "instances", "the image runs on ml.g4dn.xlarge, ml.m5.xlarge, ml.m5.large"),
         ("ok", "quota", "ml.g4dn.xlarge for training job usage: 2, 1 needed"),
         ("ok", "quota", "ml.m5.xlarge for transform job usage: 4, 1 needed"),
         ("ok", "quota", "ml.m5.xlarge for processing job usage: 4, 1 needed"),
@@ -67,6 +69,20 @@ def test_without_credentials_nothing_else_is_asked(cloud: Simulator, account: Ac
     assert found["account"] == [("note", "not looked at without credentials and a region")]
     assert [call.operation for call in cloud.calls] == ["GetCallerIdentity"]
     assert "role" not in found
+
+
+def test_credentials_of_another_account_than_the_one_meant(cloud: Simulator, account: Account, tmp_path: Path) -> None:
+    meant = changed(account, account="999999999999")
+    (found,) = rows_of(meant, tmp_path)["credentials"]
+    assert found == fault(
+        "these credentials (arn:aws:sts::123456789012:user/moto) are of account 123456789012, and this is in ",
+        "999999999999; use some of that (AWS_PROFILE, or profile in [sagemaker] of kennel.toml)",
+    )
+    # Whatever is asked for first.
+    with pytest.raises(BackendError, match="and this is in 999999999999"):
+        changed(account, account="999999999999").client("sagemaker")
+    assert {call.operation for call in cloud.calls} == {"GetCallerIdentity"}
+    assert changed(account, account="123456789012").client("sagemaker") is not None
 
 
 def test_all_that_is_missing_is_told_at_once(cloud: Simulator, account: Account, tmp_path: Path) -> None:
@@ -93,9 +109,14 @@ def test_who_may_not_ask_sagemaker_is_told(cloud: Simulator, account: Account, t
 
 
 def test_a_role_that_is_not_there(cloud: Simulator, account: Account) -> None:
-    (row,) = checked("role", lambda: check_role(changed(account, role="nobody")))
-    assert (row.state, row.what) == ("fault", "role")
-    assert "looking for the role arn:aws:iam::123456789012:role/nobody: " in row.said
+    cloud.client("iam").delete_role(RoleName="kennel-execution")
+    assert only(check_role(changed(account, role="kennel-execution"))) == fault(
+        f"there is no role {ROLE}; docs/iam/create.sh makes one, role in [sagemaker] names it"
+    )
+    cloud.fail("GetRole", "AccessDenied", "User: me is not authorized to perform: iam:GetRole", status=403)
+    (row,) = checked("role", lambda: check_role(account))
+    assert (row.what, row.state) == ("role", "note")
+    assert "iam:GetRole" in row.said
 
 
 def test_a_role_of_another_account(account: Account) -> None:
@@ -159,7 +180,7 @@ def test_what_the_role_may_do(account: Account) -> None:
     assert simulated(account, {}) == ("ok", "it may read and write the bucket, pull the image and write logs")
     denied = {"EvalDecision": "implicitDeny"}
     assert simulated(account, {"s3:PutObject": denied, "ecr:BatchGetImage": {"EvalDecision": "explicitDeny"}}) == fault(
-        "it may not do s3:PutObject on arn:aws:s3:::kennel-bucket/kennel/runs/kennel-run/output, ",
+        "its policies don't allow s3:PutObject on arn:aws:s3:::kennel-bucket/kennel/runs/kennel-run/output, ",
         "ecr:BatchGetImage on arn:aws:ecr:eu-west-1:123456789012:repository/kennel; ",
         "give it docs/iam/execution-role.json",
     )

@@ -48,6 +48,7 @@ def test_an_image_in_order(cloud: Simulator, account: Account) -> None:
         Row("image", "ok", f"{IMAGE}, 0.0 GB as it travels"),
         Row("image's machine", "ok", "linux/amd64"),
         Row("image's content", "ok", "CUDA 13.0; ImageNet weights: resnet18"),
+        Row("instances", "ok", "the image runs on ml.g4dn.xlarge, ml.m5.xlarge, ml.m5.large"),
     ]
     (asked,) = cloud.requests("BatchGetImage")
     assert {key: asked[key] for key in ("registryId", "repositoryName", "imageIds")} == {
@@ -62,9 +63,9 @@ def test_an_image_that_is_not_there(cloud: Simulator, account: Account) -> None:
         f"{HOST}/kennel:2.0 isn't there (Requested image not found); push it with ./build_and_push.sh, ",
         "and set image to the URI on its last line",
     )
-    (row,) = checked("image", lambda: check_image(changed(account, image=f"{HOST}/cattery:1.0")))
+    (row,) = checked("image", lambda: check_image(changed(account, image=f"{HOST}/kennel-cattery:1.0")))
     assert row.state == "fault"
-    assert row.said.startswith(f"looking for {HOST}/cattery:1.0: ")
+    assert row.said.startswith(f"looking for {HOST}/kennel-cattery:1.0: ")
 
 
 def test_an_image_in_another_region(account: Account) -> None:
@@ -160,6 +161,29 @@ def test_whether_its_content_suits_the_settings(
     rows = [row for row in check_image(Account(settings, account.consent)) if row.what == "image's content"]
     assert [row.said for row in rows if row.state == "fault"] == said
     assert len(rows) == 1
+
+
+@pytest.mark.parametrize(
+    ("sections", "said"),
+    [
+        ({"deploy": Deploy(instance_type="ml.g5.xlarge")},
+         (True, "ml.m5.xlarge, ml.g5.xlarge (with the driver of al2023-ami-sagemaker-inference-gpu-4-1)")),
+        ({"deploy": Deploy(instance_type="ml.m6g.large", kind="serverless")}, (True, "ml.g4dn.xlarge, ml.m5.xlarge")),
+        ({"deploy": Deploy(instance_type="ml.m6g.large")}, (False, "ml.m6g.large has an ARM processor")),
+        ({"train": Train(instance_type="ml.trn1.2xlarge")}, (False, "ml.trn1.2xlarge has an accelerator")),
+    ],
+)  # fmt: skip
+def test_whether_it_runs_on_the_instances(
+    cloud: Simulator, account: Account, sections: dict[str, Any], said: tuple[bool, str]
+) -> None:
+    give_config(cloud, CONFIG)
+    (row,) = [
+        row
+        for row in check_image(Account(replace(account.settings, **sections), account.consent))
+        if row.what == "instances"
+    ]
+    assert row.state == ("ok" if said[0] else "fault")
+    assert said[1] in row.said
 
 
 @pytest.mark.parametrize(

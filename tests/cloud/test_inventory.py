@@ -3,14 +3,16 @@
 from collections.abc import Iterator
 
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from backends.cloud.account import Account
 from backends.cloud.holdings.things import Thing
 from backends.cloud.inventory import Inventory, everything
+from backends.errors import BackendError
 from backends.settings.sections import Account as AccountSettings
 from backends.settings.sections import Settings
-from tests.cloud.account_state import BUCKET, FIRST, SECOND, State, tags, variant
+from tests.cloud.account_state import BUCKET, FIRST, ROLE, SECOND, State, tags, variant
 
 
 @pytest.fixture
@@ -155,15 +157,22 @@ def test_a_warm_pool_costs_as_its_job_did(state: State) -> None:
 
 
 def test_names_like_kennels_without_its_tag_are_somebody_elses(state: State) -> None:
-    state.sagemaker.create_model(ModelName="kennel-of-others", ExecutionRoleArn="arn:aws:iam::123456789012:role/x")
+    state.sagemaker.create_model(ModelName="kennel-of-others", ExecutionRoleArn=ROLE)
     state.alarm("kennel-of-others", tagged=False)
     state.training("kennel-of-others", tagged=False)
+    name = "kennel-of-others-1a2b3c"
+    state.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant("kennel-of-others")])
+    state.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+    for endpoint in (name, "kennel-of-nobody", "dogs"):
+        state.account.client("application-autoscaling").register_scalable_target(
+            ServiceNamespace="sagemaker", ResourceId=f"endpoint/{endpoint}/variant/all", MinCapacity=1, MaxCapacity=2,
+            ScalableDimension="sagemaker:variant:DesiredInstanceCount",
+        )  # fmt: skip
     assert everything(state.account) == []
 
 
 def test_kennels_tag_under_another_name_is_found_by_the_index(state: State) -> None:
-    role = "arn:aws:iam::123456789012:role/x"
-    state.sagemaker.create_model(ModelName="dogs", ExecutionRoleArn=role, Tags=tags(FIRST))
+    state.sagemaker.create_model(ModelName="dogs", ExecutionRoleArn=ROLE, Tags=tags(FIRST))
     state.sagemaker.create_endpoint_config(EndpointConfigName="dogs", ProductionVariants=[variant("dogs")])
     state.sagemaker.create_endpoint(EndpointName="dogs", EndpointConfigName="dogs", Tags=tags(FIRST))
     kinds = [(each.kind, each.name, each.run) for each in everything(state.account)]
@@ -196,24 +205,29 @@ def test_storage_costs_what_all_versions_cost(state: State) -> None:
     assert thing.usd_per_day == pytest.approx(1.4085e-6, rel=1e-3)
 
 
+def test_an_artifact_is_its_runs_as_long_as_no_other_uses_it(state: State) -> None:
+    for digest in ("one", "two", "three", "four"):
+        state.put(f"kennel/models/{digest}/model.tar.gz", 10)
+    state.put("kennel/models/one/evaluation.json", 10)
+    for name, run, digest in (("a", FIRST, "one"), ("b", FIRST, "two"), ("c", SECOND, "two"), ("d", FIRST, "three")):
+        container = {"Image": "image", "ModelDataUrl": f"s3://{BUCKET}/kennel/models/{digest}/model.tar.gz"}
+        state.sagemaker.create_model(
+            ModelName=f"{run}-{name}", ExecutionRoleArn=ROLE, PrimaryContainer=container, Tags=tags(run)
+        )
+    state.package("three")
+    owners = {each.name.split("/")[-2]: each.run for each in everything(state.account) if each.kind == "objects"}
+    assert owners == {"one": FIRST, "two": "", "three": "", "four": ""}
+
+
 def test_logs_of_endpoints_and_model_packages_are_found(state: State) -> None:
     state.account.client("logs").create_log_group(logGroupName=f"/aws/sagemaker/Endpoints/{FIRST}")
     state.account.client("logs").create_log_group(logGroupName="/aws/sagemaker/TrainingJobs")
-    state.sagemaker.create_model_package_group(ModelPackageGroupName="kennel", Tags=tags(FIRST))
-    container = {"Image": "image", "ModelDataUrl": f"s3://{BUCKET}/kennel/runs/{SECOND}/model/model.tar.gz"}
-    state.sagemaker.create_model_package(
-        ModelPackageGroupName="kennel",
-        InferenceSpecification={
-            "Containers": [container],
-            "SupportedContentTypes": [],
-            "SupportedResponseMIMETypes": [],
-        },
-    )
-    things = [(each.kind, each.name, each.run) for each in everything(state.account)]
-    assert things == [
-        ("model package", "kennel/1", SECOND),
-        ("model package group", "kennel", SECOND),
-        ("log group", f"/aws/sagemaker/Endpoints/{FIRST}", FIRST),
+    state.package("three")
+    state.sagemaker.create_model_package_group(ModelPackageGroupName="kennel-of-others")
+    assert [(each.kind, each.name, each.run, each.detail) for each in everything(state.account)] == [
+        ("model package", "kennel/1", "", f"s3://{BUCKET}/kennel/models/three/model.tar.gz"),
+        ("model package group", "kennel", "", "1 version"),
+        ("log group", f"/aws/sagemaker/Endpoints/{FIRST}", FIRST, "0 bytes"),
     ]
 
 
@@ -221,8 +235,6 @@ def test_where_the_index_may_not_be_read_names_do_and_it_is_said(state: State) -
     state.endpoint(steps=3)
 
     def refuse(**_: object) -> object:
-        from botocore.exceptions import ClientError
-
         raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "GetResources")
 
     state.account.client("resourcegroupstaggingapi").meta.events.register("before-call", refuse)
@@ -230,3 +242,25 @@ def test_where_the_index_may_not_be_read_names_do_and_it_is_said(state: State) -
     assert [each.kind for each in inventory.things] == ["endpoint", "endpoint configuration", "model"]
     assert inventory.notes[0].startswith("only names that begin with kennel- were looked at: ")
     assert inventory.usd_per_day == pytest.approx(8.28)
+
+
+def test_what_may_not_be_looked_at_is_said_and_the_rest_is_found(state: State) -> None:
+    state.endpoint(steps=3)
+
+    def refuse(**_: object) -> object:
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "ListObjectVersions")
+
+    state.account.client("s3").meta.events.register("before-call.s3.ListObjectVersions", refuse)
+    inventory = Inventory(state.account)
+    assert [each.kind for each in inventory.things] == ["endpoint", "endpoint configuration", "model"]
+    assert len(inventory.notes) == 1
+    assert inventory.notes[0].startswith("objects in S3 couldn't be looked at: listing object versions")
+
+
+def test_what_cannot_be_asked_for_another_reason_is_no_empty_account(state: State) -> None:
+    def refuse(**_: object) -> object:
+        raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "ListModels")
+
+    state.sagemaker.meta.events.register("before-call.sagemaker.ListModels", refuse)
+    with pytest.raises(BackendError, match="listing models"):
+        everything(state.account)

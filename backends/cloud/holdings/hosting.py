@@ -1,12 +1,14 @@
 """Endpoints and what belongs to them: configurations, models, scaling, alarms."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from backends.cloud.account import Account
-from backends.cloud.holdings.calls import listed, unless_gone
+from backends.cloud.holdings.calls import listed
 from backends.cloud.holdings.tags import Tags
 from backends.cloud.holdings.things import Thing
+from backends.cloud.missing import found
 from backends.cloud.money.estimate import estimate
 from backends.cloud.money.items import Item
 from backends.cloud.money.prices import MONTH_DAYS, Prices
@@ -20,8 +22,8 @@ _MEGABYTES: Final = 1024
 def endpoints(account: Account, tags: Tags, prices: Prices) -> Iterator[Thing]:
     """Every endpoint of Kennel's, with what its instances cost a day."""
     client = account.client("sagemaker")
-    found = {each["EndpointArn"]: each["EndpointName"] for each in _by_name(client, "list_endpoints", "Endpoints")}
-    for arn, name in {**_by_tag(tags, "endpoint"), **found}.items():
+    names = {each["EndpointArn"]: each["EndpointName"] for each in _by_name(client, "list_endpoints", "Endpoints")}
+    for arn, name in {**_by_tag(tags, "endpoint"), **names}.items():
         if not (run := tags.run(arn)):
             continue
         if (answer := _describe_endpoint(client, name)) is None:
@@ -38,8 +40,8 @@ def endpoints(account: Account, tags: Tags, prices: Prices) -> Iterator[Thing]:
 def configurations(account: Account, tags: Tags) -> Iterator[Thing]:
     """Every endpoint configuration of Kennel's."""
     client = account.client("sagemaker")
-    found = _by_name(client, "list_endpoint_configs", "EndpointConfigs")
-    names = {each["EndpointConfigArn"]: each["EndpointConfigName"] for each in found}
+    configs = _by_name(client, "list_endpoint_configs", "EndpointConfigs")
+    names = {each["EndpointConfigArn"]: each["EndpointConfigName"] for each in configs}
     for arn, name in {**_by_tag(tags, "endpoint-config"), **names}.items():
         if run := tags.run(arn):
             yield Thing("endpoint configuration", name, run, {"EndpointConfigName": name})
@@ -50,8 +52,17 @@ def models(account: Account, tags: Tags) -> Iterator[Thing]:
     client = account.client("sagemaker")
     names = {each["ModelArn"]: each["ModelName"] for each in _by_name(client, "list_models", "Models")}
     for arn, name in {**_by_tag(tags, "model"), **names}.items():
-        if run := tags.run(arn):
-            yield Thing("model", name, run, {"ModelName": name})
+        if not (run := tags.run(arn)):
+            continue
+        answer = found(f"asking about model {name}", lambda name=name: client.describe_model(ModelName=name))  # type: ignore[misc]
+        if answer is not None:
+            yield Thing("model", name, run, {"ModelName": name}, detail=_artifact(answer))
+
+
+def _artifact(model: Mapping[str, Any]) -> str:
+    """Where a model's artifact lies; empty where a model package says so."""
+    url: str = model.get("PrimaryContainer", {}).get("ModelDataUrl", "")
+    return url
 
 
 def alarms(account: Account, tags: Tags, prices: Prices) -> Iterator[Thing]:
@@ -59,11 +70,8 @@ def alarms(account: Account, tags: Tags, prices: Prices) -> Iterator[Thing]:
     client = account.client("cloudwatch")
     month = prices.month("alarm")
     per_day = None if month is None else month / MONTH_DAYS
-    found = {
-        each["AlarmArn"]: each for each in listed(client, "describe_alarms", "MetricAlarms", AlarmNamePrefix=f"{STEM}-")
-    }
-    for arn, each in found.items():
-        if run := tags.run_of_alarm(arn):
+    for each in listed(client, "describe_alarms", "MetricAlarms", AlarmNamePrefix=f"{STEM}-"):
+        if run := tags.run(each["AlarmArn"]):
             name = each["AlarmName"]
             yield Thing("alarm", name, run, {"AlarmName": name}, each.get("StateValue", ""), usd_per_day=per_day)
 
@@ -74,18 +82,23 @@ def scaling(account: Account, whose: Mapping[str, str]) -> Iterator[Thing]:
     whose: {endpoint's name: run}. A policy or an action bears no tags: it is known by the endpoint that it names.
     """
     client = account.client("application-autoscaling")
-
-    def run_of(resource: str) -> str:
-        name = resource.removeprefix("endpoint/").partition("/")[0]
-        return whose.get(name) or (name if name.startswith(f"{STEM}-") else "")
-
+    runs = dict(whose)
     for kind, operation, key, own in _SCALING:
         for each in listed(client, operation, key, ServiceNamespace="sagemaker"):
-            if run := run_of(each["ResourceId"]):
+            endpoint = each["ResourceId"].removeprefix("endpoint/").partition("/")[0]
+            if endpoint not in runs:
+                runs[endpoint] = endpoint if _was_kennels(account, endpoint) else ""
+            if run := runs[endpoint]:
                 named = {own: each[own]} if own else {}
                 where = {name: each[name] for name in ("ServiceNamespace", "ResourceId", "ScalableDimension")}
                 limits = f"{each['MinCapacity']} to {each['MaxCapacity']}" if "MinCapacity" in each else ""
                 yield Thing(kind, each.get(own, each["ResourceId"]), run, {**where, **named}, detail=limits)
+
+
+def _was_kennels(account: Account, endpoint: str) -> bool:
+    """Whether an endpoint that isn't there any more has had a name of Kennel's making."""
+    own = re.fullmatch(rf"{STEM}-.+-[0-9a-f]{{6}}", endpoint)
+    return own is not None and _describe_endpoint(account.client("sagemaker"), endpoint) is None
 
 
 _SCALING: Final[Sequence[tuple[Any, str, str, str]]] = (
@@ -106,22 +119,19 @@ def _by_tag(tags: Tags, kind: str) -> dict[str, str]:
 
 
 def _describe_endpoint(client: Any, name: str) -> dict[str, Any] | None:
-    answer: dict[str, Any] | None = unless_gone(
-        f"asking about endpoint {name}", lambda: client.describe_endpoint(EndpointName=name)
-    )
-    return answer
+    return found(f"asking about endpoint {name}", lambda: client.describe_endpoint(EndpointName=name))
 
 
 def _variants(client: Any, answer: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The endpoint's variants as they run, each with its instance type; during an update the new fleet's, too."""
-    found = []
+    variants = []
     for part in (answer, answer.get("PendingDeploymentSummary") or {}):
         running = [*part.get("ProductionVariants", []), *part.get("ShadowProductionVariants", [])]
         name = part.get("EndpointConfigName")
         if not name:
             continue
         config = (
-            unless_gone(
+            found(
                 f"asking about endpoint configuration {name}",
                 lambda name=name: client.describe_endpoint_config(EndpointConfigName=name),  # type: ignore[misc]
             )
@@ -133,8 +143,8 @@ def _variants(client: Any, answer: Mapping[str, Any]) -> list[dict[str, Any]]:
         }
         # An endpoint that is still being made names no variants.
         merged = [{**declared.get(each["VariantName"], {}), **each} for each in running] or list(declared.values())
-        found += merged or [{"VariantName": "unknown"}]
-    return found
+        variants += merged or [{"VariantName": "unknown"}]
+    return variants
 
 
 def _item(variant: Mapping[str, Any]) -> Item:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from backends.cloud.account import Account
-from backends.cloud.holdings.calls import listed, unless_gone
+from backends.cloud.holdings.calls import listed
 from backends.cloud.holdings.tags import Tags
 from backends.cloud.holdings.things import Kind, Thing
+from backends.cloud.missing import found
 from backends.cloud.money.items import Kind as Use
 from backends.cloud.money.prices import Prices
 from backends.cloud.names import STEM
@@ -45,10 +46,7 @@ class JobKind:
     def describe(self, account: Account, name: str) -> dict[str, Any] | None:
         """What the service says of a job; None when there is none of that name."""
         ask = getattr(account.client("sagemaker"), f"describe_{self.operation}")
-        answer: dict[str, Any] | None = unless_gone(
-            f"asking about {self.kind} {name}", lambda: ask(**{self.name: name})
-        )
-        return answer
+        return found(f"asking about {self.kind} {name}", lambda: ask(**{self.name: name}))
 
 
 def _of_training(answer: Mapping[str, Any]) -> tuple[str, int]:
@@ -131,11 +129,11 @@ def _running(kind: JobKind, answer: Mapping[str, Any], run: str, prices: Prices)
 def warm_pools(account: Account, tags: Tags, prices: Prices) -> Iterator[Thing]:
     """Instances that a finished training keeps for the next one."""
     kind = JOB_KINDS["training job"]
-    found = listed(
+    summaries = listed(
         account.client("sagemaker"), "list_training_jobs", "TrainingJobSummaries", NameContains=f"{STEM}-",
         WarmPoolStatusEquals="Available",
     )  # fmt: skip
-    for each in found:
+    for each in summaries:
         name = each["TrainingJobName"]
         if each.get("WarmPoolStatus", {}).get("Status") != "Available" or not (run := tags.run(each["TrainingJobArn"])):
             continue

@@ -1,17 +1,18 @@
 """What stays when nothing runs: objects in S3, endpoints' logs, model packages and cards."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Final
 
 from backends.cloud.account import Account
 from backends.cloud.errors import told
-from backends.cloud.holdings.calls import listed, unless_gone
+from backends.cloud.holdings.calls import listed, listed_if_there
 from backends.cloud.holdings.tags import Tags
 from backends.cloud.holdings.things import Thing
+from backends.cloud.missing import found
 from backends.cloud.money.estimate import size
 from backends.cloud.money.prices import MONTH_DAYS, Prices
-from backends.cloud.names import RUN_TAG, STEM, Place
+from backends.cloud.names import STEM, Place
 from backends.errors import BackendError
 
 # As it is billed.
@@ -22,10 +23,11 @@ AT_ONCE: Final = 1000
 
 @dataclass
 class _Pile:
-    """Objects below one prefix, all their versions."""
+    """Objects below one prefix, all their versions; and the runs whose models use them."""
 
     count: int = 0
     size: int = 0
+    runs: set[str] = field(default_factory=set)
 
 
 def bucket_name(account: Account) -> str:
@@ -38,28 +40,28 @@ def root(account: Account) -> Place:
     return Place(bucket_name(account), account.settings.sagemaker.prefix.strip("/"))
 
 
-def objects(account: Account, prices: Prices, run: str = "") -> Iterator[Thing]:
-    """What lies in S3, one thing a run and a data set, and what uploads that were cut off have left.
+def objects(account: Account, prices: Prices, users: Mapping[str, set[str]]) -> Iterator[Thing]:
+    """What lies in S3, one thing a run, a data set and an artifact; and what uploads that were cut off have left.
 
-    run: that run's alone.
+    users: {an artifact's URL: the runs whose models use it}. An artifact that one run alone uses is that run's.
     """
     place = root(account)
     client = account.client("s3")
-    below = {"Bucket": place.bucket, "Prefix": f"{place.key}/runs/{run}/" if run else f"{place.key}/"}
+    below = {"Bucket": place.bucket, "Prefix": f"{place.key}/"}
     price = prices.month("s3")
     piles: dict[str, _Pile] = {}
-    for each in _or_nothing(lambda: list(listed(client, "list_object_versions", "Versions", **below))):
+    for each in listed_if_there(client, "list_object_versions", "Versions", **below):
         pile = piles.setdefault(_group(place, each["Key"]), _Pile())
         pile.count += 1
         pile.size += each["Size"]
+        pile.runs |= users.get(Place(place.bucket, each["Key"]).url, set())
     for key, pile in sorted(piles.items()):
         per_day = None if price is None else pile.size / _GB * price / MONTH_DAYS
+        run = _run_of(place, key) or (next(iter(pile.runs)) if len(pile.runs) == 1 else "")
         detail = f"{pile.count} object{'s' * (pile.count != 1)}, {size(pile.size)}"
-        yield Thing(
-            "objects", Place(place.bucket, key).url, _run_of(place, key), {"Bucket": place.bucket, "Prefix": key},
-            detail=detail, usd_per_day=per_day,
-        )  # fmt: skip
-    for each in _or_nothing(lambda: list(listed(client, "list_multipart_uploads", "Uploads", **below))):
+        handle = {"Bucket": place.bucket, "Prefix": key}
+        yield Thing("objects", Place(place.bucket, key).url, run, handle, detail=detail, usd_per_day=per_day)
+    for each in listed_if_there(client, "list_multipart_uploads", "Uploads", **below):
         key = each["Key"]
         handle = {"Bucket": place.bucket, "Key": key, "UploadId": each["UploadId"]}
         yield Thing("unfinished upload", Place(place.bucket, key).url, _run_of(place, key), handle)
@@ -71,7 +73,7 @@ def remove_objects(account: Account, below: Mapping[str, str]) -> None:
     found = [
         {"Key": each["Key"], "VersionId": each["VersionId"]}
         for key in ("Versions", "DeleteMarkers")
-        for each in _or_nothing(lambda key=key: list(listed(client, "list_object_versions", key, **below)))
+        for each in listed_if_there(client, "list_object_versions", key, **below)
     ]
     for start in range(0, len(found), AT_ONCE):
         part = found[start : start + AT_ONCE]
@@ -86,9 +88,11 @@ def remove_objects(account: Account, below: Mapping[str, str]) -> None:
 
 
 def _group(place: Place, key: str) -> str:
-    """PREFIX/runs/NAME/ or PREFIX/data/NAME/; what lies elsewhere goes by its first folder, or by itself."""
+    """PREFIX/runs/NAME/, PREFIX/data/NAME/ or PREFIX/models/NAME/; what lies elsewhere goes by its first folder, or by
+    itself.
+    """
     inside = key.removeprefix(f"{place.key}/").split("/")
-    depth = 2 if inside[0] in ("runs", "data") and len(inside) > 2 else 1
+    depth = 2 if inside[0] in ("runs", "data", "models") and len(inside) > 2 else 1
     if len(inside) <= depth:
         return key
     return f"{place.key}/{'/'.join(inside[:depth])}/"
@@ -99,24 +103,12 @@ def _run_of(place: Place, key: str) -> str:
     return inside[1] if inside[0] == "runs" and len(inside) > 2 else ""
 
 
-def _or_nothing(ask: Any) -> list[dict[str, Any]]:
-    """A list's items; none where there is no bucket."""
-    try:
-        found: list[dict[str, Any]] = ask()
-    except BackendError as error:
-        cause = error.__cause__
-        if getattr(cause, "response", {}).get("Error", {}).get("Code") == "NoSuchBucket":
-            return []
-        raise
-    return found
-
-
 def log_groups(account: Account, prices: Prices) -> Iterator[Thing]:
     """The logs of endpoints, which outlive them. Those of jobs lie in groups that all jobs of an account share."""
     stem = "/aws/sagemaker/Endpoints/"
     price = prices.month("logs")
-    found = listed(account.client("logs"), "describe_log_groups", "logGroups", logGroupNamePrefix=f"{stem}{STEM}-")
-    for each in found:
+    client = account.client("logs")
+    for each in listed(client, "describe_log_groups", "logGroups", logGroupNamePrefix=f"{stem}{STEM}-"):
         name, stored = each["logGroupName"], each.get("storedBytes", 0)
         per_day = None if price is None else stored / _GB * price / MONTH_DAYS
         yield Thing(
@@ -125,46 +117,28 @@ def log_groups(account: Account, prices: Prices) -> Iterator[Thing]:
 
 
 def packages(account: Account, tags: Tags) -> Iterator[Thing]:
-    """Model packages, their group and model cards. They cost nothing; the artifacts in S3 that they name do."""
+    """Model packages and their group, which are no run's. They cost nothing; the artifacts that they name do."""
     client = account.client("sagemaker")
     group = account.settings.registry.group
     for each in listed(client, "list_model_package_groups", "ModelPackageGroupSummaryList", NameContains=group):
         name = each["ModelPackageGroupName"]
-        if not (own := tags.run(each["ModelPackageGroupArn"])):
+        if name != group or not tags.kind(each["ModelPackageGroupArn"]):
             continue
         versions = list(listed(client, "list_model_packages", "ModelPackageSummaryList", ModelPackageGroupName=name))
-        runs = set()
         for version in versions:
-            thing = _package(account, version)
-            runs.add(thing.run)
-            yield thing
-        # The group goes with the last run that has a version in it.
-        whose = next(iter(runs)) if len(runs) == 1 else "" if runs else own
-        yield Thing(
-            "model package group", name, whose, {"ModelPackageGroupName": name}, detail=f"{len(versions)} versions"
-        )
-    for each in listed(client, "list_model_cards", "ModelCardSummaries", NameContains=STEM):
-        if run := tags.run(each["ModelCardArn"]):
-            name = each["ModelCardName"]
-            yield Thing("model card", name, run, {"ModelCardName": name}, each.get("ModelCardStatus", ""))
+            arn = version["ModelPackageArn"]
+            state = version.get("ModelApprovalStatus", "")
+            number = arn.partition(":model-package/")[2]
+            yield Thing(
+                "model package", number, "", {"ModelPackageName": arn}, state, detail=_artifact_of(account, arn)
+            )
+        detail = f"{len(versions)} version{'s' * (len(versions) != 1)}"
+        yield Thing("model package group", name, "", {"ModelPackageGroupName": name}, detail=detail)
 
 
-def _package(account: Account, version: dict[str, Any]) -> Thing:
-    """A version bears no tags of its own: its metadata says whose it is, else where its artifact lies."""
-    arn = version["ModelPackageArn"]
+def _artifact_of(account: Account, arn: str) -> str:
     client = account.client("sagemaker")
-    answer = (
-        unless_gone("asking about a model package", lambda: client.describe_model_package(ModelPackageName=arn)) or {}
-    )
-    containers = answer.get("InferenceSpecification", {}).get("Containers", [{}])
-    artifact = Place.parse(containers[0].get("ModelDataUrl", "s3:///"))
-    run = answer.get("CustomerMetadataProperties", {}).get(RUN_TAG) or _run_of(root(account), artifact.key)
-    name = arn.partition(":model-package/")[2]
-    return Thing(
-        "model package",
-        name,
-        run,
-        {"ModelPackageName": arn},
-        version.get("ModelApprovalStatus", ""),
-        detail=artifact.url,
-    )
+    answer = found("asking about a model package", lambda: client.describe_model_package(ModelPackageName=arn)) or {}
+    containers = answer.get("InferenceSpecification", {}).get("Containers") or [{}]
+    url: str = containers[0].get("ModelDataUrl", "")
+    return url

@@ -1,16 +1,18 @@
 """Whose a thing is, by its tags."""
 
+from collections.abc import Iterator
 from typing import Final
 
 from backends.cloud.account import Account
-from backends.cloud.holdings.calls import listed, unless_gone
-from backends.cloud.names import RUN_TAG
+from backends.cloud.holdings.calls import listed
+from backends.cloud.missing import found
+from backends.cloud.names import KIND_TAG, RUN_TAG
 from backends.errors import BackendError
 
 _TYPES: Final = (
     "sagemaker:endpoint", "sagemaker:endpoint-config", "sagemaker:model", "sagemaker:training-job",
     "sagemaker:hyper-parameter-tuning-job", "sagemaker:transform-job", "sagemaker:processing-job",
-    "sagemaker:model-package-group", "sagemaker:model-card", "cloudwatch:alarm",
+    "cloudwatch:alarm",
 )  # fmt: skip
 
 
@@ -23,39 +25,43 @@ class Tags:
     def __init__(self, account: Account) -> None:
         self._account = account
         self.note = ""
-        self._runs: dict[str, str] = {}
+        self._known: dict[str, dict[str, str]] = {}
         try:
-            self._runs = dict(self._read())
+            self._known = dict(self._read())
         except BackendError as error:
             self.note = f"only names that begin with kennel- were looked at: {error}"
 
-    def _read(self) -> list[tuple[str, str]]:
-        found = listed(
+    def _read(self) -> Iterator[tuple[str, dict[str, str]]]:
+        resources = listed(
             self._account.client("resourcegroupstaggingapi"), "get_resources", "ResourceTagMappingList",
             TagFilters=[{"Key": RUN_TAG}], ResourceTypeFilters=list(_TYPES),
         )  # fmt: skip
-        return [(each["ResourceARN"], _run(each["Tags"])) for each in found]
+        for each in resources:
+            yield each["ResourceARN"], _as_mapping(each["Tags"])
 
     def of_type(self, kind: str) -> dict[str, str]:
         """{ARN: run} of what the index has of a type, as in "endpoint-config". It may have gone since."""
-        return {arn: run for arn, run in self._runs.items() if arn.split(":", 5)[5].split("/")[0] == kind}
+        return {arn: self.run(arn) for arn in self._known if arn.split(":", 5)[5].split("/")[0] == kind}
 
     def run(self, arn: str) -> str:
-        """The run that a thing of SageMaker belongs to; empty when it isn't Kennel's."""
-        if arn not in self._runs:
-            client = self._account.client("sagemaker")
-            answer = unless_gone("reading tags", lambda: client.list_tags(ResourceArn=arn)) or {"Tags": []}
-            self._runs[arn] = _run(answer["Tags"])
-        return self._runs[arn]
+        """The run that a thing of SageMaker or an alarm belongs to; empty when it is no run's of Kennel's."""
+        return self._of(arn).get(RUN_TAG, "")
 
-    def run_of_alarm(self, arn: str) -> str:
-        """The same of an alarm."""
-        if arn not in self._runs:
-            client = self._account.client("cloudwatch")
-            answer = unless_gone("reading tags", lambda: client.list_tags_for_resource(ResourceARN=arn)) or {"Tags": []}
-            self._runs[arn] = _run(answer["Tags"])
-        return self._runs[arn]
+    def kind(self, arn: str) -> str:
+        """What kind of thing of Kennel's it is; empty when it isn't Kennel's."""
+        return self._of(arn).get(KIND_TAG, "")
+
+    def _of(self, arn: str) -> dict[str, str]:
+        if arn not in self._known:
+            service = arn.split(":")[2]
+            client = self._account.client(service)
+            if service == "cloudwatch":
+                answer = found("reading tags", lambda: client.list_tags_for_resource(ResourceARN=arn))
+            else:
+                answer = found("reading tags", lambda: client.list_tags(ResourceArn=arn))
+            self._known[arn] = _as_mapping((answer or {}).get("Tags", []))
+        return self._known[arn]
 
 
-def _run(tags: list[dict[str, str]]) -> str:
-    return next((tag["Value"] for tag in tags if tag["Key"] == RUN_TAG), "")
+def _as_mapping(tags: list[dict[str, str]]) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in tags}

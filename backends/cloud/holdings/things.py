@@ -7,18 +7,18 @@ from typing import Final, Literal
 Kind = Literal[
     "scheduled action", "scaling policy", "scaling target", "tuning job", "training job", "warm pool", "transform job",
     "processing job", "endpoint", "endpoint configuration", "model", "alarm", "model package", "model package group",
-    "model card", "log group", "unfinished upload", "objects",
+    "log group", "unfinished upload", "objects",
 ]  # fmt: skip
 
 # Scaling first, which would change what is being removed; what others refer to last.
 ORDER: Final[tuple[Kind, ...]] = (
     "scheduled action", "scaling policy", "scaling target", "tuning job", "training job", "warm pool", "transform job",
     "processing job", "endpoint", "endpoint configuration", "model", "alarm", "model package", "model package group",
-    "model card", "log group", "unfinished upload", "objects",
+    "log group", "unfinished upload", "objects",
 )  # fmt: skip
 # What somebody may still want when nothing runs any more.
 DATA: Final[frozenset[Kind]] = frozenset(
-    ("model package", "model package group", "model card", "log group", "unfinished upload", "objects")
+    ("model package", "model package group", "log group", "unfinished upload", "objects")
 )
 JOBS: Final[frozenset[Kind]] = frozenset(("tuning job", "training job", "transform job", "processing job"))
 

@@ -53,6 +53,9 @@ class TuningJob(Job):
         given = {**definition.get("StaticHyperParameters", {}), **varied}
         named = {"_tuning_objective_metric": self.objective["MetricName"]}
         request = {key: definition[key] for key in _COPIED if key in definition}
+        if resources := definition.get("HyperParameterTuningResourceConfig"):
+            # The SDK's form, which the jobs see as their own.
+            request["ResourceConfig"] = resources
         resource = self.simulator.store.add(
             KINDS["TrainingJob"], name, {**request, "HyperParameters": {**given, **named}},
             TuningJobArn=self.resource.arn, TunedHyperParameters=varied,
