@@ -6,7 +6,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from backends.cloud.account import Account
-from backends.cloud.errors import told
+from backends.cloud.errors import Refused, told
 from backends.doctor.image import Address
 from backends.doctor.rows import Row
 from backends.errors import BackendError
@@ -47,8 +47,16 @@ def check_role(account: Account) -> Iterator[Row]:
         own = account.identity["Account"]
         yield Row("role", "fault", f"{arn} is of account {owner}, and these credentials are of {own}; set a role of it")
         return
-    with told(f"looking for the role {arn}"):
-        role = account.client("iam").get_role(RoleName=arn.rpartition("/")[2])["Role"]
+    try:
+        with told(f"looking for the role {arn}"):
+            role = account.client("iam").get_role(RoleName=arn.rpartition("/")[2])["Role"]
+    except Refused as refused:
+        if not refused.missing:
+            raise
+        yield Row(
+            "role", "fault", f"there is no role {arn}; docs/iam/create.sh makes one, role in [sagemaker] names it"
+        )
+        return
     if not trusts(role["AssumeRolePolicyDocument"]):
         yield Row("role", "fault", f"{arn} doesn't trust {_SERVICE}; give it the trust policy {_TRUST}")
         return
@@ -93,7 +101,7 @@ def check_rights(account: Account) -> Iterator[Row]:
                 # A condition of which the simulation knows nothing: the job could fulfil it.
                 (unsure if each.get("MissingContextValues") else refused).append(found)
     if refused:
-        yield Row("role's rights", "fault", f"it may not do {', '.join(refused)}; give it {_RIGHTS}")
+        yield Row("role's rights", "fault", f"its policies don't allow {', '.join(refused)}; give it {_RIGHTS}")
     elif unsure:
         yield Row("role's rights", "note", f"its policies have conditions for {', '.join(unsure)}")
     else:

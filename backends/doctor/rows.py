@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from backends.cloud.errors import Refused
 from backends.errors import BackendError
 
 # note: worth knowing, and no reason that jobs fail; also what could not be looked at.
@@ -30,13 +31,7 @@ def checked(what: str, check: Check, needed: bool = False) -> Iterator[Row]:
     try:
         yield from check()
     except BackendError as error:
-        if _denied(error) and not needed:
+        if isinstance(error, Refused) and error.denied and not needed:
             yield Row(what, "note", f"not looked at, which jobs don't need: {error}")
         else:
             yield Row(what, "fault", str(error))
-
-
-def _denied(error: BackendError) -> bool:
-    answer = getattr(error.__cause__, "response", {})
-    code = answer.get("Error", {}).get("Code", "")
-    return code in ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403")

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import traceback
 from collections.abc import Mapping
 from contextlib import suppress
@@ -32,6 +33,7 @@ class Driver:
 
     def __init__(self, folder: Path) -> None:
         self._out = folder / "said.txt"
+        self._started = threading.Event()
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
@@ -48,10 +50,19 @@ class Driver:
     def start(self, *arguments: str | Path, environment: Mapping[str, str]) -> int:
         """The command's process number."""
         assert self._process.stdin is not None
+        self._started.clear()
         wish = {"argv": [str(each) for each in arguments], "environment": dict(environment), "out": str(self._out)}
         self._process.stdin.write(json.dumps(wish) + "\n")
         self._process.stdin.flush()
-        return int(self._told()["pid"])
+        self._pid = int(self._told()["pid"])
+        self._started.set()
+        return self._pid
+
+    @property
+    def pid(self) -> int:
+        """The process number of the command that was started last, from any thread."""
+        self._started.wait()
+        return self._pid
 
     def wait(self) -> Ended:
         """Until the command has ended."""

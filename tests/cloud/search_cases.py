@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.cloud.conftest import BUCKET, IMAGE, ROLE
+from tests.cloud.simulator.jobs import DONE
 from tests.cloud.simulator.server import Simulator
 from tests.cloud.simulator.store import REGION
 from tests.cloud.simulator.work import Prepared
@@ -64,12 +65,23 @@ def pretend(cloud: Simulator, folder: Path) -> Prepared:
     return cloud.work
 
 
+def environment(cloud: Simulator, folder: Path) -> dict[str, str]:
+    """Of a person's command in the account, with a kennel.toml in the folder."""
+    settings = folder / "kennel.toml"
+    settings.write_text(TOML)
+    return {**cloud.environment(), "KENNEL_POLL_S": "0.05", "KENNEL_CONFIG": str(settings)}
+
+
+def run_arguments(photos: Path, folder: Path, *more: str) -> list[str | Path]:
+    """`run` of two trials, its run folders in folder/runs."""
+    runs = folder / "runs"
+    return ["run", "--on", "sagemaker", "--yes", "--data", photos, "--trials", "2", "--runs", runs, *more]
+
+
 def leftovers(cloud: Simulator) -> list[str]:
     """Everything that is in the account but ended jobs' records, which nobody can remove and nothing costs."""
     found = [
-        f"{each.kind.noun} {each.name}"
-        for each in cloud.store
-        if each.status not in ("Completed", "Failed", "Stopped") or not each.kind.is_job()
+        f"{each.kind.noun} {each.name}" for each in cloud.store if not each.kind.is_job() or each.status not in DONE
     ]
     found += [f"alarm {each['AlarmName']}" for each in cloud.client("cloudwatch").describe_alarms()["MetricAlarms"]]
     scaling = cloud.client("application-autoscaling")
@@ -80,5 +92,6 @@ def leftovers(cloud: Simulator) -> list[str]:
     ):
         found += [f"{key} {each[name]}" for each in getattr(scaling, operation)(ServiceNamespace="sagemaker")[key]]
     found += [f"object {key}" for key in cloud.objects.keys(BUCKET, "")]
-    found += [f"log group {each['logGroupName']}" for each in cloud.client("logs").describe_log_groups()["logGroups"]]
-    return found
+    # The jobs' groups are everybody's.
+    groups = cloud.client("logs").describe_log_groups(logGroupNamePrefix="/aws/sagemaker/Endpoints/")["logGroups"]
+    return found + [f"log group {each['logGroupName']}" for each in groups]

@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from backends.cloud.account import Account
 from backends.cloud.holdings.things import Thing
 from backends.cloud.inventory import Inventory, everything
+from backends.errors import BackendError
 from backends.settings.sections import Account as AccountSettings
 from backends.settings.sections import Settings
 from tests.cloud.account_state import BUCKET, FIRST, ROLE, SECOND, State, tags, variant
@@ -233,8 +235,6 @@ def test_where_the_index_may_not_be_read_names_do_and_it_is_said(state: State) -
     state.endpoint(steps=3)
 
     def refuse(**_: object) -> object:
-        from botocore.exceptions import ClientError
-
         raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "GetResources")
 
     state.account.client("resourcegroupstaggingapi").meta.events.register("before-call", refuse)
@@ -242,3 +242,25 @@ def test_where_the_index_may_not_be_read_names_do_and_it_is_said(state: State) -
     assert [each.kind for each in inventory.things] == ["endpoint", "endpoint configuration", "model"]
     assert inventory.notes[0].startswith("only names that begin with kennel- were looked at: ")
     assert inventory.usd_per_day == pytest.approx(8.28)
+
+
+def test_what_may_not_be_looked_at_is_said_and_the_rest_is_found(state: State) -> None:
+    state.endpoint(steps=3)
+
+    def refuse(**_: object) -> object:
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "ListObjectVersions")
+
+    state.account.client("s3").meta.events.register("before-call.s3.ListObjectVersions", refuse)
+    inventory = Inventory(state.account)
+    assert [each.kind for each in inventory.things] == ["endpoint", "endpoint configuration", "model"]
+    assert len(inventory.notes) == 1
+    assert inventory.notes[0].startswith("objects in S3 couldn't be looked at: listing object versions")
+
+
+def test_what_cannot_be_asked_for_another_reason_is_no_empty_account(state: State) -> None:
+    def refuse(**_: object) -> object:
+        raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "ListModels")
+
+    state.sagemaker.meta.events.register("before-call.sagemaker.ListModels", refuse)
+    with pytest.raises(BackendError, match="listing models"):
+        everything(state.account)

@@ -58,6 +58,9 @@ class Job:
             status = "Stopped" if self.stop_wish.is_set() else "Completed"
         except (JobFailed, Fault) as error:
             status, reason = "Failed", str(error)[:1024]
+        except Exception as error:  # noqa: BLE001 - the simulator's own; it is raised when the account is closed
+            self.simulator.own_faults.append(error)
+            status, reason = "Failed", f"InternalServerError: {error!r}"
         if self.simulator.closing:
             return
         with self.simulator.store.lock:

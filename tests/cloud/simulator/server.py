@@ -60,6 +60,7 @@ class Simulator:
         self.after: Hook = lambda _call: None
         self.rule_statuses: dict[str, str] = {}
         self.store, self.closing = Store(), False
+        self.own_faults: list[Exception] = []
         self.jobs: dict[str, Job] = {}
         self.endpoints: dict[str, Endpoint] = {}
         self._refusals: dict[str, list[_Refusal]] = {}
@@ -94,6 +95,8 @@ class Simulator:
         for client in self._clients.values():
             client.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+        for fault in self.own_faults:
+            raise fault
 
     @property
     def url(self) -> str:
