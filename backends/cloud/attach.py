@@ -7,7 +7,6 @@ from typing import Any
 
 from backends.cloud.account import Account
 from backends.cloud.errors import Refused, told
-from backends.cloud.follow import ENDED
 from backends.cloud.inputs import from_container
 from backends.cloud.jobs import is_alive
 from backends.cloud.manifest import made, note
@@ -100,6 +99,8 @@ def _free(runs: Path, name: str) -> str:
         number += 1
         free = f"{name[: 60 - len(str(number))]}-{number}"
     return free
+<<<<<<< HEAD
+=======
 
 
 def goes_on(account: Account, run: Run) -> bool:
@@ -110,3 +111,4 @@ def goes_on(account: Account, run: Run) -> bool:
         return is_alive(account, run)
     answer = _training_job(account, str(made(run).get("job")))
     return answer is not None and answer["TrainingJobStatus"] not in ENDED
+>>>>>>> c-sim
