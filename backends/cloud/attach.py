@@ -99,16 +99,3 @@ def _free(runs: Path, name: str) -> str:
         number += 1
         free = f"{name[: 60 - len(str(number))]}-{number}"
     return free
-<<<<<<< HEAD
-=======
-
-
-def goes_on(account: Account, run: Run) -> bool:
-    """Whether what a run has in the account goes on: a job until it has ended, an endpoint until it is deleted."""
-    if endpoint := made(run).get("endpoint"):
-        return _endpoint(account, str(endpoint)) is not None
-    if run.kind != "training":
-        return is_alive(account, run)
-    answer = _training_job(account, str(made(run).get("job")))
-    return answer is not None and answer["TrainingJobStatus"] not in ENDED
->>>>>>> c-sim
