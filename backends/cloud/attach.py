@@ -7,9 +7,7 @@ from typing import Any
 
 from backends.cloud.account import Account
 from backends.cloud.errors import Refused, told
-from backends.cloud.follow import ENDED
 from backends.cloud.inputs import from_container
-from backends.cloud.jobs import is_alive
 from backends.cloud.manifest import made, note
 from backends.errors import BackendError
 from backends.runs import Run, all_runs, create_run
@@ -100,13 +98,3 @@ def _free(runs: Path, name: str) -> str:
         number += 1
         free = f"{name[: 60 - len(str(number))]}-{number}"
     return free
-
-
-def goes_on(account: Account, run: Run) -> bool:
-    """Whether what a run has in the account goes on: a job until it has ended, an endpoint until it is deleted."""
-    if endpoint := made(run).get("endpoint"):
-        return _endpoint(account, str(endpoint)) is not None
-    if run.kind != "training":
-        return is_alive(account, run)
-    answer = _training_job(account, str(made(run).get("job")))
-    return answer is not None and answer["TrainingJobStatus"] not in ENDED

@@ -107,5 +107,10 @@ def follow(log: Log, goes_on: Callable[[], bool], say: Callable[[str], None], fo
         for line in log.new_lines():
             say(line)
         if not more:
-            return
+            break
         pause()
+    if follow:
+        # The last lines come seconds after the end.
+        pause()
+        for line in log.new_lines():
+            say(line)

@@ -1,6 +1,5 @@
 """attach, logs, upload: what is in the account, from here."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,7 +33,7 @@ def attach(
             say(f"{run.name} is the endpoint {run.record['sagemaker']['endpoint']}; its run folder is {run.path}")
             say(str(run.record["url"]))
         elif run.kind == "training":
-            _follow(_account_of(where, run), run)
+            _follow(where.account_of(run), run)
         elif run.kind == "tuning":
             from backends.commands.tune import go_on
 
@@ -44,7 +43,7 @@ def attach(
             from backends.console import watching
 
             with watching("evaluating") as watch:
-                report = resume(_account_of(where, run), run, watch)
+                report = resume(where.account_of(run), run, watch)
             say(str(report.with_suffix(".html")))
             say(str(report))
         else:
@@ -86,24 +85,26 @@ def logs(
 
 
 def _cloud_log(where: Where, name: str, run: "Run | None", follow: bool) -> None:
-    from backends.cloud.attach import goes_on
     from backends.cloud.logs import find_log, log_of
     from backends.cloud.logs import follow as show
     from backends.errors import BackendError
+    from backends.tail import tail
 
     if run is None:
-        account, log = where.account, find_log(where.account, name)
-        going: Callable[[], bool] = lambda: True  # noqa: E731 - until Ctrl-C
+        account = where.account
+        log, goes_on = find_log(account, name), _for_ever
     else:
-        account = _account_of(where, run)
-        log = log_of(account, run)
-        going = lambda: goes_on(account, run)  # noqa: E731
+        account, backend = where.account_of(run), where.backend_of(run)
+        log, goes_on = log_of(account, run), lambda: backend.is_alive(run)
+    if log is None and run is not None and run.log.is_file():
+        tail(run.log, None, _print)
+        return
     if log is None:
         raise BackendError(
             f"there is no log of {name} in {account.region} and no run of that name in {where.runs}; a job has none "
             "before its container starts"
         )
-    show(log, going, _print, follow)
+    show(log, goes_on, _print, follow)
 
 
 def upload(
@@ -153,12 +154,9 @@ def _run_of(where: Where, name: str) -> "Run | None":
     return known(where.runs.resolve(), name)
 
 
-def _account_of(where: Where, run: "Run") -> "Account":
-    """The account where the run's things are, whatever is set by now."""
-    from backends.cloud.account import Account
-    from backends.settings.reopen import as_begun
-
-    return Account(as_begun(where.settings, run), where.consent)
+def _for_ever() -> bool:
+    # Until Ctrl-C: what has no run folder here may be of any kind.
+    return True
 
 
 def _print(line: str) -> None:

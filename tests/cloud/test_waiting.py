@@ -150,20 +150,17 @@ def test_whose_wish_is_heard() -> None:
     given = Stop()
     with hearing(given) as wish:
         assert wish is given
-    with hearing(None) as wish:
-        assert isinstance(wish, StopSignals)
+    with hearing(None) as own:
+        assert isinstance(own, StopSignals)
 
 
 def test_a_wish_made_twice() -> None:
     above = Stop()
-    below = Stop(above)
-    assert not below.insisted
-    above.request()
-    assert below.requested
-    assert not below.insisted
-    above.request()
-    assert below.insisted
-    assert not below.made_here
+    below, seen = Stop(above), []
+    for _ in range(2):
+        above.request()
+        seen.append((below.requested, below.insisted, below.made_here))
+    assert seen == [(True, False, False), (True, True, False)]
 
 
 def test_questions_begin_at_once() -> None:
