@@ -22,6 +22,7 @@ except ModuleNotFoundError:
     sys.exit("error: Kennel's environment isn't there yet; run `make setup` first")
 
 from backends.commands.attach import attach, logs, upload
+from backends.commands.endpoints import captured
 from backends.commands.options import ArtifactOption, Data, DataOrSample, DataOrTuning, Name, Port, Set, sentences
 from backends.commands.records import delete, report, status
 from backends.commands.registry import app as registry
@@ -197,6 +198,7 @@ app.command()(configured(transform))
 app.command()(configured(attach))
 app.command()(configured(logs, jobs=False))
 app.command()(configured(upload))
+app.command()(configured(captured, jobs=False))
 app.add_typer(registry, name="registry")
 app.command()(configured(status))
 app.command()(configured(delete))

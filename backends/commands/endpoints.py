@@ -1,8 +1,11 @@
-"""Endpoints that are up already: asked by their name, and let serve something else."""
+"""Endpoints in the account: asked by their name, let serve something else, and what was captured of them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
+
+from backends.commands.options import sentences
 from backends.commands.where import Where
 
 if TYPE_CHECKING:
@@ -21,6 +24,24 @@ def update(where: Where, name: str, source: Path | str) -> None:
         say(f"{run.name} serves {source} now")
     else:
         say(f"{run.name} serves {source} with these settings already")
+
+
+def captured(
+    where: Where, name: Annotated[str, typer.Argument(help="a deployment on SageMaker")],
+    out: Annotated[Path, typer.Option("--out", help="folder for the images and predictions.jsonl")],
+) -> None:  # fmt: skip
+    """What an endpoint was asked and has answered, where deploy.capture_percent keeps it."""
+    with sentences():
+        from backends.cloud.capture import ROWS, fetch_captured
+        from backends.console import say
+
+        run = _deployment(where, name)
+        count = fetch_captured(_account_of(where, run), run, out)
+        if not count:
+            say(f"nothing is captured of {run.name}; deploy.capture_percent says how much of it is to be")
+            return
+        say(f"{count} requests and answers")
+        say(str(out / ROWS))
 
 
 def ask(where: Where, name: str, images: list[Path]) -> list[dict[str, Any]]:
@@ -56,11 +77,11 @@ def _deployment(where: Where, name: str) -> "Run":
     run = known(where.runs.resolve(), name)
     if run is None:
         raise BackendError(
-            f"--update: there is no deployment {name} in {where.runs}; python deploy.py attach {name} makes a run "
+            f"there is no deployment {name} in {where.runs}; python deploy.py attach {name} makes a run "
             "folder for an endpoint that is in the account"
         )
     if run.kind != "deployment" or run.record["backend"] != "sagemaker":
-        raise BackendError(f"--update: {run.name} is no deployment on SageMaker; delete it and deploy anew instead")
+        raise BackendError(f"{run.name} is no deployment on SageMaker; python deploy.py status lists what is")
     return run
 
 

@@ -1,5 +1,6 @@
 """Options that several commands have, and what every command does around its work."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +33,9 @@ def sentences() -> Iterator[None]:
     from backends.console import complain
     from backends.errors import BackendError, Stopped
 
+    # Parts of SageMaker's SDK give a root logger without handlers one that prints whatever any library notes.
+    if not (root := logging.getLogger()).handlers:
+        root.addHandler(logging.NullHandler())
     try:
         yield
     except Stopped as error:

@@ -124,6 +124,7 @@ def test_a_run_in_docker_keeps_its_image(tmp_path: Path, monkeypatch: pytest.Mon
     docker.write_text('#!/bin/sh\necho "$@" >> "$0.log"\n')
     docker.chmod(0o755)
     monkeypatch.setenv("DOCKER", str(docker))
+    monkeypatch.delenv("KENNEL_IMAGE", raising=False)
     where = place(tmp_path, '[kennel]\nimage = "kennel:new"\n')
     assert where.backend_of(run_of(tmp_path, backend="docker", image="kennel:old")).image == "kennel:old"
     assert where.backend_of(run_of(tmp_path, backend="docker")).image == "kennel:new"

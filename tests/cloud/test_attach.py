@@ -146,17 +146,16 @@ def test_the_command_tells_a_failure(account: Account, prepared: Prepared, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("kind", "backend", "told"),
     [
-        ({"kind": "training", "backend": "local"},
+        ("training", "local",
          ("error: old is no run of an account (it is on local); python deploy.py logs old --follow shows what it "
           "prints\n")),
-        ({"kind": "tuning", "backend": "sagemaker"},
-         "error: old is a search; python deploy.py tune --resume old follows it\n"),
+        ("transform", "sagemaker", "error: old is a transform; the command that began it goes on with it\n"),
     ],
 )  # fmt: skip
-def test_what_attach_is_not_for(tmp_path: Path, values: dict[str, Any], told: str) -> None:
-    create_run(tmp_path / "runs", values["kind"], "old", backend=values["backend"])
+def test_what_attach_is_not_for(tmp_path: Path, kind: Any, backend: str, told: str) -> None:
+    create_run(tmp_path / "runs", kind, "old", backend=backend)
     shown = RUNNER.invoke(app, ["attach", "old", "--runs", str(tmp_path / "runs"), *SETTINGS])
     assert (shown.exit_code, shown.stderr) == (2, told)
 

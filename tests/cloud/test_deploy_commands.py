@@ -80,7 +80,7 @@ def test_an_update_serves_the_new_artifact(cloud: Simulator, here: Path) -> None
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("deploy", "--artifact", "artifact", "--update", "others"), "--update: there is no deployment others in runs"),
+        (("deploy", "--artifact", "artifact", "--update", "others"), "there is no deployment others in runs"),
         (("predict", "--endpoint", "one", "--url", "localhost:1", "pug.jpg"), "--url and --endpoint can't all answer"),
         (("deploy", "--artifact", "artifact", "-o", "deploy.instance_type=ml.p3.2xlarge"), "no code for the V100"),
         (("deploy", "--artifact", "artifact", "-o", "deploy.instance_type=ml.c7g.large"), "ARM processor"),

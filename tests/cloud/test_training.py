@@ -8,10 +8,10 @@ import boto3
 import pytest
 
 from backends.base import Progress
-from backends.cloud import training, waiting
+from backends.cloud import training
 from backends.cloud.account import Account
 from backends.cloud.results import verdict_of
-from backends.errors import BackendError, StillRunning, Stopped
+from backends.errors import BackendError
 from backends.jobs import recorded
 from backends.runs import Run, load_run
 from backends.stop import Stop
@@ -28,21 +28,6 @@ def artifact(prepared: Prepared, tmp_path: Path) -> None:
 
 def job_of(run: Run) -> str:
     return str(run.record["sagemaker"]["job"])
-
-
-class StopAt(Stop):
-    """A wish that is made when a phase is seen, and again `again` answers later."""
-
-    def __init__(self, phase: str, again: int | None = None) -> None:
-        super().__init__()
-        self.phase, self.again = phase, again
-        self.seen = 0
-
-    def watch(self, progress: Progress) -> None:
-        if progress.phase == self.phase or self.seen:
-            self.seen += 1
-        if self.seen == 1 or (self.again is not None and self.seen == self.again):
-            self.request()
 
 
 def test_afterwards_the_run_folder_is_as_a_local_one(account: Account, cloud: Simulator, tmp_path: Path) -> None:
@@ -114,51 +99,6 @@ def test_after_a_failure_the_same_folder_starts_another_job(
     assert not (run.ml / "output" / "failure").exists()
 
 
-def test_a_wish_to_stop_stops_the_job_and_keeps_what_there_is(
-    account: Account, cloud: Simulator, prepared: Prepared, tmp_path: Path
-) -> None:
-    prepared.go.clear()
-    run, stop = new_run(tmp_path / "runs"), StopAt("training")
-    with pytest.raises(Stopped) as told, recorded(run):
-        training.train(account, run, photos(tmp_path / "photos"), SMALL, stop.watch, stop)
-    assert str(told.value).startswith(f"training job {job_of(run)} was stopped before its first epoch was over (run ")
-    assert cloud.requests("StopTrainingJob") == [{"TrainingJobName": job_of(run)}]
-    assert cloud.wait("TrainingJob", job_of(run))["TrainingJobStatus"] == "Stopped"
-    assert load_run(run.path).status == "stopped"
-
-
-def test_a_second_wish_leaves_it_alone_and_says_how_to_come_back(
-    account: Account, cloud: Simulator, prepared: Prepared, tmp_path: Path
-) -> None:
-    prepared.go.clear()
-    run, stop = new_run(tmp_path / "runs"), StopAt("training", again=2)
-    # It takes its time to stop.
-    prepared.run = lambda task: _late(prepared, task)  # type: ignore[method-assign]
-    with pytest.raises(StillRunning) as told, recorded(run):
-        training.train(account, run, photos(tmp_path / "photos"), SMALL, stop.watch, stop)
-    assert str(told.value) == (
-        f"it was asked to stop and hasn't yet; training job {job_of(run)} goes on and costs 1 x ml.g4dn.xlarge until "
-        "it ends; follow it with: python deploy.py attach first, end it with: python deploy.py delete first"
-    )
-    assert load_run(run.path).status == "running"
-    assert training.is_running(account, run)
-    prepared.go.set()
-    cloud.wait("TrainingJob", job_of(run))
-    assert not training.is_running(account, run)
-
-
-def _late(prepared: Prepared, task: Any) -> int:
-    prepared.go.wait(30)
-    return 143
-
-
-def test_an_end_between_wish_and_stop_is_an_end(account: Account, cloud: Simulator, tmp_path: Path) -> None:
-    run = new_run(tmp_path / "runs")
-    wish = StopAt("uploading the results")
-    training.train(account, run, photos(tmp_path / "photos"), SMALL, wish.watch, wish)
-    assert (run.artifact / "kennel.json").is_file()
-
-
 def test_killed_and_begun_again_it_follows_the_same_job(
     account: Account, cloud: Simulator, prepared: Prepared, tmp_path: Path
 ) -> None:
@@ -209,36 +149,6 @@ def test_a_lost_answer_to_the_request_is_no_failure(account: Account, cloud: Sim
     assert (run.artifact / "kennel.json").is_file()
 
 
-def test_a_lost_network_for_a_while(account: Account, cloud: Simulator, tmp_path: Path, capsys: Any) -> None:
-    run, seen = new_run(tmp_path / "runs"), Seen()
-
-    def watch(progress: Progress) -> None:
-        if progress.phase == "training" and not seen:
-            seen.append(progress)
-            cloud.fail("DescribeTrainingJob", "ExpiredTokenException", "The token is expired", times=3)
-
-    training.train(account, run, photos(tmp_path / "photos"), SMALL, watch, Stop())
-    assert capsys.readouterr().out.count("; asking again\n") == 1
-    assert (run.artifact / "kennel.json").is_file()
-
-
-def test_credentials_that_end_leave_the_job_alone(
-    account: Account, cloud: Simulator, prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(waiting, "_PATIENCE", 2)
-    prepared.go.clear()
-    run, seen = new_run(tmp_path / "runs"), Seen()
-
-    def watch(progress: Progress) -> None:
-        if progress.phase == "training" and not seen:
-            seen.append(progress)
-            cloud.fail("DescribeTrainingJob", "ExpiredTokenException", "The token is expired", times=99)
-
-    with pytest.raises(StillRunning, match=r"goes on and costs 1 x ml.g4dn.xlarge until it ends; follow it with"):
-        training.train(account, run, photos(tmp_path / "photos"), SMALL, watch, Stop())
-    assert cloud.requests("StopTrainingJob") == []
-
-
 def test_a_log_that_may_not_be_read_ends_nothing(
     account: Account, cloud: Simulator, tmp_path: Path, capsys: Any
 ) -> None:
@@ -268,32 +178,6 @@ def test_whoever_asks_later_finds_what_it_left(
     asked = len(cloud.calls)
     assert not training.is_running(account, run)
     assert [each.operation for each in cloud.calls[asked:]] == ["DescribeTrainingJob"]
-
-
-def test_stopping_a_job_waits_for_its_end_and_fetches(
-    account: Account, cloud: Simulator, prepared: Prepared, tmp_path: Path
-) -> None:
-    prepared.go.clear()
-    run = new_run(tmp_path / "runs")
-
-    def leave_it(progress: Progress) -> None:
-        if progress.phase == "training":
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        training.train(account, run, photos(tmp_path / "photos"), SMALL, leave_it, Stop())
-    training.stop_job(account, run)
-    assert cloud.wait("TrainingJob", job_of(run))["TrainingJobStatus"] == "Stopped"
-    assert run.failure() == f"Stopped: training job {job_of(run)} was stopped before its first epoch was over"
-    training.stop_job(account, run)
-    assert len(cloud.requests("StopTrainingJob")) == 1
-
-
-def test_a_wish_before_the_job_starts_none(account: Account, cloud: Simulator, tmp_path: Path) -> None:
-    wish = StopAt("checking files")
-    with pytest.raises(Stopped, match="stopped while checking files; the same command goes on from here"):
-        training.train(account, new_run(tmp_path / "runs"), photos(tmp_path / "photos"), SMALL, wish.watch, wish)
-    assert cloud.changes(objects=True) == []
 
 
 @pytest.mark.parametrize(
