@@ -111,7 +111,7 @@ class CloudBackend:
         return jobs.is_alive(self.account, run)
 
     def stop(self, run: Run) -> None:
-        if run.kind == "deployment" and (endpoint := made(run).get("endpoint")):
+        if run.kind == "deployment" and (endpoint := made(run).get("endpoint")) and not run.log.exists():
             save_tail(self.account, run, str(endpoint))
         try:
             delete(self.account, plan(self.account, run), say)
