@@ -68,15 +68,17 @@ _S3: Final = {
     "CompleteMultipartUpload": "PutObject", "CopyObject": "PutObject", "DeleteObjects": "DeleteObject",
     "HeadBucket": "ListBucket", "ListObjectsV2": "ListBucket", "ListObjects": "ListBucket",
     "ListBuckets": "ListAllMyBuckets", "ListMultipartUploads": "ListBucketMultipartUploads",
+    "ListObjectVersions": "ListBucketVersions",
 }  # fmt: skip
 
 
 def _of_s3(operation: str, parameters: Parameters) -> Iterator[Need]:
     action = f"s3:{_S3.get(operation, operation)}"
     bucket = f"arn:aws:s3:::{parameters['Bucket']}" if "Bucket" in parameters else "*"
-    keys = [parameters["Key"]] if "Key" in parameters else []
-    keys += [each["Key"] for each in parameters.get("Delete", {}).get("Objects", [])]
-    yield from (Need(action, resource) for resource in [f"{bucket}/{key}" for key in keys] or [bucket])
+    keys = [(action, parameters["Key"])] if "Key" in parameters else []
+    deleted = parameters.get("Delete", {}).get("Objects", [])
+    keys += [("s3:DeleteObjectVersion" if "VersionId" in each else action, each["Key"]) for each in deleted]
+    yield from [Need(action, f"{bucket}/{key}") for action, key in keys] or [Need(action, bucket)]
     if operation == "CopyObject":
         source = parameters["CopySource"]
         place = f"{source['Bucket']}/{source['Key']}" if isinstance(source, dict) else source.lstrip("/")
