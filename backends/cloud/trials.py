@@ -44,7 +44,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Found:
-    """A tuner's search as `train.search.document` takes it. jobs: training jobs' names by trial. billed: seconds."""
+    """A tuner's search as `train.search.document` takes it. jobs: training jobs' names by trial."""
 
     settings: SearchSettings
     finished: list[Record]
@@ -54,7 +54,6 @@ class Found:
     interrupted: int
     notes: list[str]
     jobs: Mapping[int, str]
-    billed: int
 
     @property
     def front(self) -> list[Record]:
@@ -92,7 +91,6 @@ class Jobs:
             self._settings, finished, running, began, max(ends, default=0.0), interrupted,
             [*self._notes(answer, known), *noted],
             {number: each.name for number, each in enumerate(known, 1)},
-            sum(int(each.described.get("BillableTimeInSeconds", 0)) for each in known),
         )  # fmt: skip
 
     def catch_up(self) -> None:
