@@ -76,8 +76,10 @@ def _of_s3(operation: str, parameters: Parameters) -> Iterator[Need]:
     action = f"s3:{_S3.get(operation, operation)}"
     bucket = f"arn:aws:s3:::{parameters['Bucket']}" if "Bucket" in parameters else "*"
     keys = [(action, parameters["Key"])] if "Key" in parameters else []
-    for each in parameters.get("Delete", {}).get("Objects", []):
-        keys.append(("s3:DeleteObjectVersion" if "VersionId" in each else action, each["Key"]))
+    keys += [
+        ("s3:DeleteObjectVersion" if "VersionId" in each else action, each["Key"])
+        for each in parameters.get("Delete", {}).get("Objects", [])
+    ]
     yield from [Need(action, f"{bucket}/{key}") for action, key in keys] or [Need(action, bucket)]
     if operation == "CopyObject":
         source = parameters["CopySource"]
