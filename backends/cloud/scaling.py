@@ -15,7 +15,7 @@ from backends.settings.sections import Deploy
 NAMESPACE: Final = "sagemaker"
 INSTANCES: Final = "sagemaker:variant:DesiredInstanceCount"
 CONCURRENCY: Final = "sagemaker:variant:DesiredProvisionedConcurrency"
-# Invocations a minute for each virtual CPU: half of what an fp32 ResNet-18 did on one core of a two-core machine
+# Invocations a minute for each virtual CPU: about half of what a core did with small photos and PyTorch in fp32
 # (docs/serving_speed.md), so that there is time for another instance to come.
 _A_MINUTE_AND_CPU: Final = 600
 # Requests that wait for each instance of an asynchronous endpoint.

@@ -12,7 +12,7 @@ from backends.cloud.errors import Refused, told
 from backends.cloud.estimator import check, has_volumes, max_wait
 from backends.cloud.estimator import estimator as estimator  # noqa: PLC0414 - part of what is said here
 from backends.cloud.follow import ENDED, Follower, training_log
-from backends.cloud.inputs import Inputs, luggage, travelling
+from backends.cloud.inputs import Inputs, from_container, luggage, travelling
 from backends.cloud.manifest import made, note
 from backends.cloud.money.items import Item
 from backends.cloud.names import LONGEST, resource_name
@@ -32,13 +32,13 @@ def train(
 ) -> None:
     """Train in a job of the account; returns when the artifact is in the run folder.
 
-    A run whose job goes on, or has ended well, is followed and fetched; after a failure another job is started, with
-    the checkpoints of the last. `stop`, which is Ctrl-C and SIGTERM unless it is given, stops the job and raises
+    A run whose job goes on, or has ended well, is followed and fetched; after a failure, and for a search of more
+    trials, another job is started, with the checkpoints of the last. `stop`, which is Ctrl-C and SIGTERM unless it is given, stops the job and raises
     Stopped once it has ended; made twice, StillRunning leaves it. Raises BackendError, all at once what is wrong with
     the settings.
     """
     with hearing(stop) as wish:
-        if not _goes_on(account, run):
+        if not _goes_on(account, run, hyperparameters):
             _start(account, run, data, hyperparameters, watch, wish)
         finish(account, run, watch, wish)
 
@@ -128,11 +128,14 @@ def _described(account: Account, run: Run) -> Answer | None:
         raise
 
 
-def _goes_on(account: Account, run: Run) -> bool:
+def _goes_on(account: Account, run: Run, hyperparameters: Hyperparameters) -> bool:
     """Whether the run has a job that runs or was completed: one to follow, and not another to start."""
     if "job" not in made(run) or (description := _described(account, run)) is None:
         return False
     if description["TrainingJobStatus"] in ("Failed", "Stopped"):
+        return False
+    had = from_container(description.get("HyperParameters", {}))
+    if description["TrainingJobStatus"] == "Completed" and had and had.tune_trials < hyperparameters.tune_trials:
         return False
     say(f"training job {made(run)['job']} is there already ({description['TrainingJobStatus']}); following it")
     return True
