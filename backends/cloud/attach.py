@@ -8,7 +8,6 @@ from typing import Any
 from backends.cloud.account import Account
 from backends.cloud.errors import Refused, told
 from backends.cloud.inputs import from_container
-from backends.cloud.jobs import is_alive
 from backends.cloud.manifest import made, note
 from backends.errors import BackendError
 from backends.runs import Run, all_runs, create_run
