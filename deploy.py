@@ -22,6 +22,7 @@ except ModuleNotFoundError:
     sys.exit("error: Kennel's environment isn't there yet; run `make setup` first")
 
 from backends.commands.attach import attach, logs, upload
+from backends.commands.endpoints import captured
 from backends.commands.options import ArtifactOption, Data, DataOrSample, DataOrTuning, Name, Port, Set, sentences
 from backends.commands.records import delete, report, status
 from backends.commands.registry import app as registry
@@ -129,15 +130,24 @@ app.command()(configured(report, jobs=False))
 def deploy(
     where: Where, artifact: ArtifactOption = None, port: Port = 8080, name: Name = None,
     foreground: Annotated[bool, typer.Option("--foreground", help="serve in this terminal until Ctrl-C")] = False,
+    update: Annotated[
+        str | None, typer.Option("--update", metavar="NAME", help="let this deployment on SageMaker serve it instead")
+    ] = None,
 ) -> None:  # fmt: skip
     """Serve an artifact over HTTP, in the background until `delete`."""
     with sentences():
         from backends.client import choose_port
+        from backends.commands import endpoints
         from backends.console import say
         from backends.jobs import deploy_artifact
         from backends.runs import find_artifact
 
-        backend, folder, free = where.backend(), find_artifact(where.runs, artifact), choose_port(port)
+        if update is not None:
+            endpoints.update(where, update, find_artifact(where.runs, artifact))
+            return
+        backend, folder = where.backend(), find_artifact(where.runs, artifact)
+        # An endpoint in the account has no port of this machine.
+        free = port if where.on == "sagemaker" else choose_port(port)
         if foreground:
             raise typer.Exit(backend.serve(folder, free))
         endpoint = deploy_artifact(backend, where.runs.resolve(), folder, free, name)
@@ -151,22 +161,29 @@ def predict(
     where: Where,
     images: Annotated[list[Path], typer.Argument(help="image files")],
     url: Annotated[str | None, typer.Option("--url", help="of a server, like http://localhost:8080")] = None,
+    endpoint: Annotated[
+        str | None, typer.Option("--endpoint", metavar="NAME", help="a deployment, or an endpoint in the account")
+    ] = None,
     artifact: ArtifactOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False,
 ) -> None:  # fmt: skip
-    """Classify images: by a server (--url) or without one (--artifact)."""
+    """Classify images: by a server (--url, --endpoint) or without one (--artifact)."""
     with sentences():
         import json
 
         from backends import client
+        from backends.commands import endpoints
         from backends.console import print_predictions
         from backends.errors import BackendError
         from backends.runs import find_artifact
 
-        if url is not None and artifact is not None:
-            raise BackendError("--url and --artifact can't both answer; give one of them")
+        given = {"--url": url, "--endpoint": endpoint, "--artifact": artifact}
+        if len(named := [option for option, value in given.items() if value is not None]) > 1:
+            raise BackendError(f"{' and '.join(named)} can't all answer; give one of them")
         if url is not None:
             answers = [client.ask(url, each) for each in images]
+        elif endpoint is not None:
+            answers = endpoints.ask(where, endpoint, images)
         else:
             answers = where.backend().predict(find_artifact(where.runs, artifact), images)
         if as_json:
@@ -181,6 +198,7 @@ app.command()(configured(transform))
 app.command()(configured(attach))
 app.command()(configured(logs, jobs=False))
 app.command()(configured(upload))
+app.command()(configured(captured, jobs=False))
 app.add_typer(registry, name="registry")
 app.command()(configured(status))
 app.command()(configured(delete))

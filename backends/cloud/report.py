@@ -1,4 +1,4 @@
-"""A training job's tensors, profiler files and artifact from S3, and the same pages of them as of a run of one's own."""
+"""A training job's tensors, profiler files and artifact from S3, and the same pages of them as of a run here."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -42,7 +42,11 @@ def fetch_report(account: Account, name: str, runs: Path, watch: Watch, stop: St
         raise BackendError(f"there is no training job {job} in {account.region} any more")
     keep_log(Log(account, TRAINING, f"{job}/"), run)
     if description["TrainingJobStatus"] in ENDED and not made(run).get("fetched"):
-        fetch_results(account, run, description, watch)
+        try:
+            fetch_results(account, run, description, watch)
+        except BackendError as error:
+            # Without an artifact there are still tensors to judge.
+            complain(str(error))
     for folder, place in places(description):
         watch(Progress(f"fetching {folder}", 0, 0, "files"))
         fetch(account, place, run.ml / "output" / folder, stop)

@@ -116,7 +116,7 @@ def costs(chosen: Deploy, name: str) -> list[Item]:
                      waits=chosen.provisioned_concurrency, hours=1.0)]  # fmt: skip
     return [
         Item(f"second fleet during the update of {name}", "hosting", chosen.instance_type,
-             max(chosen.instance_count, 1), duration_s(chosen) / 3600)
+             chosen.instance_count, duration_s(chosen) / 3600)
     ]  # fmt: skip
 
 

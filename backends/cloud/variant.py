@@ -60,8 +60,7 @@ def _variant(chosen: Deploy, model: str, ami: str | None) -> dict[str, Any]:
         make(
             model,
             chosen.instance_type,
-            # The service begins with one at least; autoscaling takes it to nothing.
-            max(chosen.instance_count, 1),
+            chosen.instance_count,
             # Images differ in what they cost: an instance that is done early takes the next.
             routing_config={"RoutingStrategy": "LEAST_OUTSTANDING_REQUESTS"} if chosen.kind == "realtime" else None,
             inference_ami_version=ami,
@@ -90,7 +89,7 @@ def items(account: Account, name: str, gigabytes: float = 0.0) -> list[Item]:
         waits = max(chosen.provisioned_concurrency, chosen.max_instances)
         memory = chosen.memory_mb / 1024
         return [Item(f"serverless endpoint {name}", "serverless", gigabytes=memory, waits=waits), *stored]
-    count = max(chosen.instance_count, chosen.max_instances, 1)
+    count = max(chosen.instance_count, chosen.max_instances)
     scaled = f", {chosen.min_instances} to {count} instances by load" if chosen.max_instances else ""
     words = {"realtime": "endpoint", "async": "asynchronous endpoint"}[chosen.kind]
     return [Item(f"{words} {name}{scaled}", "hosting", chosen.instance_type, count), *stored]

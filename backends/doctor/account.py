@@ -101,7 +101,7 @@ def check_rights(account: Account) -> Iterator[Row]:
                 # A condition of which the simulation knows nothing: the job could fulfil it.
                 (unsure if each.get("MissingContextValues") else refused).append(found)
     if refused:
-        yield Row("role's rights", "fault", f"it may not do {', '.join(refused)}; give it {_RIGHTS}")
+        yield Row("role's rights", "fault", f"its policies don't allow {', '.join(refused)}; give it {_RIGHTS}")
     elif unsure:
         yield Row("role's rights", "note", f"its policies have conditions for {', '.join(unsure)}")
     else:

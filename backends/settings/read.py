@@ -87,7 +87,7 @@ class _Reader:
             self.faults.append(f"{file} can't be read: {error.strerror}")
         except UnicodeDecodeError:
             self.faults.append(f"{file} is no UTF-8 text; save it as UTF-8")
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # an integer of too many digits is a plain ValueError
             self.faults.append(f"{file} is no TOML: {error}; docs/configuration.md shows its form")
         return {}
 

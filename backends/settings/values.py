@@ -115,14 +115,20 @@ def _texts(about: Mapping[str, Any], value: object) -> tuple[str, ...]:
 
 
 def _pairs(about: Mapping[str, Any], value: object) -> tuple[tuple[str, str], ...]:
-    if not isinstance(value, dict) or len(value) > about["most"]:
+    if not isinstance(value, dict):
         raise _Unfit(value)
+    # From here on only names are quoted: values of environment variables may be secrets.
+    if len(value) > about["most"]:
+        raise _Unfit(f"{len(value)} names")
     found = []
     for name, given in value.items():
+        if not re.fullmatch(about["name"], name):
+            raise _Unfit(name)
         # A number is written as it stands; 1.0 and true could be meant in more than one way.
-        plain = isinstance(given, str | int) and not isinstance(given, bool)
-        if not plain or not re.fullmatch(about["name"], name) or not re.fullmatch(about["value"], str(given)):
-            raise _Unfit({name: given})
+        if not isinstance(given, str | int) or isinstance(given, bool):
+            raise _Unfit(f"neither text nor integer for {name}")
+        if not re.fullmatch(about["value"], str(given)):
+            raise _Unfit(f"a text that is too long or has other signs for {name}")
         found.append((name, str(given)))
     return tuple(found)
 
@@ -138,9 +144,12 @@ def _as_number(text: str) -> object:
 
 def _as_toml(text: str) -> object:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, RecursionError):
-        raise _Unfit(text) from None
+        document = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        raise _Unfit("what is no TOML") from None
+    if len(document) > 1:
+        raise _Unfit("more than one")
+    return document["value"]
 
 
 def _parts(text: str) -> list[str]:
@@ -151,7 +160,9 @@ def _as_table(text: str) -> object:
     table: dict[str, str] = {}
     for part in _parts(text):
         name, sign, value = part.partition("=")
-        if not sign or name.strip() in table:
-            raise _Unfit(text)
+        if not sign:
+            raise _Unfit("a name without =")
+        if name.strip() in table:
+            raise _Unfit(f"{name.strip()} twice")
         table[name.strip()] = value.strip()
     return table

@@ -1,5 +1,6 @@
 """Settings from kennel.toml, the environment and flags: what they may be, and which of them holds."""
 
+import ast
 from dataclasses import fields
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from backends.settings.names import SECTIONS, TABLE, Name
 from backends.settings.read import load, read
 from backends.settings.sections import Settings
 
+ROOT = Path(__file__).resolve().parents[2]
 FILE = """
 [kennel]
 on = "docker"
@@ -161,6 +163,16 @@ def test_the_names_are_what_is_declared() -> None:
     assert Name("kennel", "on").variable == "KENNEL_ON"
     assert Name("train", "instance_type").variable == "KENNEL_TRAIN_INSTANCE_TYPE"
     assert all(each.metadata["help"] for each in TABLE.values())
+
+
+def test_no_setting_is_declared_in_vain() -> None:
+    trees = [
+        ast.parse(file.read_text())
+        for file in (ROOT / "backends").rglob("*.py")
+        if "settings" not in file.relative_to(ROOT).parts
+    ]
+    read = {node.attr for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert [str(name) for name in TABLE if name.key not in read] == []
 
 
 def test_each_variable_sets_its_own_setting(tmp_path: Path) -> None:

@@ -60,10 +60,11 @@ def faults(place: Path, *flags: str, environ: dict[str, str] = NOTHING, own: dic
         ("[sagemaker]\nsubnets = 'subnet-1'", f"[sagemaker] subnets: {SUBNETS}, got subnet-1"),
         ("[sagemaker]\nsubnets = ['subnet-1', 'vpc-1']", f"[sagemaker] subnets: {SUBNETS}, got vpc-1"),
         ("[sagemaker]\nsubnets = [7]", f"[sagemaker] subnets: {SUBNETS}, got 7"),
-        ("[sagemaker.tags]\n'aws:own' = 'x'", f'[sagemaker] tags: {TAGS}, got {{"aws:own": "x"}}'),
-        ("[sagemaker.tags]\n'kennel:run' = 'x'", f'[sagemaker] tags: {TAGS}, got {{"kennel:run": "x"}}'),
-        ("[train.environment]\nDEBUG = true", f'[train] environment: {VARIABLES}, got {{"DEBUG": true}}'),
-        ("[train.environment]\n'A-B' = '1'", f'[train] environment: {VARIABLES}, got {{"A-B": "1"}}'),
+        ("[sagemaker.tags]\n'aws:own' = 'x'", f"[sagemaker] tags: {TAGS}, got aws:own"),
+        ("[sagemaker.tags]\n'kennel:run' = 'x'", f"[sagemaker] tags: {TAGS}, got kennel:run"),
+        ("[train.environment]\nDEBUG = true",
+         f"[train] environment: {VARIABLES}, got neither text nor integer for DEBUG"),
+        ("[train.environment]\n'A-B' = '1'", f"[train] environment: {VARIABLES}, got A-B"),
         ("[train]\nenvironment = []", f"[train] environment: {VARIABLES}, got []"),
     ],
 )  # fmt: skip
@@ -88,10 +89,11 @@ def test_in_a_file(tmp_path: Path, text: str, told: str) -> None:
         ("train.max_hours=long", "-o train.max_hours: must be a number from 0.1 to 672, got long"),
         ("train.max_hours=nan", "-o train.max_hours: must be a number from 0.1 to 672, got NaN"),
         ("train.volume_gb=" + 400 * "9", f"-o train.volume_gb: must be an integer from 1 to 16384, got {77 * '9'}..."),
-        ("sagemaker.tags=team", f"-o sagemaker.tags: {TAGS}, got team"),
-        ("sagemaker.tags=a=1,a=2", f"-o sagemaker.tags: {TAGS}, got a=1,a=2"),
-        ("sagemaker.tags={a = }", f"-o sagemaker.tags: {TAGS}, got {{a = }}"),
-        ("tune.warm_start=[one", f"-o tune.warm_start: {WARM_START}, got [one"),
+        ("sagemaker.tags=team", f"-o sagemaker.tags: {TAGS}, got a name without ="),
+        ("sagemaker.tags=a=1,a=2", f"-o sagemaker.tags: {TAGS}, got a twice"),
+        ("sagemaker.tags={a = }", f"-o sagemaker.tags: {TAGS}, got what is no TOML"),
+        ("tune.warm_start=[one", f"-o tune.warm_start: {WARM_START}, got what is no TOML"),
+        ("tune.warm_start=[]\nspot = true", f"-o tune.warm_start: {WARM_START}, got more than one"),
         ("tune.warm_start=a,b,c,d,e,f", f'-o tune.warm_start: {WARM_START}, got ["a", "b", "c", "d", "e", "f"]'),
         ("sagemaker.profile=a\nb", "-o sagemaker.profile: must be a profile's name, got a b"),
     ],
@@ -115,6 +117,16 @@ def test_in_the_environment(tmp_path: Path, variable: str, told: str) -> None:
     assert faults(tmp_path, environ={variable: "x"}) == [told]
 
 
+@pytest.mark.parametrize("value", ["s3cret" * 100, "s3cret\0"])
+def test_values_of_environment_variables_are_not_quoted(tmp_path: Path, value: str) -> None:
+    (told,) = faults(tmp_path, f"train.environment=KEY={value},OTHER=1")
+    assert told == f"-o train.environment: {VARIABLES}, got a text that is too long or has other signs for KEY"
+    (told,) = faults(tmp_path, environ={"KENNEL_TRAIN_ENVIRONMENT": f"KEY={value},OTHER"})
+    assert told == f"KENNEL_TRAIN_ENVIRONMENT: {VARIABLES}, got a name without ="
+    many = ",".join(f"KEY_{number}=s3cret" for number in range(101))
+    assert faults(tmp_path, f"train.environment={many}") == [f"-o train.environment: {VARIABLES}, got 101 names"]
+
+
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     file = tmp_path / "other.toml"
     assert faults(file) == [f"there is no file {file}; python deploy.py init writes one"]
@@ -126,6 +138,8 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     assert "Cannot overwrite a value (at line 3" in faults(file)[0]
     file.write_bytes(b"[train]\n# \xff\n")
     assert faults(file) == [f"{file} is no UTF-8 text; save it as UTF-8"]
+    file.write_text("x = " + "9" * 5000)
+    assert faults(file)[0].startswith(f"{file} is no TOML: ")
     file.write_text("x = " + "[" * 100_000)
     assert faults(file)[0].startswith(f"{file} is no TOML: ")
     (tmp_path / "kennel.toml").mkdir()

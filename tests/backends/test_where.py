@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import deploy as program
+from backends.cloud.backend import CloudBackend
 from backends.commands.where import Where
 from backends.local import LocalBackend
 from backends.runs import Run, create_run
@@ -108,6 +109,10 @@ def test_a_run_is_reopened_where_it_was_begun(tmp_path: Path) -> None:
         "old",
     )
     assert (account.image, account.role) == (f"{URI}:1", "new")
+    backend = where.backend_of(run)
+    assert isinstance(backend, CloudBackend)
+    assert backend.account.settings.sagemaker == account
+    assert backend.image == f"{URI}:1"
     assert isinstance(where.backend(), LocalBackend)
     # Killed before anything was noted: what is set holds.
     account = where.account_of(run_of(tmp_path, backend="sagemaker")).settings.sagemaker
@@ -119,6 +124,7 @@ def test_a_run_in_docker_keeps_its_image(tmp_path: Path, monkeypatch: pytest.Mon
     docker.write_text('#!/bin/sh\necho "$@" >> "$0.log"\n')
     docker.chmod(0o755)
     monkeypatch.setenv("DOCKER", str(docker))
+    monkeypatch.delenv("KENNEL_IMAGE", raising=False)
     where = place(tmp_path, '[kennel]\nimage = "kennel:new"\n')
     assert where.backend_of(run_of(tmp_path, backend="docker", image="kennel:old")).image == "kennel:old"
     assert where.backend_of(run_of(tmp_path, backend="docker")).image == "kennel:new"

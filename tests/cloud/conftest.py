@@ -8,9 +8,13 @@ import pytest
 from backends.cloud.account import Account
 from backends.settings.sections import Account as AccountSettings
 from backends.settings.sections import Settings
+from tests.cloud.policies import within_policy
 from tests.cloud.simulator.server import Simulator, furnish
 from tests.cloud.simulator.store import ACCOUNT, REGION
 from tests.cloud.simulator.work import Prepared
+
+# Holds for every test of the room.
+__all__ = ["within_policy"]
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/kennel-execution"
 IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/kennel:1.0"

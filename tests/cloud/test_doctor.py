@@ -109,9 +109,9 @@ def test_who_may_not_ask_sagemaker_is_told(cloud: Simulator, account: Account, t
 
 
 def test_a_role_that_is_not_there(cloud: Simulator, account: Account) -> None:
-    assert only(check_role(changed(account, role="nobody"))) == fault(
-        "there is no role arn:aws:iam::123456789012:role/nobody; docs/iam/create.sh makes one, role in [sagemaker] ",
-        "names it",
+    cloud.client("iam").delete_role(RoleName="kennel-execution")
+    assert only(check_role(changed(account, role="kennel-execution"))) == fault(
+        f"there is no role {ROLE}; docs/iam/create.sh makes one, role in [sagemaker] names it"
     )
     cloud.fail("GetRole", "AccessDenied", "User: me is not authorized to perform: iam:GetRole", status=403)
     (row,) = checked("role", lambda: check_role(account))
@@ -180,7 +180,7 @@ def test_what_the_role_may_do(account: Account) -> None:
     assert simulated(account, {}) == ("ok", "it may read and write the bucket, pull the image and write logs")
     denied = {"EvalDecision": "implicitDeny"}
     assert simulated(account, {"s3:PutObject": denied, "ecr:BatchGetImage": {"EvalDecision": "explicitDeny"}}) == fault(
-        "it may not do s3:PutObject on arn:aws:s3:::kennel-bucket/kennel/runs/kennel-run/output, ",
+        "its policies don't allow s3:PutObject on arn:aws:s3:::kennel-bucket/kennel/runs/kennel-run/output, ",
         "ecr:BatchGetImage on arn:aws:ecr:eu-west-1:123456789012:repository/kennel; ",
         "give it docs/iam/execution-role.json",
     )

@@ -63,9 +63,9 @@ def test_an_image_that_is_not_there(cloud: Simulator, account: Account) -> None:
         f"{HOST}/kennel:2.0 isn't there (Requested image not found); push it with ./build_and_push.sh, ",
         "and set image to the URI on its last line",
     )
-    (row,) = checked("image", lambda: check_image(changed(account, image=f"{HOST}/cattery:1.0")))
+    (row,) = checked("image", lambda: check_image(changed(account, image=f"{HOST}/kennel-cattery:1.0")))
     assert row.state == "fault"
-    assert row.said.startswith(f"looking for {HOST}/cattery:1.0: ")
+    assert row.said.startswith(f"looking for {HOST}/kennel-cattery:1.0: ")
 
 
 def test_an_image_in_another_region(account: Account) -> None:

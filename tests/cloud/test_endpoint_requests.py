@@ -99,7 +99,7 @@ def test_serverless_without_provisioned_concurrency_waits_for_nothing(
 
 def test_asynchronous(cloud: Simulator, prepared: Prepared, run: Run, artifact: Path) -> None:
     chosen = Deploy(
-        kind="async", instance_count=0, min_instances=0, max_instances=2, async_concurrency=8,
+        kind="async", min_instances=0, max_instances=2, async_concurrency=8,
         success_topic="arn:aws:sns:eu-west-1:123456789012:done",
         error_topic="arn:aws:sns:eu-west-1:123456789012:failed",
         environment=(("KENNEL_MAX_IMAGES", "500"),),
@@ -109,7 +109,7 @@ def test_asynchronous(cloud: Simulator, prepared: Prepared, run: Run, artifact: 
     assert model["PrimaryContainer"]["Environment"] == {
         "SAGEMAKER_MAX_PAYLOAD_IN_MB": "1024", "SAGEMAKER_CONTAINER_LOG_LEVEL": "info", "KENNEL_MAX_IMAGES": "500",
     }  # fmt: skip
-    # The service begins with one; autoscaling takes it to nothing.
+    # The service takes no less; autoscaling takes it to nothing.
     assert config["ProductionVariants"][0]["InitialInstanceCount"] == 1
     assert "RoutingConfig" not in config["ProductionVariants"][0]
     assert config["AsyncInferenceConfig"] == {

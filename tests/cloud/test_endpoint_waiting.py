@@ -48,7 +48,8 @@ def test_each_state_is_told_once(account: Account, capsys: pytest.CaptureFixture
         "VariantName": "AllTraffic",
         "VariantStatus": [{"Status": "Creating", "StatusMessage": "Pulling the image"}],
     }
-    answers = [{"EndpointStatus": "Creating"}] * 2 + [
+    answers: list[dict[str, Any]] = [
+        {"EndpointStatus": "Creating"}, {"EndpointStatus": "Creating"},
         {"EndpointStatus": "Creating", "ProductionVariants": [variant]}, {"EndpointStatus": "InService"},
     ]  # fmt: skip
     for _ in describing(account, *answers):

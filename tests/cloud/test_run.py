@@ -239,25 +239,24 @@ def test_what_is_told(whole: Whole) -> None:
     assert "curl" not in whole.said
 
 
-def test_without_a_terminal_and_without_yes_nothing_is_changed(whole: Whole, tmp_path: Path) -> None:
+def test_without_a_terminal_and_without_yes_nothing_is_changed(cloud: Simulator, tmp_path: Path) -> None:
+    photos, environ = make_photos(tmp_path / "photos"), environment(cloud, tmp_path)
     with Driver(tmp_path) as driver:
-        before = len(whole.cloud.changes())
-        arguments = [each for each in run_arguments(whole.folder / "photos", tmp_path) if each != "--yes"]
-        ended = driver.run(*arguments, environment=environment(whole.cloud, tmp_path))
+        arguments = [each for each in run_arguments(photos, tmp_path) if each != "--yes"]
+        ended = driver.run(*arguments, environment=environ)
         assert ended.code == 2
         assert re.search(r"(?m)^error: there is no terminal to ask at .*; give --yes$", ended.said), ended.said
-        assert len(whole.cloud.changes()) == before
+        assert cloud.changes() == []
         # And an endpoint that is to be kept is, until it is deleted by its run's name.
-        kept = driver.run(
-            *run_arguments(whole.folder / "photos", tmp_path, "--keep"), environment=environment(whole.cloud, tmp_path)
-        )
+        pretend(cloud, tmp_path / "left")
+        kept = driver.run(*run_arguments(photos, tmp_path, "--keep"), environment=environ)
         assert kept.code == 0, kept.said
-        (up,) = (each.name for each in whole.cloud.store.of("Endpoint"))
+        (up,) = (each.name for each in cloud.store.of("Endpoint"))
         (told,) = re.findall(r"\(python deploy\.py delete (\S+)\)", kept.said)
-        gone = driver.run("delete", told, "--runs", tmp_path / "runs", environment=environment(whole.cloud, tmp_path))
+        gone = driver.run("delete", told, "--runs", tmp_path / "runs", environment=environ)
         assert gone.code == 0, gone.said
         assert up.startswith(f"kennel-{told}-")
-        assert whole.cloud.store.of("Endpoint") == []
+        assert cloud.store.of("Endpoint") == []
 
 
 def test_calls_tell_a_question_from_a_change() -> None:

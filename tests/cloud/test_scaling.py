@@ -90,7 +90,7 @@ def test_serverless_follows_its_provisioned_concurrency(
 def test_asynchronous_scales_to_nothing_and_back(
     cloud: Simulator, prepared: Prepared, run: Run, artifact: Path
 ) -> None:
-    chosen = Deploy(kind="async", instance_count=0, min_instances=0, max_instances=3)
+    chosen = Deploy(kind="async", min_instances=0, max_instances=3)
     up(account_of(settings(deploy=chosen)), run, artifact)
     name = run.record["sagemaker"]["endpoint"]
     assert one(cloud, "RegisterScalableTarget")["MinCapacity"] == 0
@@ -136,7 +136,7 @@ def test_asynchronous_that_never_sleeps_needs_no_waking(
 def test_the_clock_changes_the_limits_and_what_is_gone_from_the_settings_goes(
     cloud: Simulator, prepared: Prepared, run: Run, artifact: Path
 ) -> None:
-    week = ("0 7 ? * MON-FRI *=2:4", "0  19 ? * MON-FRI *=1:1")
+    week = ("0 7 ? * MON-FRI *=2:4", "0 19 ? * MON-FRI *=1:1")
     up(account_of(settings(deploy=Deploy(max_instances=4, schedule=week))), run, artifact)
     name = run.record["sagemaker"]["endpoint"]
     first, second = (checked("application-autoscaling", "PutScheduledAction", each)

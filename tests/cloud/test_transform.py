@@ -293,7 +293,7 @@ def test_a_job_that_was_left_is_gone_on_with(
         assert first["file"].endswith("1.jpg")
         raise StillRunning("left alone")
 
-    backend.transform = once  # type: ignore[method-assign]
+    backend.transform = once  # type: ignore[method-assign, assignment]
     with pytest.raises(StillRunning):
         transform(made)
     assert only_run(tmp_path).status == "running"

@@ -1,8 +1,9 @@
 """What the tutorials' notebooks do, in their words: SageMaker's SDK in its local mode, and of Kennel only the image.
 
-    python -m tests.container.tutorial (model | search) IMAGE DATA RESULTS.json
+    python -m tests.container.tutorial (model | batch | search) IMAGE DATA RESULTS.json
 
-S3 is whatever AWS_ENDPOINT_URL names. A connection to anywhere but this machine is refused, and noted in the results.
+`batch` uses the model of `model`, whose results it reads beside its own. S3 is whatever AWS_ENDPOINT_URL
+names. A connection to anywhere but this machine is refused, and noted in the results.
 """
 
 import importlib
@@ -117,9 +118,14 @@ def serve(session: Any, image: str, estimator: Any, photo: bytes) -> dict[str, A
     return {"told": told, "response": response, "class": int(np.argmax(response, 1)[0])}
 
 
-def transform(session: Any, estimator: Any, photos: str, bucket: str) -> None:
-    transformer = estimator.transformer(
-        instance_count=1, instance_type="local", output_path=f"s3://{bucket}/transformed", accept="application/json"
+def transform(session: Any, image: str, model_data: str, photos: str, bucket: str) -> None:
+    model = Model(image_uri=image, model_data=model_data, role=ROLE, sagemaker_session=session)
+    transformer = model.transformer(
+        instance_count=1,
+        instance_type="local",
+        strategy="SingleRecord",
+        output_path=f"s3://{bucket}/transformed",
+        accept="application/json",
     )
     transformer.transform(photos, content_type="image/jpeg", wait=False)
 
@@ -147,12 +153,14 @@ def main(part: str, image: str, data: Path, results: Path) -> None:
     session = LocalSession(default_bucket="dogs-of-the-tutorial")
     bucket = session.default_bucket()
     inputs = session.upload_data(str(data), bucket, "dogs")
+    photo = sorted((data / "test").glob("*/*.jpg"))[0]
     found: dict[str, Any] = {"bucket": bucket}
     if part == "model":
-        photo = sorted((data / "test").glob("*/*.jpg"))[0]
         estimator = train(session, image, inputs, bucket)
         found |= {"model": estimator.model_data, **serve(session, image, estimator, photo.read_bytes())}
-        transform(session, estimator, session.upload_data(str(photo.parent), bucket, "photos"), bucket)
+    elif part == "batch":
+        photos = session.upload_data(str(photo.parent), bucket, "photos")
+        transform(session, image, json.loads(results.with_name("model.json").read_text())["model"], photos, bucket)
         process(session, image, inputs, bucket)
     else:
         found["model"] = search(session, image, inputs, bucket)

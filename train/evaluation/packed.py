@@ -20,7 +20,7 @@ def artifact_folder(given: Path) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="kennel-artifact-") as scratch:
         try:
-            with tarfile.open(given) as archive:
+            with tarfile.open(given, "r:gz") as archive:
                 _unpack(archive, given, Path(scratch))
         except (tarfile.TarError, EOFError, OSError) as error:
             raise ArtifactError(
