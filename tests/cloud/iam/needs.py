@@ -111,6 +111,8 @@ def _of_autoscaling(operation: str, parameters: Parameters) -> Iterator[Need]:
         "application-autoscaling:service-namespace": parameters.get("ServiceNamespace", "")
     }  # fmt: skip
     yield Need(f"application-autoscaling:{operation}", context=context)
+    if parameters.get("Tags"):
+        yield Need("application-autoscaling:TagResource", f"arn:aws:application-autoscaling:{HERE}:scalable-target/0")
     if operation == "RegisterScalableTarget":
         endpoint = sagemaker_arn("Endpoint", of[1])
         yield Need("sagemaker:DescribeEndpoint", endpoint)
@@ -137,7 +139,12 @@ def _of_ecr(operation: str, parameters: Parameters) -> Iterator[Need]:
 
 
 def _of_iam(operation: str, parameters: Parameters) -> Iterator[Need]:
-    yield Need(f"iam:{operation}", f"arn:aws:iam::123456789012:role/{parameters.get('RoleName', '*')}")
+    role = parameters.get("PolicySourceArn") or f"arn:aws:iam::123456789012:role/{parameters.get('RoleName', '*')}"
+    yield Need(f"iam:{operation}", role)
+
+
+def _of_kms(operation: str, parameters: Parameters) -> Iterator[Need]:
+    yield Need(f"kms:{operation}", _key_arn(parameters["KeyId"]))
 
 
 def _of_roles(service: str, parameters: Parameters) -> Iterator[Need]:
@@ -180,5 +187,5 @@ _OF_SERVICES: Final[dict[str, Callable[[str, Parameters], Iterator[Need]]]] = {
     "sagemaker": _of_sagemaker, "sagemaker-runtime": _of_sagemaker, "s3": _of_s3, "logs": _of_logs, "iam": _of_iam,
     "cloudwatch": _of_cloudwatch, "application-autoscaling": _of_autoscaling, "ecr": _of_ecr,
     "sts": _plain("sts"), "pricing": _plain("pricing"), "service-quotas": _plain("servicequotas"),
-    "resourcegroupstaggingapi": _plain("tag"),
+    "resourcegroupstaggingapi": _plain("tag"), "ec2": _plain("ec2"), "kms": _of_kms,
 }  # fmt: skip
