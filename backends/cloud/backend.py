@@ -10,14 +10,18 @@ from typing import Any, Final
 from backends.base import WHOLE_MACHINE, Slot, Watch
 from backends.cloud import data, endpoints, evaluate, invoke, jobs, training, transform, tuning, variant
 from backends.cloud.account import Account, Consent
+from backends.cloud.data import check_photos
 from backends.cloud.delete import delete, plan
+from backends.cloud.endpoint_log import save_tail
 from backends.cloud.images import listing
 from backends.cloud.inventory import everything
+from backends.cloud.manifest import made
 from backends.cloud.money.consent import Consent as Asking
 from backends.cloud.money.estimate import money
 from backends.cloud.money.items import Item
 from backends.cloud.names import Place
 from backends.cloud.objects import fetch
+from backends.cloud.waiting import hearing
 from backends.console import say
 from backends.errors import BackendError, StillRunning
 from backends.inputs import is_url
@@ -51,9 +55,13 @@ class CloudBackend:
 
     def train(
         self, run: Run, data: Path, hyperparameters: Hyperparameters, watch: Watch,
-        slot: Slot = WHOLE_MACHINE, stop: Stop | None = None,
+        slot: Slot = WHOLE_MACHINE, stop: Stop | None = None,  # noqa: ARG002 - a job has its instances to itself
     ) -> None:  # fmt: skip
-        training.train(self.account, run, data, hyperparameters, watch, stop)
+        with hearing(stop) as wish:
+            if "job" not in made(run):
+                # Before anything is sent and paid for; the job's own report takes its place.
+                check_photos(data, run.ml / "output" / "data" / "data.json", watch, wish)
+            training.train(self.account, run, data, hyperparameters, watch, wish)
 
     def search(self, run: Run, request: Request, stop: Stop) -> None:
         tuning.search(self.account, run, request, stop)
@@ -85,7 +93,7 @@ class CloudBackend:
     def transform(self, run: Run, batch: Batch, watch: Watch, stop: Stop) -> Iterator[dict[str, Any]]:
         return transform.transform(self.account, run, batch, watch, stop)
 
-    def deploy(self, run: Run, artifact: Path, port: int) -> str:
+    def deploy(self, run: Run, artifact: Path, port: int) -> str:  # noqa: ARG002 - it has a name, and no port
         return endpoints.deploy(self.account, run, artifact)
 
     def deploy_version(self, run: Run, version: str) -> str:
@@ -97,7 +105,7 @@ class CloudBackend:
     def ask(self, run: Run, image: Path) -> dict[str, Any]:
         return invoke.ask(self.account, run, image)
 
-    def serve(self, artifact: Path, port: int) -> int:
+    def serve(self, artifact: Path, port: int) -> int:  # noqa: ARG002 - it doesn't come to that
         raise BackendError("an endpoint on SageMaker has no foreground; leave --foreground out, or use --on local")
 
     def is_alive(self, run: Run) -> bool:
@@ -109,6 +117,8 @@ class CloudBackend:
         return jobs.is_alive(self.account, run)
 
     def stop(self, run: Run) -> None:
+        if run.kind == "deployment" and (endpoint := made(run).get("endpoint")) and not run.log.exists():
+            save_tail(self.account, run, str(endpoint))
         try:
             delete(self.account, plan(self.account, run), say)
         except KeyboardInterrupt:

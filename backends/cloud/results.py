@@ -24,6 +24,7 @@ def fetch(account: Account, run: Run, description: Answer, watch: Watch) -> None
     reports = output / "output/output.tar.gz"
     fetch_archive(account, reports, run.ml / "output" / "data", watch)
     _save_rules(run, description)
+    _save_hyperparameters(run, description)
     artifact = description.get("ModelArtifacts", {}).get("S3ModelArtifacts") or (output / "output/model.tar.gz").url
     found = fetch_archive(account, Place.parse(artifact), run.artifact, watch)
     if not found and description["TrainingJobStatus"] == "Completed":
@@ -42,6 +43,13 @@ def _say_time(description: Answer) -> None:
     saved = f", {100 * (1 - billed / took):.0f} % less than it took" if took and billed < took else ""
     hosts = description.get("ResourceConfig", {}).get("InstanceCount", 1)
     say(f"{billed} billable seconds{f' on each of {hosts} hosts' if hosts > 1 else ''}{saved}")
+
+
+def _save_hyperparameters(run: Run, description: Answer) -> None:
+    """As the job read them: what judges its tensors again finds them there, as in any run folder."""
+    file = run.ml / "input" / "config" / "hyperparameters.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(description.get("HyperParameters", {}), indent=2) + "\n")
 
 
 def _save_rules(run: Run, description: Answer) -> None:

@@ -44,7 +44,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Found:
-    """A tuner's search as `train.search.document` takes it. jobs: training jobs' names by trial. billed: seconds."""
+    """A tuner's search as `train.search.document` takes it. jobs: training jobs' names by trial."""
 
     settings: SearchSettings
     finished: list[Record]
@@ -54,7 +54,6 @@ class Found:
     interrupted: int
     notes: list[str]
     jobs: Mapping[int, str]
-    billed: int
 
     @property
     def front(self) -> list[Record]:
@@ -85,10 +84,13 @@ class Jobs:
             else:
                 (finished if each.status in _ENDED else running).append(record)
         ends = [each.ended for each in finished if each.ended is not None]
+        theirs = str(answer.get("BestTrainingJob", {}).get("TrainingJobName", ""))
+        pruned = [each.number for each in finished if each.run == theirs and each.state == "pruned"]
+        noted = [f"SageMaker's own best is trial {number}, which it ended early" for number in pruned]
         return Found(
-            self._settings, finished, running, began, max(ends, default=0.0), interrupted, self._notes(answer, known),
+            self._settings, finished, running, began, max(ends, default=0.0), interrupted,
+            [*self._notes(answer, known), *noted],
             {number: each.name for number, each in enumerate(known, 1)},
-            sum(int(each.described.get("BillableTimeInSeconds", 0)) for each in known),
         )  # fmt: skip
 
     def catch_up(self) -> None:

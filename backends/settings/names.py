@@ -8,6 +8,9 @@ from typing import Any, Final
 from backends.settings.sections import Settings
 from train.config import table_rows
 
+# Names that a sentence lists; of more it says where they are.
+_FEW: Final = 12
+
 
 @dataclass(frozen=True)
 class Name:
@@ -70,6 +73,8 @@ def unknown(name: Name) -> str:
 
 def outside(key: str) -> str:
     """What to say of a name that stands above all sections of a file."""
+    if key in SECTIONS:
+        return f"is a section; write [{key}], and its settings below it"
     if places := [f"[{each.section}]" for each in TABLE if each.key == key]:
         return f"stands outside of all sections; put it below {' or '.join(places)}"
     return f"no such setting; {hint(key, [each.key for each in TABLE], 'settings')}"
@@ -85,6 +90,3 @@ def hint(wrong: str, known: Sequence[str], what: str) -> str:
     if len(known) <= _FEW:
         return f"the {what} are {', '.join(known)}"
     return f"docs/configuration.md has all {what}"
-
-
-_FEW: Final = 12

@@ -37,6 +37,8 @@ def faults(place: Path, *flags: str, environ: dict[str, str] = NOTHING, own: dic
         ("[elsewhere]", f"there is no section [elsewhere]; {SECTIONS}"),
         ("spot = true", "spot: stands outside of all sections; put it below [train]"),
         ("instance_type = 'ml.m5.large'", f"instance_type: {OUTSIDE}"),
+        ("train = true", "train: is a section; write [train], and its settings below it"),
+        ("[[train]]\nspot = true", "train: is a section; write [train], and its settings below it"),
         ("lr = 0.1", "lr: no such setting; lr is a hyperparameter, which --set gives"),
         ("[train]\nlr = 0.1", "[train] lr: no such setting; lr is a hyperparameter, which --set gives"),
         ("[train]\ninstance_typ = ''", "[train] instance_typ: no such setting; did you mean instance_type?"),

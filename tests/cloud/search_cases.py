@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.cloud.conftest import BUCKET, IMAGE, ROLE
+from tests.cloud.policies import Call, beyond
 from tests.cloud.simulator.jobs import DONE
-from tests.cloud.simulator.server import Simulator
+from tests.cloud.simulator.server import PERSON, Simulator
 from tests.cloud.simulator.store import REGION
 from tests.cloud.simulator.work import Prepared
 
@@ -76,6 +77,12 @@ def run_arguments(photos: Path, folder: Path, *more: str) -> list[str | Path]:
     """`run` of two trials, its run folders in folder/runs."""
     runs = folder / "runs"
     return ["run", "--on", "sagemaker", "--yes", "--data", photos, "--trials", "2", "--runs", runs, *more]
+
+
+def beyond_policies(cloud: Simulator) -> list[str]:
+    """What commands have asked for and docs/iam doesn't allow a person. Of an account that nobody else has used."""
+    calls = [Call(each.service, each.operation, each.request) for each in cloud.calls if each.key == PERSON]
+    return sorted({f"{each.operation}: {what}" for each in calls for what in beyond(each)})
 
 
 def leftovers(cloud: Simulator) -> list[str]:

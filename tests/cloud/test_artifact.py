@@ -90,6 +90,7 @@ def test_an_object_of_another_content_is_replaced(cloud: Simulator, account: Acc
         assert len(tar.getnames()) == 3
 
 
+@pytest.mark.beyond_policy("another prefix than kennel")
 def test_it_is_encrypted_with_the_key_of_the_settings(cloud: Simulator, tmp_path: Path) -> None:
     chosen = settings()
     key = "arn:aws:kms:eu-west-1:123456789012:key/1"

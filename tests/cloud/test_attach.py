@@ -53,6 +53,7 @@ def left_alone(account: Account, prepared: Prepared, folder: Path) -> None:
         training.train(account, new_run(folder / "runs"), photos(folder / "photos"), SMALL, leave_it, Stop())
 
 
+@pytest.mark.beyond_policy("reads what lies elsewhere")
 def test_a_job_of_another_program(account: Account, cloud: Simulator, prepared: Prepared, tmp_path: Path) -> None:
     leave(prepared, tmp_path / "left")
     others_job(cloud, epochs="2", lr='"0.01"')

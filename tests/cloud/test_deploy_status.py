@@ -1,6 +1,7 @@
 """`deploy.py status` and `deploy.py delete` on sagemaker, over the simulated account."""
 
 import io
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -97,6 +98,20 @@ def test_status_shows_all_of_an_account_with_what_it_costs(
     }  # fmt: skip
     assert f"{PLACE}: $6.35 a day" in answer.stdout
     assert "AWS's list prices of us-east-1 as of 2026-09" in answer.stdout
+
+
+def test_prices_may_be_asked_of_aws(
+    say: Say, cloud: Simulator, prepared: Prepared, tmp_path: Path, artifact: Path
+) -> None:
+    deployed(tmp_path, artifact)
+    offer = {"A": {"priceDimensions": {"B": {"pricePerUnit": {"USD": "0.2"}}}}}
+    product = {"product": {"attributes": {"usagetype": "EU-Host:ml.m5.large"}}, "terms": {"OnDemand": offer}}
+    cloud.answer("GetProducts", lambda _request: {"PriceList": [json.dumps(product)]})
+    answer = say("status", "--on", "sagemaker", "-o", "prices=api")
+    # 2 x 24 h x $0.20
+    assert f"{PLACE}: $9.60 a day" in answer.stdout
+    assert f"prices: AWS's list prices of {REGION}, asked of its Pricing API now" in answer.stdout
+    assert [request["Filters"][1]["Value"] for request in cloud.requests("GetProducts")] == ["ml.m5.large"]
 
 
 def test_status_elsewhere_asks_nothing_of_an_account(say: Say, cloud: Simulator, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from tests.cloud.driver import Driver
 from tests.cloud.search_cases import (
     ANSWER,
     PHOTOS,
+    beyond_policies,
     environment,
     leftovers,
     make_photos,
@@ -91,6 +92,10 @@ def test_every_request_is_one_that_its_service_takes(whole: Whole) -> None:
         assert breaches(call.request, shape) == [], call
         checked += 1
     assert checked >= 40
+
+
+def test_the_persons_policies_allow_all_of_it(whole: Whole) -> None:
+    assert beyond_policies(whole.cloud) == []
 
 
 def test_photos_go_to_the_data_sets_own_prefix(whole: Whole) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cloud.driver import Driver
-from tests.cloud.search_cases import environment, leftovers, make_photos, pretend, run_arguments
+from tests.cloud.search_cases import beyond_policies, environment, leftovers, make_photos, pretend, run_arguments
 from tests.cloud.simulator.recording import Call
 from tests.cloud.simulator.server import PERSON, Simulator
 
@@ -73,6 +73,7 @@ def test_delete_leaves_nothing_whatever_step_it_was_killed_at(
     )
     assert deleted.code == 0, deleted.said
     assert leftovers(cloud) == [], deleted.said
+    assert beyond_policies(cloud) == []
 
 
 def test_the_steps_are_all_there_are(cloud: Simulator, driver: Driver, photos: Path, tmp_path: Path) -> None:

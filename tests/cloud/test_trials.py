@@ -174,9 +174,10 @@ def test_a_job_that_the_tuner_ended_early(account_alone: Account, stubs: Stubs) 
     stubs.list(summary(1, "Stopped", value=0.5))
     stubs.log(1, epoch(1, 0.5))
     stubs.describe(1)
-    found = jobs(account_alone).look(ANSWER)
+    found = jobs(account_alone).look({**ANSWER, "BestTrainingJob": {"TrainingJobName": name(1)}})
     (record,) = found.finished
     assert (record.state, record.objective, found.interrupted) == ("pruned", None, 0)
+    assert "SageMaker's own best is trial 1, which it ended early" in found.notes
     assert record.metrics["validation_accuracy"] == 0.5
 
 

@@ -108,7 +108,7 @@ def test_fit_leaves_a_whole_artifact(notebook: Notebook, tutorial: dict[str, Any
         names = {member.name for member in archive if member.isfile()}
         manifest = json.load(archive.extractfile("kennel.json") or sys.stdin)
     assert {"kennel.json", "model.safetensors", "model_card.md"} <= names
-    assert [each["label"] for each in manifest["classes"]][:2] == ["Harbour spotter", "Marsh pointer"]
+    assert [each["label"] for each in manifest["classes"]][:2] == ["Harbour spotter", "Lantern spitz"]
 
 
 def test_fit_tells_every_epoch_to_the_sdk(tutorial: dict[str, Any]) -> None:
@@ -128,6 +128,10 @@ def test_the_tutorials_own_reading_of_the_answer_works(tutorial: dict[str, Any])
     assert sum(probabilities) == pytest.approx(1.0, abs=1e-6)
     # Both models are the same artifact.
     assert tutorial["class"] == tutorial["told"]["predictions"][0]["index"]
+
+
+def test_kennels_predictor_gives_labels_for_one_photo_and_for_several(tutorial: dict[str, Any]) -> None:
+    assert tutorial["labels"] == [tutorial["told"]["predictions"][0]["label"]] * 3
 
 
 def test_a_batch_transform_answers_every_photo(notebook: Notebook, batch: dict[str, Any], sample_data: Path) -> None:

@@ -1,4 +1,5 @@
-"""What the tutorials' notebooks do, in their words: SageMaker's SDK in its local mode, and of Kennel only the image.
+"""What the tutorials' notebooks do, in their words: SageMaker's SDK in its local mode, and of Kennel only the image
+and its ImagePredictor.
 
     python -m tests.container.tutorial (model | batch | search) IMAGE DATA RESULTS.json
 
@@ -34,6 +35,8 @@ Predictor: Any = sdk("predictor").Predictor
 Processor = sdk("processing").Processor
 ProcessingInput = sdk("processing").ProcessingInput
 ProcessingOutput = sdk("processing").ProcessingOutput
+
+KennelPredictor: Any = importlib.import_module("backends.cloud.predictor").ImagePredictor
 
 ROLE = "arn:aws:iam::123456789012:role/dogs"
 SMALL: dict[str, Any] = {"pretrained": "none", "image_size": 32, "batch_size": 16, "export": "none"}
@@ -113,9 +116,11 @@ def serve(session: Any, image: str, estimator: Any, photo: bytes) -> dict[str, A
     predictor = model.deploy(initial_instance_count=1, instance_type="local")
     try:
         response = predictor.predict(photo, initial_args={"ContentType": "image/jpeg"})
+        ours = KennelPredictor(predictor.endpoint_name, session)
+        labels = [ours.predict(photo)[0]["label"], *(best[0]["label"] for best in ours.predict([photo, photo]))]
     finally:
         predictor.delete_endpoint()
-    return {"told": told, "response": response, "class": int(np.argmax(response, 1)[0])}
+    return {"told": told, "response": response, "labels": labels, "class": int(np.argmax(response, 1)[0])}
 
 
 def transform(session: Any, image: str, model_data: str, photos: str, bucket: str) -> None:

@@ -22,6 +22,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class TestCloudBackend(BackendContract):
+    transformed = ("transform", "completed")
+
     @pytest.fixture(scope="class")
     @classmethod
     def account(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:

@@ -68,15 +68,17 @@ _S3: Final = {
     "CompleteMultipartUpload": "PutObject", "CopyObject": "PutObject", "DeleteObjects": "DeleteObject",
     "HeadBucket": "ListBucket", "ListObjectsV2": "ListBucket", "ListObjects": "ListBucket",
     "ListBuckets": "ListAllMyBuckets", "ListMultipartUploads": "ListBucketMultipartUploads",
+    "ListObjectVersions": "ListBucketVersions",
 }  # fmt: skip
 
 
 def _of_s3(operation: str, parameters: Parameters) -> Iterator[Need]:
     action = f"s3:{_S3.get(operation, operation)}"
     bucket = f"arn:aws:s3:::{parameters['Bucket']}" if "Bucket" in parameters else "*"
-    keys = [parameters["Key"]] if "Key" in parameters else []
-    keys += [each["Key"] for each in parameters.get("Delete", {}).get("Objects", [])]
-    yield from (Need(action, resource) for resource in [f"{bucket}/{key}" for key in keys] or [bucket])
+    keys = [(action, parameters["Key"])] if "Key" in parameters else []
+    deleted = parameters.get("Delete", {}).get("Objects", [])
+    keys += [("s3:DeleteObjectVersion" if "VersionId" in each else action, each["Key"]) for each in deleted]
+    yield from [Need(action, f"{bucket}/{key}") for action, key in keys] or [Need(action, bucket)]
     if operation == "CopyObject":
         source = parameters["CopySource"]
         place = f"{source['Bucket']}/{source['Key']}" if isinstance(source, dict) else source.lstrip("/")
@@ -109,6 +111,8 @@ def _of_autoscaling(operation: str, parameters: Parameters) -> Iterator[Need]:
         "application-autoscaling:service-namespace": parameters.get("ServiceNamespace", "")
     }  # fmt: skip
     yield Need(f"application-autoscaling:{operation}", context=context)
+    if parameters.get("Tags"):
+        yield Need("application-autoscaling:TagResource", f"arn:aws:application-autoscaling:{HERE}:scalable-target/0")
     if operation == "RegisterScalableTarget":
         endpoint = sagemaker_arn("Endpoint", of[1])
         yield Need("sagemaker:DescribeEndpoint", endpoint)
@@ -135,7 +139,12 @@ def _of_ecr(operation: str, parameters: Parameters) -> Iterator[Need]:
 
 
 def _of_iam(operation: str, parameters: Parameters) -> Iterator[Need]:
-    yield Need(f"iam:{operation}", f"arn:aws:iam::123456789012:role/{parameters.get('RoleName', '*')}")
+    role = parameters.get("PolicySourceArn") or f"arn:aws:iam::123456789012:role/{parameters.get('RoleName', '*')}"
+    yield Need(f"iam:{operation}", role)
+
+
+def _of_kms(operation: str, parameters: Parameters) -> Iterator[Need]:
+    yield Need(f"kms:{operation}", _key_arn(parameters["KeyId"]))
 
 
 def _of_roles(service: str, parameters: Parameters) -> Iterator[Need]:
@@ -178,5 +187,5 @@ _OF_SERVICES: Final[dict[str, Callable[[str, Parameters], Iterator[Need]]]] = {
     "sagemaker": _of_sagemaker, "sagemaker-runtime": _of_sagemaker, "s3": _of_s3, "logs": _of_logs, "iam": _of_iam,
     "cloudwatch": _of_cloudwatch, "application-autoscaling": _of_autoscaling, "ecr": _of_ecr,
     "sts": _plain("sts"), "pricing": _plain("pricing"), "service-quotas": _plain("servicequotas"),
-    "resourcegroupstaggingapi": _plain("tag"),
+    "resourcegroupstaggingapi": _plain("tag"), "ec2": _plain("ec2"), "kms": _of_kms,
 }  # fmt: skip
