@@ -32,7 +32,7 @@ _DRAIN_BYTES: Final = 2 * 1024**3
 
 _HEARTBEAT_S: Final = 1.0
 # How long a thread waits for the next request of the connection that it has answered.
-_NEXT_REQUEST_MS: Final = 2
+_NEXT_REQUEST_MS: Final = 10
 # How long a connection that was told to come back later is left unread at most, and how often it is seen whether there
 # is room for it before.
 _PAUSE_S: Final = 1.0

@@ -66,7 +66,7 @@ def measure(candidate: Candidate, inputs: Inputs, plan: Plan, logs: Path) -> lis
             records = []
             for size, levels in plan.levels.items():
                 for concurrency in levels:
-                    load = run(target, bodies[size], concurrency, plan.window)
+                    load = run(target, bodies[size], concurrency, plan.window, server.cpu_seconds)
                     facts = {"size": size, "concurrency": concurrency, "memory": server.memory()}
                     records.append({**facts, "difference": difference, **_start(start), **_load(load)})
     return records
@@ -108,6 +108,7 @@ def _load(load: Load) -> dict[str, Any]:
         "failed": load.failed,
         "refused": load.share(503),
         "generator_cores": load.cpu_share,
+        "cpu_ms": 1000 * load.metered / max(1, len(load.latencies)),
     }
 
 
