@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.serving import environments, report
+from benchmarks.serving import environments, flood, report
 from benchmarks.serving.candidates import Candidate, candidates
 from benchmarks.serving.inputs import photo
 from benchmarks.serving.load import Target
@@ -211,3 +211,51 @@ def test_the_masked_table_has_both_figures() -> None:
     records = [record("one", 0, 100.0), record("two", 0, 80.0), record("one", 0, 40.0, masked="AVX512_CORE")]
     assert report.masked_table(records, {"one": "One", "two": "Two"})[2:] == ["| One | 100 | 40 |"]
     assert report.masked_table(records[:2], {}) == []
+
+
+# Answers POST with 200 and 503 in turn, and GET with 200.
+TURNS = """
+import itertools, sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+turns = itertools.cycle([200, 503])
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def answer(self, status):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(status)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"[]")
+
+    def do_POST(self):
+        self.answer(next(turns))
+
+    def do_GET(self):
+        self.answer(200)
+
+    def log_message(self, *words):
+        pass
+
+ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+def test_a_flood_tells_good_answers_from_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flood, "CLIENTS", (2, 3))
+    turns = Candidate("turns", "turns", "", "none", lambda _, port: [sys.executable, "-c", TURNS, str(port)])
+    rows = flood.flood(turns, inputs(tmp_path), "500x375", 0.5, tmp_path)
+    assert [row["clients"] for row in rows] == [2, 3]
+    for row in rows:
+        assert row["failed"] == 0
+        assert row["good"] > 0
+        assert row["refused"] > 0
+        assert 0 < row["ping"] < math.inf
+
+
+def test_the_floods_table_has_medians_and_the_worst() -> None:
+    row = {"clients": 128, "good": 200.0, "p50": 500.0, "p99": 900.0, "refused": 0.0, "failed": 0, "ping": 7.0}
+    lines = flood.table([[row], [{**row, "good": 180.0, "failed": 1, "ping": 9.0}], [{**row, "good": 100.0}]])
+    assert lines[2:] == ["| 128 | 180 | 500 | 900 | 0 | 1 | 9 | 3 |"]

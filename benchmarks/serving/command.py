@@ -13,6 +13,8 @@ from benchmarks.decoding import plain_pillow
 from benchmarks.serving import environments, report
 from benchmarks.serving.candidates import Candidate, candidates
 from benchmarks.serving.environments import bench_folder
+from benchmarks.serving.flood import flood
+from benchmarks.serving.flood import table as flood_table
 from benchmarks.serving.floor import Floor
 from benchmarks.serving.inputs import SIZES, expected, make_artifact, photos
 from benchmarks.serving.measure import Inputs, Plan, append, measure
@@ -34,6 +36,7 @@ class Choice:
     sizes: tuple[str, ...]
     rounds: int
     seconds: float
+    flood: bool = False
 
     def wants(self, group: str) -> bool:
         return not self.only or group in self.only
@@ -50,6 +53,10 @@ def main(words: Sequence[str] = ()) -> None:
     inputs = Inputs(artifact, files, expected(artifact, files))
     for size, each in files.items():
         print(f"{size}: {len(each)} photos of {statistics.mean(file.stat().st_size for file in each) / 1e3:.0f} kB")
+    if choice.flood:
+        rounds = [flood(every[0], inputs, SMALL, choice.seconds, folder / "logs") for _ in range(choice.rounds)]
+        print("\n".join(flood_table(rounds)))
+        return
     session = _Session(inputs, folder, choice)
     able = list(_prepare([each for each in every if choice.wants(each.group)]))
     chosen = session.choose(able)
@@ -65,10 +72,11 @@ def _arguments(words: Sequence[str], groups: Sequence[str]) -> Choice:
     parser.add_argument("--sizes", nargs="+", choices=list(SIZES), default=list(SIZES))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement (default 3)")
+    parser.add_argument("--flood", action="store_true", help="only this: Kennel with more clients than it has places")
     given = parser.parse_args(words)
     if given.quick:
         return Choice(frozenset(given.only), (SMALL,), 1, 1.0)
-    return Choice(frozenset(given.only), tuple(given.sizes), max(1, given.rounds), given.seconds)
+    return Choice(frozenset(given.only), tuple(given.sizes), max(1, given.rounds), given.seconds, given.flood)
 
 
 def _prepare(wanted: Sequence[Candidate]) -> Iterator[Candidate]:

@@ -15,16 +15,21 @@ from benchmarks.serving.answer import BROKEN, AnswerParser
 
 @dataclass(frozen=True)
 class Target:
-    """Where the requests go; the body's length is added to the headers."""
+    """Where the requests go, and how; the body's length is added to the headers."""
 
     port: int
     path: str = "/invocations"
     headers: Mapping[str, str] = field(default_factory=dict)
     host: str = "127.0.0.1"
+    method: str = "POST"
 
     def request(self, body: bytes) -> bytes:
-        """The bytes of one POST."""
-        lines = [f"POST {self.path} HTTP/1.1", f"Host: {self.host}:{self.port}", f"Content-Length: {len(body)}"]
+        """The bytes of one request."""
+        lines = [
+            f"{self.method} {self.path} HTTP/1.1",
+            f"Host: {self.host}:{self.port}",
+            f"Content-Length: {len(body)}",
+        ]
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
         return "\r\n".join([*lines, "", ""]).encode() + body
 
