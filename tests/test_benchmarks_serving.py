@@ -256,6 +256,15 @@ def test_a_flood_tells_good_answers_from_refusals(tmp_path: Path, monkeypatch: p
 
 
 def test_the_floods_table_has_medians_and_the_worst() -> None:
-    row = {"clients": 128, "good": 200.0, "p50": 500.0, "p99": 900.0, "refused": 0.0, "failed": 0, "ping": 7.0}
+    row = {
+        "clients": 128,
+        "good": 200.0,
+        "cpu": 9.5,
+        "p50": 500.0,
+        "p99": 900.0,
+        "refused": 0.0,
+        "failed": 0,
+        "ping": 7.0,
+    }
     lines = flood.table([[row], [{**row, "good": 180.0, "failed": 1, "ping": 9.0}], [{**row, "good": 100.0}]])
-    assert lines[2:] == ["| 128 | 180 | 500 | 900 | 0 | 1 | 9 | 3 |"]
+    assert lines[2:] == ["| 128 | 180 | 9.5 | 500 | 900 | 0 | 1 | 9 | 3 |"]

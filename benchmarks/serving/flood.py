@@ -36,6 +36,7 @@ def flood(candidate: Candidate, inputs: Inputs, size: str, seconds: float, logs:
                 "ping": 1000 * max(pings, default=math.nan),
             }
             row |= {f"p{share}": 1000 * percentile(load.latencies, share / 100) for share in (50, 99)}
+            row["cpu"] = 1000 * load.metered / max(1, len(load.latencies))
             rows.append({**row, "failed": sum(load.statuses.values()) - refused - len(load.latencies)})
     return rows
 
@@ -66,14 +67,15 @@ def _pinging(target: Target) -> Iterator[list[float]]:
 
 def table(rounds: Sequence[Sequence[Row]]) -> list[str]:
     """A line for each number of clients: medians over the rounds, of /ping the longest."""
-    lines = [
-        "| clients | answered 200 a second | p50, ms | p99, ms | refused a second | failed | slowest /ping, ms | n |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    head = ["clients", "answered 200 a second", "CPU ms of one", "p50, ms", "p99, ms", "refused a second", "failed"]
+    head += ["slowest /ping, ms", "n"]
+    lines = [f"| {' | '.join(head)} |", f"| {' | '.join(['---'] * len(head))} |"]
     for rows in zip(*rounds, strict=True):
         good, p50, p99, refused = (
             f"{statistics.median(row[key] for row in rows):.0f}" for key in ("good", "p50", "p99", "refused")
         )
+        cpu = f"{statistics.median(row['cpu'] for row in rows):.1f}"
         failed, ping = (f"{max(row[key] for row in rows):.0f}" for key in ("failed", "ping"))
-        lines.append(f"| {rows[0]['clients']} | {good} | {p50} | {p99} | {refused} | {failed} | {ping} | {len(rows)} |")
+        cells = (f"{rows[0]['clients']}", good, cpu, p50, p99, refused, failed, ping, f"{len(rows)}")
+        lines.append(f"| {' | '.join(cells)} |")
     return lines
