@@ -36,6 +36,7 @@ class Choice:
     sizes: tuple[str, ...]
     rounds: int
     seconds: float
+    levels: tuple[int, ...] = LEVELS
     flood: bool = False
 
     def wants(self, group: str) -> bool:
@@ -72,11 +73,16 @@ def _arguments(words: Sequence[str], groups: Sequence[str]) -> Choice:
     parser.add_argument("--sizes", nargs="+", choices=list(SIZES), default=list(SIZES))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement (default 3)")
+    parser.add_argument(
+        "--levels", nargs="+", type=int, default=list(LEVELS), help="requests at once, for small photos"
+    )
     parser.add_argument("--flood", action="store_true", help="only this: Kennel with more clients than it has places")
     given = parser.parse_args(words)
     if given.quick:
         return Choice(frozenset(given.only), (SMALL,), 1, 1.0)
-    return Choice(frozenset(given.only), tuple(given.sizes), max(1, given.rounds), given.seconds, given.flood)
+    return Choice(
+        frozenset(given.only), tuple(given.sizes), max(1, given.rounds), given.seconds, tuple(given.levels), given.flood
+    )
 
 
 def _prepare(wanted: Sequence[Candidate]) -> Iterator[Candidate]:
@@ -124,7 +130,7 @@ class _Session:
         large = [size for size in self._choice.sizes if size != SMALL]
         for number in range(self._choice.rounds):
             for each in chosen if number % 2 == 0 else reversed(chosen):
-                levels: dict[str, tuple[int, ...]] = {SMALL: LEVELS} if SMALL in self._choice.sizes else {}
+                levels: dict[str, tuple[int, ...]] = {SMALL: self._choice.levels} if SMALL in self._choice.sizes else {}
                 if each.group in (report.KENNEL, *report.TUTORIALS) or each in best:
                     levels |= dict.fromkeys(large, (1, report.JUDGED_AT))
                 if levels:
