@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Kennel: data, train, tune, evaluate, debug, report, deploy, predict, transform, status, delete; `run` does all.
+"""Kennel: data, train, tune, evaluate, debug, report, deploy, predict, transform, status, logs, delete; `run` does all.
 
 python deploy.py run                       # sample data, this machine, no Docker, no account
 python deploy.py run --data DIR            # your photos: DIR/train/CLASS/photo.jpg ...
 python deploy.py train --data DIR --on docker
+python deploy.py init                      # a file with all settings; then: python deploy.py doctor
 """
 
 import os
@@ -20,25 +21,15 @@ except ModuleNotFoundError:
         os.execv(own, [str(own), *sys.argv])
     sys.exit("error: Kennel's environment isn't there yet; run `make setup` first")
 
-from backends.commands.options import (
-    IMAGE,
-    RUNS,
-    ArtifactOption,
-    Data,
-    DataOrSample,
-    DataOrTuning,
-    Image,
-    Name,
-    On,
-    Port,
-    Runs,
-    Settings,
-    backend_named,
-    sentences,
-)
+from backends.commands.attach import attach, logs, upload
+from backends.commands.endpoints import captured
+from backends.commands.options import ArtifactOption, Data, DataOrSample, DataOrTuning, Name, Port, Set, sentences
 from backends.commands.records import delete, report, status
+from backends.commands.registry import app as registry
+from backends.commands.setup import doctor, init
 from backends.commands.transform import transform
 from backends.commands.tune import tune
+from backends.commands.where import Where, configured
 
 # The imports of each command are in it: `--help` must answer at once.
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -46,9 +37,10 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 
 @app.command()
+@configured
 def run(
-    data: DataOrSample = None, on: On = "local", settings: Settings = None, runs: Runs = RUNS, image: Image = IMAGE,
-    port: Port = 8080, keep: Annotated[bool, typer.Option("--keep", help="leave the endpoint up")] = False,
+    where: Where, data: DataOrSample = None, settings: Set = None, port: Port = 8080,
+    keep: Annotated[bool, typer.Option("--keep", help="leave the endpoint up")] = False,
     trials: Annotated[int, typer.Option("--trials", min=1, max=1000, help="learning rates to try")] = 3,
 ) -> None:  # fmt: skip
     """Everything: check the data, search for a learning rate, serve the best trial, ask it, sum up."""
@@ -57,11 +49,12 @@ def run(
         from backends.pipeline import Wishes, run_all
 
         wishes = Wishes(data, parse_settings(settings or []), trials, port, keep)
-        run_all(backend_named(on, image), runs.resolve(), wishes)
+        run_all(where.backend(), where.runs.resolve(), wishes)
 
 
 @app.command("data")
-def check_data(data: DataOrSample = None, on: On = "local", runs: Runs = RUNS, image: Image = IMAGE) -> None:
+@configured
+def check_data(where: Where, data: DataOrSample = None) -> None:
     """Check a data set as training would: classes, counts, files that can't be read."""
     with sentences():
         import json
@@ -69,47 +62,41 @@ def check_data(data: DataOrSample = None, on: On = "local", runs: Runs = RUNS, i
         from backends.console import print_data, watching
         from backends.pipeline import SAMPLE, make_sample_data
 
-        backend = backend_named(on, image)
+        backend = where.backend()
         if data is None:
             make_sample_data(SAMPLE)
-        folder, report = data or SAMPLE, runs.resolve() / "data.json"
+        folder, report = data or SAMPLE, where.runs.resolve() / "data.json"
         with watching("checking data") as watch:
             backend.check_data(folder, report, watch)
         print_data(str(folder), json.loads(report.read_text()), str(report))
 
 
 @app.command()
+@configured
 def train(
-    data: DataOrTuning = None, on: On = "local", settings: Settings = None, runs: Runs = RUNS, name: Name = None,
-    image: Image = IMAGE,
+    where: Where, data: DataOrTuning = None, settings: Set = None, name: Name = None,
     from_tuning: Annotated[
         str | None, typer.Option("--from-tuning", metavar="RUN", help="start from a search's best hyperparameters")
     ] = None,
 ) -> None:  # fmt: skip
     """Train in a new run folder: RUNS/NAME/ with ml/model (the artifact), log.txt and run.json."""
     with sentences():
-        from backends.console import say
+        from backends.commands.tell import tell_training
         from backends.inputs import parse_settings
-        from backends.jobs import describe, train_run
-        from backends.reports import pages, print_rules, run_documents
-        from backends.tuning.document import print_found, what_to_train
+        from backends.jobs import train_run
+        from backends.tuning.document import what_to_train
 
-        folder, chosen = what_to_train(runs, data, parse_settings(settings or []), from_tuning)
-        result = train_run(backend_named(on, image), runs.resolve(), folder, chosen, name)
-        print_found(result)
-        print_rules(run_documents(result))
-        for what, page in pages(result.ml):
-            say(f"{what:<10}  {page}")
-        say(f"{result.name}: {describe(result)}")
-        say(str(result.artifact))
+        folder, chosen = what_to_train(where.runs, data, parse_settings(settings or []), from_tuning)
+        tell_training(train_run(where.backend(), where.runs.resolve(), folder, chosen, name))
 
 
-app.command()(tune)
+app.command()(configured(tune))
 
 
 @app.command()
+@configured
 def evaluate(
-    data: Data, artifact: ArtifactOption = None, on: On = "local", runs: Runs = RUNS, image: Image = IMAGE,
+    where: Where, data: Data, artifact: ArtifactOption = None,
     compare: Annotated[str | None, typer.Option("--compare", help="artifact's folder or run to compare with")] = None,
     report: Annotated[Path | None, typer.Option("--json", help="report; else evaluation.json in RUNS")] = None,
 ) -> None:  # fmt: skip
@@ -117,69 +104,88 @@ def evaluate(
     with sentences():
         from backends.reports import evaluate_artifact
 
-        evaluate_artifact(backend_named(on, image), runs, artifact, data, compare, report)
+        evaluate_artifact(where.backend(), where.runs, artifact, data, compare, report)
 
 
 @app.command()
+@configured
 def debug(
+    where: Where,
     tensors: Annotated[str, typer.Argument(help="smdebug's tensors (folder or s3:// URL), or a profiler's files")],
     rules: Annotated[str, typer.Option("--rules", help="as the hyperparameter rules, in docs/debugger.md")] = "default",
-    on: On = "local", runs: Runs = RUNS, image: Image = IMAGE,
     report: Annotated[Path | None, typer.Option("--json", help="report; else in RUNS")] = None,
 ) -> None:  # fmt: skip
     """Judge any training's saved tensors, or profiler files, by rules: a table, a report as JSON and a page."""
     with sentences():
         from backends.reports import debug_tensors
 
-        debug_tensors(backend_named(on, image), runs, tensors, rules, report)
+        debug_tensors(where.backend(), where.runs, tensors, rules, report)
 
 
-app.command()(report)
+app.command()(configured(report, jobs=False))
 
 
 @app.command()
+@configured
 def deploy(
-    artifact: ArtifactOption = None, port: Port = 8080, on: On = "local", runs: Runs = RUNS, name: Name = None,
-    image: Image = IMAGE,
+    where: Where, artifact: ArtifactOption = None, port: Port = 8080, name: Name = None,
     foreground: Annotated[bool, typer.Option("--foreground", help="serve in this terminal until Ctrl-C")] = False,
+    update: Annotated[
+        str | None, typer.Option("--update", metavar="NAME", help="let this deployment on SageMaker serve it instead")
+    ] = None,
 ) -> None:  # fmt: skip
     """Serve an artifact over HTTP, in the background until `delete`."""
     with sentences():
         from backends.client import choose_port
+        from backends.commands import endpoints
         from backends.console import say
         from backends.jobs import deploy_artifact
         from backends.runs import find_artifact
 
-        backend, folder, free = backend_named(on, image), find_artifact(runs, artifact), choose_port(port)
+        if update is not None:
+            endpoints.update(where, update, find_artifact(where.runs, artifact))
+            return
+        backend, folder = where.backend(), find_artifact(where.runs, artifact)
+        # An endpoint in the account has no port of this machine.
+        free = port if where.on == "sagemaker" else choose_port(port)
         if foreground:
             raise typer.Exit(backend.serve(folder, free))
-        endpoint = deploy_artifact(backend, runs.resolve(), folder, free, name)
+        endpoint = deploy_artifact(backend, where.runs.resolve(), folder, free, name)
         say(f"{endpoint.name} serves {folder}; end it with: python deploy.py delete {endpoint.name}")
         say(endpoint.record["url"])
 
 
 @app.command()
+@configured
 def predict(
+    where: Where,
     images: Annotated[list[Path], typer.Argument(help="image files")],
     url: Annotated[str | None, typer.Option("--url", help="of a server, like http://localhost:8080")] = None,
-    artifact: ArtifactOption = None, on: On = "local", runs: Runs = RUNS, image: Image = IMAGE,
+    endpoint: Annotated[
+        str | None, typer.Option("--endpoint", metavar="NAME", help="a deployment, or an endpoint in the account")
+    ] = None,
+    artifact: ArtifactOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False,
 ) -> None:  # fmt: skip
-    """Classify images: by a server (--url) or without one (--artifact)."""
+    """Classify images: by a server (--url, --endpoint) or without one (--artifact)."""
     with sentences():
         import json
 
         from backends import client
+        from backends.commands import endpoints
         from backends.console import print_predictions
         from backends.errors import BackendError
         from backends.runs import find_artifact
 
-        if url is not None and artifact is not None:
-            raise BackendError("--url and --artifact can't both answer; give one of them")
+        given = {"--url": url, "--endpoint": endpoint, "--artifact": artifact}
+        if len(named := [option for option, value in given.items() if value is not None]) > 1:
+            raise BackendError(f"{' and '.join(named)} can't all answer; give one of them")
         if url is not None:
             answers = [client.ask(url, each) for each in images]
+        elif endpoint is not None:
+            answers = endpoints.ask(where, endpoint, images)
         else:
-            answers = backend_named(on, image).predict(find_artifact(runs, artifact), images)
+            answers = where.backend().predict(find_artifact(where.runs, artifact), images)
         if as_json:
             print("\n".join(json.dumps(answer) for answer in answers))
         else:
@@ -188,9 +194,16 @@ def predict(
             raise typer.Exit(1)
 
 
-app.command()(transform)
-app.command()(status)
-app.command()(delete)
+app.command()(configured(transform))
+app.command()(configured(attach))
+app.command()(configured(logs, jobs=False))
+app.command()(configured(upload))
+app.command()(configured(captured, jobs=False))
+app.add_typer(registry, name="registry")
+app.command()(configured(status))
+app.command()(configured(delete))
+app.command()(init)
+app.command()(configured(doctor))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
@@ -111,9 +112,23 @@ def print_predictions(answers: Sequence[Mapping[str, Any]]) -> None:
             console.print(f"  {each['probability']:8.4f}  {each['label']}", markup=False)
 
 
+def print_check(state: str, what: str, said: str) -> None:
+    """One line of `doctor`: ok, note or fault; what was looked at; what was found."""
+    style = {"ok": "green", "note": "yellow", "fault": "bold red"}[state]
+    console.print(f"[{style}]{state:<5}[/{style}]  {what:<15}  {escape(said)}", soft_wrap=True)
+
+
 def say(text: str) -> None:
     """One line for the person, on stdout."""
     console.print(text, markup=False, soft_wrap=True)
+
+
+def ask(question: str) -> bool:
+    """Whether the person at the terminal says yes; no answer is a no."""
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
 
 
 def complain(text: str) -> None:

@@ -7,3 +7,7 @@ class BackendError(Exception):
 
 class Stopped(BackendError):
     """The person ended it (Ctrl-C or SIGTERM); whatever ran has been told and has ended."""
+
+
+class StillRunning(BackendError):
+    """What was started goes on without us, in an account that it costs money in; says how to come back to it."""

@@ -79,7 +79,7 @@ def write_inputs(run: Run, data: Path, hyperparameters: Hyperparameters, root: s
         sources[inside] = weights.resolve()
         channels.append(PRETRAINED_CHANNEL)
         hyperparameters = replace(hyperparameters, pretrained=f"{root}/input/data/{inside}")
-    hyperparameters = replace(hyperparameters, rules=_rules(hyperparameters.rules))
+    hyperparameters = replace(hyperparameters, rules=rules_text(hyperparameters.rules))
     config = {name: {"TrainingInputMode": "File", "S3DistributionType": "FullyReplicated"} for name in channels}
     host = {"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "eth0"}
     _write(run, "hyperparameters.json", hyperparameters.to_json())
@@ -88,7 +88,7 @@ def write_inputs(run: Run, data: Path, hyperparameters: Hyperparameters, root: s
     return sources
 
 
-def _rules(text: str) -> str:
+def rules_text(text: str) -> str:
     """Rule configurations in a file travel as text: the job can't see this machine's files."""
     if not text.endswith(".json"):
         return text

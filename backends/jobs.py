@@ -1,13 +1,15 @@
 """Jobs and deployments as runs: makes the folder, lets the backend work, keeps the record true."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from backends.base import Backend, Progress, Watch
+from backends.base import Backend, Progress, Registered, Searching, Watch
 from backends.child import last_error
 from backends.console import watching
-from backends.errors import BackendError, Stopped
+from backends.errors import BackendError, StillRunning, Stopped
 from backends.inputs import check_data_path
 from backends.process import end_process, process_of
 from backends.runs import Run, create_run, now, trials_of
@@ -39,18 +41,30 @@ def train_run(
 def train_in(
     backend: Backend, run: Run, data: Path, hyperparameters: Hyperparameters, title: str, also: Watch | None = None
 ) -> None:
-    """Train in a run folder that is there, to its record's end. Raises BackendError as `train_run` does.
+    """Train in a run folder that is there, to its record's end. Raises BackendError as `train_run` does; of a job that
+    goes on without us, StillRunning, and the record says running.
 
     also: hears of the progress besides the display.
     """
+    with recorded(run), watching(title) as watch:
+        backend.train(run, data, hyperparameters, both(watch, also) if also else watch)
+
+
+@contextmanager
+def recorded(run: Run) -> Iterator[None]:
+    """Within the block the run's training goes on; its record says afterwards how it ended.
+
+    Raises BackendError of the same kind with the run's name and log added.
+    """
     try:
-        with watching(title) as watch:
-            backend.train(run, data, hyperparameters, both(watch, also) if also else watch)
+        yield
         run.finish("completed", metrics=read_metrics(run))
     except Stopped:
         reason = run.failure() or "Stopped: ended before training began"
         run.finish("stopped", reason=reason)
         raise Stopped(f"{reason.removeprefix('Stopped: ')} (run {run.name}, log {run.log})") from None
+    except StillRunning:
+        raise
     except BackendError as error:
         run.finish("failed", reason=str(error))
         raise BackendError(f"{str(error).removeprefix('ClientError: ')} (run {run.name}, log {run.log})") from error
@@ -76,9 +90,20 @@ def deploy_artifact(
 
     Raises BackendError when it does not come up; nothing is left running then.
     """
-    run = create_run(runs, "deployment", name, backend=backend.name, artifact=str(artifact))
+    return _deploy(backend, runs, str(artifact), lambda run: backend.deploy(run, artifact, port), name, stop)
+
+
+def deploy_source(backend: Registered, runs: Path, source: str, name: str | None, stop: Stop | None = None) -> Run:
+    """The same of a version in a registry. source: its name there."""
+    return _deploy(backend, runs, source, lambda run: backend.deploy_version(run, source), name, stop)
+
+
+def _deploy(
+    backend: Backend, runs: Path, source: str, begin: Callable[[Run], object], name: str | None, stop: Stop | None
+) -> Run:
+    run = create_run(runs, "deployment", name, backend=backend.name, artifact=source)
     try:
-        backend.deploy(run, artifact, port)
+        begin(run)
         wish = stop or Stop()
         if not backend.wait_ready(run, lambda: not wish.requested and backend.is_alive(run)):
             if wish.requested:
@@ -104,6 +129,8 @@ def stop_run(backend: Backend, run: Run) -> None:
         for trial in trials_of(run):
             if trial.status == "running":
                 stop_run(backend, trial)
+        if isinstance(backend, Searching):
+            backend.stop(run)
     else:
         backend.stop(run)
     if run.status == "running":
@@ -115,7 +142,8 @@ def refresh(backend: Backend, run: Run) -> None:
     if run.status != "running":
         return
     if run.kind == "tuning":
-        if process_of(run.record) is None:
+        # A job of the backend's outlives the process that waits for it.
+        if process_of(run.record) is None and not (isinstance(backend, Searching) and backend.is_alive(run)):
             run.finish("stopped", reason=f"its process ended without a verdict; deploy.py tune --resume {run.name}")
         return
     if backend.is_alive(run):

@@ -4,12 +4,13 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from backends import client
-from backends.base import Backend
+from backends.base import Backend, Costly
 from backends.console import print_predictions, print_summary, say, watching
 from backends.errors import BackendError, Stopped
 from backends.example import example_image
@@ -67,6 +68,13 @@ def run_all(backend: Backend, runs: Path, wishes: Wishes) -> None:
     else:
         say(f"1/4 data in {folder}")
     report = _check(backend, runs, folder)
+    with backend.agreed(request) if isinstance(backend, Costly) else nullcontext():
+        outcome = _work(backend, runs, request, wishes, report)
+    _summarise(backend, outcome, wishes.keep)
+
+
+def _work(backend: Backend, runs: Path, request: Request, wishes: Wishes, report: Mapping[str, Any]) -> "Outcome":
+    """Search, serve, ask; without `keep` the endpoint is gone afterwards, however it ends."""
     say(f"2/4 training: {wishes.trials} trials on {backend.name}")
     tuning = create_tuning(backend, runs, request, None)
     search_in(backend, tuning, request)
@@ -76,13 +84,13 @@ def run_all(backend: Backend, runs: Path, wishes: Wishes) -> None:
     try:
         say("4/4 one prediction over HTTP")
         tested = list(best.read_json("ml/output/data/evaluation.json").get("predictions", {}))
-        image = example_image(folder, tested, best.path)
+        image = example_image(request.data, tested, best.path)
         answer = backend.ask(endpoint, image)
         print_predictions([{**answer, "file": str(image)}])
     finally:
         if not wishes.keep:
             stop_run(backend, endpoint)
-    _summarise(Outcome(report, tuning, best, endpoint, image, answer), wishes.keep)
+    return Outcome(report, tuning, best, endpoint, image, answer)
 
 
 def _request(data: Path, values: Mapping[str, str], trials: int) -> Request:
@@ -117,7 +125,7 @@ class Outcome:
     answer: Mapping[str, Any]
 
 
-def _summarise(outcome: Outcome, keep: bool) -> None:
+def _summarise(backend: Backend, outcome: Outcome, keep: bool) -> None:
     report, best, endpoint, image = outcome.report, outcome.best, outcome.endpoint, outcome.image
     metrics = best.record["metrics"]
     trials = read_search(outcome.tuning)["trials"]
@@ -140,21 +148,32 @@ def _summarise(outcome: Outcome, keep: bool) -> None:
         *((f"{name} page", _relative(page)) for ml in (outcome.tuning.ml, best.ml) for name, page in pages(ml)),
         ("prediction", f"{image.name}: {first['label']} ({first['probability']:.1%})"),
     ]
-    serve = f"python deploy.py deploy --artifact {_relative(best.artifact)} --port 8080"
-    photo = _relative(image)
-    commands = [
-        ("classify with no server", f"python deploy.py predict --artifact {_relative(best.artifact)} {photo}"),
-        ("serve it, and ask", serve),
-        ("", f"curl --data-binary @{photo} -H 'Content-Type: image/jpeg' localhost:8080/invocations"),
-        ("train on your own photos", "python deploy.py run --data YOUR_FOLDER"),
-        ("what there is, and what is up", "python deploy.py status"),
-    ]
     if keep:
         rows.append(("endpoint", f"{endpoint.record['url']} is up (python deploy.py delete {endpoint.name})"))
-        commands.pop(1)
+    if isinstance(backend, Costly):
+        rows.append(("in the account", backend.left()))
     say(f"\nrules of the best trial, {best.name}")
     print_rules(run_documents(best))
-    print_summary(rows, commands)
+    print_summary(rows, _commands(backend, outcome, keep))
+
+
+def _commands(backend: Backend, outcome: Outcome, keep: bool) -> list[tuple[str, str]]:
+    """What to try next."""
+    artifact, photo = _relative(outcome.best.artifact), _relative(outcome.image)
+    on = f" --on {backend.name}" if isinstance(backend, Costly) else ""
+    serve = ("serve it, and ask", f"python deploy.py deploy --artifact {artifact}{on or ' --port 8080'}")
+    asked = (
+        f"python deploy.py predict --endpoint {outcome.endpoint.name if keep else 'NAME'} {photo}{on}" if on
+        else f"curl --data-binary @{photo} -H 'Content-Type: image/jpeg' localhost:8080/invocations"
+    )  # fmt: skip
+    return [
+        ("classify with no server", f"python deploy.py predict --artifact {artifact} {photo}"),
+        *([] if keep else [serve]),
+        ("ask it" if keep and on else "", asked),
+        ("train on your own photos", f"python deploy.py run --data YOUR_FOLDER{on}"),
+        ("what there is, and what is up", f"python deploy.py status{on}"),
+        *([("remove all that is in the account", f"python deploy.py delete --all --with-data{on}")] if on else []),
+    ]
 
 
 def _relative(path: Path) -> str:

@@ -89,7 +89,9 @@ def print_rules(documents: Sequence[Mapping[str, Any]]) -> None:
 
 def _row(rule: Mapping[str, Any]) -> tuple[str, str, str, str]:
     status = rule["status"]
-    fired = f"{rule['report']['RuleTriggered']} of {rule['report']['Datapoints']}"
+    # SageMaker doesn't tell how often its own rules judged.
+    counts = rule.get("report")
+    fired = f"{counts['RuleTriggered']} of {counts['Datapoints']}" if counts else ""
     if status != "IssuesFound":
         # What limits a judgement that found nothing is on the page.
         told = status == "Error" or rule["severity"] == "info"
@@ -105,8 +107,8 @@ def _row(rule: Mapping[str, Any]) -> tuple[str, str, str, str]:
 
 
 def run_documents(run: Run) -> list[dict[str, Any]]:
-    """The debugger's and the profiler's documents of a run, those that are there."""
-    names = ("debugger-report.json", "profiler-report.json")
+    """The debugger's and the profiler's documents of a run, and what SageMaker's rules found, those that are there."""
+    names = (_DEBUGGER, "profiler-report.json", "sagemaker-rules.json")
     return [found for name in names if (found := run.read_json(f"ml/{_DATA}/{name}"))]
 
 

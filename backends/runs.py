@@ -12,7 +12,8 @@ from typing import Any, Final, Literal
 
 from backends.errors import BackendError
 
-Kind = Literal["training", "tuning", "deployment"]
+# transform, evaluation: jobs of their own only on SageMaker.
+Kind = Literal["training", "tuning", "deployment", "transform", "evaluation"]
 # pruned: a trial that its search ended early.
 Status = Literal["running", "completed", "failed", "stopped", "pruned"]
 

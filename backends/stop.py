@@ -13,6 +13,7 @@ class Stop:
         self._above = above
         # A plain attribute: a signal handler may set it, whatever lock the interrupted code holds.
         self._own = False
+        self._again = False
 
     @property
     def requested(self) -> bool:
@@ -23,7 +24,13 @@ class Stop:
         """Whether it is this very wish that was made, and not only the one above."""
         return self._own
 
+    @property
+    def insisted(self) -> bool:
+        """Whether it was made a second time: by somebody who won't wait for the end."""
+        return self._again or (self._above is not None and self._above.insisted)
+
     def request(self) -> None:
+        self._again = self._own
         self._own = True
 
 

@@ -11,6 +11,7 @@ from train.cli import run_command
 from train.evaluation.command import Measurement, add_options, page_beside
 from train.evaluation.comparison import column_order, comparison_report
 from train.evaluation.document import model_facts
+from train.evaluation.packed import artifact_folder
 from train.report.comparison_page import write_comparison_page
 
 
@@ -18,10 +19,14 @@ def main() -> None:
     """Compare, write the report and its page. Raises UserError for what the user can mend."""
     parser = argparse.ArgumentParser(prog="python -m train.compare", description=__doc__)
     add_options(parser)
-    parser.add_argument("--baseline", type=Path, required=True, help="folder of the artifact to compare with")
+    parser.add_argument("--baseline", type=Path, required=True, help="the artifact to compare with, likewise")
     arguments = parser.parse_args()
     page = page_beside(arguments.json)
-    artifact, baseline = Artifact.load(arguments.artifact), Artifact.load(arguments.baseline)
+    with artifact_folder(arguments.artifact) as new, artifact_folder(arguments.baseline) as old:
+        _compare(arguments, Artifact.load(new), Artifact.load(old), page)
+
+
+def _compare(arguments: argparse.Namespace, artifact: Artifact, baseline: Artifact, page: Path) -> None:
     order = column_order(artifact, baseline)
     measurement = Measurement.prepare(arguments, artifact)
     new, old = measurement.of(artifact), measurement.of(baseline)

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from model.artifact import Artifact
 from model.files import write_json
@@ -9,6 +10,7 @@ from train.cli import run_command
 from train.evaluation.command import Measurement, add_options, page_beside
 from train.evaluation.document import evaluation_report, model_facts
 from train.evaluation.learning import read_history
+from train.evaluation.packed import artifact_folder
 from train.report.evaluation_page import write_evaluation_page
 
 
@@ -18,7 +20,12 @@ def main() -> None:
     add_options(parser)
     arguments = parser.parse_args()
     page = page_beside(arguments.json)
-    artifact = Artifact.load(arguments.artifact)
+    with artifact_folder(arguments.artifact) as folder:
+        _evaluate(arguments, folder, page)
+
+
+def _evaluate(arguments: argparse.Namespace, folder: Path, page: Path) -> None:
+    artifact = Artifact.load(folder)
     history = read_history(artifact.path)
     measurement = Measurement.prepare(arguments, artifact)
     result = measurement.of(artifact)

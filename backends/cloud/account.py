@@ -4,16 +4,19 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, Final
 
-from backends.cloud.errors import told
+from backends.cloud.errors import Refused, told
 from backends.cloud.money.items import Item
 from backends.cloud.names import Place, resource_name
-from backends.cloud.sdk import sdk
+from backends.cloud.sdk import SDK_CONFIG, sdk
 from backends.errors import BackendError
 from backends.runs import Run
 from backends.settings.sections import Settings
 
 Consent = Callable[[Sequence[Item]], None]
-_CONFIG: Final = {"retries": {"mode": "standard", "max_attempts": 5}, "user_agent_extra": "kennel"}
+# Five attempts of boto3's own 60 s each would say nothing for five minutes where no network answers.
+_CONFIG: Final = {
+    "retries": {"mode": "standard", "max_attempts": 5}, "connect_timeout": 10, "user_agent_extra": "kennel",
+}  # fmt: skip
 
 
 class Account:
@@ -42,8 +45,10 @@ class Account:
         return session
 
     def client(self, service: str) -> Any:
-        """The boto3 client of a service, made once."""
+        """The boto3 client of a service, made once. Raises BackendError for another account's credentials."""
         if service not in self._clients:
+            if self.settings.sagemaker.account and service != "sts":
+                _ = self.identity
             from botocore.config import Config
 
             with told(f"opening {service}"):
@@ -59,6 +64,12 @@ class Account:
         """{"Account", "Arn", "UserId"} of whoever asks."""
         with told("asking AWS who you are"):
             answer: dict[str, str] = self.client("sts").get_caller_identity()
+        meant = self.settings.sagemaker.account
+        if meant and answer["Account"] != meant:
+            raise BackendError(
+                f"these credentials ({answer['Arn']}) are of account {answer['Account']}, and this is in {meant}; use "
+                "some of that (AWS_PROFILE, or profile in [sagemaker] of kennel.toml)"
+            )
         return answer
 
     @cached_property
@@ -67,7 +78,7 @@ class Account:
         given = self.settings.sagemaker.role
         if not given:
             raise BackendError(
-                "there is no execution role; set role in [sagemaker] of kennel.toml (docs/cloud.md says what it may do)"
+                "there is no execution role; make one (docs/iam/create.sh) and set role in [sagemaker] of kennel.toml"
             )
         if given.startswith("arn:"):
             return given
@@ -90,19 +101,37 @@ class Account:
         """The bucket that everything lies in; SageMaker's default one of account and region is made when missing."""
         if given := self.settings.sagemaker.bucket:
             return given
-        with told("looking for the bucket"):
-            return str(self.session.default_bucket())
+        # Named as the SDK does, whose own way asks STS at a fixed address, past AWS_ENDPOINT_URL and VPC endpoints.
+        owner = self.identity["Account"]
+        name = f"sagemaker-{self.region}-{owner}"
+        try:
+            with told("looking for the bucket"):
+                self.client("s3").head_bucket(Bucket=name, ExpectedBucketOwner=owner)
+        except Refused as refused:
+            if not refused.missing:
+                raise
+            self._make_bucket(name)
+        return name
+
+    def _make_bucket(self, name: str) -> None:
+        # Where buckets were made before there were regions, none is named.
+        where = {} if self.region == "us-east-1" else {"LocationConstraint": self.region}
+        with told(f"making the bucket {name}"):
+            self.client("s3").create_bucket(Bucket=name, **({"CreateBucketConfiguration": where} if where else {}))
 
     @cached_property
     def session(self) -> Any:
         """The SDK's Session, on the same clients."""
         Session = sdk("session").Session  # noqa: N806 - a class
+        # Else it checks SDK_CONFIG against its schema for every argument of every class: seconds for one job.
+        sdk("utils").validate_sagemaker_config = lambda _config: None
         with told("opening the SageMaker session"):
             return Session(
                 boto_session=self.boto,
                 sagemaker_client=self.client("sagemaker"),
                 sagemaker_runtime_client=self.client("sagemaker-runtime"),
-                default_bucket=self.settings.sagemaker.bucket or None,
+                default_bucket=self.bucket,
+                sagemaker_config=SDK_CONFIG,
             )
 
     def place(self, run: Run) -> Place:

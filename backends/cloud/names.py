@@ -22,9 +22,14 @@ _DIGEST: Final = 6
 
 
 def resource_name(run: Run, longest: int = LONGEST) -> str:
-    """The run's name in the account, `kennel-NAME-DIGEST`, of `longest` characters at most."""
+    """The run's name in the account, `kennel-NAME-DIGEST`, of `longest` characters at most.
+
+    Of one that was attached to what is there, that one's name.
+    """
     birth = os.fsencode(run.path) + run.record["created_at"].encode()
     digest = hashlib.sha256(birth).hexdigest()[:_DIGEST]
+    if run.record.get("attached") and (given := run.record.get("sagemaker", {}).get("name")):
+        return str(given) if len(given) <= longest else f"{given[: longest - _DIGEST - 1].rstrip('-')}-{digest}"
     room = longest - len(STEM) - len(digest) - 2
     return f"{STEM}-{run.name[:room].rstrip('-')}-{digest}"
 

@@ -1,21 +1,15 @@
-"""The options that several commands have, and what every command does around its work."""
+"""Options that several commands have, and what every command does around its work."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from backends.base import Backend
-    from backends.runs import Run
-
-On = Annotated[str, typer.Option("--on", help="where it runs: local or docker (sagemaker isn't there yet)")]
-Image = Annotated[str, typer.Option("--image", help="container image, for --on docker")]
-Runs = Annotated[Path, typer.Option("--runs", help="folder of the run folders")]
 Name = Annotated[str | None, typer.Option("--name", help="name of the run; else its kind and the time")]
-Settings = Annotated[
+Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="a hyperparameter, repeatable; the table is in docs/training.md"),
 ]
@@ -32,21 +26,6 @@ DataOrTuning = Annotated[
     Path | None, typer.Option("--data", help="folder with train/, valid/, test/ or class folders; or archives")
 ]
 
-RUNS = Path("runs")
-IMAGE = "kennel:latest"
-
-
-def backend_named(on: str, image: str) -> "Backend":
-    """The backend that --on and --image choose."""
-    from backends.base import create
-
-    return create(on, image)
-
-
-def backend_of(run: "Run") -> "Backend":
-    """The backend that a run was started on."""
-    return backend_named(run.record["backend"], run.record.get("image", IMAGE))
-
 
 @contextmanager
 def sentences() -> Iterator[None]:
@@ -54,6 +33,9 @@ def sentences() -> Iterator[None]:
     from backends.console import complain
     from backends.errors import BackendError, Stopped
 
+    # Parts of SageMaker's SDK give a root logger without handlers one that prints whatever any library notes.
+    if not (root := logging.getLogger()).handlers:
+        root.addHandler(logging.NullHandler())
     try:
         yield
     except Stopped as error:

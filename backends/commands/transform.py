@@ -5,16 +5,18 @@ from typing import Annotated, Any
 
 import typer
 
-from backends.commands.options import IMAGE, RUNS, ArtifactOption, Image, On, Runs, backend_named, sentences
+from backends.commands.options import ArtifactOption, sentences
+from backends.commands.where import Where
 
 _SHOWN = 10
 
 
-def transform(  # noqa: PLR0913, PLR0917 - each is an option
-    inputs: Annotated[list[str], typer.Argument(help="folders (with all below), globs in quotes, or image files")],
+def transform(
+    where: Where,
+    inputs: Annotated[list[str], typer.Argument(help="folders (with all below), globs in quotes, images; or s3://...")],
     out: Annotated[Path, typer.Option("--out", help="folder for predictions.jsonl, predictions.csv and summary.json")],
     url: Annotated[str | None, typer.Option("--url", help="of a server that is up; else one is started")] = None,
-    artifact: ArtifactOption = None, on: On = "local", runs: Runs = RUNS, image: Image = IMAGE,
+    artifact: ArtifactOption = None,
     probabilities: Annotated[bool, typer.Option("--probabilities", help="of all classes, not the best five")] = False,
     concurrent: Annotated[
         int | None, typer.Option("--concurrent", min=1, max=1024, help="requests at once; else what the server says")
@@ -24,20 +26,30 @@ def transform(  # noqa: PLR0913, PLR0917 - each is an option
     """Classify any number of images by a server: results in the order of the files, going on where it was ended."""
     with sentences():
         from backends import client
+        from backends.errors import BackendError
+        from backends.inputs import is_url
         from backends.runs import find_artifact
+        from backends.transform.batch import Files
         from backends.transform.classes import read_artifact
         from backends.transform.inputs import Inputs
-        from backends.transform.job import Request, Server
+        from backends.transform.job import Request, Server, batching
         from backends.transform.job import transform as run
 
-        files = Inputs(inputs)
         if url is not None:
             server = Server(client.base(url))
             # Only what is known of the classes: the server has its own.
-            known = None if artifact is None else read_artifact(find_artifact(runs, artifact))
+            known = None if artifact is None else read_artifact(find_artifact(where.runs, artifact))
         else:
-            folder = find_artifact(runs, artifact)
-            server, known = Server(None, backend_named(on, image), folder, runs.resolve()), read_artifact(folder)
+            folder = find_artifact(where.runs, artifact)
+            server = Server(None, where.backend(), folder, where.runs.resolve())
+            known = read_artifact(folder)
+        files: Files
+        if not any(map(is_url, inputs)):
+            files = Inputs(inputs)
+        elif job := batching(server):
+            files = job.listing(inputs)
+        else:
+            raise BackendError("images in S3 are transformed by a job there; --on sagemaker, or fetch them")
         summary, survey = run(Request(files, out, server, known, probabilities, concurrent, restart))
         _tell(summary, survey.left_out, out)
         if summary["failed"]:

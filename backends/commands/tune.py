@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backends.commands.options import IMAGE, RUNS, Image, Name, On, Runs, Settings, backend_named, backend_of, sentences
+from backends.commands.options import Name, Set, sentences
+from backends.commands.where import Where
 
 if TYPE_CHECKING:
     from backends.runs import Run
@@ -17,6 +18,7 @@ _TRIALS = 20
 
 
 def tune(  # noqa: PLR0913, PLR0917 - each is an option
+    where: Where,
     data: Annotated[Path | None, typer.Option("--data", help="the photos, as for train")] = None,
     trials: Annotated[int | None, typer.Option("--trials", help=f"trainings to try [default: {_TRIALS}]")] = None,
     space: Annotated[
@@ -40,7 +42,7 @@ def tune(  # noqa: PLR0913, PLR0917 - each is an option
     name: Name = None,
     resume: Annotated[str | None, typer.Option("--resume", metavar="RUN", help="go on with a search")] = None,
     one_job: Annotated[bool, typer.Option("--one-job", help="the whole search in one training job")] = False,
-    settings: Settings = None, on: On = "local", runs: Runs = RUNS, image: Image = IMAGE,
+    settings: Set = None,
 ) -> None:  # fmt: skip
     """Search for the best hyperparameters: RUNS/NAME/ with the search, RUNS/NAME-trial-001/ ... with its trials."""
     with sentences():
@@ -60,7 +62,7 @@ def tune(  # noqa: PLR0913, PLR0917 - each is an option
                     f"--resume goes on with what the search was begun with, so {', '.join(found)} can't be given; "
                     "--trials, --minutes and --parallel can"
                 )
-            _resume(runs.resolve(), resume, changes)
+            go_on(where, resume, changes)
             return
         if data is None:
             raise BackendError("--data is missing: give it the photos' folder, or --resume a search")
@@ -68,16 +70,16 @@ def tune(  # noqa: PLR0913, PLR0917 - each is an option
                   "sampler": sampler or "tpe", "pruner": pruner or "median", "parallel": parallel or 0,
                   "minutes": minutes or 0}  # fmt: skip
         asked = Asked(data, settings or [], param or [], space, search)
-        _start(asked, runs.resolve(), name, one_job, on, image)
+        _start(where, asked, name, one_job)
 
 
-def _start(asked: "Asked", runs: Path, name: str | None, one_job: bool, on: str, image: str) -> None:
+def _start(where: Where, asked: "Asked", name: str | None, one_job: bool) -> None:
     from backends.console import say
     from backends.tuning.one_job import create_job, search_in_job
     from backends.tuning.request import read_request
     from backends.tuning.tune import create_tuning, search_in
 
-    request, backend = read_request(asked), backend_named(on, image)
+    request, backend, runs = read_request(asked), where.backend(), where.runs.resolve()
     if one_job:
         run = create_job(backend, runs, request, name)
         work = search_in_job
@@ -90,16 +92,17 @@ def _start(asked: "Asked", runs: Path, name: str | None, one_job: bool, on: str,
         work(backend, run, request)
 
 
-def _resume(runs: Path, name: str, changes: dict[str, int]) -> None:
+def go_on(where: Where, name: str, changes: dict[str, int]) -> None:
+    """Go on with a search, and say what it has found at its end. Raises BackendError."""
     from backends.errors import BackendError
     from backends.runs import find_run
     from backends.tuning.one_job import is_one_job, reopen_job, search_in_job
     from backends.tuning.tune import reopen_tuning, search_in
 
-    run = find_run(runs, name)
+    run = find_run(where.runs.resolve(), name)
     if run.kind != "tuning" and not is_one_job(run):
         raise BackendError(f"run {run.name} is no search (it is a {run.kind}), so there is none to go on with")
-    backend = backend_of(run)
+    backend = where.backend_of(run)
     if run.kind == "tuning":
         request = reopen_tuning(run, changes)
         with _closing(run):

@@ -75,7 +75,7 @@ class Asker:
         suffix = os.path.splitext(file)[1]  # noqa: PTH122
         try:
             answer = self._send(body, {"Accept": self._accept, "Content-Type": content_type(suffix)})
-            return {"file": file, **self._understand(answer)}
+            return {"file": file, **understand(answer, self._about.labels, f"{self._about.url}/invocations")}
         except Dropped as error:
             return {"file": file, "error": f"the server ended the connection {_MOST_DROPS} times ({error})"}
 
@@ -113,26 +113,27 @@ class Asker:
         if self._about.closed.wait(seconds * random.uniform(1, 1.25)):
             raise Closed
 
-    def _understand(self, answer: Answer) -> dict[str, Any]:
-        """What the server says of one image. Raises BackendError for what concerns all of them."""
-        if answer.status in _OF_THE_FILE:
-            return {"error": _message(answer)}
-        try:
-            value = json.loads(answer.body) if answer.status == 200 else None
-        except ValueError:
-            value = None
-        # A server of batch transform may tell an image's fault so.
-        if isinstance(value, dict) and "error" in value:
-            return {"error": _message(answer)}
-        labels = self._about.labels
-        if labels is None and isinstance(value, dict) and isinstance(value.get("predictions"), list):
-            return {"predictions": value["predictions"]}
-        if labels is not None and isinstance(value, list) and len(value) == len(labels):
-            return {"predictions": _best(value, labels), "probabilities": value}
-        wanted = "predictions" if labels is None else f"{len(labels)} probabilities"
-        raise BackendError(
-            f"{self._about.url}/invocations doesn't answer with {wanted}: {_message(answer)}; is it this artifact's?"
-        )
+
+def understand(answer: Answer, labels: tuple[str, ...] | None, where: str) -> dict[str, Any]:
+    """What a server says of one image. labels: as in Conversation. where: who answers, in words.
+
+    Raises BackendError for what concerns all images.
+    """
+    if answer.status in _OF_THE_FILE:
+        return {"error": _message(answer)}
+    try:
+        value = json.loads(answer.body) if answer.status == 200 else None
+    except ValueError:
+        value = None
+    # A server of batch transform may tell an image's fault so.
+    if isinstance(value, dict) and "error" in value:
+        return {"error": _message(answer)}
+    if labels is None and isinstance(value, dict) and isinstance(value.get("predictions"), list):
+        return {"predictions": value["predictions"]}
+    if labels is not None and isinstance(value, list) and len(value) == len(labels):
+        return {"predictions": _best(value, labels), "probabilities": value}
+    wanted = "predictions" if labels is None else f"{len(labels)} probabilities"
+    raise BackendError(f"{where} doesn't answer with {wanted}: {_message(answer)}; is it this artifact's?")
 
 
 @functools.cache

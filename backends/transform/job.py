@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from backends.base import Backend, Progress, Watch, create
+from backends.base import Backend, Batching, Progress, Watch, create
 from backends.child import last_error
 from backends.client import choose_port
 from backends.console import watching
@@ -18,9 +18,10 @@ from backends.jobs import deploy_artifact, refresh, stop_run
 from backends.runs import Run, load_run
 from backends.stop import Stop, StopSignals
 from backends.transform.ask import Conversation
+from backends.transform.batch import Batch, Files, transform_in_job
 from backends.transform.classes import Artifact
 from backends.transform.endpoint import Parameters, ask_parameters, wait_ready
-from backends.transform.inputs import Inputs, Survey
+from backends.transform.inputs import Survey
 from backends.transform.results import Results
 from backends.transform.summary import conclude
 from backends.transform.window import answers
@@ -30,7 +31,9 @@ _TELL_EVERY_S: Final = 0.2
 
 @dataclass(frozen=True)
 class Server:
-    """What answers: the server at `url`, or, where that is None, one of our own from the artifact in a folder."""
+    """What answers: the server at `url`, or, where that is None, one of our own from the artifact in a folder, or a job
+    of the backend's, if it has such.
+    """
 
     url: str | None
     backend: Backend | None = None
@@ -44,7 +47,7 @@ class Request:
     server says.
     """
 
-    inputs: Inputs
+    inputs: Files
     out: Path
     server: Server
     artifact: Artifact | None
@@ -72,7 +75,8 @@ def transform(request: Request) -> tuple[dict[str, Any], Survey]:
         results.open(_subject(request, survey), request.restart)
         _end_former_server(results)
         done, files = results.recover(iter(request.inputs))
-        seconds = _ask(request, results, files, (done, survey.count), stop) if done < survey.count else 0.0
+        work = _ask if batching(request.server) is None else _ask_job
+        seconds = work(request, results, files, (done, survey.count), stop) if done < survey.count else 0.0
         facts = {
             "artifact": artifact.id if artifact else None,
             "url": request.server.url,
@@ -94,6 +98,24 @@ def _subject(request: Request, survey: Survey) -> dict[str, Any]:
         "inputs": f"{survey.count} {survey.sha256}",
         "probabilities": request.probabilities,
     }
+
+
+def batching(server: Server) -> Batching | None:
+    """The backend, if it transforms as a job of its own."""
+    backend = server.backend
+    if backend is None or server.url is not None:
+        return None
+    return backend if isinstance(backend, Batching) else None
+
+
+def _ask_job(request: Request, results: Results, _files: object, extent: tuple[int, int], stop: Stop) -> float:
+    """As `_ask`, by a job: of the whole batch, for there is no other."""
+    backend, folder, artifact = batching(request.server), request.server.folder, request.artifact
+    assert backend is not None
+    assert folder is not None
+    labels = artifact.labels if artifact and request.probabilities else None
+    batch = Batch(request.inputs, extent[1], folder, labels, request.concurrent)
+    return transform_in_job(backend, batch, results, request.server.runs, extent[0], stop)
 
 
 def _ask(request: Request, results: Results, files: Iterator[str], extent: tuple[int, int], stop: Stop) -> float:

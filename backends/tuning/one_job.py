@@ -1,8 +1,10 @@
 """A search as one training job: `train` runs the trials itself, and ends by training the best."""
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 
-from backends.base import Backend, Progress, Watch
+from backends.base import Backend
 from backends.console import console, say
 from backends.errors import BackendError, Stopped
 from backends.jobs import refresh, train_in
@@ -10,6 +12,8 @@ from backends.runs import Run, create_run
 from backends.tuning.request import Request
 
 _TITLE = "search in one job"
+# Of several hosts' log each line begins with its host.
+_TRIAL = re.compile(r"(?:algo-\d+: )?(trial .*)")
 
 
 def is_one_job(run: Run) -> bool:
@@ -40,17 +44,21 @@ def reopen_job(backend: Backend, run: Run, changes: dict[str, int]) -> Request:
 
 def search_in_job(backend: Backend, run: Run, request: Request) -> None:
     """Run the job to its end. Raises BackendError when it fails, Stopped when a signal ended it."""
+    tell = _trial_lines(run.log)
     try:
-        train_in(backend, run, request.data, request.hyperparameters, _TITLE, _trial_lines(run.log))
+        train_in(backend, run, request.data, request.hyperparameters, _TITLE, lambda _: tell())
     except Stopped as error:
         raise Stopped(f"{error}; go on with: python deploy.py tune --resume {run.name}") from None
+    finally:
+        # A log from elsewhere comes late.
+        tell()
 
 
-def _trial_lines(log: Path) -> Watch:
-    """Says each trial's line that the job has logged, where no bar tells of them."""
+def _trial_lines(log: Path) -> Callable[[], None]:
+    """Says what is new: each trial's line that the job has logged, where no bar tells of them."""
     position = log.stat().st_size if log.exists() else 0
 
-    def watch(_progress: Progress) -> None:
+    def tell() -> None:
         nonlocal position
         if console.is_terminal or not log.exists():
             return
@@ -60,7 +68,7 @@ def _trial_lines(log: Path) -> Watch:
         whole = text[: text.rfind(b"\n") + 1]
         position += len(whole)
         for line in whole.decode(errors="replace").splitlines():
-            if line.startswith("trial "):
-                say(f"  {line}")
+            if found := _TRIAL.match(line):
+                say(f"  {found[1]}")
 
-    return watch
+    return tell

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from backends.base import Backend
+from backends.base import Backend, Searching
 from backends.console import complain
-from backends.errors import BackendError, Stopped
+from backends.errors import BackendError, StillRunning, Stopped
 from backends.process import identity, process_of
 from backends.runs import Run, create_run
 from backends.stop import Stop, StopSignals
@@ -55,15 +55,21 @@ def reopen_tuning(run: Run, changes: dict[str, int]) -> Request:
 def search_in(backend: Backend, run: Run, request: Request) -> None:
     """Search to the end, in a new tuning run or on from where one was cut off; leave documents, record and page.
 
-    Raises Stopped when a signal ended it, BackendError when it can't go on or has found nothing. What was found until
-    then is there all the same.
+    Raises Stopped when a signal ended it, BackendError when it can't go on or has found nothing, and StillRunning when
+    it goes on elsewhere. What was found until then is there all the same.
     """
     reason: str | None = None
     status: Any = "failed"
     try:
         with StopSignals() as stop:
-            _search(backend, run, request, stop)
+            if isinstance(backend, Searching):
+                backend.search(run, request, stop)
+            else:
+                _search(backend, run, request, stop)
         status = "completed"
+    except StillRunning:
+        status = "running"
+        raise
     except Stopped as error:
         status, reason = "stopped", str(error)
         raise
@@ -77,7 +83,8 @@ def search_in(backend: Backend, run: Run, request: Request) -> None:
         reason = repr(error)
         raise
     finally:
-        run.finish(status, **({"reason": reason} if reason else {}))
+        if status != "running":
+            run.finish(status, **({"reason": reason} if reason else {}))
         _write_page(backend, run)
 
 

@@ -12,6 +12,11 @@ from train.search.settings import SearchSettings
 REGION = "eu-west-1"
 CLIENT = boto3.client("sagemaker", region_name=REGION, aws_access_key_id="none", aws_secret_access_key="none")
 MODEL = CLIENT.meta.service_model
+JAVA_CLASSES = {
+    r"\p{Alnum}": "a-zA-Z0-9", r"\p{L}": r"\w", r"\p{M}": r"\w", r"\p{N}": r"\w", r"\p{Z}": r"\s",
+    r"\p{S}": "+<=>^`|~$", r"\p{P}": r"!-/:-@\[-`{-~", r"\p{Print}": "[ -~]", r"\p{ASCII}": r"[\x00-\x7f]",
+    r"\uD800\uDC00-\uDBFF\uDFFF": r"\U00010000-\U0010FFFF",
+}  # fmt: skip
 
 
 def settings(**chosen: object) -> SearchSettings:
@@ -44,10 +49,16 @@ def breaches(value: Any, shape: Any, where: str = "") -> list[str]:
     if shape.type_name == "string":
         if "enum" in limits and value not in limits["enum"]:
             found.append(f"{where}: {value}")
-        # \p{Alnum} is Java's.
-        if not re.fullmatch(limits.get("pattern", ".*").replace(r"\p{Alnum}", "a-zA-Z0-9"), value):
+        if "pattern" in limits and not re.fullmatch(_pattern(limits["pattern"]), value):
             found.append(f"{where}: {value}")
     return found
+
+
+def _pattern(text: str) -> str:
+    """The model's patterns are Java's, with classes that Python lacks; some repeat the text's end."""
+    for java, here in JAVA_CLASSES.items():
+        text = text.replace(java, here)
+    return re.sub(r"\$\{\d+,\d+\}$", "", text)
 
 
 def allowed(request: dict[str, Any]) -> dict[str, Any]:

@@ -141,8 +141,8 @@ def test_data_tells_counts_and_what_it_skipped(data: Path, runs: Path, tmp_path:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--on", "sagemaker"], "--on sagemaker isn't there yet; use --on local or --on docker"),
-        (["--on", "moon"], "--on must be one of local, docker, got 'moon'"),
+        (["--on", "sagemaker", "-o", "spot=perhaps"], "-o spot: must be true or false, got perhaps"),
+        (["--on", "moon"], "--on: must be one of local, docker, sagemaker, got moon"),
         (["--set", "epochs"], "--set takes NAME=VALUE, got 'epochs'"),
         (["--set", "lr=1", "--set", "lr=2"], "--set lr is given twice; give it once"),
         (["--set", "epoch=2", "--set", "lr=-1"],

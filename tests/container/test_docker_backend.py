@@ -12,7 +12,7 @@ from backends.errors import BackendError
 from tests.backends.photos import make_photos
 from tests.backends.terminal import TINY, deploy
 from tests.container.docker_cli import HUNG_S, Docker
-from tests.contracts.backend_contract import BackendContract
+from tests.contracts.machine_contract import MachineContract
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +28,7 @@ def client_that_works(docker: Docker) -> Iterator[None]:
         yield
 
 
-class TestDockerBackend(BackendContract):
+class TestDockerBackend(MachineContract):
     @pytest.fixture(scope="class")
     @classmethod
     def backend(cls, docker: Docker) -> Backend:

@@ -5,19 +5,17 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.container.docker_cli import Docker
+from tests.container.servers import free_address, process
 
 ROOT = Path(__file__).parents[2]
 TOOLS = Path(sys.executable).parent
@@ -69,7 +67,7 @@ class Cloud:
 def cloud(docker: Docker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """A registry that asks for moto's password, and moto."""
     folder = tmp_path_factory.mktemp("registry")
-    registry, moto = _free_address(), _free_address()
+    registry, moto = free_address(), free_address()
     (folder / "htpasswd").write_text(HTPASSWD)
     (folder / "config.yml").write_text(REGISTRY_CONFIG.format(folder=folder, address=registry))
     # Logins must not land in the user's own settings, but a buildx plugin may lie there.
@@ -97,8 +95,8 @@ def cloud(docker: Docker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     assert server, "docker-registry is missing: apt-get install docker-registry"
     host, port = moto.split(":")
     with (
-        _process([server, "serve", str(folder / "config.yml")], registry, folder / "registry.log"),
-        _process([str(TOOLS / "moto_server"), "-H", host, "-p", port], moto, folder / "moto.log"),
+        process([server, "serve", str(folder / "config.yml")], registry, folder / "registry.log"),
+        process([str(TOOLS / "moto_server"), "-H", host, "-p", port], moto, folder / "moto.log"),
     ):
         yield Cloud(registry, environ)
 
@@ -179,33 +177,9 @@ def test_without_a_tag_it_makes_one_that_says_where_the_image_comes_from(
 def test_credentials_that_nobody_confirms_end_it_before_the_build(cloud: Cloud) -> None:
     lost = Cloud(
         cloud.registry,
-        {**cloud.environ, "AWS_ENDPOINT_URL": f"http://{_free_address()}", "AWS_MAX_ATTEMPTS": "1"},
+        {**cloud.environ, "AWS_ENDPOINT_URL": f"http://{free_address()}", "AWS_MAX_ATTEMPTS": "1"},
     )
     answer = lost.push("dogs/kennel", "2.0")
     assert (answer.returncode, answer.stdout) == (1, "")
     assert "nothing was built, 1 missing" in answer.stderr
     assert "no AWS credentials that work" in answer.stderr
-
-
-def _free_address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
-
-
-@contextmanager
-def _process(command: list[str], address: str, log: Path) -> Iterator[None]:
-    """A server, once it listens; ended when the block ends."""
-    host, port = address.split(":")
-    with log.open("w") as out, subprocess.Popen(command, stdout=out, stderr=out) as process:
-        try:
-            while True:
-                assert process.poll() is None, f"{command[0]} ended:\n{log.read_text()}"
-                try:
-                    socket.create_connection((host, int(port)), timeout=5).close()
-                    break
-                except OSError:
-                    time.sleep(0.1)
-            yield
-        finally:
-            process.terminate()

@@ -1,4 +1,7 @@
-"""The backend contract, kept by the local backend. (For Docker: tests/container/test_docker_backend.py.)"""
+"""The backend contract, kept by the local backend.
+
+(For Docker: tests/container/test_docker_backend.py; for SageMaker: tests/contracts/test_cloud_backend.py.)
+"""
 
 from pathlib import Path
 
@@ -6,7 +9,7 @@ import pytest
 
 from backends.base import BACKENDS, Backend, create
 from tests.backends.photos import make_photos
-from tests.contracts.backend_contract import BackendContract
+from tests.contracts.machine_contract import MachineContract
 
 
 @pytest.fixture(scope="session")
@@ -14,12 +17,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_photos(tmp_path_factory.mktemp("photos"))
 
 
-class TestLocalBackend(BackendContract):
+class TestLocalBackend(MachineContract):
     @pytest.fixture(scope="class")
     @classmethod
     def backend(cls) -> Backend:
         return create("local", "")
 
 
-def test_there_are_two_backends_so_two_suites() -> None:
-    assert sorted(BACKENDS) == ["docker", "local"]
+def test_there_are_three_backends_so_three_suites() -> None:
+    assert sorted(BACKENDS) == ["docker", "local", "sagemaker"]

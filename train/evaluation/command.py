@@ -23,7 +23,7 @@ from train.progress import Progress
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of both commands."""
-    parser.add_argument("--artifact", type=Path, required=True, help="folder that train wrote")
+    parser.add_argument("--artifact", type=Path, required=True, help="folder that train wrote, or its model.tar.gz")
     parser.add_argument(
         "--data", type=Path, required=True, help="class folders or archives, or a folder with test/ or valid/"
     )

@@ -3,26 +3,47 @@
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from model.files import write_json
 from model.version import VERSION
 from train.config import Hyperparameters
 from train.search.importance import importance_of
 from train.search.record import Record
+from train.search.settings import SearchSettings
 from train.search.space import Categorical, Integer, Parameter
-
-if TYPE_CHECKING:
-    from train.search.study import Search
 
 FORMAT = 1
 DOCUMENT = "tuning.json"
 BEST = "best-hyperparameters.json"
 
 
-def document_of(
-    search: "Search", state: str, reason: str | None, winner: dict[str, Any] | None = None
-) -> dict[str, Any]:
+class Told(Protocol):
+    """What the document is made from: a `Search` of our own, or what is known of one that was made elsewhere.
+
+    finished, running: by number. front: the trials that no other surpasses, the best foremost. began: seconds since
+    1970. seconds: of searching. interrupted: how often a trial was begun and came to no end.
+    """
+
+    @property
+    def settings(self) -> SearchSettings: ...
+    @property
+    def finished(self) -> list[Record]: ...
+    @property
+    def running(self) -> list[Record]: ...
+    @property
+    def front(self) -> list[Record]: ...
+    @property
+    def began(self) -> float: ...
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def interrupted(self) -> int: ...
+    @property
+    def notes(self) -> list[str]: ...
+
+
+def document_of(search: Told, state: str, reason: str | None, winner: dict[str, Any] | None = None) -> dict[str, Any]:
     """The document of docs/tuning.md, plain JSON without NaN. Trials that run are in it while the search does."""
     settings, finished = search.settings, search.finished
     shown = sorted([*finished, *(search.running if state == "running" else [])], key=lambda each: each.number)

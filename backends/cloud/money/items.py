@@ -11,8 +11,8 @@ class Item:
     """One thing that costs money.
 
     what: in words, as in "training job kennel-first-1a2b3c". count: instances. hours: at most; None for what runs
-    until it is deleted. instance_type: empty for storage and serverless. gigabytes: of storage, or of a serverless
-    endpoint's memory. waits: a serverless endpoint's provisioned concurrency.
+    until it is deleted. instance_type: empty for storage and serverless. gigabytes: of storage, of a serverless
+    endpoint's memory, or of each instance's disk. waits: a serverless endpoint's provisioned concurrency.
     """
 
     what: str

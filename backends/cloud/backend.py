@@ -1,0 +1,141 @@
+"""Jobs and endpoints on SageMaker, by the protocol that all backends keep."""
+
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, Final
+
+from backends.base import WHOLE_MACHINE, Slot, Watch
+from backends.cloud import data, endpoints, evaluate, invoke, jobs, training, transform, tuning, variant
+from backends.cloud.account import Account, Consent
+from backends.cloud.delete import delete, plan
+from backends.cloud.endpoint_log import save_tail
+from backends.cloud.images import listing
+from backends.cloud.inventory import everything
+from backends.cloud.manifest import made
+from backends.cloud.money.consent import Consent as Asking
+from backends.cloud.money.estimate import money
+from backends.cloud.money.items import Item
+from backends.cloud.names import Place
+from backends.cloud.objects import fetch
+from backends.console import say
+from backends.errors import BackendError, StillRunning
+from backends.inputs import is_url
+from backends.local import LocalBackend
+from backends.runs import Run
+from backends.settings.sections import Settings
+from backends.stop import Stop
+from backends.transform.batch import Batch, Files
+from backends.tuning.request import Request
+from train.config import Hyperparameters
+from train.search.settings import SearchSettings
+
+# Artifacts, reports, tensors and logs of a search, at most: agreed to with the rest.
+_RESULTS_GB: Final = 2.0
+
+
+class CloudBackend:
+    """What reads the person's own files (checking data, predicting without a server, pages) runs on this machine; what
+    trains, searches, evaluates, transforms and serves is a job or an endpoint.
+    """
+
+    name = "sagemaker"
+
+    def __init__(self, settings: Settings, consent: Consent) -> None:
+        self.account = Account(settings, consent)
+        self.image = settings.sagemaker.image
+        self._here = LocalBackend()
+
+    def check_data(self, data: Path, report: Path, watch: Watch) -> None:
+        self._here.check_data(data, report, watch)
+
+    def train(
+        self, run: Run, data: Path, hyperparameters: Hyperparameters, watch: Watch,
+        slot: Slot = WHOLE_MACHINE, stop: Stop | None = None,  # noqa: ARG002 - a job has its instances to itself
+    ) -> None:  # fmt: skip
+        training.train(self.account, run, data, hyperparameters, watch, stop)
+
+    def search(self, run: Run, request: Request, stop: Stop) -> None:
+        tuning.search(self.account, run, request, stop)
+
+    def gpus(self) -> list[str]:
+        return []
+
+    def tuning_page(self, document: Path) -> None:
+        self._here.tuning_page(document)
+
+    def evaluate(self, artifact: Path, data: Path, report: Path, watch: Watch, baseline: Path | None = None) -> None:
+        evaluate.evaluate(self.account, artifact, data, report, watch, baseline)
+
+    def debug(self, tensors: str, report: Path, rules: str, watch: Watch) -> None:
+        if not is_url(tensors):
+            self._here.debug(tensors, report, rules, watch)
+            return
+        # Here by Kennel's own account: the profile or region may be those of kennel.toml alone.
+        with tempfile.TemporaryDirectory() as scratch:
+            fetch(self.account, Place.parse(tensors), Path(scratch), Stop())
+            self._here.debug(scratch, report, rules, watch)
+
+    def predict(self, artifact: Path, images: Sequence[Path]) -> list[dict[str, Any]]:
+        return self._here.predict(artifact, images)
+
+    def listing(self, urls: Sequence[str]) -> Files:
+        return listing(self.account, urls)
+
+    def transform(self, run: Run, batch: Batch, watch: Watch, stop: Stop) -> Iterator[dict[str, Any]]:
+        return transform.transform(self.account, run, batch, watch, stop)
+
+    def deploy(self, run: Run, artifact: Path, port: int) -> str:  # noqa: ARG002 - it has a name, and no port
+        return endpoints.deploy(self.account, run, artifact)
+
+    def deploy_version(self, run: Run, version: str) -> str:
+        return endpoints.deploy(self.account, run, version)
+
+    def wait_ready(self, run: Run, goes_on: Callable[[], bool]) -> bool:
+        return endpoints.wait_ready(self.account, run, goes_on)
+
+    def ask(self, run: Run, image: Path) -> dict[str, Any]:
+        return invoke.ask(self.account, run, image)
+
+    def serve(self, artifact: Path, port: int) -> int:  # noqa: ARG002 - it doesn't come to that
+        raise BackendError("an endpoint on SageMaker has no foreground; leave --foreground out, or use --on local")
+
+    def is_alive(self, run: Run) -> bool:
+        if run.kind == "deployment":
+            return endpoints.is_alive(self.account, run)
+        if run.kind == "training":
+            # What one has left that ended meanwhile is fetched: the record is to say how it went.
+            return training.is_running(self.account, run)
+        return jobs.is_alive(self.account, run)
+
+    def stop(self, run: Run) -> None:
+        if run.kind == "deployment" and (endpoint := made(run).get("endpoint")) and not run.log.exists():
+            save_tail(self.account, run, str(endpoint))
+        try:
+            delete(self.account, plan(self.account, run), say)
+        except KeyboardInterrupt:
+            if run.kind != "deployment":
+                raise
+            raise StillRunning(endpoints.left(run)) from None
+
+    def agreed(self, request: Request) -> AbstractContextManager[None]:
+        consent = self.account.consent
+        return consent.covering(self._items(request)) if isinstance(consent, Asking) else nullcontext()
+
+    def _items(self, request: Request) -> list[Item]:
+        return [
+            *tuning.items(self.account, "", SearchSettings.of(request.hyperparameters)),
+            *variant.items(self.account, "for the best trial"),
+            data.dry_run(self.account, request.data, lambda _: None).item,
+            Item("artifacts, reports and logs", "storage", gigabytes=_RESULTS_GB),
+        ]
+
+    def left(self) -> str:
+        things = everything(self.account)
+        if not things:
+            return "nothing"
+        kinds = Counter(each.kind for each in things)
+        cost = sum(each.usd_per_day or 0.0 for each in things)
+        return f"{', '.join(f'{count} x {kind}' for kind, count in kinds.items())}: {money(cost)} a day"

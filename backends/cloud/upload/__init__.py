@@ -1,0 +1,1 @@
+"""Files to a prefix in S3: only what changed, several at a time, and going on where an upload was cut off."""

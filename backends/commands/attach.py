@@ -1,0 +1,163 @@
+"""attach, logs, upload: what is in the account, from here."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from backends.commands.options import sentences
+from backends.commands.where import Where
+
+if TYPE_CHECKING:
+    from backends.cloud.account import Account
+    from backends.cloud.data import DryRun
+    from backends.runs import Run
+
+
+def attach(
+    where: Where, name: Annotated[str, typer.Argument(help="a run, or a training job or endpoint in the account")]
+) -> None:
+    """Follow a job that runs in the account and fetch what it leaves; or take an endpoint that is there under a run."""
+    with sentences():
+        from backends.cloud.attach import attach as adopt
+        from backends.console import say
+        from backends.errors import BackendError
+
+        run = adopt(where.account, name, where.runs.resolve())
+        if run.record["backend"] != "sagemaker":
+            raise BackendError(
+                f"{run.name} is no run of an account (it is on {run.record['backend']}); python deploy.py logs "
+                f"{run.name} --follow shows what it prints"
+            )
+        if run.kind == "deployment":
+            say(f"{run.name} is the endpoint {run.record['sagemaker']['endpoint']}; its run folder is {run.path}")
+            say(str(run.record["url"]))
+        elif run.kind == "training":
+            _follow(where.account_of(run), run)
+        elif run.kind == "tuning":
+            from backends.commands.tune import go_on
+
+            go_on(where, run.name, {})
+        elif run.kind == "evaluation":
+            from backends.cloud.evaluate import resume
+            from backends.console import watching
+
+            with watching("evaluating") as watch:
+                report = resume(where.account_of(run), run, watch)
+            say(str(report.with_suffix(".html")))
+            say(str(report))
+        else:
+            raise BackendError(f"{run.name} is a {run.kind}; the command that began it goes on with it")
+
+
+def _follow(account: "Account", run: "Run") -> None:
+    from backends.cloud.training import finish
+    from backends.commands.tell import tell_training
+    from backends.console import watching
+    from backends.jobs import recorded
+
+    for ended in ("finished_at", "reason", "metrics"):
+        run.record.pop(ended, None)
+    run.update(status="running")
+    with recorded(run), watching("training") as watch:
+        finish(account, run, watch)
+    tell_training(run)
+
+
+def logs(
+    where: Where, name: Annotated[str, typer.Argument(help="a run, or a job or endpoint in the account")],
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="show what comes, until it ends")] = False,
+) -> None:  # fmt: skip
+    """What a run has printed: a job's hosts, an endpoint's server, a process of this machine."""
+    with sentences():
+        run = _run_of(where, name)
+        if run is None or run.record["backend"] == "sagemaker":
+            _cloud_log(where, name, run, follow)
+        else:
+            from backends.jobs import refresh
+            from backends.tail import tail
+
+            def goes_on() -> bool:
+                refresh(where.backend_of(run), run)
+                return run.status == "running"
+
+            tail(run.log, goes_on if follow else None, _print)
+
+
+def _cloud_log(where: Where, name: str, run: "Run | None", follow: bool) -> None:
+    from backends.cloud.logs import find_log, log_of
+    from backends.cloud.logs import follow as show
+    from backends.errors import BackendError
+    from backends.tail import tail
+
+    if run is None:
+        account = where.account
+        log, goes_on = find_log(account, name), _for_ever
+    else:
+        account, backend = where.account_of(run), where.backend_of(run)
+        log, goes_on = log_of(account, run), lambda: backend.is_alive(run)
+    if log is None and run is not None and run.log.is_file():
+        tail(run.log, None, _print)
+        return
+    if log is None:
+        raise BackendError(
+            f"there is no log of {name} in {account.region} and no run of that name in {where.runs}; a job has none "
+            "before its container starts"
+        )
+    show(log, goes_on, _print, follow)
+
+
+def upload(
+    where: Where, data: Annotated[Path, typer.Option("--data", help="the photos, as for train")],
+    dry: Annotated[bool, typer.Option("--dry-run", help="only say what would be sent, and what it costs")] = False,
+) -> None:  # fmt: skip
+    """Check a data set and send it to S3, as training there does: only what changed."""
+    with sentences():
+        from backends.cloud.data import opened
+        from backends.console import say, watching
+        from backends.local import LocalBackend
+        from backends.stop import StopSignals
+
+        account = where.account
+        with StopSignals() as wish, watching("uploading") as watch:
+            LocalBackend().check_data(data, where.runs.resolve() / "data.json", watch)
+            with opened(account, data, watch, wish) as found:
+                plan = found.plan
+                say(_describe(account, plan))
+                if dry:
+                    return
+                account.consent([plan.item])
+                sent = found.send(watch, wish)
+        say(f"{sent.files} files in {sent.place.url}")
+        for channel, url in sent.channels.items():
+            say(f"  channel {channel}: {url}")
+
+
+def _describe(account: "Account", plan: "DryRun") -> str:
+    from backends.cloud.money.api import prices_of
+    from backends.cloud.money.estimate import estimate, money
+    from backends.cloud.money.prices import MONTH_DAYS
+
+    day = estimate([plan.item], account.region, prices_of(account)).per_day_usd
+    cost = (
+        "its price isn't known here" if day is None else f"{money(day * MONTH_DAYS)} a month as long as it lies there"
+    )
+    return (
+        f"{plan.files} files, {plan.bytes / 1e6:.1f} MB for {plan.place.url}: {plan.send} to send "
+        f"({plan.send_bytes / 1e6:.1f} MB), {plan.gone} to remove; {cost}"
+    )
+
+
+def _run_of(where: Where, name: str) -> "Run | None":
+    from backends.cloud.attach import known
+
+    return known(where.runs.resolve(), name)
+
+
+def _for_ever() -> bool:
+    # Until Ctrl-C: what has no run folder here may be of any kind.
+    return True
+
+
+def _print(line: str) -> None:
+    print(line, flush=True)

@@ -1,0 +1,99 @@
+"""Endpoints in the account: asked by their name, let serve something else, and what was captured of them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from backends.commands.options import sentences
+from backends.commands.where import Where
+
+if TYPE_CHECKING:
+    from backends.cloud.account import Account
+    from backends.runs import Run
+
+
+def update(where: Where, name: str, source: Path | str) -> None:
+    """Let a deployment on SageMaker serve an artifact's folder, or a model package by its ARN, as the settings say."""
+    from backends.cloud.rollout import update as roll_out
+    from backends.console import say
+
+    run = _deployment(where, name)
+    if roll_out(_account_of(where, run), run, source):
+        run.update(artifact=str(source))
+        say(f"{run.name} serves {source} now")
+    else:
+        say(f"{run.name} serves {source} with these settings already")
+
+
+def captured(
+    where: Where, name: Annotated[str, typer.Argument(help="a deployment on SageMaker")],
+    out: Annotated[Path, typer.Option("--out", help="folder for the images and predictions.jsonl")],
+) -> None:  # fmt: skip
+    """What an endpoint was asked and has answered, where deploy.capture_percent keeps it."""
+    with sentences():
+        from backends.cloud.capture import ROWS, fetch_captured
+        from backends.console import say
+
+        run = _deployment(where, name)
+        count = fetch_captured(_account_of(where, run), run, out)
+        if not count:
+            say(f"nothing is captured of {run.name}; deploy.capture_percent says how much of it is to be")
+            return
+        say(f"{count} requests and answers")
+        say(str(out / ROWS))
+
+
+def ask(where: Where, name: str, images: list[Path]) -> list[dict[str, Any]]:
+    """For each image {"file", "predictions"} or {"file", "error"}. name: of a deployment, or of an endpoint in the
+    account. Raises BackendError when there is neither.
+    """
+    from backends.cloud.attach import known
+    from backends.cloud.invoke import ask_endpoint, kind_of
+
+    run = known(where.runs.resolve(), name)
+    if run is not None and run.record["backend"] != "sagemaker":
+        backend = where.backend_of(run)
+        return [_answer(each, lambda each=each: backend.ask(run, each)) for each in images]
+    account = where.account if run is None else _account_of(where, run)
+    endpoint = name if run is None else _endpoint_of(run)
+    kind = kind_of(account, endpoint)
+    return [_answer(each, lambda each=each: ask_endpoint(account, endpoint, each, kind)) for each in images]
+
+
+def _answer(image: Path, ask: Any) -> dict[str, Any]:
+    from backends.errors import BackendError
+
+    try:
+        return {"file": str(image), **ask()}
+    except BackendError as error:
+        return {"file": str(image), "error": str(error)}
+
+
+def _deployment(where: Where, name: str) -> "Run":
+    from backends.cloud.attach import known
+    from backends.errors import BackendError
+
+    run = known(where.runs.resolve(), name)
+    if run is None:
+        raise BackendError(
+            f"there is no deployment {name} in {where.runs}; python deploy.py attach {name} makes a run "
+            "folder for an endpoint that is in the account"
+        )
+    if run.kind != "deployment" or run.record["backend"] != "sagemaker":
+        raise BackendError(f"{run.name} is no deployment on SageMaker; python deploy.py status lists what is")
+    return run
+
+
+def _endpoint_of(run: "Run") -> str:
+    from backends.cloud.endpoints import endpoint_of
+
+    return endpoint_of(run)
+
+
+def _account_of(where: Where, run: "Run") -> "Account":
+    """The account where the run's endpoint is, whatever is set by now."""
+    from backends.cloud.account import Account
+    from backends.settings.reopen import as_begun
+
+    return Account(as_begun(where.settings, run), where.consent)

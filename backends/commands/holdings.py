@@ -1,0 +1,118 @@
+"""What is in the account, shown and removed: status and delete on sagemaker."""
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from backends.commands.where import Where
+
+if TYPE_CHECKING:
+    from backends.cloud.account import Account
+    from backends.cloud.holdings.things import Thing
+    from backends.runs import Run
+
+
+def show_account(account: "Account") -> None:
+    """What Kennel has in the account, and what it costs a day."""
+    from backends.cloud.inventory import Inventory
+    from backends.console import print_table, say
+
+    found = Inventory(account)
+    place = f"account {account.identity['Account']}, {account.region}"
+    if found.things:
+        print_table(("what", "name", "of", "state", "since", "", "$ a day"), [_row(each) for each in found.things])
+        say(f"{place}: {_cost(found.things)}")
+        say("a run's things go with: python deploy.py delete NAME --on sagemaker (--with-data: what is in S3, too)")
+        say(found.price_note)
+    else:
+        say(f"{place}: Kennel has nothing there")
+    for note in found.notes:
+        say(note)
+
+
+def delete_named(where: Where, name: str, run: "Run | None", with_data: bool) -> None:
+    """End and remove what a run has in the account, or what has this name there; the run's record says so then."""
+    from backends.cloud.delete import of_run
+    from backends.cloud.inventory import Inventory
+    from backends.console import say
+
+    account = where.account if run is None else where.account_of(run)
+    found = Inventory(account)
+    things = of_run(found.things, run or name)
+    for note in found.notes:
+        say(note)
+    if not things:
+        say(f"there is nothing of {name} in account {account.identity['Account']}, {account.region}")
+    _remove(account, things, with_data, with_data and not where.yes)
+    if run is None:
+        return
+    run.reload()
+    if run.status == "running":
+        run.finish("stopped")
+    say(f"{name} ended; its folder {run.path} is kept")
+
+
+def delete_all(where: Where, with_data: bool) -> None:
+    """End and remove all that Kennel has in the account, whoever began it; of the runs in the folder, note it."""
+    from backends.cloud.inventory import Inventory
+    from backends.console import say
+    from backends.runs import all_runs
+
+    account = where.account
+    found = Inventory(account)
+    for note in found.notes:
+        say(note)
+    if not found.things:
+        say(f"Kennel has nothing in account {account.identity['Account']}, {account.region}")
+    _remove(account, found.things, with_data, not where.yes)
+    for run in all_runs(where.runs):
+        noted = run.record.get("sagemaker") or {}
+        here = (noted.get("account"), noted.get("region")) == (account.identity["Account"], account.region)
+        if run.status == "running" and here:
+            run.finish("stopped")
+
+
+def _remove(account: "Account", things: Sequence["Thing"], with_data: bool, ask_first: bool) -> None:
+    """Say what goes, remove it, and say what stays. Raises BackendError; Stopped when the person says no."""
+    from backends import console
+    from backends.cloud.delete import delete
+    from backends.errors import BackendError, Stopped
+
+    going = [each for each in things if with_data or not each.is_data]
+    if going:
+        console.say("to be removed:")
+        console.print_table(("what", "name", "state", "", "$ a day"), [_short(each) for each in going])
+    if going and ask_first:
+        if not sys.stdin.isatty():
+            raise BackendError("there is no terminal to ask at whether these may be removed; give --yes")
+        if not console.ask("Remove them, for good?"):
+            raise Stopped("not agreed to; nothing was removed")
+    delete(account, going, console.say)
+    kept = [each for each in things if each.is_data and not with_data]
+    if kept:
+        console.say(f"kept, at {_cost(kept)}; --with-data removes these, too:")
+        console.print_table(("what", "name", "state", "", "$ a day"), [_short(each) for each in kept])
+
+
+def _row(thing: "Thing") -> tuple[str, ...]:
+    since = thing.since[:16].replace("T", " ")
+    return thing.kind, thing.name, thing.run, thing.state, since, thing.detail, _money(thing.usd_per_day)
+
+
+def _short(thing: "Thing") -> tuple[str, ...]:
+    return thing.kind, thing.name, thing.state, thing.detail, _money(thing.usd_per_day)
+
+
+def _money(usd: float | None) -> str:
+    from backends.cloud.money.estimate import money
+
+    return "unknown" if usd is None else money(usd) if usd else ""
+
+
+def _cost(things: Sequence["Thing"]) -> str:
+    """As in "$6.35 a day"; what has no known price is named."""
+    from backends.cloud.money.estimate import money
+
+    said = f"{money(sum(each.usd_per_day or 0.0 for each in things))} a day"
+    unknown = sorted({each.detail or each.kind for each in things if each.usd_per_day is None})
+    return f"{said}, and an unknown price for {', '.join(unknown)}" if unknown else said

@@ -1,0 +1,120 @@
+"""registry: artifacts as versions in SageMaker's model registry; approved, rejected, deployed."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from backends.commands.options import ArtifactOption, Name, sentences
+from backends.commands.where import Where, configured
+
+if TYPE_CHECKING:
+    from backends.cloud.backend import CloudBackend
+
+app = typer.Typer(no_args_is_help=True, help="Artifacts as versions in SageMaker's model registry.")
+
+Number = Annotated[int, typer.Argument(min=1, metavar="VERSION", help="its number; registry list has them")]
+Why = Annotated[str, typer.Option("--why", help="the reason, for others")]
+
+
+def add(where: Where, artifact: ArtifactOption = None) -> None:
+    """Register an artifact as a version of the group, with its figures and its model card. It waits for approval."""
+    with sentences():
+        import tempfile
+
+        from backends.cloud import registry
+        from backends.console import say
+        from backends.runs import find_artifact
+
+        folder = find_artifact(where.runs, artifact)
+        with tempfile.TemporaryDirectory() as scratch:
+            number, new = registry.add(where.account, folder, _run_of(folder), Path(scratch))
+        group = where.settings.registry.group
+        say(f"version {number} of {group}" + ("" if new else " has this artifact already"))
+        say(f"approve it: python deploy.py registry approve {number}")
+
+
+def show(where: Where) -> None:
+    """The group's versions, the newest first."""
+    with sentences():
+        from backends.cloud.registry import versions
+        from backends.console import print_table, say
+
+        found = versions(where.account)
+        if not found:
+            say(f"no versions in the group {where.settings.registry.group}; registry add makes the first")
+            return
+        columns = ("version", "status", "accuracy", "run", "artifact", "made", "in S3")
+        print_table(columns, [
+            (
+                str(each.number), each.approval, each.accuracy, each.metadata.get("run", ""),
+                each.metadata.get("artifact", ""), each.created, each.url,
+            )
+            for each in found
+        ])  # fmt: skip
+
+
+def approve(where: Where, version: Number, why: Why = "") -> None:
+    """Say that a version may be deployed."""
+    with sentences():
+        from backends.cloud.registry import APPROVED
+
+        _judge(where, version, APPROVED, why)
+
+
+def reject(where: Where, version: Number, why: Why = "") -> None:
+    """Say that a version may not be deployed."""
+    with sentences():
+        from backends.cloud.registry import REJECTED
+
+        _judge(where, version, REJECTED, why)
+
+
+def deploy(
+    where: Where,
+    version: Annotated[
+        int | None, typer.Argument(min=1, metavar="VERSION", help="else the newest that is approved")
+    ] = None,
+    name: Name = None,
+) -> None:
+    """Deploy an approved version on an endpoint, as the settings have it."""
+    with sentences():
+        from backends.cloud.registry import deployable, find
+        from backends.console import say
+        from backends.jobs import deploy_source
+        from backends.stop import StopSignals
+
+        chosen = find(where.account, version)
+        arn = deployable(chosen)
+        with StopSignals() as stop:
+            run = deploy_source(_cloud(where), where.runs.resolve(), arn, name, stop)
+        say(f"{run.name} serves version {chosen.number}; end it with: python deploy.py delete {run.name}")
+        say(str(run.record["url"]))
+
+
+def _judge(where: Where, number: int, status: str, why: str) -> None:
+    from backends.cloud.registry import find, judge
+    from backends.console import say
+
+    version = find(where.account, number)
+    judge(where.account, version, status, why)
+    say(f"version {number} of {where.settings.registry.group}: {status}")
+    if status == "Approved":
+        say(f"deploy it: python deploy.py registry deploy {number}")
+
+
+def _cloud(where: Where) -> "CloudBackend":
+    """SageMaker, whatever `on` says: there is no registry elsewhere."""
+    from backends.cloud.backend import CloudBackend
+
+    return CloudBackend(where.settings, where.consent)
+
+
+def _run_of(artifact: Path) -> str:
+    """The name of the run that an artifact's folder is of; empty when it isn't one's."""
+    run = artifact.parents[1] if len(artifact.parents) > 1 else artifact
+    return run.name if (run / "run.json").is_file() else ""
+
+
+for _name, _command in (("add", add), ("list", show), ("approve", approve), ("reject", reject), ("deploy", deploy)):
+    app.command(_name)(configured(_command))

@@ -1,0 +1,47 @@
+"""init and doctor: what Kennel is to work with, and whether it can."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from backends.commands.options import sentences
+from backends.commands.where import Where
+
+
+def init(
+    file: Annotated[Path, typer.Argument(help="to write")] = Path("kennel.toml"),
+    options: Annotated[
+        list[str] | None,
+        typer.Option("--option", "-o", metavar="NAME=VALUE", help="a setting to begin with, repeatable"),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="replace the file if it is there")] = False,
+) -> None:
+    """Write a kennel.toml with all settings, their meanings and their defaults."""
+    with sentences():
+        from backends.console import say
+        from backends.settings.write import write
+
+        settings = write(file, options or [], force)
+        say(f"{file}: {settings.kennel.on} is where jobs run; change it, and check it with: python deploy.py doctor")
+
+
+def doctor(where: Where) -> None:
+    """Check what jobs need here, in Docker or on SageMaker, and say what to do about what is missing.
+
+    Exit code 1 when something is.
+    """
+    with sentences():
+        from backends.console import print_check, say
+        from backends.doctor.examine import examine
+        from backends.settings.origins import described
+
+        print_check("ok", "settings", described(where.reading))
+        faults = 0
+        for row in examine(where.settings, where.runs, where.account):
+            print_check(row.state, row.what, row.said)
+            faults += row.state == "fault"
+        if faults:
+            say(f"{faults} {'fault' if faults == 1 else 'faults'}: what to do stands beside each")
+            raise typer.Exit(1)
+        say("no faults")

@@ -1,0 +1,1 @@
+"""Whether everything is there that jobs need: this machine, Docker, the account."""

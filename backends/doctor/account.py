@@ -1,0 +1,192 @@
+"""The account: credentials, region, role, bucket, VPC and key."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+from urllib.parse import unquote
+
+from backends.cloud.account import Account
+from backends.cloud.errors import Refused, told
+from backends.doctor.image import Address
+from backends.doctor.rows import Row
+from backends.errors import BackendError
+
+_SERVICE: Final = "sagemaker.amazonaws.com"
+_RIGHTS: Final = "docs/iam/execution-role.json"
+_TRUST: Final = "docs/iam/execution-role-trust.json"
+
+
+def check_sdk() -> Iterator[Row]:
+    """Raises BackendError without the SDK's version 2."""
+    from importlib.metadata import version
+
+    from backends.cloud.sdk import sdk
+
+    sdk("estimator")
+    yield Row("SageMaker's SDK", "ok", f"sagemaker {version('sagemaker')}, boto3 {version('boto3')}")
+
+
+def check_identity(account: Account) -> Iterator[Row]:
+    """Raises BackendError without credentials that work, or without a region."""
+    region = account.region
+    yield Row("credentials", "ok", f"{account.identity['Arn']}, in {region}")
+
+
+def check_service(account: Account) -> Iterator[Row]:
+    """Whether SageMaker answers in the region, and lets the person ask."""
+    with told(f"asking SageMaker in {account.region}"):
+        account.client("sagemaker").list_training_jobs(MaxResults=1)
+    yield Row("SageMaker", "ok", f"answers in {account.region}")
+
+
+def check_role(account: Account) -> Iterator[Row]:
+    """The role is there, and SageMaker may act as it."""
+    arn = account.role
+    owner = arn.split(":")[4]
+    if owner != account.identity["Account"]:
+        own = account.identity["Account"]
+        yield Row("role", "fault", f"{arn} is of account {owner}, and these credentials are of {own}; set a role of it")
+        return
+    try:
+        with told(f"looking for the role {arn}"):
+            role = account.client("iam").get_role(RoleName=arn.rpartition("/")[2])["Role"]
+    except Refused as refused:
+        if not refused.missing:
+            raise
+        yield Row(
+            "role", "fault", f"there is no role {arn}; docs/iam/create.sh makes one, role in [sagemaker] names it"
+        )
+        return
+    if not trusts(role["AssumeRolePolicyDocument"]):
+        yield Row("role", "fault", f"{arn} doesn't trust {_SERVICE}; give it the trust policy {_TRUST}")
+        return
+    yield Row("role", "ok", f"{arn}, which SageMaker may act as")
+
+
+def trusts(policy: Mapping[str, Any] | str) -> bool:
+    """Whether a trust policy lets SageMaker act as its role."""
+    document = json.loads(unquote(policy)) if isinstance(policy, str) else policy
+    return any(
+        statement.get("Effect") == "Allow"
+        and _SERVICE in _listed(_principal(statement))
+        and not {"sts:AssumeRole", "sts:*", "*"}.isdisjoint(_listed(statement.get("Action")))
+        for statement in _listed(document.get("Statement"))
+    )
+
+
+def _principal(statement: Mapping[str, Any]) -> Any:
+    principal = statement.get("Principal")
+    return principal.get("Service") if isinstance(principal, dict) else None
+
+
+def _listed(value: Any) -> list[Any]:
+    """IAM writes one as itself, several as a list."""
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def check_rights(account: Account) -> Iterator[Row]:
+    """Whether the role may do what jobs need of it, by IAM's own simulation, which knows the role's policies alone."""
+    refused: list[str] = []
+    unsure: list[str] = []
+    for resource, actions in _needs(account).items():
+        with told("asking IAM what the role may do"):
+            answer = account.client("iam").simulate_principal_policy(
+                PolicySourceArn=account.role, ActionNames=actions, ResourceArns=[resource]
+            )
+        for each in answer["EvaluationResults"]:
+            if each["EvalDecision"] != "allowed":
+                found = f"{each['EvalActionName']} on {resource}"
+                # A condition of which the simulation knows nothing: the job could fulfil it.
+                (unsure if each.get("MissingContextValues") else refused).append(found)
+    if refused:
+        yield Row("role's rights", "fault", f"its policies don't allow {', '.join(refused)}; give it {_RIGHTS}")
+    elif unsure:
+        yield Row("role's rights", "note", f"its policies have conditions for {', '.join(unsure)}")
+    else:
+        yield Row("role's rights", "ok", "it may read and write the bucket, pull the image and write logs")
+
+
+def _needs(account: Account) -> dict[str, list[str]]:
+    """What a training job asks AWS for as the role: actions by resource."""
+    common, region, owner = account.settings.sagemaker, account.region, account.identity["Account"]
+    stem = f"arn:{account.role.split(':')[1]}"
+    bucket = f"{stem}:s3:::{common.bucket or default_bucket(account)}"
+    needs = {
+        bucket: ["s3:ListBucket"],
+        f"{bucket}/{common.prefix.strip('/')}/runs/kennel-run/output": ["s3:GetObject", "s3:PutObject"],
+        f"{stem}:logs:{region}:{owner}:log-group:/aws/sagemaker/TrainingJobs:log-stream:run": ["logs:PutLogEvents"],
+    }
+    if common.image:
+        image = Address.parse(common.image)
+        repository = f"{stem}:ecr:{image.region}:{image.account}:repository/{image.repository}"
+        needs[repository] = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+    return needs
+
+
+def default_bucket(account: Account) -> str:
+    """The name of SageMaker's default bucket, which the SDK makes when it is first needed."""
+    return f"sagemaker-{account.region}-{account.identity['Account']}"
+
+
+def check_bucket(account: Account) -> Iterator[Row]:
+    """The bucket is there, in the region, and may be used."""
+    from botocore.exceptions import ClientError
+
+    given = account.settings.sagemaker.bucket
+    name = given or default_bucket(account)
+    with told(f"looking for the bucket {name}"):
+        try:
+            answer = account.client("s3").head_bucket(Bucket=name)
+        except ClientError as error:
+            yield _no_bucket(account, name, error)
+            return
+    region = answer.get("BucketRegion") or account.region
+    if region != account.region:
+        yield _elsewhere(account, name, region)
+    else:
+        yield Row("bucket", "ok", f"s3://{name}/{account.settings.sagemaker.prefix}, in {region}")
+
+
+def _no_bucket(account: Account, name: str, error: Any) -> Row:
+    status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+    headers = error.response["ResponseMetadata"].get("HTTPHeaders", {})
+    region = headers.get("x-amz-bucket-region", account.region)
+    if status == 404:
+        if not account.settings.sagemaker.bucket:
+            return Row("bucket", "ok", f"s3://{name} isn't there yet; it is made when it is first needed")
+        return Row("bucket", "fault", f"there is no bucket {name}; aws s3 mb s3://{name} --region {account.region}")
+    if region != account.region:
+        return _elsewhere(account, name, region)
+    if status == 403:
+        return Row("bucket", "fault", f"s3://{name} is another's, or you may not list it; set bucket in [sagemaker]")
+    raise error
+
+
+def _elsewhere(account: Account, name: str, region: str) -> Row:
+    said = f"s3://{name} is in {region}, and jobs in {account.region} take nothing from there; set another, or region"
+    return Row("bucket", "fault", said)
+
+
+def check_network(account: Account) -> Iterator[Row]:
+    """The VPC's subnets and security groups, where they are set, and the key."""
+    common = account.settings.sagemaker
+    if common.subnets:
+        ec2 = account.client("ec2")
+        with told("looking for the subnets"):
+            subnets = ec2.describe_subnets(SubnetIds=list(common.subnets))["Subnets"]
+        with told("looking for the security groups"):
+            groups = ec2.describe_security_groups(GroupIds=list(common.security_groups))["SecurityGroups"]
+        places = sorted({each["VpcId"] for each in (*subnets, *groups)})
+        if len(places) > 1:
+            raise BackendError(
+                f"subnets and security groups are of several VPCs ({', '.join(places)}); set those of one"
+            )
+        yield Row("VPC", "ok", f"{places[0]}: {len(subnets)} subnets, {len(groups)} security groups")
+    if common.kms_key:
+        with told(f"looking for the key {common.kms_key}"):
+            key = account.client("kms").describe_key(KeyId=common.kms_key)["KeyMetadata"]
+        if key["KeyState"] != "Enabled":
+            raise BackendError(f"the key {common.kms_key} is {key['KeyState']}; enable it, or set another kms_key")
+        yield Row("key", "ok", key["Arn"])

@@ -1,0 +1,43 @@
+"""All checks, in the order in which one needs another."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from backends.cloud.account import Account
+from backends.doctor.account import (
+    check_bucket,
+    check_identity,
+    check_network,
+    check_rights,
+    check_role,
+    check_sdk,
+    check_service,
+)
+from backends.doctor.image import check_image
+from backends.doctor.machine import check_docker, check_packages, check_runs
+from backends.doctor.quotas import check_quotas
+from backends.doctor.rows import Row, checked
+from backends.settings.sections import Settings
+
+
+def examine(settings: Settings, runs: Path, account: Account) -> Iterator[Row]:
+    """What is found, one after another. The account is asked only where jobs are to run in it."""
+    yield from check_packages(settings.kennel)
+    yield from check_runs(runs)
+    yield from check_docker(settings.kennel)
+    if settings.kennel.on != "sagemaker":
+        yield Row("SageMaker", "note", "not looked at; --on sagemaker, or on in [kennel], does")
+        return
+    yield from checked("SageMaker's SDK", check_sdk)
+    identity = list(checked("credentials", lambda: check_identity(account)))
+    yield from identity
+    if identity[-1].state != "ok":
+        yield Row("account", "note", "not looked at without credentials and a region")
+        return
+    yield from checked("SageMaker", partial(check_service, account), needed=True)
+    for what, check in (
+        ("role", check_role), ("role's rights", check_rights), ("bucket", check_bucket),
+        ("network", check_network), ("image", check_image), ("quotas", check_quotas),
+    ):  # fmt: skip
+        yield from checked(what, partial(check, account))

@@ -1,0 +1,157 @@
+"""The image in ECR: whether it is there, in the form and for the machine that SageMaker takes, with what jobs need."""
+
+import json
+import re
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from backends.cloud.account import Account
+from backends.cloud.drivers import check_processor, has_gpu, host_image
+from backends.cloud.errors import told
+from backends.doctor.rows import Row, checked
+from backends.errors import BackendError
+from backends.settings.sections import Settings
+
+_URI: Final = re.compile(
+    r"(\d{12})\.dkr\.ecr(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/([a-z0-9._/-]+)(?::([\w.-]+))?(?:@(sha256:\w+))?"
+)
+_DOCKER: Final = "application/vnd.docker.distribution.manifest.v2+json"
+_FORMS: Final = (
+    _DOCKER, "application/vnd.docker.distribution.manifest.list.v2+json", "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.oci.image.index.v1+json",
+)  # fmt: skip
+_PUSH: Final = "push it with ./build_and_push.sh"
+_LIMIT_S: Final = 30
+
+
+@dataclass(frozen=True)
+class Address:
+    """Of an image in ECR. reference: as ECR's requests name an image, by tag or by digest."""
+
+    account: str
+    region: str
+    repository: str
+    reference: Mapping[str, str]
+
+    @classmethod
+    def parse(cls, uri: str) -> "Address":
+        """Raises BackendError for what is in no ECR."""
+        found = _URI.fullmatch(uri)
+        if found is None:
+            raise BackendError(f"{uri} is no image in ECR, where SageMaker takes images from; {_PUSH}")
+        tag, digest = found[4], found[5]
+        reference = {"imageDigest": digest} if digest else {"imageTag": tag or "latest"}
+        return cls(found[1], found[2], found[3], reference)
+
+
+def check_image(account: Account) -> Iterator[Row]:
+    """Raises BackendError when it can't be looked at."""
+    address = Address.parse(account.image)
+    if address.region != account.region:
+        yield Row(
+            "image", "fault",
+            f"{account.image} is in {address.region}, and jobs in {account.region} take none from there; push it to "
+            f"{account.region}, or set region",
+        )  # fmt: skip
+        return
+    form, manifest = _manifest(account, address)
+    if form != _DOCKER:
+        yield Row("image", "fault", f"{account.image} is {_named(form, manifest)}, which SageMaker refuses; {_PUSH}")
+        return
+    size = sum(layer["size"] for layer in manifest["layers"]) / 1e9
+    yield Row("image", "ok", f"{account.image}, {size:.1f} GB as it travels")
+    if address.account != account.identity["Account"]:
+        yield Row("image", "note", f"it is of account {address.account}, whose repository has to let the role pull")
+    yield from _content(account, _config(account, address, manifest["config"]["digest"]))
+
+
+def _manifest(account: Account, address: Address) -> tuple[str, dict[str, Any]]:
+    """(media type, manifest)."""
+    with told(f"looking for {account.image}"):
+        answer = account.client("ecr").batch_get_image(
+            registryId=address.account,
+            repositoryName=address.repository,
+            imageIds=[dict(address.reference)],
+            acceptedMediaTypes=list(_FORMS),
+        )
+    if not answer["images"]:
+        why = answer["failures"][0]["failureReason"] if answer["failures"] else "ECR has none of that name"
+        raise BackendError(f"{account.image} isn't there ({why}); {_PUSH}, and set image to the URI on its last line")
+    found = answer["images"][0]
+    manifest: dict[str, Any] = json.loads(found["imageManifest"])
+    return found.get("imageManifestMediaType") or manifest.get("mediaType", "of no known form"), manifest
+
+
+def _named(form: str, manifest: Mapping[str, Any]) -> str:
+    platforms = [each.get("platform", {}) for each in manifest.get("manifests", [])]
+    if platforms:
+        names = ", ".join(f"{each.get('os', '?')}/{each.get('architecture', '?')}" for each in platforms)
+        return f"an index of images ({names}; {form})"
+    return f"in another form than Docker's own ({form})"
+
+
+def _config(account: Account, address: Address, digest: str) -> dict[str, Any]:
+    """The image's configuration, which says what it is for."""
+    with told("looking into the image"):
+        answer = account.client("ecr").get_download_url_for_layer(
+            registryId=address.account, repositoryName=address.repository, layerDigest=digest
+        )
+    try:
+        with urllib.request.urlopen(answer["downloadUrl"], timeout=_LIMIT_S) as opened:
+            config: dict[str, Any] = json.load(opened)
+    except (OSError, ValueError) as error:
+        raise BackendError(f"the image's configuration can't be fetched from S3 ({error}); repeat it") from error
+    return config
+
+
+def _content(account: Account, config: Mapping[str, Any]) -> Iterator[Row]:
+    found = f"{config.get('os')}/{config.get('architecture')}"
+    if found != "linux/amd64":
+        yield Row(
+            "image's machine", "fault",
+            f"{found}, and SageMaker's instances are linux/amd64 (it would end with exec format error); {_PUSH}",
+        )  # fmt: skip
+    else:
+        yield Row("image's machine", "ok", found)
+    labels = config.get("config", {}).get("Labels") or {}
+    if "ai.kennel.cuda" not in labels:
+        yield Row("image's content", "note", "it has none of the labels of Kennel's image; is it one?")
+        return
+    yield from _fitting(account.settings, labels)
+
+
+def _fitting(settings: Settings, labels: Mapping[str, str]) -> Iterator[Row]:
+    """Whether what is in the image suits the settings."""
+    cuda, weights = labels["ai.kennel.cuda"], labels.get("ai.kennel.pretrained", "none")
+    faults = []
+    if cuda == "none" and has_gpu(settings.train.instance_type):
+        faults.append(
+            f"its torch is for CPUs, and {settings.train.instance_type} would be paid for its GPU; build it with "
+            "TORCH=cuda, or set another instance_type in [train]"
+        )
+    if weights == "none" and settings.sagemaker.network_isolation:
+        faults.append(
+            "it has no ImageNet weights, and with network_isolation none can be fetched; build it with "
+            "PRETRAINED=resnet18, or train with --set pretrained=FILE"
+        )
+    for fault in faults:
+        yield Row("image's content", "fault", fault)
+    if not faults:
+        yield Row("image's content", "ok", f"CUDA {cuda}; ImageNet weights: {weights}")
+    yield from checked("instances", partial(_instances, settings, cuda))
+
+
+def _instances(settings: Settings, cuda: str) -> Iterator[Row]:
+    """Whether the image can run on the instance types. Raises BackendError for the first on which it can't."""
+    types = [settings.train.instance_type, settings.transform.instance_type, settings.evaluate.instance_type]
+    for each in types:
+        check_processor(each)
+    deploy = settings.deploy
+    if deploy.kind != "serverless":
+        types.append(deploy.instance_type)
+        if ami := host_image(deploy.instance_type, cuda, deploy.ami):
+            types[-1] += f" (with the driver of {ami})"
+    yield Row("instances", "ok", f"the image runs on {', '.join(dict.fromkeys(types))}")

@@ -1,0 +1,168 @@
+"""A setting's value: from what a TOML file holds, or from the text of a flag or an environment variable."""
+
+import json
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import Field
+from typing import Any, Final
+
+from backends.settings.fields import allowed
+
+_YES: Final = ("true", "yes", "on", "1")
+_NO: Final = ("false", "no", "off", "0")
+
+
+def from_toml(each: "Field[Any]", value: object) -> Any:
+    """The typed value of a setting. Raises ValueError that says what it must be and what it was."""
+    return _worded(each, lambda: _typed(each, value))
+
+
+def from_text(each: "Field[Any]", text: str) -> Any:
+    """The same from text: a list as A,B or as TOML writes it, a table as NAME=VALUE,NAME=VALUE or as TOML writes it."""
+    return _worded(each, lambda: _typed(each, _decoded(each, text.strip())))
+
+
+def shown(value: object) -> str:
+    """A value as a sentence quotes it, 80 characters at most."""
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    text = " ".join(text.split()) or '""'
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+class _Unfit(Exception):
+    """What can't be the value, or the part of it that can't."""
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+
+def _worded(each: "Field[Any]", make: Callable[[], Any]) -> Any:
+    try:
+        return make()
+    except _Unfit as unfit:
+        raise ValueError(f"must be {allowed(each)}, got {shown(unfit.value)}") from None
+
+
+def _typed(each: "Field[Any]", value: object) -> Any:
+    match each.metadata["kind"]:
+        case "text" | "choice":
+            return _text(each, value)
+        case "flag":
+            return _flag(value)
+        case "texts":
+            return _texts(each.metadata, value)
+        case "pairs":
+            return _pairs(each.metadata, value)
+        case _:
+            return _number(each.metadata, value)
+
+
+def _decoded(each: "Field[Any]", text: str) -> object:
+    """What TOML would have had for the text."""
+    match each.metadata["kind"]:
+        case "flag":
+            word = text.lower()
+            return word in _YES if word in (*_YES, *_NO) else text
+        case "integer" | "float":
+            return _as_number(text)
+        case "texts":
+            return _as_toml(text) if text.startswith("[") else _parts(text)
+        case "pairs":
+            return _as_toml(text) if text.startswith("{") else _as_table(text)
+        case _:
+            return text
+
+
+def _text(each: "Field[Any]", value: object) -> str:
+    about = each.metadata
+    if not isinstance(value, str) or (about["kind"] == "choice" and value not in about["options"]):
+        raise _Unfit(value)
+    if not value:
+        if each.default:
+            raise _Unfit(value)
+        return value
+    if not value.isprintable() or not re.fullmatch(about.get("pattern") or ".*", value):
+        raise _Unfit(value)
+    return value
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise _Unfit(value)
+    return value
+
+
+def _number(about: Mapping[str, Any], value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _Unfit(value)
+    if not about["low"] <= value <= about["high"]:  # which no NaN is
+        raise _Unfit(value)
+    if about["kind"] == "float":
+        return float(value)
+    if value != int(value):
+        raise _Unfit(value)
+    return int(value)
+
+
+def _texts(about: Mapping[str, Any], value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or len(value) > about["most"]:
+        raise _Unfit(value)
+    for each in value:
+        if not isinstance(each, str) or not each.isprintable() or not re.fullmatch(about["pattern"] or ".+", each):
+            raise _Unfit(each)
+    return tuple(value)
+
+
+def _pairs(about: Mapping[str, Any], value: object) -> tuple[tuple[str, str], ...]:
+    if not isinstance(value, dict):
+        raise _Unfit(value)
+    # From here on only names are quoted: values of environment variables may be secrets.
+    if len(value) > about["most"]:
+        raise _Unfit(f"{len(value)} names")
+    found = []
+    for name, given in value.items():
+        if not re.fullmatch(about["name"], name):
+            raise _Unfit(name)
+        # A number is written as it stands; 1.0 and true could be meant in more than one way.
+        if not isinstance(given, str | int) or isinstance(given, bool):
+            raise _Unfit(f"neither text nor integer for {name}")
+        if not re.fullmatch(about["value"], str(given)):
+            raise _Unfit(f"a text that is too long or has other signs for {name}")
+        found.append((name, str(given)))
+    return tuple(found)
+
+
+def _as_number(text: str) -> object:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _as_toml(text: str) -> object:
+    try:
+        document = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        raise _Unfit("what is no TOML") from None
+    if len(document) > 1:
+        raise _Unfit("more than one")
+    return document["value"]
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _as_table(text: str) -> object:
+    table: dict[str, str] = {}
+    for part in _parts(text):
+        name, sign, value = part.partition("=")
+        if not sign:
+            raise _Unfit("a name without =")
+        if name.strip() in table:
+            raise _Unfit(f"{name.strip()} twice")
+        table[name.strip()] = value.strip()
+    return table

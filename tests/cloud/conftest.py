@@ -1,0 +1,51 @@
+"""The account that the tests of the cloud work in: simulated, on a port of this machine."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from backends.cloud.account import Account
+from backends.settings.sections import Account as AccountSettings
+from backends.settings.sections import Settings
+from tests.cloud.policies import within_policy
+from tests.cloud.simulator.server import Simulator, furnish
+from tests.cloud.simulator.store import ACCOUNT, REGION
+from tests.cloud.simulator.work import Prepared
+
+# Holds for every test of the room.
+__all__ = ["within_policy"]
+
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/kennel-execution"
+IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/kennel:1.0"
+BUCKET = "kennel-bucket"
+
+
+def settings(**sections: object) -> Settings:
+    """What a person who has begun would have in kennel.toml; other sections by name."""
+    given = AccountSettings(region=REGION, role=ROLE, bucket=BUCKET, image=IMAGE)
+    return Settings(**{"sagemaker": given, **sections})  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
+    """A furnished account that this process and its children find, whose containers are Kennel's commands."""
+    with Simulator(tmp_path / "cloud") as simulator:
+        furnish(simulator)
+        for name, value in simulator.environment().items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("KENNEL_POLL_S", "0.05")
+        yield simulator
+
+
+@pytest.fixture
+def prepared(cloud: Simulator) -> Prepared:
+    """In place of processes: set what jobs leave and print, and what endpoints answer."""
+    cloud.work = Prepared()
+    return cloud.work
+
+
+@pytest.fixture
+def account(cloud: Simulator) -> Account:
+    """The account through Kennel's eyes; consents to everything."""
+    return Account(settings(), lambda _items: None)
