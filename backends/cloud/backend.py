@@ -10,6 +10,7 @@ from typing import Any, Final
 from backends.base import WHOLE_MACHINE, Slot, Watch
 from backends.cloud import data, endpoints, evaluate, invoke, jobs, training, transform, tuning, variant
 from backends.cloud.account import Account, Consent
+from backends.cloud.data import check_photos
 from backends.cloud.delete import delete, plan
 from backends.cloud.endpoint_log import save_tail
 from backends.cloud.images import listing
@@ -20,6 +21,7 @@ from backends.cloud.money.estimate import money
 from backends.cloud.money.items import Item
 from backends.cloud.names import Place
 from backends.cloud.objects import fetch
+from backends.cloud.waiting import hearing
 from backends.console import say
 from backends.errors import BackendError, StillRunning
 from backends.inputs import is_url
@@ -55,7 +57,11 @@ class CloudBackend:
         self, run: Run, data: Path, hyperparameters: Hyperparameters, watch: Watch,
         slot: Slot = WHOLE_MACHINE, stop: Stop | None = None,  # noqa: ARG002 - a job has its instances to itself
     ) -> None:  # fmt: skip
-        training.train(self.account, run, data, hyperparameters, watch, stop)
+        with hearing(stop) as wish:
+            if "job" not in made(run):
+                # Before anything is sent and paid for; the job's own report takes its place.
+                check_photos(data, run.ml / "output" / "data" / "data.json", watch, wish)
+            training.train(self.account, run, data, hyperparameters, watch, wish)
 
     def search(self, run: Run, request: Request, stop: Stop) -> None:
         tuning.search(self.account, run, request, stop)

@@ -103,6 +103,19 @@ def dry_run(account: Account, data: Path, watch: Watch, stop: Stop | None = None
         return found.plan
 
 
+def check_photos(data: Path, report: Path, watch: Watch, wish: Stop) -> None:
+    """Check the data set as training would, on this machine, before anything is sent; writes the report (JSON).
+
+    Raises BackendError with what training would say, and Stopped for the wish.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        told = Files(Path(scratch, "log.txt"), Path(scratch, "progress.json"))
+        command = [sys.executable, "-m", "train.check_data", "--data", str(check_data_path(data)),
+                   "--json", str(report), "--progress", str(told.progress)]  # fmt: skip
+        if run_child(command, told, watch, env=python_environment(ROOT), cwd=ROOT, stop=wish):
+            raise BackendError(last_error(told.log))
+
+
 def check_weights(weights: Path) -> None:
     """Raises BackendError when there is no such file."""
     if not weights.is_file():

@@ -80,7 +80,7 @@ def run_arguments(photos: Path, folder: Path, *more: str) -> list[str | Path]:
 
 
 def beyond_policies(cloud: Simulator) -> list[str]:
-    """What the person's commands have asked for and docs/iam doesn't allow them. Of an account that only commands used."""
+    """What commands have asked for and docs/iam doesn't allow a person. Of an account that nobody else has used."""
     calls = [Call(each.service, each.operation, each.request) for each in cloud.calls if each.key == PERSON]
     return sorted({f"{each.operation}: {what}" for each in calls for what in beyond(each)})
 

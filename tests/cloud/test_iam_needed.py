@@ -31,6 +31,9 @@ BY_AWS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "iam:PassRole": ("sagemaker", "CreateModel", {"ModelName": "kennel-a", "ExecutionRoleArn": ROLE}),
     "sagemaker:UpdateEndpointWeightsAndCapacities": ("application-autoscaling", "RegisterScalableTarget", TARGET),
     "iam:CreateServiceLinkedRole": ("application-autoscaling", "RegisterScalableTarget", TARGET),
+    "application-autoscaling:TagResource": (
+        "application-autoscaling", "RegisterScalableTarget", {**TARGET, "Tags": {"kennel:run": "kennel-a"}},
+    ),
     "cloudwatch:TagResource": ("cloudwatch", "PutMetricAlarm", {"AlarmName": "kennel-a", **TAGGED}),
     "kms:CreateGrant": ("sagemaker", "CreateEndpointConfig", {"EndpointConfigName": "kennel-a", "KmsKeyId": "k"}),
     "kms:DescribeKey": ("sagemaker", "CreateEndpointConfig", {"EndpointConfigName": "kennel-a", "KmsKeyId": "k"}),

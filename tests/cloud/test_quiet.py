@@ -5,6 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from typer.testing import CliRunner
+
+from deploy import app
+from tests.backends.photos import make_photos
 from tests.cloud.simulator.server import Simulator
 from tests.cloud.simulator.work import Prepared
 from tests.cloud.test_logs import SETTINGS
@@ -14,10 +18,7 @@ from tests.train.support import REPOSITORY
 
 def test_a_training_prints_nothing_of_the_sdk(cloud: Simulator, prepared: Prepared, tmp_path: Path) -> None:
     leave(prepared, tmp_path / "left")
-    for role in ("train", "valid", "test"):
-        for name in ("pug", "beagle"):
-            (tmp_path / "photos" / role / name).mkdir(parents=True)
-            (tmp_path / "photos" / role / name / "1.jpg").write_bytes(b"photo")
+    make_photos(tmp_path / "photos")
     command = ["train", "--on", "sagemaker", "--yes", "--data", str(tmp_path / "photos"), "--name", "first",
                "--set", "pretrained=none", "--runs", str(tmp_path / "runs"), *SETTINGS]  # fmt: skip
     shown = subprocess.run(
@@ -28,3 +29,15 @@ def test_a_training_prints_nothing_of_the_sdk(cloud: Simulator, prepared: Prepar
     assert "sagemaker.config" not in shown.stdout
     assert "INFO" not in shown.stdout
     assert shown.stdout.splitlines()[-2] == "first: test accuracy 0.8750"
+
+
+def test_photos_are_checked_before_they_are_sent(cloud: Simulator, tmp_path: Path) -> None:
+    (tmp_path / "photos" / "train" / "pug").mkdir(parents=True)
+    (tmp_path / "photos" / "train" / "pug" / "1.jpg").write_bytes(b"no photo")
+    command = ["train", "--on", "sagemaker", "--yes", "--data", str(tmp_path / "photos"), "--name", "first",
+               "--set", "pretrained=none", "--runs", str(tmp_path / "runs"), *SETTINGS]  # fmt: skip
+    shown = CliRunner().invoke(app, command)
+    assert shown.exit_code == 2
+    assert "pug" in shown.stderr
+    assert len(shown.stderr.splitlines()) == 1
+    assert cloud.calls == []

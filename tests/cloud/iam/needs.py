@@ -111,6 +111,8 @@ def _of_autoscaling(operation: str, parameters: Parameters) -> Iterator[Need]:
         "application-autoscaling:service-namespace": parameters.get("ServiceNamespace", "")
     }  # fmt: skip
     yield Need(f"application-autoscaling:{operation}", context=context)
+    if parameters.get("Tags"):
+        yield Need("application-autoscaling:TagResource", f"arn:aws:application-autoscaling:{HERE}:scalable-target/0")
     if operation == "RegisterScalableTarget":
         endpoint = sagemaker_arn("Endpoint", of[1])
         yield Need("sagemaker:DescribeEndpoint", endpoint)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote
+from xml.etree import ElementTree as ET
 
 from botocore.parsers import RpcV2CBORParser
 
@@ -32,6 +33,7 @@ _RUNTIME_HEADERS: Final = {
     "HTTP_X_AMZN_SAGEMAKER_TARGET_VARIANT": "TargetVariant",
 }
 _BUCKET_PARTS: Final = {"location", "policy", "versioning", "tagging", "encryption", "acl", "uploads"}
+_XML: Final = "{http://s3.amazonaws.com/doc/2006-03-01/}"
 _READING: Final = ("Describe", "List", "Get", "Head", "BatchGet", "Lookup", "Filter", "Search", "Simulate", "Assume")
 
 
@@ -68,7 +70,7 @@ def read_call(environ: Mapping[str, Any], body: bytes) -> Call:
     if service == "sagemaker":
         return _runtime(environ, path, key)
     if service == "s3":
-        return _s3(environ, path, parse_qs(query, keep_blank_values=True), key)
+        return _s3(environ, path, parse_qs(query, keep_blank_values=True), key, body)
     form = {name: values[0] for name, values in parse_qs(body.decode(errors="replace")).items()}
     return Call(service, form.pop("Action", ""), form, key)
 
@@ -85,12 +87,20 @@ def _runtime(environ: Mapping[str, Any], path: str, key: str) -> Call:
     return Call("sagemaker-runtime", operation, request, key)
 
 
-def _s3(environ: Mapping[str, Any], path: str, query: Mapping[str, list[str]], key: str) -> Call:
+def _s3(environ: Mapping[str, Any], path: str, query: Mapping[str, list[str]], key: str, body: bytes) -> Call:
     bucket, _, name = path.lstrip("/").partition("/")
     request: dict[str, Any] = {"Bucket": bucket, **({"Key": name} if name else {})}
     request.update({told: environ[header] for header, told in _S3_HEADERS.items() if environ.get(header)})
     request.update({"Prefix": query["prefix"][0]} if "prefix" in query else {})
-    return Call("s3", _s3_operation(str(environ["REQUEST_METHOD"]), bool(name), query, environ), request, key)
+    operation = _s3_operation(str(environ["REQUEST_METHOD"]), bool(name), query, environ)
+    if operation == "DeleteObjects":
+        request["Delete"] = {"Objects": [_deleted(each) for each in ET.fromstring(body).iter(f"{_XML}Object")]}
+    return Call("s3", operation, request, key)
+
+
+def _deleted(element: ET.Element) -> dict[str, str]:
+    """{"Key"}, and {"VersionId"} where it names one."""
+    return {each.tag.removeprefix(_XML): each.text or "" for each in element}
 
 
 def _s3_operation(method: str, of_object: bool, query: Mapping[str, list[str]], environ: Mapping[str, Any]) -> str:
