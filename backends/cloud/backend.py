@@ -22,7 +22,7 @@ from backends.cloud.money.items import Item
 from backends.cloud.names import Place
 from backends.cloud.objects import fetch
 from backends.cloud.waiting import hearing
-from backends.console import say
+from backends.console import say, watching
 from backends.errors import BackendError, StillRunning
 from backends.inputs import is_url
 from backends.local import LocalBackend
@@ -64,6 +64,9 @@ class CloudBackend:
             training.train(self.account, run, data, hyperparameters, watch, wish)
 
     def search(self, run: Run, request: Request, stop: Stop) -> None:
+        if "tuning_job" not in made(run):
+            with watching("checking data") as watch:
+                check_photos(request.data, run.ml / "output" / "data" / "data.json", watch, stop)
         tuning.search(self.account, run, request, stop)
 
     def gpus(self) -> list[str]:

@@ -29,7 +29,8 @@ def ended_well(account: Account, run: Run, job: str, answer: Mapping[str, Any], 
     if stop.requested:
         raise Stopped(f"stopped; {calls.what} {job} has ended")
     # What a processing job's container has said is apart from SageMaker's own reason.
-    reason = str(answer.get("ExitMessage") or answer.get("FailureReason") or "").replace(_SEE_LOG, "")
+    reason = str(answer.get("ExitMessage") or answer.get("FailureReason") or "").replace(_SEE_LOG, "").strip()
+    reason = "" if reason == "ClientError:" else reason
     if status == "Stopped":
         raise BackendError(f"{calls.what} {job} was stopped before its end" + (f": {reason}" if reason else ""))
     raise BackendError(verdict(f"{calls.what} {job}", reason, lines))

@@ -11,8 +11,9 @@ from backends.runs import load_run
 from backends.settings.sections import Train
 from backends.tuning.document import read_search
 from backends.tuning.one_job import create_job, reopen_job, search_in_job
+from tests.backends.photos import make_photos
 from tests.cloud.conftest import settings
-from tests.cloud.searches import photos, request
+from tests.cloud.searches import request
 from tests.cloud.simulator.server import Simulator
 from tests.cloud.simulator.work import Prepared
 
@@ -36,7 +37,7 @@ def test_a_search_in_one_job(
     cloud: Simulator, searched: Prepared, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     backend = CloudBackend(settings(train=Train(instance_count=2)), lambda _: None)
-    wanted = request(photos(tmp_path / "photos"))
+    wanted = request(make_photos(tmp_path / "photos"))
     run = create_job(backend, tmp_path / "runs", wanted, "whole")
     search_in_job(backend, run, wanted)
     (sent,) = cloud.requests("CreateTrainingJob")
@@ -58,7 +59,7 @@ def test_more_trials_are_another_job_with_the_same_checkpoints(
     cloud: Simulator, searched: Prepared, tmp_path: Path
 ) -> None:
     backend = CloudBackend(settings(), lambda _: None)
-    wanted = request(photos(tmp_path / "photos"))
+    wanted = request(make_photos(tmp_path / "photos"))
     run = create_job(backend, tmp_path / "runs", wanted, "whole")
     search_in_job(backend, run, wanted)
     again = load_run(run.path)

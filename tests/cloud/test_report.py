@@ -21,8 +21,8 @@ from tests.cloud.simulator.server import Simulator
 from tests.cloud.simulator.work import Prepared
 from tests.cloud.test_simulator import training
 
-HOOK = {"S3OutputPath": f"s3://{BUCKET}/debug/"}
-PROFILER = {"S3OutputPath": f"s3://{BUCKET}/profile", "ProfilingIntervalInMilliseconds": 500}
+HOOK = {"S3OutputPath": f"s3://{BUCKET}/kennel/debug/"}
+PROFILER = {"S3OutputPath": f"s3://{BUCKET}/kennel/profile", "ProfilingIntervalInMilliseconds": 500}
 
 
 def nothing(_: Progress) -> None:
@@ -44,7 +44,9 @@ def left(tmp_path: Path) -> Path:
 
 def start(cloud: Simulator, name: str, **more: object) -> None:
     cloud.objects.write(f"s3://{BUCKET}/data/dog/1.jpg", b"photo")
-    boto3.client("sagemaker").create_training_job(**training(name, **more))
+    # Where docs/iam lets a person read; of other prefixes that is to be allowed first.
+    output = {"S3OutputPath": f"s3://{BUCKET}/kennel/out"}
+    boto3.client("sagemaker").create_training_job(**training(name, OutputDataConfig=output, **more))
 
 
 def test_a_job_of_somebody_elses_gets_the_same_pages(
@@ -53,7 +55,7 @@ def test_a_job_of_somebody_elses_gets_the_same_pages(
     prepared.left, prepared.lines = left, ["train loss: 76.0000, acc: 13.0000"]
     start(cloud, "tutorial-1", DebugHookConfig=HOOK)
     cloud.wait("TrainingJob", "tutorial-1")
-    rules = f"s3://{BUCKET}/out/tutorial-1/rule-output/ProfilerReport-1/profiler-output/profiler-report.html"
+    rules = f"s3://{BUCKET}/kennel/out/tutorial-1/rule-output/ProfilerReport-1/profiler-output/profiler-report.html"
     cloud.objects.write(rules, b"<p>AWS's own")
     run = fetch_report(account, "tutorial-1", tmp_path / "runs", nothing, Stop())
     assert run.path == (tmp_path / "runs" / "tutorial-1").resolve()
@@ -82,13 +84,13 @@ def test_only_what_is_new_is_fetched_again(
     prepared.left = folder
     prepared.go.clear()
     start(cloud, "own-1", DebugHookConfig=HOOK, ProfilerConfig=PROFILER)
-    cloud.objects.write(f"s3://{BUCKET}/debug/own-1/debug-output/events/1.tfevents", b"first")
+    cloud.objects.write(f"s3://{BUCKET}/kennel/debug/own-1/debug-output/events/1.tfevents", b"first")
     run = fetch_report(account, "own-1", tmp_path / "runs", nothing, Stop())
     assert (run.ml / "output" / "tensors" / "events" / "1.tfevents").read_bytes() == b"first"
     assert not (run.artifact / "kennel.json").exists()
     prepared.go.set()
     cloud.wait("TrainingJob", "own-1")
-    cloud.objects.write(f"s3://{BUCKET}/debug/own-1/debug-output/events/2.tfevents", b"second")
+    cloud.objects.write(f"s3://{BUCKET}/kennel/debug/own-1/debug-output/events/2.tfevents", b"second")
     fetched = len(cloud.requests("GetObject"))
     run = fetch_report(account, "own-1", tmp_path / "runs", nothing, Stop())
     assert (run.ml / "output" / "tensors" / "events" / "2.tfevents").read_bytes() == b"second"
@@ -106,15 +108,15 @@ def test_where_things_lie() -> None:
         "TrainingJobName": "one",
         "DebugHookConfig": HOOK,
         "ProfilerConfig": PROFILER,
-        "OutputDataConfig": {"S3OutputPath": f"s3://{BUCKET}/out"},
+        "OutputDataConfig": {"S3OutputPath": f"s3://{BUCKET}/kennel/out"},
     }
     found = [(folder, place.url) for folder, place in places(description)]
     assert found == [
-        ("tensors", f"s3://{BUCKET}/debug/one/debug-output"),
-        ("profiler", f"s3://{BUCKET}/profile/one/profiler-output"),
-        ("rule-output", f"s3://{BUCKET}/debug/one/rule-output"),
-        ("rule-output", f"s3://{BUCKET}/profile/one/rule-output"),
-        ("rule-output", f"s3://{BUCKET}/out/one/rule-output"),
+        ("tensors", f"s3://{BUCKET}/kennel/debug/one/debug-output"),
+        ("profiler", f"s3://{BUCKET}/kennel/profile/one/profiler-output"),
+        ("rule-output", f"s3://{BUCKET}/kennel/debug/one/rule-output"),
+        ("rule-output", f"s3://{BUCKET}/kennel/profile/one/rule-output"),
+        ("rule-output", f"s3://{BUCKET}/kennel/out/one/rule-output"),
     ]
     bare = {"TrainingJobName": "one", "OutputDataConfig": {"S3OutputPath": "s3://b/out/"}}
     assert [place.url for _, place in places(bare)] == ["s3://b/out/one/rule-output"]
@@ -130,7 +132,7 @@ def test_a_key_that_would_leave_the_folder_is_refused(
 ) -> None:
     start(cloud, "evil-1", DebugHookConfig=HOOK)
     cloud.wait("TrainingJob", "evil-1")
-    cloud.objects.write(f"s3://{BUCKET}/debug/evil-1/debug-output/../../../x", b"x")
+    cloud.objects.write(f"s3://{BUCKET}/kennel/debug/evil-1/debug-output/../../../x", b"x")
     with pytest.raises(BackendError, match=r"would lie outside"):
         fetch_report(account, "evil-1", tmp_path / "runs", nothing, Stop())
     assert not list(tmp_path.rglob("x"))

@@ -68,7 +68,7 @@ def test_a_failed_job_says_why_and_leaves_no_model(
     cloud: Simulator, echo: Echo, artifact: Path, photos: Path, tmp_path: Path
 ) -> None:
     echo.code = 1
-    said = r"^transform job kennel-transform-\S+ failed: ClientError: See job logs.*serving"
+    said = r"^transform job kennel-transform-\S+ failed; its log ends: serving \(run transform-"
     with pytest.raises(BackendError, match=said):
         transform(wanted(tmp_path, artifact, Inputs([str(photos)])))
     assert only_run(tmp_path).status == "failed"
