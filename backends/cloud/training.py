@@ -33,9 +33,9 @@ def train(
     """Train in a job of the account; returns when the artifact is in the run folder.
 
     A run whose job goes on, or has ended well, is followed and fetched; after a failure, and for a search of more
-    trials, another job is started, with the checkpoints of the last. `stop`, which is Ctrl-C and SIGTERM unless it is given, stops the job and raises
-    Stopped once it has ended; made twice, StillRunning leaves it. Raises BackendError, all at once what is wrong with
-    the settings.
+    trials, another job is started, with the checkpoints of the last. `stop`, which is Ctrl-C and SIGTERM unless it is
+    given, stops the job and raises Stopped once it has ended; made twice, StillRunning leaves it. Raises BackendError,
+    all at once what is wrong with the settings.
     """
     with hearing(stop) as wish:
         if not _goes_on(account, run, hyperparameters):
