@@ -84,9 +84,21 @@ def states_of(account: Account, names: list[str]) -> dict[str, tuple[str, str]]:
 def backlog_alarm(account: Account, run: Run, endpoint: str, policy: str) -> None:
     """The alarm that runs a scaling policy, by its ARN, when requests wait and no instance is there."""
     _put(
-        account, run, AlarmName=f"{endpoint}-backlog",
+        account, run, AlarmName=_backlog(endpoint),
         AlarmDescription="Requests wait and no instance runs: starts one", Namespace=NAMESPACE,
         MetricName="HasBacklogWithoutCapacity", Statistic="Average", Period=_PERIOD_S, EvaluationPeriods=2,
         DatapointsToAlarm=2, Threshold=1.0, ComparisonOperator="GreaterThanOrEqualToThreshold",
         TreatMissingData="missing", Dimensions=[{"Name": "EndpointName", "Value": endpoint}], AlarmActions=[policy],
     )  # fmt: skip
+
+
+def remove_backlog_alarm(account: Account, endpoint: str) -> None:
+    """Take it away, if it is there."""
+    name = _backlog(endpoint)
+    if states_of(account, [name]):
+        with told(f"removing the alarm {name}"):
+            account.client("cloudwatch").delete_alarms(AlarmNames=[name])
+
+
+def _backlog(endpoint: str) -> str:
+    return f"{endpoint}-backlog"

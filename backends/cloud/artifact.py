@@ -95,7 +95,11 @@ def upload(account: Account, artifact: Path, scratch: Path) -> Place:
 
     Raises BackendError when the folder is no artifact, or S3 refuses.
     """
-    content = read_content(artifact)
+    return send(account, read_content(artifact), scratch)
+
+
+def send(account: Account, content: Content, scratch: Path) -> Place:
+    """The same of an artifact that has been read."""
     target = place(account, content)
     if not _is_there(account, target, content):
         archive = scratch / f".{ARCHIVE}"

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from backends.cloud.account import Account
 from backends.cloud.artifact import place as artifact_place
-from backends.cloud.artifact import read_content, upload
+from backends.cloud.artifact import read_content, send
 from backends.cloud.deployable import check_deploy
 from backends.cloud.endpoint_log import log_group, save_tail
 from backends.cloud.errors import told
@@ -35,14 +35,11 @@ class Version:
 
     def __init__(self, account: Account, run: Run, source: Path | str) -> None:
         check_deploy(account.settings)
-        self.account, self.run, self.source = account, run, source
+        self.account, self.run = account, run
         ami, self.note = host_image_of(account)
-        if isinstance(source, Path):
-            content = read_content(source)
-            self.gigabytes = content.size / 1e9
-            data = artifact_place(account, content).url
-        else:
-            self.gigabytes, data = 0.0, source
+        self._content = read_content(source) if isinstance(source, Path) else None
+        self.gigabytes = self._content.size / 1e9 if self._content else 0.0
+        data = artifact_place(account, self._content).url if self._content else str(source)
         environment = {**extra_environment(account.settings), **serving_environment(account)}
         self._model = model_request(account, run, data, environment)
         self._config = config_request(account, run, self.model, ami)
@@ -67,9 +64,9 @@ class Version:
 
     def make(self) -> None:
         """Send the artifact, make model and configuration; what is there already stays as it is."""
-        if isinstance(self.source, Path):
+        if self._content:
             with tempfile.TemporaryDirectory() as scratch:
-                upload(self.account, self.source, Path(scratch))
+                send(self.account, self._content, Path(scratch))
         create_model(self.account, self._model)
         client = self.account.client("sagemaker")
         if not found(

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from backends.cloud.account import Account
-from backends.cloud.alarms import backlog_alarm
+from backends.cloud.alarms import backlog_alarm, remove_backlog_alarm
 from backends.cloud.errors import told
 from backends.cloud.missing import found
 from backends.cloud.names import tags
@@ -59,10 +59,10 @@ def apply_scaling(account: Account, run: Run, endpoint: str) -> None:
             PolicyType="TargetTrackingScaling",
             TargetTrackingScalingPolicyConfiguration=_tracking(chosen, endpoint),
         )
-        if chosen.kind == "async" and chosen.min_instances == 0:
+        if _sleeps(chosen):
             answer = client.put_scaling_policy(
                 **target,
-                PolicyName=f"{endpoint}-wake",
+                PolicyName=_wake(endpoint),
                 PolicyType="StepScaling",
                 StepScalingPolicyConfiguration={
                     "AdjustmentType": "ChangeInCapacity",
@@ -72,7 +72,30 @@ def apply_scaling(account: Account, run: Run, endpoint: str) -> None:
                 },
             )
             backlog_alarm(account, run, endpoint, answer["PolicyARN"])
+    if not _sleeps(chosen):
+        _never_wake(account, endpoint, target)
     _apply_schedule(account, endpoint, target)
+
+
+def _sleeps(chosen: Deploy) -> bool:
+    """Whether there may come to be no instance at all."""
+    return chosen.kind == "async" and chosen.min_instances == 0
+
+
+def _wake(endpoint: str) -> str:
+    return f"{endpoint}-wake"
+
+
+def _never_wake(account: Account, endpoint: str, target: dict[str, str]) -> None:
+    """Take away what starts the first instance, of an endpoint that used to sleep."""
+    client = account.client("application-autoscaling")
+    remove_backlog_alarm(account, endpoint)
+    with told(f"looking for the autoscaling of {endpoint}"):
+        there = client.describe_scaling_policies(ServiceNamespace=NAMESPACE, ResourceId=target["ResourceId"])
+    for each in there["ScalingPolicies"]:
+        if each["PolicyName"] == _wake(endpoint):
+            with told(f"changing the autoscaling of {endpoint}"):
+                client.delete_scaling_policy(**target, PolicyName=_wake(endpoint))
 
 
 def _target(chosen: Deploy, endpoint: str) -> dict[str, str]:
@@ -131,6 +154,7 @@ def remove_scaling(account: Account, endpoint: str) -> None:
     with told(f"looking for the autoscaling of {endpoint}"):
         targets = client.describe_scalable_targets(ServiceNamespace=NAMESPACE, ResourceIds=[resource_id(endpoint)])
     for each in targets["ScalableTargets"]:
+        remove_backlog_alarm(account, endpoint)
         found(
             f"ending the autoscaling of {endpoint}",
             lambda each=each: client.deregister_scalable_target(  # type: ignore[misc]

@@ -76,16 +76,23 @@ def deploy(
         int | None, typer.Argument(min=1, metavar="VERSION", help="else the newest that is approved")
     ] = None,
     name: Name = None,
+    update: Annotated[
+        str | None, typer.Option("--update", metavar="NAME", help="let this deployment serve it instead")
+    ] = None,
 ) -> None:
     """Deploy an approved version on an endpoint, as the settings have it."""
     with sentences():
         from backends.cloud.registry import deployable, find
+        from backends.commands import endpoints
         from backends.console import say
         from backends.jobs import deploy_source
         from backends.stop import StopSignals
 
         chosen = find(where.account, version)
         arn = deployable(chosen)
+        if update is not None:
+            endpoints.update(where, update, arn)
+            return
         with StopSignals() as stop:
             run = deploy_source(_cloud(where), where.runs.resolve(), arn, name, stop)
         say(f"{run.name} serves version {chosen.number}; end it with: python deploy.py delete {run.name}")

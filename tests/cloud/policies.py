@@ -4,7 +4,7 @@ A room's conftest.py imports `within_policy`, and its tests then fail for a call
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from types import FrameType
@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 from botocore.client import BaseClient
 
+from tests.cloud.iam.lent import lent_needs
 from tests.cloud.iam.needs import needs
 from tests.cloud.iam.policy import FILLED, Need, Statement, allows, read
 
 # What a person who runs Kennel has: the second matters only with a key of one's own.
 PERSON = ("person.json", "person-kms.json")
+LENT = ("execution-role.json", "execution-role-kms.json", "execution-role-vpc.json")
 
 
 @dataclass(frozen=True)
@@ -30,18 +32,20 @@ class Call:
 
 
 @cache
-def person() -> tuple[Statement, ...]:
-    """The statements of the person's policies."""
-    return tuple(statement for name in PERSON for statement in read(name))
+def statements(*names: str) -> tuple[Statement, ...]:
+    """Those of several files together."""
+    return tuple(statement for name in names for statement in read(name))
 
 
 def beyond(call: Call) -> list[str]:
-    """What a call wants and the person's policies don't allow."""
-    return [str(need) for need in needs(call.service, call.operation, call.parameters) if not _met(need)]
+    """What a call wants of the person, or its job of the execution role, and the policies don't allow."""
+    found = [need for need in needs(call.service, call.operation, call.parameters) if not _met(PERSON, need)]
+    lent = lent_needs(call.parameters) if call.service == "sagemaker" and call.operation.startswith("Create") else []
+    return [*map(str, found), *(f"{need} (the execution role)" for need in lent if not _met(LENT, need))]
 
 
-def _met(need: Need) -> bool:
-    return allows(person(), Need(need.action, _filled(need.resource), need.context))
+def _met(policies: tuple[str, ...], need: Need) -> bool:
+    return allows(statements(*policies), Need(need.action, _filled(need.resource), need.context))
 
 
 def _filled(resource: str) -> str:
@@ -81,6 +85,11 @@ def within_policy(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureReques
 
     monkeypatch.setattr(BaseClient, "_make_api_call", call)
     yield seen
+    hold(seen, request)
+
+
+def hold(seen: Iterable[Call], request: pytest.FixtureRequest) -> None:
+    """Fail the test if one of the calls isn't allowed, unless the test is marked."""
     if request.node.get_closest_marker("beyond_policy"):
         return
     if refused := {f"{each.operation}: {what}" for each in seen for what in beyond(each)}:

@@ -94,9 +94,9 @@ def test_an_object_of_another_content_is_replaced(cloud: Simulator, account: Acc
 def test_it_is_encrypted_with_the_key_of_the_settings(cloud: Simulator, tmp_path: Path) -> None:
     chosen = settings()
     key = "arn:aws:kms:eu-west-1:123456789012:key/1"
-    account = account_of(replace(chosen, sagemaker=replace(chosen.sagemaker, kms_key=key, prefix="team/dogs/")))
+    account = account_of(replace(chosen, sagemaker=replace(chosen.sagemaker, kms_key=key, prefix="kennel/dogs/")))
     place = upload(account, make_artifact(tmp_path / "one"), tmp_path)
-    assert place.url == f"s3://{BUCKET}/team/dogs/models/{DIGEST_OF_ARTIFACT}/model.tar.gz"
+    assert place.url == f"s3://{BUCKET}/kennel/dogs/models/{DIGEST_OF_ARTIFACT}/model.tar.gz"
     (request,) = cloud.requests("PutObject")
     assert (request["ServerSideEncryption"], request["SSEKMSKeyId"]) == ("aws:kms", key)
 

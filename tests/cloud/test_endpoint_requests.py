@@ -203,7 +203,7 @@ def test_done_again_it_goes_on_where_it_was_ended_and_makes_nothing_twice(
 ) -> None:
     for operation in ("CreateModel", "CreateEndpointConfig", "CreateEndpoint"):
         cloud.fail(operation, "AccessDeniedException", "Not you")
-        with pytest.raises(BackendError, match="AccessDenied"):
+        with pytest.raises(BackendError, match=f"may not do {operation}"):
             endpoints.deploy(account, run, artifact)
     up(account, run, artifact)
     made = [len(cloud.store.of(noun)) for noun in ("Model", "EndpointConfig", "Endpoint")]

@@ -102,7 +102,7 @@ def test_a_damaged_archive(tmp_path: Path, spoil: Callable[[bytes], bytes]) -> N
 
 
 def test_an_artifact_is_fetched_whole(account: Account, cloud: Simulator, tmp_path: Path) -> None:
-    url, folder, seen = f"s3://{BUCKET}/a/model.tar.gz", tmp_path / "model", Seen()
+    url, folder, seen = f"s3://{BUCKET}/kennel/runs/a/model.tar.gz", tmp_path / "model", Seen()
     file = archive(tmp_path / "a", plain("kennel.json", b"new"), plain("model.safetensors", bytes(3000)))
     cloud.objects.write(url, file.read_bytes())
     folder.mkdir()
@@ -116,20 +116,20 @@ def test_an_artifact_is_fetched_whole(account: Account, cloud: Simulator, tmp_pa
 
 
 def test_what_is_not_there(account: Account, tmp_path: Path) -> None:
-    assert not fetch_archive(account, Place(BUCKET, "none.tar.gz"), tmp_path / "model", lambda _: None)
+    assert not fetch_archive(account, Place(BUCKET, "kennel/runs/none.tar.gz"), tmp_path / "model", lambda _: None)
     assert list((tmp_path / "model").iterdir()) == []
 
 
 def test_what_may_not_be_read(account: Account, cloud: Simulator, tmp_path: Path) -> None:
     cloud.fail("HeadObject", "AccessDenied", "Forbidden", status=403)
-    with pytest.raises(BackendError, match=rf"^fetching s3://{BUCKET}/a.tar.gz: .*s3:GetObject"):
-        fetch_archive(account, Place(BUCKET, "a.tar.gz"), tmp_path / "model", lambda _: None)
+    with pytest.raises(BackendError, match=rf"^fetching s3://{BUCKET}/kennel/runs/a.tar.gz: .*s3:GetObject"):
+        fetch_archive(account, Place(BUCKET, "kennel/runs/a.tar.gz"), tmp_path / "model", lambda _: None)
 
 
 def test_an_old_artifact_stays_when_the_new_one_is_damaged(account: Account, cloud: Simulator, tmp_path: Path) -> None:
-    cloud.objects.write(f"s3://{BUCKET}/a.tar.gz", b"no archive")
+    cloud.objects.write(f"s3://{BUCKET}/kennel/runs/a.tar.gz", b"no archive")
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "kennel.json").write_bytes(b"old")
     with pytest.raises(BackendError, match="it may be damaged"):
-        fetch_archive(account, Place(BUCKET, "a.tar.gz"), tmp_path / "model", lambda _: None)
+        fetch_archive(account, Place(BUCKET, "kennel/runs/a.tar.gz"), tmp_path / "model", lambda _: None)
     assert (tmp_path / "model" / "kennel.json").read_bytes() == b"old"

@@ -7,6 +7,7 @@ from typing import Any
 import boto3
 import pytest
 
+from tests.cloud.iam.lent import lent_needs
 from tests.cloud.iam.needs import needs
 from tests.cloud.iam.policy import FOLDER, Need, actions, allows, read
 from tests.cloud.policies import Call, beyond
@@ -170,6 +171,26 @@ def test_a_call_beyond_the_policy_is_told() -> None:
     ]
     assert beyond(Call("s3", "PutObject", {"Bucket": "mine", "Key": "kennel/a"})) == []
     assert beyond(Call("s3", "PutObject", {"Bucket": "mine", "Key": "a"})) == ["s3:PutObject on arn:aws:s3:::mine/a"]
+
+
+def test_where_a_job_reads_and_writes_the_role_may() -> None:
+    request = {
+        "TrainingJobName": "kennel-a",
+        "InputDataConfig": [{"DataSource": {"S3DataSource": {"S3Uri": "s3://b/kennel/data/dogs/"}}}],
+        "OutputDataConfig": {"S3OutputPath": "s3://b/kennel/runs/kennel-a/output"},
+        "CheckpointConfig": {"S3Uri": "s3://b/kennel/runs/kennel-a/checkpoints", "LocalPath": "/opt/ml/checkpoints"},
+    }
+    assert [str(need) for need in lent_needs(request)] == [
+        "s3:GetObject on arn:aws:s3:::b/kennel/data/dogs/object",
+        "s3:PutObject on arn:aws:s3:::b/kennel/runs/kennel-a/output/object",
+        "s3:PutObject on arn:aws:s3:::b/kennel/runs/kennel-a/checkpoints/object",
+        "s3:GetObject on arn:aws:s3:::b/kennel/runs/kennel-a/checkpoints/object",
+    ]
+    assert beyond(Call("sagemaker", "CreateTrainingJob", request)) == []
+    request["OutputDataConfig"] = {"S3OutputPath": "s3://b/kennel/data/dogs"}
+    assert beyond(Call("sagemaker", "CreateTrainingJob", request)) == [
+        "s3:PutObject on arn:aws:s3:::b/kennel/data/dogs/object (the execution role)"
+    ]
 
 
 def test_the_documents_are_tidy_json() -> None:

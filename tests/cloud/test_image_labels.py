@@ -53,7 +53,7 @@ def test_without_a_label_13_is_assumed_and_said(cloud: Simulator, config: Any) -
         ("kennel:latest", "kennel:latest is no image in ECR"),
         (IMAGE.replace("eu-west-1", "us-east-1"), "lies in us-east-1, and the account is asked in eu-west-1"),
         (IMAGE.replace(":1.0", ":2.0"), "there is no image .*:2.0; push it"),
-        (IMAGE.replace("/kennel:", "/cattery:"), "reading the image .*cattery"),
+        (IMAGE.replace("/kennel:", "/kennel-cats:"), "reading the image .*kennel-cats"),
     ],
 )
 def test_an_image_that_cant_be_read_is_told_and_13_assumed(cloud: Simulator, image: str, told: str) -> None:

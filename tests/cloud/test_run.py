@@ -10,7 +10,9 @@ import pytest
 from botocore.session import Session
 from botocore.validate import ParamValidator
 
+from tests.backends.photos import make_photos as make_coloured_photos
 from tests.backends.sagemaker_requests import breaches
+from tests.backends.terminal import TINY
 from tests.cloud.conftest import BUCKET, IMAGE, ROLE
 from tests.cloud.driver import Driver
 from tests.cloud.search_cases import (
@@ -262,6 +264,25 @@ def test_without_a_terminal_and_without_yes_nothing_is_changed(cloud: Simulator,
         assert gone.code == 0, gone.said
         assert up.startswith(f"kennel-{told}-")
         assert cloud.store.of("Endpoint") == []
+
+
+def test_a_run_whose_containers_are_kennels_own_commands(cloud: Simulator, tmp_path: Path) -> None:
+    photos = make_coloured_photos(tmp_path / "photos")
+    with Driver(tmp_path) as driver:
+        arguments = run_arguments(
+            photos, tmp_path, *TINY, "--set", "debug=off", "--set", "profile=off", "--trials", "1"
+        )
+        ended = driver.run(*arguments, environment=environment(cloud, tmp_path))
+    assert ended.code == 0, ended.said
+    (best,) = (tmp_path / "runs").glob("*-trial-001")
+    tested = json.loads((best / "ml" / "output" / "data" / "evaluation.json").read_text())
+    (name, label) = re.findall(r"(?m)^prediction +(\S+): (.+) \([0-9.]+%\)$", ended.said)[0]
+    # What the endpoint says of a photo is what the training's own evaluation said of it.
+    assert label in {each["label"] for file, each in tested["predictions"].items() if file.endswith(f"/{name}")}
+    assert "epoch=2; train_loss=" in (best / "log.txt").read_text()
+    assert {each.split()[0] for each in leftovers(cloud)} <= {"object", "log"}
+    jobs = [(each.kind.noun, each.status) for each in cloud.store]
+    assert sorted(jobs) == [("HyperParameterTuningJob", "Completed"), ("TrainingJob", "Completed")]
 
 
 def test_calls_tell_a_question_from_a_change() -> None:

@@ -133,6 +133,22 @@ def test_asynchronous_that_never_sleeps_needs_no_waking(
     assert cloud.requests("PutMetricAlarm") == []
 
 
+def test_what_no_longer_sleeps_needs_no_waking(cloud: Simulator, prepared: Prepared, run: Run, artifact: Path) -> None:
+    up(account_of(settings(deploy=Deploy(kind="async", min_instances=0, max_instances=3))), run, artifact)
+    name = run.record["sagemaker"]["endpoint"]
+    apply_scaling(account_of(settings(deploy=Deploy(kind="async", max_instances=3))), run, name)
+    there = cloud.client("application-autoscaling").describe_scaling_policies(ServiceNamespace="sagemaker")
+    assert [each["PolicyName"] for each in there["ScalingPolicies"]] == [f"{name}-load"]
+    assert cloud.client("cloudwatch").describe_alarms()["MetricAlarms"] == []
+
+
+def test_without_scaling_nothing_wakes_it(cloud: Simulator, prepared: Prepared, run: Run, artifact: Path) -> None:
+    up(account_of(settings(deploy=Deploy(kind="async", min_instances=0, max_instances=3))), run, artifact)
+    apply_scaling(account_of(settings(deploy=Deploy(kind="async"))), run, run.record["sagemaker"]["endpoint"])
+    assert one(cloud, "DeregisterScalableTarget") == target(run)
+    assert cloud.client("cloudwatch").describe_alarms()["MetricAlarms"] == []
+
+
 def test_the_clock_changes_the_limits_and_what_is_gone_from_the_settings_goes(
     cloud: Simulator, prepared: Prepared, run: Run, artifact: Path
 ) -> None:

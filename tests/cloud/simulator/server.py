@@ -159,6 +159,7 @@ class Simulator:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         environ["wsgi.input"] = BytesIO(body)
         call = read_call(environ, body)
+        call.agent = str(environ.get("HTTP_USER_AGENT", ""))
         if call.key == _OWN:
             return self._moto.get_application(environ)(environ, start)
         self.calls.append(call)
