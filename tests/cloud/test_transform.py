@@ -100,6 +100,7 @@ def test_probabilities(cloud: Simulator, echo: Echo, artifact: Path, photos: Pat
     assert sent["TransformOutput"]["Accept"] == "application/json;format=probabilities"
 
 
+@pytest.mark.beyond_policy("reads what lies elsewhere")
 def test_images_in_s3_are_not_copied(
     cloud: Simulator, echo: Echo, account: Account, artifact: Path, tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ import json
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -132,7 +133,7 @@ class Simulator:
 
     def requests(self, operation: str, key: str = PERSON) -> list[dict[str, Any]]:
         """Those of an operation, oldest first."""
-        return [call.request for call in self.calls if (call.operation, call.key) == (operation, key)]
+        return [deepcopy(call.request) for call in self.calls if (call.operation, call.key) == (operation, key)]
 
     def changes(self, *, objects: bool = True) -> list[str]:
         """The person's operations that weren't mere questions, oldest first; without S3's unless `objects`."""
