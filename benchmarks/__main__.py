@@ -15,6 +15,7 @@ BENCHMARKS: Final = {
     "recipe": "what each part of the training recipe is worth (half an hour)",
     "serving": "requests a second: Kennel, the tutorial's server and others (25 minutes; 6 GB the first time)",
     "training_step": "one optimizer step: memory layouts, and what freezing the backbone saves",
+    "transform": "a batch transform's images a second against decoding and engine in a loop (three minutes)",
     "tuning": "a search in one job against one training and against separate trainings (half an hour)",
 }
 

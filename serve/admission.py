@@ -20,6 +20,11 @@ class Admission:
         self._lock = threading.Lock()
         self._decoders = threading.BoundedSemaphore(decoders)
 
+    @property
+    def free(self) -> int:
+        """How many places are free; less than 0 when a request that was alone has more than there are."""
+        return self._places - self._taken
+
     @contextmanager
     def place(self) -> Iterator[Callable[[int], None]]:
         """A request's place; when all are taken, a quick 503 beats a long wait. Raises RequestError (503).

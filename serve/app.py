@@ -1,24 +1,19 @@
 """The HTTP interface as a Flask application: GET /ping and POST /invocations. Knows no engine."""
 
-import logging
 import time
 from collections.abc import Callable
+from functools import partial
 
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
-from model.errors import ImageError, ImageTooLargeError
-from serve import batch_transform
+from serve import batch_transform, direct
 from serve.admission import Admission
-from serve.errors import RequestError, error_body, unavailable
+from serve.errors import RequestError, unavailable
 from serve.invocations import Invocations
 from serve.model_host import ModelHost
+from serve.reply import log_request, tell
 from serve.settings import Settings
-
-_log = logging.getLogger(__name__)
-
-# In the log; the caller is told of every image that is at fault.
-_LONGEST_FAULT = 1000
 
 
 def create_app(
@@ -43,8 +38,9 @@ def create_app(
         return Response(b'{"status": "ok"}\n', content_type="application/json")
 
     serving = Invocations(host, settings, admission, decoders)
+    app.extensions[direct.NAME] = direct.Direct(serving, admission, partial(batch_transform.status_sent, settings))
 
-    @app.post("/invocations")
+    @app.post(direct.PATH)
     def invocations() -> Response:
         answer = serving.answer(request.environ)
         return Response(answer.body, content_type=answer.content_type, headers=answer.headers)
@@ -56,16 +52,11 @@ def create_app(
 
 
 def _tell_errors_as_json(app: Flask) -> None:
-    @app.errorhandler(RequestError)
-    def tell(error: RequestError) -> Response:
-        g.fault = error.message
-        headers = {"Content-Type": "application/json", **error.headers}
-        body = error_body(error.code, error.message, error.images)
-        return Response(body, status=error.code, headers=headers)
-
-    @app.errorhandler(ImageError)
-    def tell_image(error: ImageError) -> Response:
-        return tell(RequestError(413 if isinstance(error, ImageTooLargeError) else 400, str(error)))
+    @app.errorhandler(Exception)
+    def tell_as_json(error: Exception) -> Response:
+        reply = tell(error, request.method, request.path)
+        g.fault = reply.fault
+        return Response(reply.body, status=reply.code, headers=dict(reply.headers))
 
     @app.errorhandler(HTTPException)
     def tell_http(error: HTTPException) -> Response:
@@ -75,12 +66,7 @@ def _tell_errors_as_json(app: Flask) -> None:
             404: "no such path; GET /ping tells if the server is ready, POST /invocations takes an image",
             405: f"{request.method} isn't allowed here; this path takes {allow}",
         }.get(code, error.description or error.name)
-        return tell(RequestError(code, message, {"Allow": allow} if allow else None))
-
-    @app.errorhandler(Exception)
-    def tell_unexpected(error: Exception) -> Response:
-        _log.error("%s %r failed", request.method, request.path, exc_info=error)
-        return tell(RequestError(500, "the server failed on this request; its log says why"))
+        return tell_as_json(RequestError(code, message, {"Allow": allow} if allow else None))
 
 
 def _log_requests(app: Flask) -> None:
@@ -90,11 +76,5 @@ def _log_requests(app: Flask) -> None:
 
     @app.after_request
     def log(response: Response) -> Response:
-        # A probe asks every few seconds: its 503 while the model loads is no news.
-        routine = response.status_code < 400 or request.path == "/ping"
-        milliseconds = 1000 * (time.monotonic() - g.started)
-        level = logging.DEBUG if routine else logging.INFO
-        if _log.isEnabledFor(level):
-            line = f"{request.method} {request.path[:200]!r} {response.status_code} {milliseconds:.1f} ms"
-            _log.log(level, "%s", f"{line}: {g.fault[:_LONGEST_FAULT]}" if "fault" in g else line)
+        log_request(request.method, request.path, response.status_code, g.started, g.get("fault", ""))
         return response

@@ -33,6 +33,14 @@ def execution_parameters(settings: Settings, cores: int) -> dict[str, Any]:
     }
 
 
+def status_sent(settings: Settings, earned: int) -> int:
+    """The status of an answer at /invocations, given the one that its images have earned: 200 for bad images, too, in
+    a job that is to go on after them.
+    """
+    goes_on = settings.batch and settings.batch_errors == "answer"
+    return 200 if goes_on and earned in _IMAGE_FAULTS else earned
+
+
 def register(app: Flask, settings: Settings) -> None:
     """Add GET /execution-parameters, and the answers of a job that is to go on after bad images.
 
@@ -44,11 +52,8 @@ def register(app: Flask, settings: Settings) -> None:
         body = dump_json(execution_parameters(settings, available_cpus()))
         return Response(body, content_type="application/json")
 
-    if not settings.batch or settings.batch_errors == "status":
-        return
-
     @app.after_request
     def go_on(response: Response) -> Response:
-        if request.path.rstrip("/") == "/invocations" and response.status_code in _IMAGE_FAULTS:
-            response.status_code = 200
+        if request.path.rstrip("/") == "/invocations":
+            response.status_code = status_sent(settings, response.status_code)
         return response

@@ -11,14 +11,17 @@ import signal
 import socket
 import struct
 import time
+from collections import deque
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
 from gunicorn import util
 from gunicorn.http import errors
+from gunicorn.http.wsgi import Response
 from gunicorn.workers.gthread import ThreadWorker
 
+from serve import direct
 from serve.errors import error_body
 
 # A client that sends or takes nothing for so long is given up.
@@ -29,7 +32,11 @@ _DRAIN_BYTES: Final = 2 * 1024**3
 
 _HEARTBEAT_S: Final = 1.0
 # How long a thread waits for the next request of the connection that it has answered.
-_NEXT_REQUEST_MS: Final = 2
+_NEXT_REQUEST_MS: Final = 10
+# How long a connection that was told to come back later is left unread at most, and how often it is seen whether there
+# is room for it before.
+_PAUSE_S: Final = 1.0
+_LOOK_S: Final = 0.02
 
 _STATUS: Final = {
     errors.LimitRequestLine: 414,
@@ -42,10 +49,19 @@ _STATUS: Final = {
 class Worker(ThreadWorker):  # type: ignore[misc]
     """A connection takes no thread before it has sent something; a body that nobody read is drained, and a
     closing connection lingered over, in a thread and not in the accepting loop; errors are JSON.
+
+    Predictions go the short way (`serve.direct`). A connection that was told to come back later, and comes back at
+    once, waits without a thread: otherwise clients that don't heed it would take the cores from those that are served.
     """
 
     sockets: list[Any]
+    wsgi: Any
     _next_heartbeat = 0.0
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        # In the order of their `refused_until`.
+        self._parked: deque[Any] = deque()
 
     def enqueue_req(self, conn: Any) -> None:
         if conn.initialized or conn.data_ready:
@@ -92,7 +108,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         keep = super().handle(conn)
         # A busy client's next request is here in a moment. Taking it in the same thread spares the way back to the
         # accepting loop and from there to another thread: a third of what a request costs beside its work.
-        while keep is True and self.alive and not self._others_wait() and self._next_request_comes(conn):
+        while keep is True and self.alive and not (self._others_wait() or _refused(conn)) and _next_comes(conn):
             keep = super().handle(conn)
         if not keep:
             # After an error it may be closed already.
@@ -103,22 +119,54 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def _others_wait(self) -> bool:
         return not self.tpool._work_queue.empty()
 
-    def _next_request_comes(self, conn: Any) -> bool:
-        if conn.parser.unreader.buf.getvalue():
-            # Its bytes are here already, read together with the last request's.
-            return True
-        poll = select.poll()
-        poll.register(conn.sock, select.POLLIN)
-        return bool(poll.poll(_NEXT_REQUEST_MS))
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        short = self._direct
+        if not short.takes(req):
+            return super().handle_request(req, conn)
+        response = Response(req, conn.sock, self.cfg)
+        if not self.alive or len(self.keepalived_conns) >= self.max_keepalived:
+            response.force_close()
+        reply = short.answer(req)
+        if "Retry-After" in reply.headers:
+            conn.refused_until = time.monotonic() + _PAUSE_S
+        headers = [*reply.headers.items(), ("Content-Length", str(len(reply.body)))]
+        response.start_response(f"{reply.code} {HTTPStatus(reply.code).phrase}", headers)
+        head = "".join((*response.default_headers(), *(f"{name}: {value}\r\n" for name, value in response.headers)))
+        # Sent apart, they would be two packets.
+        conn.sock.sendall(f"{head}\r\n".encode("latin-1") + reply.body)
+        return not response.should_close()
+
+    @property
+    def _direct(self) -> direct.Direct:
+        found: direct.Direct = self.wsgi.extensions[direct.NAME]
+        return found
+
+    def on_client_socket_readable(self, conn: Any, client: Any) -> None:
+        if _refused(conn) and _sends_post(conn):
+            self.poller.unregister(client)
+            self.keepalived_conns.remove(conn)
+            self._parked.append(conn)
+        else:
+            super().on_client_socket_readable(conn, client)
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        super().wait_for_and_dispatch_events(min(timeout, _LOOK_S) if self._parked else timeout)
+        free = self._direct.free_places if self._parked else 0
+        while self._parked and (free > 0 or not _refused(self._parked[0]) or not self.alive):
+            free -= 1
+            self.enqueue_req(self._parked.popleft())
 
     def finish_request(self, conn: Any, fs: Any) -> None:
         if fs.cancelled() or fs.exception() is not None or not fs.result():
             self.nr_conns -= 1
             conn.close()
+        elif _refused(conn) and conn.parser.unreader.buf.getvalue() and _sends_post(conn):
+            self._parked.append(conn)
         else:
             super().finish_request(conn, fs)
 
     def _keepalive_after(self, conn: Any, keepalive: Any) -> bool:
+        direct.skip(conn.parser.mesg.body)
         drained = conn.parser.finish_body(deadline=time.monotonic() + _DRAIN_S, max_bytes=_DRAIN_BYTES)
         return bool(keepalive and drained)
 
@@ -147,3 +195,27 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             util.write_nonblock(client, head.encode() + body)
         except OSError:
             self.log.debug("the client was gone before it could be told: %s", message)
+
+
+def _refused(conn: Any) -> bool:
+    """Whether the connection's last request was told to come back later, and it isn't later yet."""
+    return getattr(conn, "refused_until", 0.0) > time.monotonic()
+
+
+def _next_comes(conn: Any) -> bool:
+    """Whether the connection's next request is here, or will be in a moment."""
+    if conn.parser.unreader.buf.getvalue():
+        # Its bytes came together with the last request's.
+        return True
+    poll = select.poll()
+    poll.register(conn.sock, select.POLLIN)
+    return bool(poll.poll(_NEXT_REQUEST_MS))
+
+
+def _sends_post(conn: Any) -> bool:
+    """Whether the next request, whose first bytes are here, is a POST: /ping never waits."""
+    try:
+        begin = conn.parser.unreader.buf.getvalue()[:5] or conn.sock.recv(5, socket.MSG_PEEK)
+    except OSError:
+        return False
+    return bool(begin == b"POST ")

@@ -36,7 +36,7 @@ def test_an_unknown_name_is_one_sentence() -> None:
         [sys.executable, "-m", "benchmarks", "flying"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert answer.returncode == 2
-    known = "debugger, decoding, forms, insight, profiler, recipe, serving, training_step, tuning"
+    known = "debugger, decoding, forms, insight, profiler, recipe, serving, training_step, transform, tuning"
     assert answer.stderr == f"no such benchmark: flying; there are {known}\n"
 
 

@@ -157,9 +157,11 @@ def test_what_is_answered_while_warming_up_does_not_count(monkeypatch: pytest.Mo
         return True
 
     with serving(script) as target:
-        load = run(target, [b"x"], 1, Window(warm=4.5, seconds=0, at_least=3))
+        load = run(target, [b"x"], 1, Window(warm=4.5, seconds=0, at_least=3), meter=lambda: 10 * clock[0])
     assert set(load.statuses) == {200}
     assert set(load.latencies) == {1.0}
+    # Three requests, each of which turns the clock by 1.
+    assert load.metered == pytest.approx(30)
 
 
 def test_a_window_ends_though_nobody_answers() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.serving import environments, report
+from benchmarks.serving import environments, flood, report
 from benchmarks.serving.candidates import Candidate, candidates
 from benchmarks.serving.inputs import photo
 from benchmarks.serving.load import Target
@@ -65,6 +65,7 @@ def test_a_server_that_answers_right_is_measured_at_each_concurrency(tmp_path: P
         assert each["rate"] > 0
         assert each["start_seconds"] > 0
         assert each["memory"] > 1_000_000
+        assert each["cpu_ms"] >= 0
 
 
 @pytest.mark.parametrize(
@@ -144,7 +145,7 @@ def record(name: str, number: int, rate: float, concurrency: int = 16, **more: A
     facts = {
         "name": name, "round": number, "size": "500x375", "masked": "", "concurrency": concurrency, "rate": rate,
         "p50_ms": 10.0, "p99_ms": 20.0, "failed": 0.0, "refused": 0.0, "memory": 150_000_000, "start_seconds": 1.25,
-        "start_cpu_seconds": 2.5,
+        "start_cpu_seconds": 2.5, "cpu_ms": 9.0,
     }  # fmt: skip
     return {**facts, **more}
 
@@ -155,7 +156,7 @@ RECORDS = [
     record("tutorial-tuned", 0, 50.0), record("tutorial-tuned", 1, 55.0),
     record("one", 0, 200.0), record("one", 1, 220.0),
     record("two", 0, 100.0), record("two", 1, 90.0),
-    record("floor", 0, 390.0, 0), record("floor", 1, 396.0, 0),
+    record("floor", 0, 390.0, 0, cpu_ms=6.0), record("floor", 1, 396.0, 0, cpu_ms=5.0),
     # Neither another concurrency, nor another size, nor a masked processor is mixed in.
     record("kennel", 0, 9999.0, 64), record("kennel", 0, 1.0, size="4000x3000"),
     record("kennel", 0, 2.0, masked="AVX2"),
@@ -169,9 +170,17 @@ def test_ratios_are_of_the_same_round() -> None:
         [6.0, 6.0],
         [1.5, 1.5],  # against "one", the faster of the two
         [1.3, 1.2],  # 390 / 300, 396 / 330
+        [1.5, 1.8],  # 9 / 6, 9 / 5
         [3.5, 2.5, 2.9],
     ]
-    assert [ratio.line().rpartition(": ")[2] for ratio in found] == ["met", "NOT MET", "met", "met", "NOT MET"]
+    assert [ratio.line().rpartition(": ")[2] for ratio in found] == [
+        "met",
+        "NOT MET",
+        "met",
+        "met",
+        "NOT MET",
+        "NOT MET",
+    ]
     assert found[0].line() == "Kennel / the tutorial: 20.50 (11.00 to 30.00, n = 2); wanted >= 8: met"
     assert "(one)" in found[2].line()
 
@@ -189,11 +198,11 @@ def test_the_tables_rows_are_medians_fastest_first() -> None:
         record("floor", 0, 400.0, 0),
     ]  # fmt: skip
     lines = report.table(records, "500x375", {"one": "One", "two": "Two", "floor": "no server"})
-    assert lines[0].startswith("| server | c 1 | c 16 | p50 at 16, ms | p99 at 16, ms | not 200 | MB |")
+    assert lines[0].startswith("| server | c 1 | c 16 | p50 at 16, ms | p99 at 16, ms | CPU ms at 16 | not 200 |")
     assert lines[2:] == [
-        "| no server | 400 | 400 |  |  |  |  |  |  | 1 |",
-        "| Two | - | 200 | 10 | 20 | 0 | 90 | 1.2 | 2.5 | 1 |",
-        "| One | 50 | 110 | 10 | 20 | 25.0% (503: 12.5%) | 150 | 1.2 | 2.5 | 3 |",
+        "| no server | 400 | 400 |  |  | 9.0 |  |  |  |  | 1 |",
+        "| Two | - | 200 | 10 | 20 | 9.0 | 0 | 90 | 1.2 | 2.5 | 1 |",
+        "| One | 50 | 110 | 10 | 20 | 9.0 | 25.0% (503: 12.5%) | 150 | 1.2 | 2.5 | 3 |",
     ]
     assert report.table(records, "4000x3000", {}) == []
 
@@ -202,3 +211,60 @@ def test_the_masked_table_has_both_figures() -> None:
     records = [record("one", 0, 100.0), record("two", 0, 80.0), record("one", 0, 40.0, masked="AVX512_CORE")]
     assert report.masked_table(records, {"one": "One", "two": "Two"})[2:] == ["| One | 100 | 40 |"]
     assert report.masked_table(records[:2], {}) == []
+
+
+# Answers POST with 200 and 503 in turn, and GET with 200.
+TURNS = """
+import itertools, sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+turns = itertools.cycle([200, 503])
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def answer(self, status):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(status)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"[]")
+
+    def do_POST(self):
+        self.answer(next(turns))
+
+    def do_GET(self):
+        self.answer(200)
+
+    def log_message(self, *words):
+        pass
+
+ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+def test_a_flood_tells_good_answers_from_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flood, "CLIENTS", (2, 3))
+    turns = Candidate("turns", "turns", "", "none", lambda _, port: [sys.executable, "-c", TURNS, str(port)])
+    rows = flood.flood(turns, inputs(tmp_path), "500x375", 0.5, tmp_path)
+    assert [row["clients"] for row in rows] == [2, 3]
+    for row in rows:
+        assert row["failed"] == 0
+        assert row["good"] > 0
+        assert row["refused"] > 0
+        assert 0 < row["ping"] < math.inf
+
+
+def test_the_floods_table_has_medians_and_the_worst() -> None:
+    row = {
+        "clients": 128,
+        "good": 200.0,
+        "cpu": 9.5,
+        "p50": 500.0,
+        "p99": 900.0,
+        "refused": 0.0,
+        "failed": 0,
+        "ping": 7.0,
+    }
+    lines = flood.table([[row], [{**row, "good": 180.0, "failed": 1, "ping": 9.0}], [{**row, "good": 100.0}]])
+    assert lines[2:] == ["| 128 | 180 | 9.5 | 500 | 900 | 0 | 1 | 9 | 3 |"]

@@ -71,7 +71,9 @@ def _denied(fault: Fault) -> str:
     action = asked[1] if asked else _PERMISSIONS.get(fault.operation, fault.operation)
     resource = f" on {asked[2]}" if asked and asked[2] else ""
     who = re.search(r"User: (\S+)", fault.said)
-    refusal = f"{who[1] if who else 'whoever these credentials are'} may not do {action}{resource}"
+    # What is said otherwise is often no more than that.
+    words = "" if asked or fault.said in ("", "Access Denied", "Forbidden") else f" ({fault.said})"
+    refusal = f"{who[1] if who else 'whoever these credentials are'} may not do {action}{resource}{words}"
     if deny := re.search(r"explicit deny in an? ([\w -]+)", fault.said):
         return f"{refusal}, by an explicit deny in a {deny[1]}; only who administers the account can change that"
     if action.startswith("kms:"):

@@ -49,22 +49,25 @@ class CloudBackend:
         self.account = Account(settings, consent)
         self.image = settings.sagemaker.image
         self._here = LocalBackend()
+        # Data sets that were found in order a moment ago: `run` checks them before it asks, for all that follows.
+        self._checked: set[Path] = set()
 
     def check_data(self, data: Path, report: Path, watch: Watch) -> None:
         self._here.check_data(data, report, watch)
+        self._checked.add(data.absolute())
 
     def train(
         self, run: Run, data: Path, hyperparameters: Hyperparameters, watch: Watch,
         slot: Slot = WHOLE_MACHINE, stop: Stop | None = None,  # noqa: ARG002 - a job has its instances to itself
     ) -> None:  # fmt: skip
         with hearing(stop) as wish:
-            if "job" not in made(run):
+            if "job" not in made(run) and data.absolute() not in self._checked:
                 # Before anything is sent and paid for; the job's own report takes its place.
                 check_photos(data, run.ml / "output" / "data" / "data.json", watch, wish)
             training.train(self.account, run, data, hyperparameters, watch, wish)
 
     def search(self, run: Run, request: Request, stop: Stop) -> None:
-        if "tuning_job" not in made(run):
+        if "tuning_job" not in made(run) and request.data.absolute() not in self._checked:
             with watching("checking data") as watch:
                 check_photos(request.data, run.ml / "output" / "data" / "data.json", watch, stop)
         tuning.search(self.account, run, request, stop)

@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,7 +12,8 @@ from backends.transform.ask import Asker, Closed, Conversation
 
 # Answers that wait for an earlier one, for each thread: so that one that is asked again holds nobody up for long.
 _WINDOW: Final = 16
-_LOOK_S: Final = 0.1
+# Answers are gathered so often: to be woken for each one would take as long as all else that is done for it here.
+_SWEEP_S: Final = 0.02
 
 
 @dataclass
@@ -30,10 +32,9 @@ def answers(files: Iterator[str], conversation: Conversation, goes_on: Callable[
     """
     count = conversation.parameters.concurrent
     waiting: queue.SimpleQueue[_Slot | None] = queue.SimpleQueue()
-    done: queue.SimpleQueue[None] = queue.SimpleQueue()
     # Daemons: one that waits for an answer nobody wants any more must not keep the process from ending.
     for _ in range(count):
-        threading.Thread(target=_work, args=(conversation, waiting, done), daemon=True).start()
+        threading.Thread(target=_work, args=(conversation, waiting), daemon=True).start()
     window: deque[_Slot] = deque()
     try:
         while goes_on():
@@ -42,9 +43,8 @@ def answers(files: Iterator[str], conversation: Conversation, goes_on: Callable[
                 waiting.put(window[-1])
             if not window:
                 return
-            try:
-                done.get(timeout=_LOOK_S)
-            except queue.Empty:
+            if window[0].outcome is None:
+                time.sleep(_SWEEP_S)
                 continue
             while window and (outcome := window[0].outcome) is not None:
                 if isinstance(outcome, BaseException):
@@ -57,9 +57,7 @@ def answers(files: Iterator[str], conversation: Conversation, goes_on: Callable[
             waiting.put(None)
 
 
-def _work(
-    conversation: Conversation, waiting: "queue.SimpleQueue[_Slot | None]", done: "queue.SimpleQueue[None]"
-) -> None:
+def _work(conversation: Conversation, waiting: "queue.SimpleQueue[_Slot | None]") -> None:
     asker = Asker(conversation)
     while (slot := waiting.get()) is not None and not conversation.closed.is_set():
         try:
@@ -68,5 +66,4 @@ def _work(
             break
         except BaseException as error:  # noqa: BLE001 - handed on
             slot.outcome = error
-        done.put(None)
     asker.close()

@@ -13,6 +13,8 @@ from benchmarks.decoding import plain_pillow
 from benchmarks.serving import environments, report
 from benchmarks.serving.candidates import Candidate, candidates
 from benchmarks.serving.environments import bench_folder
+from benchmarks.serving.flood import flood
+from benchmarks.serving.flood import table as flood_table
 from benchmarks.serving.floor import Floor
 from benchmarks.serving.inputs import SIZES, expected, make_artifact, photos
 from benchmarks.serving.measure import Inputs, Plan, append, measure
@@ -34,6 +36,8 @@ class Choice:
     sizes: tuple[str, ...]
     rounds: int
     seconds: float
+    levels: tuple[int, ...] = LEVELS
+    flood: bool = False
 
     def wants(self, group: str) -> bool:
         return not self.only or group in self.only
@@ -50,6 +54,10 @@ def main(words: Sequence[str] = ()) -> None:
     inputs = Inputs(artifact, files, expected(artifact, files))
     for size, each in files.items():
         print(f"{size}: {len(each)} photos of {statistics.mean(file.stat().st_size for file in each) / 1e3:.0f} kB")
+    if choice.flood:
+        rounds = [flood(every[0], inputs, SMALL, choice.seconds, folder / "logs") for _ in range(choice.rounds)]
+        print("\n".join(flood_table(rounds)))
+        return
     session = _Session(inputs, folder, choice)
     able = list(_prepare([each for each in every if choice.wants(each.group)]))
     chosen = session.choose(able)
@@ -65,10 +73,16 @@ def _arguments(words: Sequence[str], groups: Sequence[str]) -> Choice:
     parser.add_argument("--sizes", nargs="+", choices=list(SIZES), default=list(SIZES))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement (default 3)")
+    parser.add_argument(
+        "--levels", nargs="+", type=int, default=list(LEVELS), help="requests at once, for small photos"
+    )
+    parser.add_argument("--flood", action="store_true", help="only this: Kennel with more clients than it has places")
     given = parser.parse_args(words)
     if given.quick:
         return Choice(frozenset(given.only), (SMALL,), 1, 1.0)
-    return Choice(frozenset(given.only), tuple(given.sizes), max(1, given.rounds), given.seconds)
+    return Choice(
+        frozenset(given.only), tuple(given.sizes), max(1, given.rounds), given.seconds, tuple(given.levels), given.flood
+    )
 
 
 def _prepare(wanted: Sequence[Candidate]) -> Iterator[Candidate]:
@@ -116,7 +130,7 @@ class _Session:
         large = [size for size in self._choice.sizes if size != SMALL]
         for number in range(self._choice.rounds):
             for each in chosen if number % 2 == 0 else reversed(chosen):
-                levels: dict[str, tuple[int, ...]] = {SMALL: LEVELS} if SMALL in self._choice.sizes else {}
+                levels: dict[str, tuple[int, ...]] = {SMALL: self._choice.levels} if SMALL in self._choice.sizes else {}
                 if each.group in (report.KENNEL, *report.TUTORIALS) or each in best:
                     levels |= dict.fromkeys(large, (1, report.JUDGED_AT))
                 if levels:
@@ -163,12 +177,13 @@ class _Session:
         variables = environments.plain_environment() | ({"ONEDNN_MAX_CPU_ISA": mask} if mask else {})
         for size in sizes:
             # One photo at a time, and eight: whichever is faster.
-            rates = []
+            found = []
             for batch in (1, 8):
                 with Floor(self._inputs.artifact, self._inputs.photos[size], batch, variables) as floor:
-                    rates.append(floor.rate(self._choice.seconds))
+                    found.append(floor.measure(self._choice.seconds))
             record = {"run": self._started, "name": report.FLOOR, "title": _FLOOR_TITLE, "round": number}
-            record |= {"masked": mask, "size": size, "concurrency": 0, "rate": max(rates)}
+            record |= {"masked": mask, "size": size, "concurrency": 0, "rate": max(found)[0]}
+            record["cpu_ms"] = min(cpu for _, cpu in found)
             self.records.append(record)
             append(self._folder / "results.jsonl", record)
 

@@ -1,7 +1,7 @@
 """Without a server: a process for each core decodes photos and runs the engine on them, and nothing else.
 
 As a program, `python -m benchmarks.serving.floor ARTIFACT BATCH FILE...`, it is one of these: it prints `ready`, and
-for each number of seconds that it reads from its input how many photos it did in how many seconds.
+for each number of seconds that it reads from its input how many photos it did in how many seconds, of CPU time too.
 """
 
 import itertools
@@ -41,14 +41,15 @@ class Floor:
             process.kill()
             process.communicate()
 
-    def rate(self, seconds: float) -> float:
-        """Photos a second that all processes together do."""
+    def measure(self, seconds: float) -> tuple[float, float]:
+        """(photos a second that all processes together do, milliseconds of CPU time of one)."""
         for process in self._processes:
             assert process.stdin is not None
             process.stdin.write(f"{seconds}\n")
             process.stdin.flush()
         done = [line.split() for line in self._lines()]
-        return sum(int(count) / float(elapsed) for count, elapsed in done)
+        rate = sum(int(count) / float(elapsed) for count, elapsed, _ in done)
+        return rate, 1000 * sum(float(used) for *_, used in done) / sum(int(count) for count, *_ in done)
 
     def _lines(self) -> list[str]:
         lines = []
@@ -74,11 +75,11 @@ def main() -> None:
     step()
     print("ready", flush=True)
     for line in sys.stdin:
-        count, start = 0, time.perf_counter()
+        count, start, used = 0, time.perf_counter(), time.process_time()
         while time.perf_counter() - start < float(line):
             step()
             count += batch
-        print(count, time.perf_counter() - start, flush=True)
+        print(count, time.perf_counter() - start, time.process_time() - used, flush=True)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import selectors
 import socket
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.serving.answer import BROKEN, AnswerParser
@@ -15,16 +15,21 @@ from benchmarks.serving.answer import BROKEN, AnswerParser
 
 @dataclass(frozen=True)
 class Target:
-    """Where the requests go; the body's length is added to the headers."""
+    """Where the requests go, and how; the body's length is added to the headers."""
 
     port: int
     path: str = "/invocations"
     headers: Mapping[str, str] = field(default_factory=dict)
     host: str = "127.0.0.1"
+    method: str = "POST"
 
     def request(self, body: bytes) -> bytes:
-        """The bytes of one POST."""
-        lines = [f"POST {self.path} HTTP/1.1", f"Host: {self.host}:{self.port}", f"Content-Length: {len(body)}"]
+        """The bytes of one request."""
+        lines = [
+            f"{self.method} {self.path} HTTP/1.1",
+            f"Host: {self.host}:{self.port}",
+            f"Content-Length: {len(body)}",
+        ]
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
         return "\r\n".join([*lines, "", ""]).encode() + body
 
@@ -48,13 +53,14 @@ class Load:
 
     latencies: seconds from a request's begin (with connecting, where it had to) to its answer's last byte, of those
     answered 200, ascending. statuses: of all that were answered or broken. cpu_share: the generator's own CPU time, in
-    cores.
+    cores. metered: by how much the meter rose.
     """
 
     seconds: float
     latencies: tuple[float, ...]
     statuses: Mapping[int, int]
     cpu_share: float
+    metered: float = 0.0
 
     @property
     def rate(self) -> float:
@@ -79,10 +85,12 @@ def percentile(ascending: Sequence[float], share: float) -> float:
     return ascending[max(1, math.ceil(share * len(ascending) - 1e-9)) - 1]
 
 
-def run(target: Target, bodies: Sequence[bytes], concurrency: int, window: Window) -> Load:
+def run(
+    target: Target, bodies: Sequence[bytes], concurrency: int, window: Window, meter: Callable[[], float] = float
+) -> Load:
     """Keep `concurrency` requests under way, with the bodies in turn, until the window closes.
 
-    What is under way then is dropped.
+    What is under way then is dropped. meter: read when the window opens and when it closes.
     """
     requests = itertools.cycle([target.request(body) for body in bodies])
     latencies: list[float] = []
@@ -93,10 +101,12 @@ def run(target: Target, bodies: Sequence[bytes], concurrency: int, window: Windo
             connection.send(next(requests))
         opens = time.perf_counter() + window.warm
         cpu: float | None = None
+        read = 0.0
         while True:
             now = time.perf_counter()
             if cpu is None and now >= opens:
-                cpu, opens = time.process_time(), now
+                read, cpu, opens = meter(), time.process_time(), time.perf_counter()
+                now = opens
                 latencies.clear()
                 statuses.clear()
             if cpu is not None and _closed(now - opens, sum(statuses.values()), window):
@@ -110,10 +120,10 @@ def run(target: Target, bodies: Sequence[bytes], concurrency: int, window: Windo
                 if status == 200:
                     latencies.append(seconds)
                 key.data.send(next(requests))
-        elapsed, used = now - opens, time.process_time() - cpu
+        elapsed, used, metered = now - opens, time.process_time() - cpu, meter() - read
         for connection in connections:
             connection.close()
-    return Load(elapsed, tuple(sorted(latencies)), dict(statuses), used / elapsed)
+    return Load(elapsed, tuple(sorted(latencies)), dict(statuses), used / elapsed, metered)
 
 
 def _closed(open_for: float, answered: int, window: Window) -> bool:

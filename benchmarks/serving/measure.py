@@ -2,7 +2,8 @@
 
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -10,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.serving.candidates import Candidate
-from benchmarks.serving.load import Load, Window, percentile, run
+from benchmarks.serving.load import Load, Target, Window, percentile, run
 from benchmarks.serving.process import Server, ServerError, Start, ask, free_port
 
 # How far probabilities may be from what the engine gave in this process. Eager servers decode at full size, which alone
@@ -49,26 +50,34 @@ class Plan:
         return Window(min(1.0, self.seconds / 2), self.seconds, _SLOW, self.patience * self.seconds)
 
 
-def measure(candidate: Candidate, inputs: Inputs, plan: Plan, logs: Path) -> list[dict[str, Any]]:
-    """One start of the server, all its sizes and concurrencies: a record for each. Raises ServerError."""
+@contextmanager
+def served(
+    candidate: Candidate, inputs: Inputs, body: bytes, logs: Path, masked: str = ""
+) -> Iterator[tuple[Server, Target, Start]]:
+    """The server, once it has answered `body`, until the block ends. Raises ServerError."""
     with tempfile.TemporaryDirectory(prefix="kennel-bench-", ignore_cleanup_errors=True) as name:
         folder, port = Path(name), free_port()
         command = candidate.command(folder, port)
         environment = candidate.environment(folder, port, inputs.artifact)
-        if plan.masked:
-            environment["ONEDNN_MAX_CPU_ISA"] = plan.masked
+        if masked:
+            environment["ONEDNN_MAX_CPU_ISA"] = masked
         target = candidate.target(port)
-        bodies = {size: inputs.bodies(candidate, size) for size in plan.levels}
-        first = next(iter(bodies.values()))[0]
         with Server(command, environment, folder, logs / f"{candidate.name}.log") as server:
-            start = server.wait_for(target, first)
-            difference = max(_check(candidate, inputs, size, port) for size in plan.levels)
-            records = []
-            for size, levels in plan.levels.items():
-                for concurrency in levels:
-                    load = run(target, bodies[size], concurrency, plan.window)
-                    facts = {"size": size, "concurrency": concurrency, "memory": server.memory()}
-                    records.append({**facts, "difference": difference, **_start(start), **_load(load)})
+            yield server, target, server.wait_for(target, body)
+
+
+def measure(candidate: Candidate, inputs: Inputs, plan: Plan, logs: Path) -> list[dict[str, Any]]:
+    """One start of the server, all its sizes and concurrencies: a record for each. Raises ServerError."""
+    bodies = {size: inputs.bodies(candidate, size) for size in plan.levels}
+    first = next(iter(bodies.values()))[0]
+    with served(candidate, inputs, first, logs, plan.masked) as (server, target, start):
+        difference = max(_check(candidate, inputs, size, target.port) for size in plan.levels)
+        records = []
+        for size, levels in plan.levels.items():
+            for concurrency in levels:
+                load = run(target, bodies[size], concurrency, plan.window, server.cpu_seconds)
+                facts = {"size": size, "concurrency": concurrency, "memory": server.memory()}
+                records.append({**facts, "difference": difference, **_start(start), **_load(load)})
     return records
 
 
@@ -108,6 +117,7 @@ def _load(load: Load) -> dict[str, Any]:
         "failed": load.failed,
         "refused": load.share(503),
         "generator_cores": load.cpu_share,
+        "cpu_ms": 1000 * load.metered / max(1, len(load.latencies)),
     }
 
 

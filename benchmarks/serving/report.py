@@ -16,6 +16,7 @@ BOUNDS: Final = {
     "tutorial": (">=", 8.0),
     "peer": (">=", 1.3),
     "floor": ("<=", 1.5),
+    "cpu": ("<=", 1.5),
     "decoding": (">=", 3.0),
 }
 
@@ -58,8 +59,15 @@ def ratios(records: Sequence[Record], peers: Sequence[str], decoding: Sequence[f
             Ratio(f"Kennel / the best peer with the same engine ({best})", "peer", _by_round(own, rates[best]))
         )
     found.append(Ratio("no server at all / Kennel", "floor", _by_round(rates.get(FLOOR, {}), own)))
+    cpu = {name: _cpu(chosen, name) for name in (KENNEL, FLOOR)}
+    found.append(Ratio("CPU time a request: Kennel / no server at all", "cpu", _by_round(cpu[KENNEL], cpu[FLOOR])))
     found.append(Ratio("decoding 12 MP: plain Pillow / Kennel", "decoding", decoding))
     return [ratio for ratio in found if ratio.values]
+
+
+def _cpu(records: Sequence[Record], name: str) -> dict[int, float]:
+    own = [each for each in records if each["name"] == name and each["concurrency"] in (JUDGED_AT, 0)]
+    return {each["round"]: each["cpu_ms"] for each in own}
 
 
 def _by_round(above: Mapping[int, float], below: Mapping[int, float]) -> list[float]:
@@ -73,8 +81,8 @@ def table(records: Sequence[Record], size: str, titles: Mapping[str, str]) -> li
     if not levels:
         return []
     judged = JUDGED_AT if JUDGED_AT in levels else levels[-1]
-    head = ["server", *(f"c {level}" for level in levels), f"p50 at {judged}, ms", f"p99 at {judged}, ms", "not 200"]
-    head += ["MB", "first answer, s", "CPU s to it", "n"]
+    head = ["server", *(f"c {level}" for level in levels), f"p50 at {judged}, ms", f"p99 at {judged}, ms"]
+    head += [f"CPU ms at {judged}", "not 200", "MB", "first answer, s", "CPU s to it", "n"]
     rows = []
     for name in dict.fromkeys(each["name"] for each in chosen):
         own = [each for each in chosen if each["name"] == name]
@@ -87,9 +95,11 @@ def _row(title: str, records: Sequence[Record], levels: Sequence[int], judged: i
     count = len({each["round"] for each in records})
     if records[0]["concurrency"] == 0:
         rate = f"{statistics.median(each['rate'] for each in records):.0f}"
-        return [title, *([rate] * len(levels)), "", "", "", "", "", "", str(count)]
+        cpu = f"{_median(records, 'cpu_ms', 0):.1f}"
+        return [title, *([rate] * len(levels)), "", "", cpu, "", "", "", "", str(count)]
     cells = [title, *(_figure(_median(records, "rate", level)) for level in levels)]
     cells += [_figure(_median(records, key, judged)) for key in ("p50_ms", "p99_ms")]
+    cells.append(f"{_median(records, 'cpu_ms', judged):.1f}")
     failed, refused = (max(each[key] for each in records) for key in ("failed", "refused"))
     cells.append("0" if failed == 0 else f"{failed:.1%} (503: {refused:.1%})")
     cells.append(f"{max(each['memory'] for each in records) / 1e6:.0f}")

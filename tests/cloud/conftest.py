@@ -8,7 +8,7 @@ import pytest
 from backends.cloud.account import Account
 from backends.settings.sections import Account as AccountSettings
 from backends.settings.sections import Settings
-from tests.cloud.policies import within_policy
+from tests.cloud.policies import Call, hold, within_policy
 from tests.cloud.simulator.server import Simulator, furnish
 from tests.cloud.simulator.store import ACCOUNT, REGION
 from tests.cloud.simulator.work import Prepared
@@ -28,7 +28,7 @@ def settings(**sections: object) -> Settings:
 
 
 @pytest.fixture
-def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
+def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Simulator]:
     """A furnished account that this process and its children find, whose containers are Kennel's commands."""
     with Simulator(tmp_path / "cloud") as simulator:
         furnish(simulator)
@@ -36,6 +36,9 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("KENNEL_POLL_S", "0.05")
         yield simulator
+    # Those of child processes, too: Kennel's clients call themselves so.
+    kennels = (call for call in simulator.calls if call.agent.split()[-1:] == ["kennel"])
+    hold((Call(call.service, call.operation, call.request) for call in kennels), request)
 
 
 @pytest.fixture

@@ -56,3 +56,10 @@ def test_what_is_missing_is_told(cloud: Simulator, monkeypatch: pytest.MonkeyPat
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(BackendError, match=r"^there is no AWS region; set region in \[sagemaker\]"):
         _ = account().region
+
+
+def test_kennels_clients_name_themselves(cloud: Simulator) -> None:
+    here = account(region="eu-west-1", bucket="kennel-bucket")
+    here.client("s3").list_objects_v2(Bucket="kennel-bucket")
+    here.session.sagemaker_client.list_models()
+    assert [call.agent.split()[-1] for call in cloud.calls] == ["kennel"] * 2

@@ -92,9 +92,11 @@ def test_with_no_more_settings_than_it_needs(cloud: Simulator, tmp_path: Path) -
     }  # fmt: skip
 
 
+@pytest.mark.beyond_policy("another prefix than kennel")
 def test_with_every_setting(cloud: Simulator, tmp_path: Path) -> None:
     common = replace(
-        COMMON, prefix="teams/dogs", kms_key="1234abcd-12ab-34cd-56ef-1234567890ab", subnets=("subnet-1a", "subnet-2b"),
+        COMMON, prefix="kennel/dogs", kms_key="1234abcd-12ab-34cd-56ef-1234567890ab",
+        subnets=("subnet-1a", "subnet-2b"),
         security_groups=("sg-3c",), network_isolation=True, encrypt_traffic=True, tags=(("team", "dogs"),),
     )  # fmt: skip
     chosen = replace(
@@ -103,7 +105,7 @@ def test_with_every_setting(cloud: Simulator, tmp_path: Path) -> None:
     )  # fmt: skip
     search = replace(SMALL, tune_trials=4)
     request = requested(cloud, tmp_path, search, sagemaker=common, train=chosen, data=Data(input_mode="FastFile"))
-    run = f"s3://{BUCKET}/teams/dogs/runs/RUN"
+    run = f"s3://{BUCKET}/kennel/dogs/runs/RUN"
     key = "1234abcd-12ab-34cd-56ef-1234567890ab"
     assert request["AlgorithmSpecification"]["TrainingInputMode"] == "FastFile"
     assert request["ResourceConfig"] == {

@@ -39,7 +39,10 @@ _READING: Final = ("Describe", "List", "Get", "Head", "BatchGet", "Lookup", "Fil
 
 @dataclass
 class Call:
-    """One request. service: as boto3 names it. key: the access key that signed it. error: the code of a refusal."""
+    """One request. service: as boto3 names it. key: the access key that signed it. error: the code of a refusal.
+
+    agent: what the client calls itself.
+    """
 
     service: str
     operation: str
@@ -47,6 +50,7 @@ class Call:
     key: str = ""
     status: int = 0
     error: str | None = None
+    agent: str = ""
 
     @property
     def changes(self) -> bool:

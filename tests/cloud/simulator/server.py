@@ -1,5 +1,6 @@
 """The account on a port of this machine: SageMaker as it works, everything else moto's."""
 
+import copy
 import json
 import shutil
 import threading
@@ -131,8 +132,8 @@ class Simulator:
         self._answers[operation] = given
 
     def requests(self, operation: str, key: str = PERSON) -> list[dict[str, Any]]:
-        """Those of an operation, oldest first."""
-        return [call.request for call in self.calls if (call.operation, call.key) == (operation, key)]
+        """Those of an operation, oldest first; the caller's to change."""
+        return [copy.deepcopy(call.request) for call in self.calls if (call.operation, call.key) == (operation, key)]
 
     def changes(self, *, objects: bool = True) -> list[str]:
         """The person's operations that weren't mere questions, oldest first; without S3's unless `objects`."""
@@ -159,6 +160,7 @@ class Simulator:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         environ["wsgi.input"] = BytesIO(body)
         call = read_call(environ, body)
+        call.agent = str(environ.get("HTTP_USER_AGENT", ""))
         if call.key == _OWN:
             return self._moto.get_application(environ)(environ, start)
         self.calls.append(call)
