@@ -100,7 +100,7 @@ def test_labels_come_back(body: Any, expected: Any) -> None:
 
 def test_its_requests(cloud: Simulator, account: Account, prepared: Prepared) -> None:
     up(cloud, account, {"predictions": PREDICTIONS}, prepared)
-    predictor = ImagePredictor("dogs", account.session)
+    predictor = ImagePredictor("kennel-dogs", account.session)
     assert predictor.predict(b"jpeg") == PREDICTIONS
     assert predictor.predict([b"one", b"two"]) == PREDICTIONS
     # The tutorials' own call.
@@ -117,7 +117,7 @@ def test_its_requests(cloud: Simulator, account: Account, prepared: Prepared) ->
 def test_a_serializer_of_the_persons_own_is_theirs(cloud: Simulator, account: Account, prepared: Prepared) -> None:
     up(cloud, account, {"predictions": PREDICTIONS}, prepared)
     npy = sdk("serializers").NumpySerializer()
-    predictor = ImagePredictor("dogs", account.session, serializer=npy)
+    predictor = ImagePredictor("kennel-dogs", account.session, serializer=npy)
     predictor.predict(np.stack([PIXELS]))
     assert cloud.requests("InvokeEndpoint")[0]["ContentType"] == "application/x-npy"
 
@@ -136,10 +136,10 @@ def deploy(account: Account, **more: Any) -> Any:
         sagemaker_session=account.session,
     )  # fmt: skip
     predictor = model.deploy(
-        initial_instance_count=1, instance_type="ml.m5.large", endpoint_name="dogs", wait=False, **more
+        initial_instance_count=1, instance_type="ml.m5.large", endpoint_name="kennel-dogs", wait=False, **more
     )
     client = account.client("sagemaker")
-    client.get_waiter("endpoint_in_service").wait(EndpointName="dogs", WaiterConfig={"Delay": 1, "MaxAttempts": 90})
+    client.get_waiter("endpoint_in_service").wait(EndpointName="kennel-dogs", WaiterConfig={"Delay": 1, "MaxAttempts": 90})
     return predictor
 
 

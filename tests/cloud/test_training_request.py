@@ -95,7 +95,8 @@ def test_with_no_more_settings_than_it_needs(cloud: Simulator, tmp_path: Path) -
 @pytest.mark.beyond_policy("another prefix than kennel")
 def test_with_every_setting(cloud: Simulator, tmp_path: Path) -> None:
     common = replace(
-        COMMON, prefix="kennel/dogs", kms_key="1234abcd-12ab-34cd-56ef-1234567890ab", subnets=("subnet-1a", "subnet-2b"),
+        COMMON, prefix="kennel/dogs", kms_key="1234abcd-12ab-34cd-56ef-1234567890ab",
+        subnets=("subnet-1a", "subnet-2b"),
         security_groups=("sg-3c",), network_isolation=True, encrypt_traffic=True, tags=(("team", "dogs"),),
     )  # fmt: skip
     chosen = replace(

@@ -11,7 +11,7 @@ from model.artifact import Artifact, sha256
 from model.errors import ArtifactError, DeviceError
 from model.forms import OPENVINO, OPENVINO_INT8, TORCH, Form, Score
 from serve.engines.base import EngineOptions
-from serve.engines.openvino import OpenVinoEngine, choose_form, choose_precision, share_threads
+from serve.engines.openvino import OpenVinoEngine, bf16_pays, choose_form, choose_precision, share_threads
 from tests.contracts.engine_artifacts import RIGHT, WRONG, add_forms, save, separating_network
 from tests.serve.test_choose import with_forms
 
@@ -46,17 +46,18 @@ def test_the_default_form_is_run() -> None:
 )
 def test_bf16_is_chosen_where_it_costs_no_accuracy(reference: Score | None, bf16: Score | None, precision: str) -> None:
     artifact = scored(reference, bf16)
-    assert choose_precision(artifact, OPENVINO, "auto", BF16) == precision
-    assert choose_precision(artifact, OPENVINO, "auto", PLAIN) == "f32"
-    assert choose_precision(artifact, OPENVINO_INT8, "auto", BF16) == "f32"
-    assert choose_precision(artifact, OPENVINO, "bf16", BF16) == "bf16"
+    assert choose_precision(artifact, OPENVINO, "auto", BF16, True) == precision
+    assert choose_precision(artifact, OPENVINO, "auto", PLAIN, True) == "f32"
+    assert choose_precision(artifact, OPENVINO, "auto", BF16, False) == "f32"
+    assert choose_precision(artifact, OPENVINO_INT8, "auto", BF16, True) == "f32"
+    assert choose_precision(artifact, OPENVINO, "bf16", BF16, False) == "bf16"
 
 
 def test_a_precision_that_the_cpu_does_not_have() -> None:
     with pytest.raises(DeviceError, match="precision bf16 is wanted, but OpenVINO on this CPU computes in f32 only"):
-        choose_precision(scored(RIGHT, RIGHT), OPENVINO, "bf16", PLAIN)
+        choose_precision(scored(RIGHT, RIGHT), OPENVINO, "bf16", PLAIN, True)
     with pytest.raises(DeviceError, match=r"precision f16 .* in f32, bf16 only"):
-        choose_precision(scored(RIGHT, RIGHT), OPENVINO, "f16", BF16)
+        choose_precision(scored(RIGHT, RIGHT), OPENVINO, "f16", BF16, True)
 
 
 @pytest.mark.parametrize(
@@ -148,3 +149,21 @@ def test_files_that_went_away(name: str, copy: Artifact) -> None:
     (copy.path / name).unlink()
     with pytest.raises(ArtifactError, match=f"has no {name}; train again"):
         OpenVinoEngine(copy, EngineOptions("cpu", 1))
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "pays"),
+    [
+        ("vendor_id\t: GenuineIntel\nflags\t\t: avx512f avx512_bf16\n", False),
+        ("vendor_id\t: GenuineIntel\nflags\t\t: avx512f avx512_bf16 amx_bf16 amx_tile\n", True),
+        ("vendor_id\t: AuthenticAMD\nflags\t\t: avx512f avx512_bf16\n", True),
+        ("CPU implementer\t: 0x41\nFeatures\t: asimd bf16\n", True),
+    ],
+)
+def test_bf16_pays_with_units_for_it(tmp_path: Path, cpuinfo: str, pays: bool) -> None:
+    (tmp_path / "cpuinfo").write_text(cpuinfo)
+    assert bf16_pays(tmp_path / "cpuinfo") is pays
+
+
+def test_an_unknown_cpu_has_what_openvino_says(tmp_path: Path) -> None:
+    assert bf16_pays(tmp_path / "nowhere")

@@ -1,10 +1,10 @@
 """The account on a port of this machine: SageMaker as it works, everything else moto's."""
 
+import copy
 import json
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -132,8 +132,8 @@ class Simulator:
         self._answers[operation] = given
 
     def requests(self, operation: str, key: str = PERSON) -> list[dict[str, Any]]:
-        """Those of an operation, oldest first."""
-        return [deepcopy(call.request) for call in self.calls if (call.operation, call.key) == (operation, key)]
+        """Those of an operation, oldest first; the caller's to change."""
+        return [copy.deepcopy(call.request) for call in self.calls if (call.operation, call.key) == (operation, key)]
 
     def changes(self, *, objects: bool = True) -> list[str]:
         """The person's operations that weren't mere questions, oldest first; without S3's unless `objects`."""
