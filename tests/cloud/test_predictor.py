@@ -138,8 +138,8 @@ def deploy(account: Account, **more: Any) -> Any:
     predictor = model.deploy(
         initial_instance_count=1, instance_type="ml.m5.large", endpoint_name="kennel-dogs", wait=False, **more
     )
-    client = account.client("sagemaker")
-    client.get_waiter("endpoint_in_service").wait(EndpointName="kennel-dogs", WaiterConfig={"Delay": 1, "MaxAttempts": 90})
+    waiter = account.client("sagemaker").get_waiter("endpoint_in_service")
+    waiter.wait(EndpointName="kennel-dogs", WaiterConfig={"Delay": 1, "MaxAttempts": 90})
     return predictor
 
 
