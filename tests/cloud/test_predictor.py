@@ -124,15 +124,15 @@ def test_a_serializer_of_the_persons_own_is_theirs(cloud: Simulator, account: Ac
 
 def up(cloud: Simulator, account: Account, answer: Any, prepared: Prepared) -> None:
     prepared.answer = json.dumps(answer)
-    cloud.objects.write(f"s3://{BUCKET}/model.tar.gz", b"")
-    cloud.objects.store_archive(Path(__file__).parent / "simulator", f"s3://{BUCKET}/model.tar.gz")
+    cloud.objects.write(f"s3://{BUCKET}/kennel/model.tar.gz", b"")
+    cloud.objects.store_archive(Path(__file__).parent / "simulator", f"s3://{BUCKET}/kennel/model.tar.gz")
     deploy(account)
 
 
 def deploy(account: Account, **more: Any) -> Any:
     """The tutorials' notebook, with our image and predictor class."""
     model = sdk("model").Model(
-        image_uri=IMAGE, model_data=f"s3://{BUCKET}/model.tar.gz", role=ROLE, predictor_cls=ImagePredictor,
+        image_uri=IMAGE, model_data=f"s3://{BUCKET}/kennel/model.tar.gz", role=ROLE, predictor_cls=ImagePredictor,
         sagemaker_session=account.session,
     )  # fmt: skip
     predictor = model.deploy(
@@ -145,7 +145,7 @@ def deploy(account: Account, **more: Any) -> Any:
 
 def test_the_tutorials_code_gets_labels_from_a_real_server(cloud: Simulator, account: Account, tmp_path: Path) -> None:
     save(tmp_path / "artifact", separating_network())
-    cloud.objects.store_archive(tmp_path / "artifact", f"s3://{BUCKET}/model.tar.gz")
+    cloud.objects.store_archive(tmp_path / "artifact", f"s3://{BUCKET}/kennel/model.tar.gz")
     predictor = deploy(account)
     assert type(predictor).__name__ == "ImagePredictor"
     file = tmp_path / "picture.png"
@@ -168,16 +168,16 @@ def test_an_asynchronous_endpoint_by_the_sdks_wrapper(
     cloud: Simulator, account: Account, prepared: Prepared, tmp_path: Path
 ) -> None:
     prepared.answer = json.dumps({"predictions": PREDICTIONS})
-    cloud.objects.store_archive(Path(__file__).parent / "simulator", f"s3://{BUCKET}/model.tar.gz")
+    cloud.objects.store_archive(Path(__file__).parent / "simulator", f"s3://{BUCKET}/kennel/model.tar.gz")
     config = sdk("async_inference.async_inference_config").AsyncInferenceConfig(
-        output_path=f"s3://{BUCKET}/out", failure_path=f"s3://{BUCKET}/failed"
+        output_path=f"s3://{BUCKET}/kennel/runs/out", failure_path=f"s3://{BUCKET}/kennel/runs/failed"
     )
     predictor = deploy(account, async_inference_config=config)
     waiter = sdk("async_inference.waiter_config").WaiterConfig(max_attempts=5, delay=1)
     assert predictor.predict(PIXELS, waiter_config=waiter) == PREDICTIONS
-    # The SDK goes on looking for a failure in a thread that nobody joins.
+    # The SDK goes on looking for a failure in a thread that nobody joins. (Not every thread has its name as a text.)
     for thread in threading.enumerate():
-        if "check_failure_file" in thread.name:
+        if "check_failure_file" in str(thread.name):
             thread.join(60)
 
 
