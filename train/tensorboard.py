@@ -109,20 +109,25 @@ class TensorBoard(Callback):
             self._file = EventFile(self._run.paths.tensorboard)
         return self._file
 
-    def on_train_start(self, _state: TrainState) -> None:
+    def on_train_start(self, state: TrainState) -> None:
         self.file.session_start(asdict(self._run.hyperparameters))
         self.file.picture("pictures/training", contact_sheet(list(self._training_tiles())), 1)
+        for metrics in state.earlier:
+            self._add(metrics)
         self.file.flush()
 
     def on_epoch_end(self, state: TrainState) -> None:
-        metrics = state.metrics
+        self._add(state.metrics)
+        self.file.flush()
+
+    def _add(self, metrics: Mapping[str, float | int]) -> None:
+        epoch = int(metrics["epoch"])
         values = {scalar_tag(name): value for name, value in metrics.items() if name != "epoch"}
         accuracy, loss = metrics["validation_accuracy"], metrics["validation_loss"]
         if self._best is None or (accuracy, -loss) > self._best:
-            self._best, self._best_epoch = (accuracy, -loss), state.epoch
+            self._best, self._best_epoch = (accuracy, -loss), epoch
         best = {"best/validation_accuracy": self._best[0], "best/validation_loss": -self._best[1]}
-        self.file.scalars({**values, **best}, state.epoch)
-        self.file.flush()
+        self.file.scalars({**values, **best}, epoch)
 
     def on_evaluation(self, role: str, evaluation: Evaluation) -> None:
         split = "validation" if role == "valid" else role
