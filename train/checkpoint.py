@@ -101,7 +101,9 @@ class Checkpoint:
             return "of another version of Kennel"
         before, now = about["fingerprint"], json.loads(json.dumps(self._fingerprint))
         if before["data"] != now["data"]:
-            return f"on other data ({_told(before['data'])}; now {_told(now['data'])})"
+            sizes = _told(before["data"]), _told(now["data"])
+            same = sizes[0] == sizes[1]
+            return "on other images or classes, as many as these" if same else f"on other data ({'; now '.join(sizes)})"
         chosen, wanted = before["hyperparameters"], now["hyperparameters"]
         if changed := [name for name in wanted if chosen.get(name) != wanted[name]]:
             told = ", ".join(f"{name} {chosen.get(name)}, now {wanted[name]}" for name in changed)

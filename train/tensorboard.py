@@ -58,6 +58,13 @@ class EventFile:
 
         self._write(image(tag, pixels, dataformats="HWC"), step)
 
+    def restart(self, step: int) -> None:
+        """What files beside this one have from this step on counts no more: TensorBoard leaves it out."""
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
+
+        log = SessionLog(status=SessionLog.SessionStatus.Value("START"))
+        self._writer.write_event(Event(session_log=log, step=step, wall_time=time.time()))
+
     def session_start(self, hyperparameters: Mapping[str, Any]) -> None:
         """What the HPARAMS tab needs of a run: its hyperparameters, and the tags of COMPARED."""
         from tensorboardX.summary import hparams
@@ -110,6 +117,9 @@ class TensorBoard(Callback):
         return self._file
 
     def on_train_start(self, state: TrainState) -> None:
+        if state.earlier:
+            # SageMaker keeps in S3 what the process before has written, of an epoch perhaps that comes again.
+            self.file.restart(1)
         self.file.session_start(asdict(self._run.hyperparameters))
         self.file.picture("pictures/training", contact_sheet(list(self._training_tiles())), 1)
         for metrics in state.earlier:

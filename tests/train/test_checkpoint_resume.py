@@ -11,12 +11,13 @@ from typing import Any, Final
 
 import pytest
 
+from model.artifact import Artifact
 from tests.train.support import QUICK, TIMEOUT_S, Finished, configure, finish, make_classes, start, train
 
 STEPS: Final = 5  # of an epoch: 36 images
-LONG: Final = {"epochs": "8"}
+LONG: Final[dict[str, Any]] = {"epochs": "8"}
 # What the checkpoint has to hold differs between these.
-KINDS: Final[dict[str, dict[str, str]]] = {
+KINDS: Final[dict[str, dict[str, Any]]] = {
     "everything": {
         "ema_decay": "0.9", "grad_clip": "1", "mixup": "0.4", "cutmix": "1", "class_balance": "sampling",
         "auto_augment": "rand", "lr": "0.01",
@@ -47,7 +48,7 @@ def within_an_epoch(root: Path) -> bool:
     return batches(root) > 2 * STEPS and batches(root) % STEPS > 0
 
 
-def training(root: Path, reached: Callable[[Path], bool], **hyperparameters: str) -> "subprocess.Popen[str]":
+def training(root: Path, reached: Callable[[Path], bool], **hyperparameters: Any) -> "subprocess.Popen[str]":
     """A job that has come as far as `reached`."""
     configure(root, {**QUICK, **hyperparameters})
     process = start(["train"], root)
@@ -92,7 +93,7 @@ def test_after_a_kill_in_mid_epoch_it_ends_as_if_there_had_been_none(kind: str, 
     process.kill()
     killed = finish(process, root)
     assert killed.code == -signal.SIGKILL
-    before = killed.metrics
+    before = killed.metrics  # read before the folder is emptied
     as_a_new_host(root)
     resumed = again(root)
     assert resumed.code == 0, resumed.err
@@ -114,3 +115,59 @@ def test_after_a_kill_in_mid_epoch_it_ends_as_if_there_had_been_none(kind: str, 
     assert untimed(resumed.metrics) == untimed(undisturbed.metrics)
     assert history(resumed) == history(undisturbed)
     assert resumed.manifest["provenance"]["best_epoch"] == undisturbed.manifest["provenance"]["best_epoch"]
+
+
+def test_sigterm_leaves_the_best_epoch_and_the_same_job_goes_on(tmp_path: Path) -> None:
+    root = job(tmp_path)
+    process = training(root, within_an_epoch, **LONG)
+    process.send_signal(signal.SIGTERM)
+    result = finish(process, root)
+    assert result.code == 143, result.err
+    assert result.cause == (
+        f"Stopped: SIGTERM came before training had ended; the best epoch so far is in {root / 'model'}; the same job "
+        "with its checkpoints goes on from there"
+    )
+    assert Artifact.load(root / "model").provenance["completed"] is False
+    as_a_new_host(root)
+    assert again(root).code == 0
+    assert Artifact.load(root / "model").provenance["completed"] is True
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """Two epochs, watched by all observers, killed when the second one is over: while TensorBoard's pictures, the
+    evaluation or the forms are made.
+    """
+    root = job(tmp_path_factory.mktemp("observed"))
+    observers = {"debug": "on", "debug_interval": "1", "profile": "on", "tensorboard": "on", "export": "int8"}
+
+    def exporting(root: Path) -> bool:
+        file = root / "output" / "progress.json"
+        return file.exists() and json.loads(file.read_text())["phase"] == "quantizing"
+
+    process = training(root, exporting, **{**observers, "epochs": "2"})
+    process.kill()
+    return finish(process, root)
+
+
+def test_killed_after_its_last_epoch_it_only_finishes(trained: Finished) -> None:
+    before = weights(trained)
+    as_a_new_host(trained.root)
+    result = again(trained.root)
+    assert result.code == 0, result.err
+    assert "WARNING" not in result.err + result.out
+    assert said(result) == ["training goes on after epoch 2 of 2"]
+    assert "epoch=" not in result.out
+    assert [row.get("epoch") for row in result.metrics] == [1, 2]
+    assert weights(result) == before
+    assert result.manifest["default_form"].startswith("openvino")
+    for name in ("debugger-report.html", "profiler-report.html", "evaluation.html"):
+        assert (result.root / "output" / "data" / name).is_file()
+    # What is left of it doesn't let another job end at once.
+    assert [file.name for file in (result.root / "checkpoints").iterdir()] == ["training.safetensors"]
+    assert (result.root / "checkpoints" / "training.safetensors").stat().st_size < 10_000
+    once_more = train(result.root, epochs="2")
+    assert once_more.code == 0
+    (told,) = said(once_more)
+    assert told.endswith("training.safetensors is of a training that was completed: this one starts from the beginning")
+    assert weights(once_more) == before
