@@ -117,6 +117,11 @@ class MLPaths:
         return self.root / "checkpoints"
 
     @property
+    def training_checkpoint(self) -> Path:
+        """What a training needs to go on after its last whole epoch."""
+        return self.checkpoints / "training.safetensors"
+
+    @property
     def tuning_checkpoints(self) -> Path:
         """What a search needs to go on where it was."""
         return self.checkpoints / "tuning"

@@ -98,7 +98,10 @@ def _kept(paths: MLPaths) -> str:
         best = f"; the best network so far is in {paths.model}" if kept else "; there is no model yet"
         finished = sum(search["counts"].values())
         return f", {finished} of {search['trials_wanted']} trials were finished{best}; {_GOES_ON}"
-    return f"; the best epoch so far is in {paths.model}" if kept else "; no epoch was finished, so there is no model"
+    if not kept:
+        return "; no epoch was finished, so there is no model"
+    goes_on = f"; {_GOES_ON}" if paths.training_checkpoint.exists() else ""
+    return f"; the best epoch so far is in {paths.model}{goes_on}"
 
 
 def _verdict(paths: MLPaths, code: int, cause: str, detail: str = "") -> tuple[int, str]:

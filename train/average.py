@@ -1,6 +1,7 @@
 """The moving average of a network's weights."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
@@ -23,6 +24,21 @@ class WeightAverage:
         """The network with the averaged weights."""
         network: nn.Module = self._averaged.module
         return network
+
+    @property
+    def steps(self) -> int:
+        """How often it was updated."""
+        return self._steps
+
+    def state_dict(self) -> dict[str, Any]:
+        """What `load_state_dict` takes, with `steps`; the network's own names begin with `module.`."""
+        state: dict[str, Any] = self._averaged.state_dict()
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Tensor], steps: int) -> None:
+        """Go on with an average of so many steps."""
+        self._averaged.load_state_dict(state)
+        self._steps = steps
 
     def update(self, network: nn.Module) -> None:
         """Take in the weights after an optimizer step."""

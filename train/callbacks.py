@@ -34,6 +34,9 @@ class TrainState:
     epoch: int = 0  # from 1
     step: int = 0  # batches trained on since the start
     metrics: dict[str, float | int] = field(default_factory=dict)  # of the last whole epoch
+    # Metrics of the epochs that another process trained, where this one goes on from a checkpoint: then `epoch` and
+    # `step` are above 0 when training starts.
+    earlier: Sequence[dict[str, float | int]] = ()
     stop: StopRequest | None = None  # an observer sets it; the loop looks after every step and epoch
     # Seconds that observers spent inside other phases of the current step, by phase: they add, the profiler takes off.
     observed: dict[str, float] = field(default_factory=dict)

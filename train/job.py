@@ -53,7 +53,7 @@ def run_job(paths: MLPaths, job: Job, companion: CompanionProcess | None = None)
     shared = Shared(paths, data, device, backbones, progress)
     run = shared.run(chosen, MetricLog(paths.metrics))
     run.tuner_objective = job.tuner_objective
-    train(shared, run, companion)
+    train(shared, run, companion, resumable=True)
 
 
 def _load(paths: MLPaths, job: Job, roles: Mapping[str, Place], progress: Progress) -> DataSet:

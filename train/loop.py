@@ -64,6 +64,7 @@ class Trainer:
         self.callbacks = callbacks
         self.on_metrics = on_metrics
         self.say: Callable[[str], None] = _say
+        self.on_whole_epoch: Callable[[], None] = lambda: None  # after validation, before its metrics are told
         self.optimizer = build_optimizer(network, hyperparameters)
         self.schedule = build_schedule(
             self.optimizer,
@@ -81,24 +82,29 @@ class Trainer:
 
         Raises DivergedError when a loss is no finite number any more, StoppedError when an observer ends it as failed.
         """
-        chosen = self.hyperparameters
         self.callbacks.train_start(self.state)
         try:
-            for epoch in range(1, chosen.epochs + 1):
-                self.state.epoch = epoch
-                self._epoch(epoch)
-                assert self.best is not None
-                if self.state.stop is not None:
-                    self.say(f"training ends in epoch {epoch}: {self.state.stop.reason}")
-                    break
-                if chosen.patience and epoch - self.best.epoch >= chosen.patience and epoch < chosen.epochs:
-                    self.say(f"early stopping: no epoch was better than epoch {self.best.epoch}")
-                    break
+            while not self._ended():
+                self.state.epoch += 1
+                self._epoch(self.state.epoch)
         finally:
             self.callbacks.phase("other")
             self.callbacks.train_end(self.state)
         assert self.best is not None
         return self.best
+
+    def _ended(self) -> bool:
+        """Whether no further epoch comes; says why, unless it was the last one. There is one at least."""
+        epoch, chosen = self.state.epoch, self.hyperparameters
+        if self.best is None:
+            return False
+        if self.state.stop is not None:
+            self.say(f"training ends in epoch {epoch}: {self.state.stop.reason}")
+            return True
+        if epoch < chosen.epochs and chosen.patience and epoch - self.best.epoch >= chosen.patience:
+            self.say(f"early stopping: no epoch was better than epoch {self.best.epoch}")
+            return True
+        return epoch >= chosen.epochs
 
     def _epoch(self, epoch: int) -> None:
         start = time.monotonic()
@@ -125,6 +131,8 @@ class Trainer:
         self.history.append({**metrics, "validation_class_accuracy": valid.class_accuracy()})
         self.callbacks.phase("checkpoint")
         self._keep_best(epoch, metrics)
+        if self.state.stop is None:
+            self.on_whole_epoch()
         self.callbacks.phase("hook")
         self.on_metrics(metrics)
         self.callbacks.epoch_end(self.state)

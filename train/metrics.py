@@ -5,7 +5,7 @@ SageMaker finds a metric by a regular expression over the log: `metric_regex` gi
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -64,11 +64,21 @@ class MetricLog:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text("")
 
+    def restore(self, rows: Iterable[Mapping[str, float | int]]) -> None:
+        """Rows that another process has printed: in the file alone."""
+        for row in rows:
+            self._append(row)
+
     def write(self, values: Mapping[str, float | int]) -> None:
         """One line in both places. JSON has no NaN or infinity: such a value is null there."""
         if self._file is None:
             return
         print(format_line(values), flush=True)
+        self._append(values)
+
+    def _append(self, values: Mapping[str, float | int]) -> None:
+        if self._file is None:
+            return
         row = {name: value if math.isfinite(value) else None for name, value in values.items()}
         with self._file.open("a") as file:
             file.write(json.dumps(row) + "\n")

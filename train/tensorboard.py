@@ -58,6 +58,13 @@ class EventFile:
 
         self._write(image(tag, pixels, dataformats="HWC"), step)
 
+    def restart(self, step: int) -> None:
+        """What files beside this one have from this step on counts no more: TensorBoard leaves it out."""
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
+
+        log = SessionLog(status=SessionLog.SessionStatus.Value("START"))
+        self._writer.write_event(Event(session_log=log, step=step, wall_time=time.time()))
+
     def session_start(self, hyperparameters: Mapping[str, Any]) -> None:
         """What the HPARAMS tab needs of a run: its hyperparameters, and the tags of COMPARED."""
         from tensorboardX.summary import hparams
@@ -109,20 +116,28 @@ class TensorBoard(Callback):
             self._file = EventFile(self._run.paths.tensorboard)
         return self._file
 
-    def on_train_start(self, _state: TrainState) -> None:
+    def on_train_start(self, state: TrainState) -> None:
+        if state.earlier:
+            # SageMaker keeps in S3 what the process before has written, of an epoch perhaps that comes again.
+            self.file.restart(1)
         self.file.session_start(asdict(self._run.hyperparameters))
         self.file.picture("pictures/training", contact_sheet(list(self._training_tiles())), 1)
+        for metrics in state.earlier:
+            self._add(metrics)
         self.file.flush()
 
     def on_epoch_end(self, state: TrainState) -> None:
-        metrics = state.metrics
+        self._add(state.metrics)
+        self.file.flush()
+
+    def _add(self, metrics: Mapping[str, float | int]) -> None:
+        epoch = int(metrics["epoch"])
         values = {scalar_tag(name): value for name, value in metrics.items() if name != "epoch"}
         accuracy, loss = metrics["validation_accuracy"], metrics["validation_loss"]
         if self._best is None or (accuracy, -loss) > self._best:
-            self._best, self._best_epoch = (accuracy, -loss), state.epoch
+            self._best, self._best_epoch = (accuracy, -loss), epoch
         best = {"best/validation_accuracy": self._best[0], "best/validation_loss": -self._best[1]}
-        self.file.scalars({**values, **best}, state.epoch)
-        self.file.flush()
+        self.file.scalars({**values, **best}, epoch)
 
     def on_evaluation(self, role: str, evaluation: Evaluation) -> None:
         split = "validation" if role == "valid" else role

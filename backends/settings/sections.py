@@ -82,7 +82,7 @@ class Train:
     spot: bool = flag(False, "spare capacity at a lower price, with checkpoints, waiting for it if need be")
     max_wait_hours: float = number(0.0, 0.0, 672.0, "with spot: of waiting and running together; 0: twice max_hours")
     keep_alive_minutes: int = number(0, 0, 360, "a warm pool that the next job starts in at once; it costs as it waits")
-    checkpoints: bool = flag(True, "kept in S3, so that an interrupted search goes on")
+    checkpoints: bool = flag(True, "kept in S3, so that an interrupted training or search goes on")
     debugger: str = choice("auto", ("auto", "on", "off"), "SageMaker's Debugger, for accounts that still have it")
     debugger_rules: tuple[str, ...] = texts("names of built-in rules", "what SageMaker's Debugger is to judge")
     profiler: str = choice("auto", ("auto", "on", "off"), "SageMaker's system profiler and ProfilerReport, likewise")

@@ -1,5 +1,6 @@
 """The hook's life: faults, earlier runs' tensors, resumed runs, jobs on SageMaker, several processes."""
 
+import copy
 import errno
 import json
 import math
@@ -18,6 +19,8 @@ from train.callbacks import Callback
 from train.debug.hook import Hook
 from train.debug.records import StepFile
 from train.debug.reductions import Summary
+from train.loop import Trainer
+from train.state import capture, restore
 
 
 def full_disk(*_: object) -> None:
@@ -140,29 +143,45 @@ def test_a_killed_runs_claim_does_not_silence_the_next(tmp_path: Path) -> None:
     assert not (tmp_path / "tensors" / "claim.smd").exists()
 
 
-def test_a_resumed_run_goes_on_in_the_folder(tmp_path: Path) -> None:
-    checkpoints = tmp_path / "checkpoints"
-    checkpoints.mkdir()
-    (tmp_path / "config").mkdir()
-    (tmp_path / "config" / "checkpointconfig.json").write_text(json.dumps({"LocalPath": str(checkpoints)}))
-    train_by_hand([hook(tmp_path)], two_layers(), steps=3)
-    # smdebug's own metadata, as it leaves it where checkpoints are: steps 0 to 2 were seen.
-    state = {
-        "training-run": 0, "latest-global-step-saved": 2, "latest-global-step-seen": 2,
-        "latest-mode-step": {"GLOBAL": 2, "TRAIN": 2},
-    }  # fmt: skip
-    (checkpoints / "metadata.json").write_text(json.dumps([state]))
-    train_by_hand([hook(tmp_path)], two_layers(), steps=2)
+def gone_on(folder: Path) -> Trainer:
+    """A training of two epochs that goes on after its first one, under a hook on that folder."""
+    kept = []
+    first = trainer([])
+    first.on_whole_epoch = lambda: kept.append(copy.deepcopy(capture(first)))
+    first.fit()
+    second = trainer([hook(folder)])
+    restore(second, *kept[0])
+    second.fit()
+    return second
+
+
+def test_a_training_that_goes_on_counts_its_steps_on(tmp_path: Path) -> None:
+    gone_on(tmp_path)
     tensors = Tensors(tmp_path / "tensors")
-    assert tensors.steps() == tensors.steps("TRAIN") == [0, 1, 2, 3, 4]
-    assert tensors.saved("gradient/Sequential_head.weight") == [0, 1, 2, 3, 4]
+    # Of an epoch, three batches of training and two of validation.
+    assert tensors.steps("TRAIN") == [3, 4, 5]
+    assert tensors.steps("EVAL") == [2, 3]
+    assert tensors.steps() == [5, 6, 7, 8, 9]
+    assert tensors.saved("gradient/Classifier_head.weight") == [3, 4, 5]
 
 
-def test_a_checkpoint_makes_smdebug_note_the_steps(tmp_path: Path) -> None:
+def test_a_training_that_goes_on_keeps_the_tensors_that_are_there(tmp_path: Path) -> None:
+    trainer([hook(tmp_path)]).fit()
+    before = Tensors(tmp_path / "tensors")
+    loss = [before.value("CrossEntropyLoss_output_0", step) for step in range(6)]
+    gone_on(tmp_path)
+    tensors = Tensors(tmp_path / "tensors")
+    assert tensors.steps() == list(range(10))
+    assert [tensors.value("CrossEntropyLoss_output_0", step) for step in range(6)] == loss
+
+
+def test_smdebug_leaves_nothing_beside_the_checkpoints(tmp_path: Path) -> None:
     checkpoints = tmp_path / "checkpoints"
     checkpoints.mkdir()
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "checkpointconfig.json").write_text(json.dumps({"LocalPath": str(checkpoints)}))
+    # As smdebug would have left it there: steps that another training has seen.
+    (checkpoints / "metadata.json").write_text('[{"training-run": 0')
 
     class Checkpoints(nn.Sequential):
         """Leaves a checkpoint in each forward pass, before the next step begins."""
@@ -172,8 +191,8 @@ def test_a_checkpoint_makes_smdebug_note_the_steps(tmp_path: Path) -> None:
             return torch.as_tensor(super().forward(values))  # type: ignore[no-untyped-call]
 
     train_by_hand([hook(tmp_path)], Checkpoints(*two_layers()), steps=3)
-    last = json.loads((checkpoints / "metadata.json").read_text())[-1]
-    assert last["latest-mode-step"]["TRAIN"] == 1  # written when step 2 began
+    assert Tensors(tmp_path / "tensors").steps() == [0, 1, 2]
+    assert (checkpoints / "metadata.json").read_text() == '[{"training-run": 0'
 
 
 class Interrupted(Callback):

@@ -214,6 +214,34 @@ def test_a_file_in_the_folders_place_ends_the_board_and_not_the_training(
     assert "FileExistsError" in said
 
 
+def row(epoch: int, accuracy: float) -> dict[str, float | int]:
+    return {"epoch": epoch, "train_loss": 0.5, "validation_loss": 1.0, "validation_accuracy": accuracy}
+
+
+def test_a_training_that_goes_on_has_each_epoch_once(run: Run) -> None:
+    network = torch.nn.Linear(1, 1)
+    state = TrainState(network, torch.optim.SGD(network.parameters()), 3, 5)
+    first = TensorBoard(run)
+    first.on_train_start(state)
+    for state.epoch, accuracy in ((1, 0.75), (2, 0.25)):
+        state.metrics = row(state.epoch, accuracy)
+        first.on_epoch_end(state)
+    first.file.close()
+    # The process was killed after epoch 2 and has a checkpoint of epoch 1; its file is an older one.
+    (file,) = run.paths.tensorboard.iterdir()
+    file.rename(file.with_name("events.out.tfevents.0000000001.host"))
+    state.epoch, state.earlier = 1, [row(1, 0.75)]
+    second = TensorBoard(run)
+    second.on_train_start(state)
+    state.epoch, state.metrics = 2, row(2, 0.5)
+    second.on_epoch_end(state)
+    second.on_job_end(completed=True)
+    events = read(run.paths.root)
+    assert series(events, "accuracy/validation") == [(1, 0.75), (2, 0.5)]
+    assert series(events, "best/validation_accuracy") == [(1, 0.75), (2, 0.75)]
+    assert [event.step for event in events.Images("pictures/training")] == [1]
+
+
 def test_the_training_pictures_are_what_the_first_epoch_trains_on(run: Run) -> None:
     images, labels = next(run.loader("train", augmented=True, shuffle=True).epoch(1))
     board = TensorBoard(run)

@@ -30,7 +30,6 @@ __all__ = [
     "S3Trial",
     "SaveConfig",
     "SaveConfigMode",
-    "StateStore",
     "StepUnavailable",
     "TensorFileLocation",
     "TensorReader",
@@ -92,7 +91,6 @@ with imported_quietly(), _without_torch():
     from smdebug.core.modes import ModeKeys
     from smdebug.core.reduction_config import ReductionConfig
     from smdebug.core.save_config import SaveConfig, SaveConfigMode
-    from smdebug.core.state_store import StateStore
     from smdebug.core.tfrecord.record_writer import CHECKSUM_MAGIC_BYTES, masked_crc32c
     from smdebug.core.tfrecord.tensor_reader import TensorReader
     from smdebug.core.utils import is_s3

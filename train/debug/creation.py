@@ -7,7 +7,7 @@ from typing import Any, Final
 import torch
 
 from model.environment import environment
-from train.debug._smdebug import END_OF_JOB_FILENAME, ModeKeys, StateStore
+from train.debug._smdebug import END_OF_JOB_FILENAME
 from train.debug._smdebug_torch import create_hook_from_json_config
 from train.debug.defaults import complete, configure, own_options
 from train.debug.hook import Hook
@@ -19,30 +19,35 @@ _END: Final = (END_OF_JOB_FILENAME, "claim.smd")
 _TENSORS: Final = ("events", "index", "collections")
 
 
-def create(place: Place, schedule: Schedule) -> Hook:
-    """The hook, on a folder without an earlier run's tensors, unless this one goes on from its checkpoint.
+def create(place: Place, schedule: Schedule, steps: int = 0, epochs: int = 0) -> Hook:
+    """The hook, on a folder without an earlier run's tensors, unless this training goes on from a checkpoint.
 
+    steps, epochs: of the training that are done.
     Raises ValueError for a configuration that is no JSON object, smdebug's own errors for what it can't use in one,
     and OSError.
     """
     config = read_config(place.config)
     folder = tensors_folder(place.config, place.folder)
     beside = {
-        "CHECKPOINT_CONFIG_FILE_PATH": str(place.config.with_name("checkpointconfig.json")),
+        # It would note its own steps beside the checkpoints, a step late and in a file that may be uploaded half; the
+        # training knows them.
+        "CHECKPOINT_CONFIG_FILE_PATH": "",
         "TENSORBOARD_CONFIG_FILE_PATH": str(place.config.with_name("tensorboardoutputconfig.json")),
     }
     with environment(beside):
-        make_room(folder, resumed=StateStore().get_last_saved_state() is not None)
+        make_room(folder, resumed=epochs > 0)
 
         def make(**options: Any) -> Hook:
             return Hook(**{**options, "out_dir": str(folder), "trainable_only": config is None})
 
         if config is None:
             hook = make(**own_options())
-            configure(hook.collection_manager, schedule, hook.mode_steps.get(ModeKeys.EVAL, hook.init_step) + 1)
+            configure(hook.collection_manager, schedule)
         else:
             hook = create_hook_from_json_config(make, str(place.config))
             complete(hook.collection_manager)
+    if epochs:
+        hook.go_on(steps, epochs * schedule.eval_batches)
     return hook
 
 

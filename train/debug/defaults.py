@@ -32,8 +32,8 @@ def own_options() -> dict[str, Any]:
     return {"include_collections": collections, "include_workers": "one"}
 
 
-def configure(collections: Any, schedule: Schedule, eval_start: int) -> None:
-    """Give smdebug's collection manager Kennel's own choice. eval_start: number of the first validation batch."""
+def configure(collections: Any, schedule: Schedule) -> None:
+    """Give smdebug's collection manager Kennel's own choice."""
     for name in ("losses", *REDUCED, *OWN):
         if name == "relu_activations":
             continue
@@ -41,8 +41,9 @@ def configure(collections: Any, schedule: Schedule, eval_start: int) -> None:
         modes = dict.fromkeys(ModeKeys, SaveConfigMode(save_interval=MOST_STEPS, end_step=0))  # never
         modes[ModeKeys.TRAIN] = SaveConfigMode(save_interval=every)
         if name in ("losses", "labels", "predictions", "input_means"):
-            steps = [eval_start + step for step in schedule.eval_steps()]
-            modes[ModeKeys.EVAL] = SaveConfigMode(save_interval=MOST_STEPS, end_step=0, save_steps=steps)
+            modes[ModeKeys.EVAL] = SaveConfigMode(
+                save_interval=MOST_STEPS, end_step=0, save_steps=schedule.eval_steps()
+            )
         collection = collections.get(name)
         collection.save_config = SaveConfig(modes)
         if name in REDUCED:

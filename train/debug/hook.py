@@ -38,6 +38,12 @@ class Hook(MendedHook):
         self._copies: dict[str, Tensor] = {}
         self._before: list[tuple[str, nn.Parameter, Tensor, Tensor]] = []
 
+    def go_on(self, train: int, evaluation: int) -> None:
+        """Count from there on: so many steps of TRAIN and of EVAL are done."""
+        self.step = train + evaluation - 1
+        last = {ModeKeys.GLOBAL: self.step, ModeKeys.TRAIN: train - 1, ModeKeys.EVAL: evaluation - 1}
+        self.mode_steps.update(last)
+
     def begin(self, mode: str) -> bool:
         """Count a step of TRAIN or EVAL; whether anything of it is saved, here in this process."""
         if not self.prepared_collections:

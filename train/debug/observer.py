@@ -48,7 +48,7 @@ class DebugHook(Callback):
             # Here, where an error of its imports ends nothing.
             from train.debug.creation import create
 
-            self._hook = create(self._place, self._schedule)
+            self._hook = create(self._place, self._schedule, state.step, state.epoch)
 
     def on_batch_start(self, state: TrainState, inputs: Tensor, labels: Tensor) -> None:
         del inputs
