@@ -36,6 +36,7 @@ def test_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "files above 64 MiB in parts" in PAGE
 
 
+@pytest.mark.beyond_policy("photos of the reader's own, outside Kennel's prefix")
 def test_the_example(cloud: Simulator, prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (example,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     monkeypatch.chdir(tmp_path)

@@ -89,3 +89,15 @@ def test_a_leader_that_never_comes_is_one_sentence(host: str) -> None:
         Client(host, port, PRINT, "algo-2:1", patience=0.2).ask()
     assert str(caught.value).startswith(f"the search's leader {host}:{port} can't be reached (")
     assert str(caught.value).endswith(") and was tried for 0.2 s; its log says what became of it")
+
+
+def test_a_worker_outlasts_its_leader() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as leader:
+        client = Client("127.0.0.1", leader.getsockname()[1], PRINT, "crew")
+        waiting = threading.Thread(target=client.outlast)
+        waiting.start()
+        for _ in range(2):
+            leader.accept()[0].close()
+        assert waiting.is_alive()
+    waiting.join(timeout=60)
+    assert not waiting.is_alive()

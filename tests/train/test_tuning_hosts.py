@@ -78,7 +78,9 @@ class TestTwoHosts:
         left = {file.name for file in (self.other.root / "output" / "data").iterdir()}
         assert left == {"data.json"}
         assert f"search: {LEADER} leads it; worker processes here: 1\n" in self.other.out
-        assert self.other.out.endswith("search: no further trial for this host\n")
+        assert self.other.out.endswith(
+            "search: no further trial for this host, which waits for the leader's training\n"
+        )
         assert "epoch=" not in self.other.out
         assert self.other.err == ""
 

@@ -132,7 +132,9 @@ def follow(job: Job, slots: tuple[Slot, ...], work: Work) -> None:
     client.leave(here)
     if not over and not crew.served:
         raise crew.gone()
-    print("search: no further trial for this host", flush=True)
+    print("search: no further trial for this host, which waits for the leader's training", flush=True)
+    # Who runs several containers may end all when one has ended, as the local mode of SageMaker's SDK does.
+    client.outlast()
 
 
 @contextmanager
