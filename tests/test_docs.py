@@ -99,3 +99,12 @@ def test_the_readme_steps_run(tmp_path: Path) -> None:
     assert '"predictions"' in said["curl"]
     assert "kennel" in said["status"]
     assert "kennel ended" in said["delete"]
+
+
+def test_the_design_page_has_every_room_of_the_cloud() -> None:
+    text = (ROOT / "docs" / "design.md").read_text()
+    rooms = {path.name for path in (ROOT / "backends" / "cloud").glob("*.py")} - {"__init__.py"}
+    assert len(rooms) >= 40
+    table = text[text.index("### backends/cloud") : text.index("## Decisions")]
+    named = set(re.findall(r"`(\w+\.py)`", table))
+    assert named == rooms

@@ -18,9 +18,10 @@ from backends.jobs import deploy_artifact, refresh, stop_run
 from backends.runs import Run, load_run
 from backends.stop import Stop, StopSignals
 from backends.transform.ask import Conversation
-from backends.transform.batch import Batch, Files, transform_in_job
+from backends.transform.batch import Batch, Files
 from backends.transform.classes import Artifact
 from backends.transform.endpoint import Parameters, ask_parameters, wait_ready
+from backends.transform.in_job import transform_in_job
 from backends.transform.inputs import Survey
 from backends.transform.results import Results
 from backends.transform.summary import conclude

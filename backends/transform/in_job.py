@@ -1,0 +1,58 @@
+"""A transform that a backend runs as one job of its own: where its answers go, and going on with it."""
+
+import itertools
+import time
+from pathlib import Path
+
+from backends.base import Batching
+from backends.console import watching
+from backends.errors import BackendError, StillRunning, Stopped
+from backends.runs import Run, create_run, load_run
+from backends.stop import Stop
+from backends.transform.batch import Batch
+from backends.transform.results import Results
+
+
+def transform_in_job(
+    backend: Batching, batch: Batch, results: Results, runs: Path, done: int, stop: Stop
+) -> float:  # fmt: skip
+    """Have the job made, or go on with the one that was made for these results, and write its answers from the `done`th
+    on. Returns the seconds that it worked.
+
+    Raises BackendError; Stopped when it was wished for, and StillRunning when the job goes on without us.
+    """
+    run = _former(results) or _new(backend, batch, results, runs)
+    started = time.monotonic()
+    try:
+        with watching(f"{run.name} on SageMaker") as watch:
+            rows = backend.transform(run, batch, watch, stop)
+            with results.append() as appender:
+                for row in itertools.islice(rows, done, None):
+                    appender.add(row)
+    except StillRunning:
+        raise
+    except Stopped as error:
+        run.finish("stopped", reason=str(error))
+        raise
+    except BackendError as error:
+        run.finish("failed", reason=str(error))
+        raise BackendError(f"{error} (run {run.name}, log {run.log})") from error
+    run.finish("completed")
+    return float(run.record.get("seconds") or time.monotonic() - started)
+
+
+def _former(results: Results) -> Run | None:
+    """The run that is under way for these results, if one is."""
+    try:
+        run = load_run(Path(results.manifest["job"]))
+    except (KeyError, TypeError, BackendError):
+        return None
+    return run if run.status == "running" else None
+
+
+def _new(backend: Batching, batch: Batch, results: Results, runs: Path) -> Run:
+    name = getattr(backend, "name", "")
+    run = create_run(runs, "transform", None, backend=name, artifact=str(batch.artifact), out=str(results.folder))
+    # Before there is anything to come back to.
+    results.note(job=str(run.path))
+    return run
