@@ -11,12 +11,19 @@ from backends.cloud.sdk import SDK_CONFIG, sdk
 from backends.errors import BackendError
 from backends.runs import Run
 from backends.settings.sections import Settings
+from train.config import describe_faults
 
 Consent = Callable[[Sequence[Item]], None]
 # Five attempts of boto3's own 60 s each would say nothing for five minutes where no network answers.
 _CONFIG: Final = {
     "retries": {"mode": "standard", "max_attempts": 5}, "connect_timeout": 10, "user_agent_extra": "kennel",
 }  # fmt: skip
+
+_NO_ROLE: Final = "there is no execution role; make one (docs/iam/create.sh) and set role in [sagemaker] of kennel.toml"
+_NO_IMAGE: Final = (
+    "there is no image for SageMaker; push one (./build_and_push.sh kennel) and set image in [sagemaker] of "
+    "kennel.toml to the URI on its last line"
+)
 
 
 class Account:
@@ -77,9 +84,7 @@ class Account:
         """The execution role's ARN. Raises BackendError when none is set."""
         given = self.settings.sagemaker.role
         if not given:
-            raise BackendError(
-                "there is no execution role; make one (docs/iam/create.sh) and set role in [sagemaker] of kennel.toml"
-            )
+            raise BackendError(_NO_ROLE)
         if given.startswith("arn:"):
             return given
         partition = self.identity["Arn"].split(":")[1]
@@ -90,11 +95,15 @@ class Account:
         """The image's URI in ECR. Raises BackendError when none is set."""
         given = self.settings.sagemaker.image
         if not given:
-            raise BackendError(
-                "there is no image for SageMaker; push one (./build_and_push.sh kennel) and set image in [sagemaker] "
-                "of kennel.toml to the URI on its last line"
-            )
+            raise BackendError(_NO_IMAGE)
         return given
+
+    def check_settings(self) -> None:
+        """Raises BackendError that tells at once what no job can do without: before anything is agreed to or sent."""
+        chosen = self.settings.sagemaker
+        faults = [fault for value, fault in ((chosen.role, _NO_ROLE), (chosen.image, _NO_IMAGE)) if not value]
+        if faults:
+            raise BackendError(describe_faults("setting", faults))
 
     @cached_property
     def bucket(self) -> str:

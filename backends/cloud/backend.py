@@ -133,6 +133,7 @@ class CloudBackend:
             raise StillRunning(endpoints.left(run)) from None
 
     def agreed(self, request: Request) -> AbstractContextManager[None]:
+        self.account.check_settings()
         consent = self.account.consent
         return consent.covering(self._items(request)) if isinstance(consent, Asking) else nullcontext()
 

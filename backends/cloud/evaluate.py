@@ -124,6 +124,7 @@ def item(account: Account, run: Run) -> Item:
 def _start(account: Account, run: Run, subject: Subject, watch: Watch, stop: Stop) -> None:
     name = resource_name(run)
     with data_sets.opened(account, subject.data, watch, stop) as found:
+        account.check_settings()
         account.consent([item(account, run), found.plan.item])
         artifacts = {"artifact": packed.upload(account, subject.artifact, run.path)}
         if subject.baseline is not None:

@@ -142,6 +142,7 @@ def _goes_on(account: Account, run: Run, hyperparameters: Hyperparameters) -> bo
 
 
 def _start(account: Account, run: Run, data: Path, hyperparameters: Hyperparameters, watch: Watch, wish: Stop) -> None:
+    account.check_settings()
     check(account.settings, travelling(hyperparameters).to_json())
     name = _next_name(account, run)
     with luggage(account, data, hyperparameters, watch, wish) as packed:

@@ -76,6 +76,7 @@ def item(account: Account, run: Run) -> Item:
 
 
 def _start(account: Account, run: Run, batch: Batch, plan: Plan, watch: Watch, stop: Stop) -> None:
+    account.check_settings()
     account.consent([item(account, run)])
     chosen, common, name = account.settings.transform, account.settings.sagemaker, resource_name(run)
     source = artifact.upload(account, batch.artifact, run.path)

@@ -89,6 +89,7 @@ def _start(
     # Of what every trial is trained with; the search's own base is told and trained with afterwards.
     base = request.of_trial(settings.base)
     arguments = tuner_arguments(replace(settings, base=base), chosen.tune.warm_start, chosen.tune.warm_start_same)
+    account.check_settings()
     check(chosen, static_hyperparameters(replace(settings, base=travelling(base))))
     with watching("uploading") as watch, luggage(account, request.data, base, watch, stop) as packed:
         account.consent([*items(account, job, settings), packed.data.plan.item])

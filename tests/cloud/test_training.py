@@ -14,6 +14,8 @@ from backends.cloud.results import verdict_of
 from backends.errors import BackendError
 from backends.jobs import recorded
 from backends.runs import Run, load_run
+from backends.settings.sections import Account as AccountSettings
+from backends.settings.sections import Settings
 from backends.stop import Stop
 from tests.cloud.conftest import BUCKET
 from tests.cloud.simulator.server import Simulator
@@ -198,3 +200,12 @@ def test_whoever_asks_later_finds_what_it_left(
 )  # fmt: skip
 def test_how_a_job_ended(tmp_path: Path, description: dict[str, str], told: str | None) -> None:
     assert verdict_of(new_run(tmp_path), {"TrainingJobName": "j", **description}) == told
+
+
+def test_without_role_and_image_nothing_is_agreed_to_or_sent(cloud: Simulator, tmp_path: Path) -> None:
+    asked: list[object] = []
+    bare = Account(Settings(sagemaker=AccountSettings(region="eu-west-1", bucket=BUCKET)), asked.append)
+    with pytest.raises(BackendError, match=r"^2 setting faults: there is no execution role; .+ \| there is no image"):
+        trained(bare, tmp_path)
+    assert asked == []
+    assert cloud.changes(objects=True) == []
