@@ -26,7 +26,7 @@ _M_ARENA_MAX = -8
 def main() -> int:
     """Serve, and return the exit code."""
     # Until gunicorn has its own handlers. As process 1 of a container, a program without one wouldn't hear
-    # SIGTERM at all; and a KeyboardInterrupt, even if caught, can make Python end itself by SIGINT.
+    # SIGTERM at all.
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGINT, _end)
     # Only now, so that a signal during the imports finds its handler.
@@ -48,7 +48,9 @@ def main() -> int:
 
 
 def _end(_signal: int, _frame: FrameType | None) -> NoReturn:
-    sys.exit(0)
+    # No exception: within an import, it is turned into an ImportError by numpy, and lost in callbacks of Python's own.
+    # There is nothing to clean up yet.
+    os._exit(0)
 
 
 def _run(settings: "Settings") -> int:

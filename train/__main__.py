@@ -6,9 +6,12 @@ is 0, output/failure holds the cause, in its first line: `ClientError: ...` for 
 """
 
 import json
+import os
 import signal
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 from model.errors import UserError
@@ -56,7 +59,8 @@ def _run(paths: MLPaths, companion: CompanionProcess) -> tuple[int, str | None]:
             # After a search it watches the training that follows.
             companion.start(paths, job)
         # Only now: its imports take seconds, for which no signal and no faulty configuration should wait.
-        from train.job import run_job
+        with _ending_at_once(paths, companion):
+            from train.job import run_job
 
         run_job(paths, job, companion)
         # What comes now is too late to stop anything.
@@ -65,12 +69,41 @@ def _run(paths: MLPaths, companion: CompanionProcess) -> tuple[int, str | None]:
         wish = companion.listen()
         if wish is not None and companion.sent_signal:
             return _verdict(paths, EXIT_USER, f"ClientError: {wish.reason}")
-        return _verdict(paths, EXIT_SIGTERM, "Stopped: SIGTERM came before training had ended" + _kept(paths))
+        return _stopped(paths, signal.SIGTERM)
     except KeyboardInterrupt:
-        return _verdict(paths, EXIT_SIGINT, "Stopped: interrupted by Ctrl-C before training had ended" + _kept(paths))
+        return _stopped(paths, signal.SIGINT)
     except Exception as error:  # noqa: BLE001 - the verdict is for whatever happened
         return _error(paths, error)
     return 0, None
+
+
+@contextmanager
+def _ending_at_once(paths: MLPaths, companion: CompanionProcess) -> Iterator[None]:
+    """For imports: let the signals' handler itself give the verdict and end the process.
+
+    An exception would be raised somewhere within the import, where numpy makes an ImportError of it, and callbacks of
+    Python's own lose it.
+    """
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        code, cause = _stopped(paths, number)
+        companion.end(completed=False, reason=cause, cut_short=True)
+        sys.stdout.flush()
+        os._exit(code)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _stopped(paths: MLPaths, number: int) -> tuple[int, str]:
+    """The exit code and the verdict's first line, when SIGTERM or SIGINT came."""
+    if number == signal.SIGTERM:
+        return _verdict(paths, EXIT_SIGTERM, "Stopped: SIGTERM came before training had ended" + _kept(paths))
+    return _verdict(paths, EXIT_SIGINT, "Stopped: interrupted by Ctrl-C before training had ended" + _kept(paths))
 
 
 def _error(paths: MLPaths, error: Exception) -> tuple[int, str]:

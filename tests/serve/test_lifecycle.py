@@ -211,6 +211,18 @@ def test_a_signal_ends_it_cleanly_at_any_time(start: Start, tmp_path: Path, when
     assert "Traceback" not in server.log, server.log
 
 
+@pytest.mark.parametrize("after_ms", range(0, 400, 25))
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_cleanly_while_it_imports(start: Start, tmp_path: Path, number: int, after_ms: int) -> None:
+    (tmp_path / "hold-load").touch()
+    server = start()
+    eventually("main has begun", lambda: handled(server.process.pid, signal.SIGTERM))
+    time.sleep(after_ms / 1000)
+    os.killpg(server.process.pid, number)
+    assert server.wait() == 0
+    assert not any(word in server.log for word in ("Traceback", "ignored", "Error")), server.log
+
+
 def handled(pid: int, number: int) -> bool:
     """Whether the process has a handler for the signal, as the kernel tells it."""
     status = Path(f"/proc/{pid}/status").read_text()

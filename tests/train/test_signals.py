@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from model.artifact import Artifact
 from tests.train.support import QUICK, TIMEOUT_S, Finished, configure, finish, make_classes, start
 
@@ -65,11 +67,20 @@ def test_sigterm_before_an_epoch_was_finished(tmp_path: Path) -> None:
     assert not (tmp_path / "model" / "kennel.json").exists()
 
 
-def test_sigterm_while_python_still_imports(tmp_path: Path) -> None:
-    result = stopped_when(tmp_path, lambda root: not (root / "model" / "kennel.json").exists(), signal.SIGTERM)
-    assert result.code == 143, result.err
+@pytest.mark.parametrize("after_ms", range(0, 1000, 125))
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_python_still_imports(tmp_path: Path, number: int, after_ms: int) -> None:
+    def importing(root: Path) -> bool:
+        if (root / "model" / "kennel.json").exists():
+            return False
+        time.sleep(after_ms / 1000)
+        return True
+
+    # An epoch at this size takes far longer than to send a signal.
+    result = stopped_when(tmp_path, importing, number, image_size="512")
+    assert result.code == {signal.SIGTERM: 143, signal.SIGINT: 130}[signal.Signals(number)], result.err
     assert result.cause.endswith("no epoch was finished, so there is no model")
-    assert result.out == ""
+    assert "Traceback" not in result.err
 
 
 def test_sigterm_while_forms_are_made(tmp_path: Path) -> None:
