@@ -105,6 +105,14 @@ def delete(account: Account, things: Sequence[Thing], say: Say = lambda _: None)
             raise BackendError(f"{'; '.join(faults + late)}; the same command goes on from here")
 
 
+def left_meanwhile(account: Account, removed: Sequence[Thing]) -> list[Thing]:
+    """What the removed runs' endpoints and jobs left behind only while they ended, in the order of removal: an endpoint
+    that was being made has no log yet, and a job that is stopped still writes what it has.
+    """
+    runs = {each.run for each in removed if each.kind in ("endpoint", *JOBS) and each.run}
+    return [each for each in everything(account) if each.is_data and each.run in runs] if runs else []
+
+
 def _each(things: Sequence[Thing], act: Callable[[Thing], None]) -> tuple[list[Thing], list[str]]:
     """Those that it went well with, and what went wrong with the others."""
     done, faults = [], []

@@ -75,7 +75,7 @@ def delete_all(where: Where, with_data: bool) -> None:
 def _remove(account: "Account", things: Sequence["Thing"], with_data: bool, ask_first: bool) -> None:
     """Say what goes, remove it, and say what stays. Raises BackendError; Stopped when the person says no."""
     from backends import console
-    from backends.cloud.delete import delete
+    from backends.cloud.delete import delete, left_meanwhile
     from backends.errors import BackendError, Stopped
 
     going = [each for each in things if with_data or not each.is_data]
@@ -88,6 +88,8 @@ def _remove(account: "Account", things: Sequence["Thing"], with_data: bool, ask_
         if not console.ask("Remove them, for good?"):
             raise Stopped("not agreed to; nothing was removed")
     delete(account, going, console.say)
+    if with_data:
+        delete(account, left_meanwhile(account, going), console.say)
     kept = [each for each in things if each.is_data and not with_data]
     if kept:
         console.say(f"kept, at {_cost(kept)}; --with-data removes these, too:")

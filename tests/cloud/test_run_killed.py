@@ -22,7 +22,7 @@ STEPS = [
     ("PutScheduledAction", 1), ("InvokeEndpoint", 1), ("DeleteScheduledAction", 1), ("DeleteScalingPolicy", 1),
     ("DeregisterScalableTarget", 1), ("DeleteEndpoint", 1), ("DeleteEndpointConfig", 1), ("DeleteModel", 1),
 ]  # fmt: skip
-# So long a job or an endpoint's start goes on after the kill: what is to be removed is still on its way.
+# So long a job goes on after the kill: what is to be removed is still on its way.
 GOES_ON_S = 0.7
 
 
@@ -43,13 +43,19 @@ def kill_at(cloud: Simulator, driver: Driver, operation: str, number: int, go: t
 
     def after(call: Call) -> None:
         nonlocal seen
-        if call.key != PERSON or call.operation != operation:
+        if call.key != PERSON:
+            return
+        if call.operation == "DeleteEndpoint" and call.error:
+            # Only now does the endpoint that is being made begin to write a log.
+            go.set()
+        if call.operation != operation:
             return
         seen += 1
         if seen == number:
             go.clear()
             os.kill(driver.pid, signal.SIGKILL)
-            threading.Timer(GOES_ON_S, go.set).start()
+            if operation != "CreateEndpoint":
+                threading.Timer(GOES_ON_S, go.set).start()
 
     cloud.after = after
 
