@@ -18,6 +18,7 @@ class Admission:
         self._places = places
         self._taken = 0
         self._lock = threading.Lock()
+        self._free_decoders = decoders
         self._decoders = threading.BoundedSemaphore(decoders)
 
     @property
@@ -50,8 +51,19 @@ class Admission:
             with self._lock:
                 self._taken -= held
 
+    @property
+    def free_decoders(self) -> int:
+        """How many more images could be decoded at once now; by the time it is known, others may have begun."""
+        return self._free_decoders
+
     @contextmanager
     def decoding(self) -> Iterator[None]:
-        """A turn to decode one image."""
+        """A turn to decode an image, or a few small ones."""
         with self._decoders:
-            yield
+            with self._lock:
+                self._free_decoders -= 1
+            try:
+                yield
+            finally:
+                with self._lock:
+                    self._free_decoders += 1

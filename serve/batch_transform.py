@@ -13,6 +13,8 @@ from serve.settings import MB, Settings
 
 # SageMaker refuses more: MaxConcurrentTransforms x MaxPayloadInMB.
 MOST_MB_IN_FLIGHT: Final = 100
+# A header beside the parameters, of which SageMaker knows no others.
+IMAGES_HEADER: Final = "X-Kennel-Max-Images"
 # One image is computed while others wait for it, are decoded, or are on their way.
 _TRANSFORMS_A_CORE: Final = 8
 # The image's own fault, and not the server's or the caller's.
@@ -50,7 +52,7 @@ def register(app: Flask, settings: Settings) -> None:
     @app.get("/execution-parameters")
     def parameters() -> Response:
         body = dump_json(execution_parameters(settings, available_cpus()))
-        return Response(body, content_type="application/json")
+        return Response(body, content_type="application/json", headers={IMAGES_HEADER: str(settings.max_images)})
 
     @app.after_request
     def go_on(response: Response) -> Response:

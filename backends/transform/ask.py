@@ -1,4 +1,4 @@
-"""One file after the other to a server: what an answer means for the file, and when to ask again."""
+"""Files to a server, a few at a time: what an answer means for a file, and when to ask again."""
 
 import functools
 import json
@@ -7,13 +7,14 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from backends.errors import BackendError
 from backends.transform.connection import Answer, Connection, Dropped, Silent, Unreachable
 from backends.transform.endpoint import Parameters
+from backends.transform.together import CONTENT_TYPE, form, groups, parts_of
 
 # The file's own fault, or the server's with this one file: noted, and the others go on.
 _OF_THE_FILE: Final = frozenset((400, 413, 415, 422, 424, 500))
@@ -24,6 +25,8 @@ _LONGEST_PAUSE_S: Final = 30.0
 # A server that is started again listens within seconds.
 _AWAY_LIMIT_S: Final = 30.0
 _MOST_DROPS: Final = 5
+# For several images at once: one of them may be to blame, which shows when each is asked for alone.
+_MOST_DROPS_TOGETHER: Final = 2
 
 
 class Closed(Exception):
@@ -57,29 +60,55 @@ class Asker:
     def close(self) -> None:
         self._connection.close()
 
-    def ask(self, file: str) -> dict[str, Any]:
-        """{"file", "predictions": [...]} of an image file, with "probabilities" where they are wanted, or
+    def ask(self, files: Sequence[str]) -> list[dict[str, Any]]:
+        """Of each image file, in order: {"file", "predictions": [...]}, with "probabilities" where they are wanted, or
         {"file", "error"}.
 
-        Raises BackendError when it is no use to go on with other files, and Closed when that isn't wanted.
+        Where a request with several doesn't give an answer to each, they are sent again one by one, so that each gets
+        its own. Raises BackendError when it is no use to go on with other files, and Closed when that isn't wanted.
         """
+        read = [self._read(file) for file in files]
+        said = [{"error": each} if isinstance(each, str) else {} for each in read]
+        bodies = {number: each for number, each in enumerate(read) if isinstance(each, bytes)}
+        sizes = {number: len(body) for number, body in bodies.items()}
+        for group in groups(sizes, self._about.parameters.most_bytes):
+            told = self._ask_together([bodies[number] for number in group]) if len(group) > 1 else None
+            for place, number in enumerate(group):
+                said[number] = told[place] if told else self._ask_alone(files[number], bodies[number])
+        return [{"file": file, **each} for file, each in zip(files, said, strict=True)]
+
+    def _read(self, file: str) -> bytes | str:
+        """The file's bytes, or why they can't be sent."""
         try:
             # Not by pathlib, which takes as long as the file does.
             with open(file, "rb") as image:  # noqa: PTH123
                 size = os.fstat(image.fileno()).st_size
                 if size > (most := self._about.parameters.most_bytes):
-                    return {"file": file, "error": f"the file has {size} bytes, and the server takes {most} at most"}
-                body = image.read()
+                    return f"the file has {size} bytes, and the server takes {most} at most"
+                return image.read()
         except OSError as error:
-            return {"file": file, "error": f"the file can't be read ({error.strerror})"}
+            return f"the file can't be read ({error.strerror})"
+
+    def _ask_together(self, bodies: Sequence[bytes]) -> list[dict[str, Any]] | None:
+        """What the server says of each; None when they have to be asked for one by one."""
+        labels = self._about.labels
+        try:
+            headers = {"Accept": self._accept, "Content-Type": CONTENT_TYPE}
+            answer = self._send(form(bodies), headers, _MOST_DROPS_TOGETHER)
+        except Dropped:
+            return None
+        parts = parts_of(answer, len(bodies), None if labels is None else len(labels))
+        return None if parts is None else [_outcome(part, labels) for part in parts]
+
+    def _ask_alone(self, file: str, body: bytes) -> dict[str, Any]:
         suffix = os.path.splitext(file)[1]  # noqa: PTH122
         try:
-            answer = self._send(body, {"Accept": self._accept, "Content-Type": content_type(suffix)})
-            return {"file": file, **understand(answer, self._about.labels, f"{self._about.url}/invocations")}
+            answer = self._send(body, {"Accept": self._accept, "Content-Type": content_type(suffix)}, _MOST_DROPS)
+            return understand(answer, self._about.labels, f"{self._about.url}/invocations")
         except Dropped as error:
-            return {"file": file, "error": f"the server ended the connection {_MOST_DROPS} times ({error})"}
+            return {"error": f"the server ended the connection {_MOST_DROPS} times ({error})"}
 
-    def _send(self, body: bytes, headers: Mapping[str, str]) -> Answer:
+    def _send(self, body: bytes, headers: Mapping[str, str], most_drops: int) -> Answer:
         """The answer that counts. Raises Dropped when none came to this body, again and again."""
         started, drops = time.monotonic(), 0
         away_since: float | None = None
@@ -95,7 +124,7 @@ class Asker:
             except Dropped:
                 self._about.alive()
                 drops += 1
-                if drops == _MOST_DROPS:
+                if drops == most_drops:
                     raise
                 self._pause(0.1 * 2**drops)
             except Silent as error:
@@ -129,9 +158,9 @@ def understand(answer: Answer, labels: tuple[str, ...] | None, where: str) -> di
     if isinstance(value, dict) and "error" in value:
         return {"error": _message(answer)}
     if labels is None and isinstance(value, dict) and isinstance(value.get("predictions"), list):
-        return {"predictions": value["predictions"]}
+        return _outcome(value["predictions"], labels)
     if labels is not None and isinstance(value, list) and len(value) == len(labels):
-        return {"predictions": _best(value, labels), "probabilities": value}
+        return _outcome(value, labels)
     wanted = "predictions" if labels is None else f"{len(labels)} probabilities"
     raise BackendError(f"{where} doesn't answer with {wanted}: {_message(answer)}; is it this artifact's?")
 
@@ -141,6 +170,11 @@ def content_type(suffix: str) -> str:
     """The label for a file with such a suffix: an image's, or none that says more than bytes."""
     kind = mimetypes.guess_type(f"image{suffix}")[0] or ""
     return kind if kind.startswith("image/") else "application/octet-stream"
+
+
+def _outcome(value: list[Any], labels: tuple[str, ...] | None) -> dict[str, Any]:
+    """value: an image's best predictions; with labels, its probabilities."""
+    return {"predictions": value} if labels is None else {"predictions": _best(value, labels), "probabilities": value}
 
 
 def _best(probabilities: list[float], labels: tuple[str, ...]) -> list[dict[str, Any]]:

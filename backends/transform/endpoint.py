@@ -14,6 +14,10 @@ DEFAULT_CONCURRENT: Final = 1
 DEFAULT_PAYLOAD_MB: Final = 6
 # 0 says that there is no limit.
 _UNLIMITED_MB: Final = 1024
+# Kennel's own word for it; SageMaker has none.
+_IMAGES: Final = "x-kennel-max-images"
+# As many as the engine predicts at once.
+_MOST_TOGETHER: Final = 4
 # A server that is being loaded answers, that it isn't ready; one that isn't there doesn't.
 _SILENT_LIMIT_S: Final = 10.0
 _LOADING_LIMIT_S: Final = 120.0
@@ -21,10 +25,11 @@ _LOADING_LIMIT_S: Final = 120.0
 
 @dataclass(frozen=True)
 class Parameters:
-    """How a server wants to be asked: requests at once, and the largest body in bytes."""
+    """How a server wants to be asked: images under way at once, the largest body in bytes, and images in a request."""
 
     concurrent: int = DEFAULT_CONCURRENT
     most_bytes: int = DEFAULT_PAYLOAD_MB * 1024 * 1024
+    together: int = 1
 
 
 def wait_ready(url: str, goes_on: Callable[[], bool]) -> bool:
@@ -51,8 +56,10 @@ def wait_ready(url: str, goes_on: Callable[[], bool]) -> bool:
 def ask_parameters(url: str) -> Parameters:
     """What /execution-parameters says; SageMaker's defaults where there is no such path. Raises BackendError."""
     connection = Connection(url)
+    images = ""
     try:
         answer = connection.request("GET", "/execution-parameters")
+        images = answer.headers.get(_IMAGES, "")
         values = json.loads(answer.body) if answer.status == 200 else {}
     except ValueError:
         values = {}
@@ -63,7 +70,8 @@ def ask_parameters(url: str) -> Parameters:
     values = values if isinstance(values, dict) else {}
     concurrent = _count(values.get("MaxConcurrentTransforms"), DEFAULT_CONCURRENT)
     payload = _count(values.get("MaxPayloadInMB"), DEFAULT_PAYLOAD_MB)
-    return Parameters(concurrent or DEFAULT_CONCURRENT, (payload or _UNLIMITED_MB) * 1024 * 1024)
+    together = min(int(images), _MOST_TOGETHER) if images.isdecimal() and len(images) < 9 else 1
+    return Parameters(concurrent or DEFAULT_CONCURRENT, (payload or _UNLIMITED_MB) * 1024 * 1024, max(1, together))
 
 
 def _count(value: object, default: int) -> int:

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +20,7 @@ from backends.stop import Stop, StopSignals
 from backends.transform.ask import Conversation
 from backends.transform.batch import Batch, Files
 from backends.transform.classes import Artifact
-from backends.transform.endpoint import Parameters, ask_parameters, wait_ready
+from backends.transform.endpoint import ask_parameters, wait_ready
 from backends.transform.in_job import transform_in_job
 from backends.transform.inputs import Survey
 from backends.transform.results import Results
@@ -130,7 +130,7 @@ def _ask(request: Request, results: Results, files: Iterator[str], extent: tuple
     try:
         with _server(request.server, results, stop) as (url, alive):
             found = ask_parameters(url)
-            parameters = Parameters(request.concurrent or found.concurrent, found.most_bytes)
+            parameters = replace(found, concurrent=request.concurrent or found.concurrent)
             conversation = Conversation(url, parameters, alive, labels)
             started = time.monotonic()
             with watching("transforming") as watch, results.append() as appender:

@@ -1,8 +1,10 @@
 """The images of one request, and their pixels."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 
@@ -11,6 +13,10 @@ from model.preprocess import Preprocess
 from serve.admission import Admission
 from serve.engines.base import UInt8Array
 from serve.errors import RequestError
+
+# A thread whose turn it is to decode goes on for so long: small images take 2 ms, and to give the turn away for each
+# costs as much as HTTP does.
+_TURN_S: Final = 0.01
 
 
 @dataclass(frozen=True)
@@ -46,27 +52,45 @@ def too_many(most: int) -> RequestError:
 
 
 def load(batch: Batch, preprocess: Preprocess, admission: Admission, pool: Executor) -> UInt8Array:
-    """All images as uint8 (N, image_size, image_size, 3), decoded side by side while decoders are free.
+    """All images as uint8 (N, image_size, image_size, 3), decoded by this thread, and by others while there is nobody
+    else to decode for.
 
     Raises RequestError (400) that names every image that can't be used: none is left out in silence.
     """
     size = preprocess.image_size
     pixels = np.empty((len(batch.items), size, size, 3), np.uint8)
 
-    def load_one(position: int) -> str | None:
-        with admission.decoding():
-            try:
-                pixels[position] = batch.items[position].load(preprocess)
-            except ImageError as error:
-                return str(error)
-        return None
+    told: dict[int, str] = {}
+    # Each thread takes the next one from it.
+    positions = iter(range(len(pixels)))
 
-    positions = range(len(batch.items))
-    told = list(pool.map(load_one, positions)) if len(positions) > 1 else [load_one(0)]
-    bad = [position for position, fault in enumerate(told) if fault is not None]
-    if bad:
-        faults = "; ".join(f"{batch.items[position].name}: {told[position]}" for position in bad)
+    def take_turns() -> None:
+        left = True
+        while left:
+            with admission.decoding():
+                end = time.monotonic() + _TURN_S
+                for position in positions:
+                    try:
+                        pixels[position] = batch.items[position].load(preprocess)
+                    except ImageError as error:
+                        told[position] = str(error)
+                    if time.monotonic() > end:
+                        break
+                else:
+                    left = False
+
+    helpers = [pool.submit(take_turns) for _ in range(min(len(pixels), admission.free_decoders) - 1)]
+    try:
+        take_turns()
+    finally:
+        # All that have begun must have ended, for they write into the same array.
+        faults = [helper.exception() for helper in helpers if not helper.cancel()]
+    if fault := next(filter(None, faults), None):
+        raise fault
+    if told:
+        bad = sorted(told)
+        each = "; ".join(f"{batch.items[position].name}: {told[position]}" for position in bad)
         raise RequestError(
-            400, f"{len(bad)} of {len(told)} images can't be used, so none was predicted: {faults}", images=bad
+            400, f"{len(bad)} of {len(pixels)} images can't be used, so none was predicted: {each}", images=bad
         )
     return pixels

@@ -99,8 +99,10 @@ def answer(handler: http.server.BaseHTTPRequestHandler, value: object, status: i
 
 
 @contextmanager
-def stub(post: Responder, parameters: object = PARAMETERS) -> Iterator[str]:
-    """A server whose /invocations does what the test says; its address. parameters: None for no such path."""
+def stub(post: Responder, parameters: object = PARAMETERS, images: str = "") -> Iterator[str]:
+    """A server whose /invocations does what the test says; its address. parameters: None for no such path. images: how
+    many it takes in a request, as Kennel's servers say that.
+    """
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -111,7 +113,8 @@ def stub(post: Responder, parameters: object = PARAMETERS) -> Iterator[str]:
             elif parameters is None:
                 answer(self, {"error": "no such path"}, 404)
             else:
-                answer(self, parameters)
+                told = {"X_Kennel_Max_Images": images} if images else {}
+                answer(self, parameters, 200, **told)
 
         def do_POST(self) -> None:
             post(self, self.rfile.read(int(self.headers["Content-Length"])))

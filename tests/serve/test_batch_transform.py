@@ -46,6 +46,9 @@ def test_a_job_can_ask(toy_server: Served) -> None:
     assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
     assert answer.json["MaxConcurrentTransforms"] in (8, 16)  # with one core, or more
     assert answer.json == {**answer.json, "BatchStrategy": "SINGLE_RECORD", "MaxPayloadInMB": 6}
+    # No key of its own in the body, which is SageMaker's.
+    assert len(answer.json) == 3
+    assert answer.headers["x-kennel-max-images"] == "64"
     assert toy_server.request("POST", "/execution-parameters").status == 405
 
 
