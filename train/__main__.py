@@ -55,7 +55,7 @@ def _run(paths: MLPaths, companion: CompanionProcess) -> tuple[int, str | None]:
         for stale in (paths.failure, *artifact, *reports, *watched, *searched):
             stale.unlink(missing_ok=True)
         job = read_job(paths)
-        if not job.hyperparameters.tune_trials:
+        if job.leads and not job.hyperparameters.tune_trials:
             # After a search it watches the training that follows.
             companion.start(paths, job)
         # Only now: its imports take seconds, for which no signal and no faulty configuration should wait.

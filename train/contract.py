@@ -21,9 +21,9 @@ _ALONE = "localhost"
 class Job:
     """What one training job was asked to do.
 
-    channels: name -> folder. rules: those that judge it. hosts: all that take part, sorted, and current_host, this one;
-    more than one only for a search. tuner_objective: the metric by which SageMaker's tuner judges it, where the tuner
-    has started it.
+    channels: name -> folder. rules: those that judge it. hosts: all that take part, sorted, and current_host, this one.
+    interface: the network's between them, where it is known. tuner_objective: the metric by which SageMaker's tuner
+    judges it, where the tuner has started it.
     """
 
     hyperparameters: Hyperparameters
@@ -31,11 +31,12 @@ class Job:
     rules: Requested = field(default_factory=Requested)
     hosts: tuple[str, ...] = (_ALONE,)
     current_host: str = _ALONE
+    interface: str = ""
     tuner_objective: str | None = None
 
     @property
     def leads(self) -> bool:
-        """Whether this host has the search, and trains the model; the others lend it their workers."""
+        """Whether this host leaves the model; the others take their share of its batches, or of its search."""
         return self.current_host == self.hosts[0]
 
 
@@ -58,12 +59,19 @@ def read_job(paths: MLPaths) -> Job:
         _checked(lambda: read_settings(paths, chosen.profile_interval, chosen.profile_steps), faults)
     if chosen.debug == "on":
         _read_object(paths.debughookconfig, faults)
-    hosts, here = _hosts(_read_object(paths.resourceconfig, faults), chosen.tune_trials > 0, faults)
+    resources = _read_object(paths.resourceconfig, faults)
+    hosts, here = _hosts(resources, faults)
+    if len(hosts) > 1 and not chosen.tune_trials and chosen.batch_size < 2 * len(hosts):
+        faults.append(
+            f"batch_size: {chosen.batch_size} images are too few for {len(hosts)} hosts, each of which needs 2 of a "
+            f"batch; raise it to {2 * len(hosts)} at least, or set the instance count to {chosen.batch_size // 2}"
+        )
     channels = _channels(paths, _read_object(paths.inputdataconfig, faults), faults)
     if faults:
         raise ConfigError(describe_faults("configuration", faults))
     tuner_objective = _text(given.get("_tuning_objective_metric"))
-    return Job(chosen, channels, rules, hosts=hosts, current_host=here, tuner_objective=tuner_objective)
+    interface = _text(resources.get("network_interface_name")) or ""
+    return Job(chosen, channels, rules, hosts, here, interface, tuner_objective)
 
 
 def _text(given: object) -> str | None:
@@ -107,18 +115,12 @@ def _read_object(file: Path, faults: list[str]) -> dict[str, Any]:
     return value
 
 
-def _hosts(resources: dict[str, Any], search: bool, faults: list[str]) -> tuple[tuple[str, ...], str]:
+def _hosts(resources: dict[str, Any], faults: list[str]) -> tuple[tuple[str, ...], str]:
     """All hosts, sorted, and this one."""
     hosts, current = resources.get("hosts", []), resources.get("current_host")
     if not isinstance(hosts, list) or len(hosts) < 2:
         return (_ALONE,), _ALONE
-    if not search:
-        # Every host would train the same model from the same data, at that many times the price.
-        faults.append(
-            f"resourceconfig.json lists {len(hosts)} hosts, Kennel trains on one; set the instance count to 1 "
-            "(a search can use them: tune_trials)"
-        )
-    elif not all(isinstance(host, str) and host for host in hosts) or len(set(hosts)) < len(hosts):
+    if not all(isinstance(host, str) and host for host in hosts) or len(set(hosts)) < len(hosts):
         faults.append(f"resourceconfig.json: hosts must be different names, got {json.dumps(hosts)[:200]}")
     elif not isinstance(current, str) or current not in hosts:
         faults.append(f"resourceconfig.json: current_host must be one of {', '.join(hosts)}, got {json.dumps(current)}")

@@ -1,11 +1,14 @@
 """One training job from its configuration to its artifact."""
 
+import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
+from model.errors import DataError
 from model.files import write_json
 from model.machine import available_cpus
 from model.paths import MLPaths
@@ -18,12 +21,13 @@ from train.data.layouts import Place
 from train.data.load import load_data
 from train.data.roles import ROLES, find_roles, unused_channels
 from train.device import choose_device
+from train.hosts import joined
 from train.metrics import MetricLog, not_printed
 from train.progress import Progress
 from train.search.objective import LATENCY, parse_objectives
 from train.shared import Shared
 from train.split import ensure_validation
-from train.training import train
+from train.training import assist, train
 
 
 def run_job(paths: MLPaths, job: Job, companion: CompanionProcess | None = None) -> None:
@@ -50,10 +54,15 @@ def run_job(paths: MLPaths, job: Job, companion: CompanionProcess | None = None)
         return
     backbones.load(chosen)
     data = _load(paths, job, roles, progress)
-    shared = Shared(paths, data, device, backbones, progress)
-    run = shared.run(chosen, MetricLog(paths.metrics))
-    run.tuner_objective = job.tuner_objective
-    train(shared, run, companion, resumable=True)
+    must_suffice(data, len(job.hosts))
+    with joined(job, device) as group:
+        shared = Shared(paths, data, device, backbones, progress)
+        run = shared.run(chosen, MetricLog(paths.metrics if group.leads else Path(os.devnull)))
+        run.tuner_objective, run.group = job.tuner_objective, group
+        if group.leads:
+            train(shared, run, companion, resumable=True)
+        else:
+            assist(shared, run)
 
 
 def _load(paths: MLPaths, job: Job, roles: Mapping[str, Place], progress: Progress) -> DataSet:
@@ -70,6 +79,16 @@ def _load(paths: MLPaths, job: Job, roles: Mapping[str, Place], progress: Progre
         if told := not_printed(job.tuner_objective, "test" in data.splits, with_latency):
             print(f"tuning: {told}", flush=True)
     return data
+
+
+def must_suffice(data: DataSet, hosts: int) -> None:
+    """Raises DataError when there are too few training images for so many hosts."""
+    count = len(data.splits["train"].samples)
+    if hosts > 1 and count < 2 * hosts:
+        raise DataError(
+            f"{count} training images are too few for {hosts} hosts, each of which needs 2 of every batch; "
+            "set the instance count to 1"
+        )
 
 
 def uneven(data: DataSet, chosen: Hyperparameters) -> str | None:

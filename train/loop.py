@@ -17,6 +17,7 @@ from train.batches import Batches
 from train.callbacks import Callbacks, TrainState
 from train.config import Hyperparameters
 from train.evaluation.result import evaluate
+from train.hosts import ALONE, Group
 from train.objective import Objective
 from train.optim import build_optimizer, build_schedule
 
@@ -42,7 +43,8 @@ def _say(text: str) -> None:
 class Trainer:
     """Trains a network in place. After a stop, however early, `best` holds the best whole epoch, if any.
 
-    network: a Classifier on images, or its head alone on features.
+    network: a Classifier on images, or its head alone on features. group: the hosts that train it together; the leader
+    calls `fit`, the others `follow`.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Trainer:
         self.device = device
         self.callbacks = callbacks
         self.on_metrics = on_metrics
+        self.group: Group = ALONE
         self.say: Callable[[str], None] = _say
         self.on_whole_epoch: Callable[[], None] = lambda: None  # after validation, before its metrics are told
         self.optimizer = build_optimizer(network, hyperparameters)
@@ -84,7 +87,7 @@ class Trainer:
         """
         self.callbacks.train_start(self.state)
         try:
-            while not self._ended():
+            while not self.group.tell(self._ended()):
                 self.state.epoch += 1
                 self._epoch(self.state.epoch)
         finally:
@@ -92,6 +95,16 @@ class Trainer:
             self.callbacks.train_end(self.state)
         assert self.best is not None
         return self.best
+
+    def follow(self) -> None:
+        """Train with the leader until it tells that there is no further epoch; validates nothing.
+
+        Raises DivergedError and StoppedError as `fit` does.
+        """
+        while not self.group.tell(True):
+            self.state.epoch += 1
+            self._unfreeze(self.state.epoch)
+            self._train_one(self.state.epoch)
 
     def _ended(self) -> bool:
         """Whether no further epoch comes; says why, unless it was the last one. There is one at least."""
@@ -108,9 +121,7 @@ class Trainer:
 
     def _epoch(self, epoch: int) -> None:
         start = time.monotonic()
-        if self.hyperparameters.freeze == "gradual" and isinstance(self.network, Classifier):
-            stages = len(self.network.stages())
-            self.network.train_top(stages_to_train(epoch, self.hyperparameters.epochs, stages))
+        self._unfreeze(epoch)
         learning_rate = float(self.schedule.get_last_lr()[0])
         loss, accuracy = self._train_one(epoch)
         self.callbacks.phase("validation")
@@ -138,6 +149,11 @@ class Trainer:
         self.callbacks.epoch_end(self.state)
         self._may_go_on()
 
+    def _unfreeze(self, epoch: int) -> None:
+        if self.hyperparameters.freeze == "gradual" and isinstance(self.network, Classifier):
+            stages = len(self.network.stages())
+            self.network.train_top(stages_to_train(epoch, self.hyperparameters.epochs, stages))
+
     def _judged(self) -> nn.Module:
         """The network that is validated and kept: the one with the averaged weights, where there is one."""
         return self.network if self.average is None else self.average.network
@@ -163,17 +179,23 @@ class Trainer:
             loss = self.objective.loss(logits, targets)
             observers.phase("hook")
             observers.loss(self.state, logits, loss)
-            self._step(loss)
+            self._step(loss, targets)
             with torch.no_grad():
                 total += torch.stack([loss.double() * len(labels), (logits.argmax(1) == labels).sum().double()])
             seen += len(labels)
             self.state.step += 1
             observers.phase("hook")
             observers.batch_end(self.state)
+            if self.group.size > 1:
+                self.state.stop = self.group.tell(self.state.stop)
             if not self._may_go_on():
                 break
             observers.phase("data")
-        mean_loss, accuracy = (total / seen).tolist()
+        *sums, count = self.group.total(torch.cat([total, total.new_tensor([seen])])).tolist()
+        mean_loss, accuracy = (each / count for each in sums)
+        if self.group.size > 1:
+            for network in {id(each): each for each in (self.network, self._judged())}.values():
+                self.group.settle(network)
         self._check("training", mean_loss, epoch)
         return mean_loss, accuracy
 
@@ -184,10 +206,11 @@ class Trainer:
             raise StoppedError(stop.reason)
         return stop is None
 
-    def _step(self, loss: Tensor) -> None:
+    def _step(self, loss: Tensor, targets: Tensor) -> None:
         self.callbacks.phase("backward")
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        self.group.average_gradients(self.network.parameters(), self.objective.weight_of(targets))
         self.callbacks.phase("optimizer")
         if self.hyperparameters.grad_clip:
             clip_grad_norm_(self.network.parameters(), self.hyperparameters.grad_clip)

@@ -41,6 +41,12 @@ class Objective:
             mixed, targets = mixer(images.permute(0, 3, 1, 2).float(), labels)
         return mixed.permute(0, 2, 3, 1), targets
 
+    def weight_of(self, targets: Tensor) -> Tensor:
+        """What the batch's mean is divided by, (): the number of images, or the sum of their classes' weights."""
+        if self.weight is not None and not targets.is_floating_point():
+            return self.weight[targets].sum()
+        return torch.tensor(float(len(targets)), device=targets.device)
+
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The batch's mean. targets: class indices (N,) or probabilities (N, classes)."""
         return cross_entropy(logits, targets, weight=self.weight, label_smoothing=self.smoothing)

@@ -36,7 +36,8 @@ def observers_of(run: Run, train: Batches, valid: Batches, companion: CompanionP
         steps, gpu = len(train) * chosen.epochs, run.device.type == "cuda"
         schedule = Schedule(steps, chosen.epochs, len(valid), chosen.debug_interval, gpu)
         place = Place(run.paths.tensors, run.paths.debughookconfig)
-        observers.append(DebugHook(place, schedule, mixed=bool(chosen.mixup or chosen.cutmix)))
+        # Only the leader of several hosts has observers.
+        observers.append(DebugHook(place, schedule, bool(chosen.mixup or chosen.cutmix), only=run.group.size > 1))
     if companion is not None:
         # After the hook: when it tells of the training's start, an earlier run's tensors are out of the way.
         observers.append(Companion(companion))

@@ -12,28 +12,37 @@ Key = tuple[int, int, int]  # (epoch, index of the sample, how often it came bef
 class EpochOrder(Sampler[list[Key]]):
     """Batches of keys: shuffled by (seed, epoch) for training, in order otherwise.
 
-    The last, smaller batch is not dropped, but a single image joins the batch before it when shuffling:
-    BatchNorm can't train on a single value.
+    The last, smaller batch is not dropped, but when shuffling a single image joins the batch before it: BatchNorm
+    can't train on a single value. share: (which, of how many) parts of each batch this one gives, where several hosts
+    train; then no host has a single image.
     balance: the samples' classes, when all classes are to be drawn equally often; an epoch has as many images as ever.
     """
 
     def __init__(
-        self, count: int, batch_size: int, seed: int = 0, shuffle: bool = False, balance: Sequence[int] | None = None
+        self,
+        count: int,
+        batch_size: int,
+        seed: int = 0,
+        shuffle: bool = False,
+        balance: Sequence[int] | None = None,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
         self.count, self.batch_size, self.seed, self.shuffle = count, batch_size, seed, shuffle
+        self.share = share
         self.balance = None if balance is None else np.asarray(balance)
         self.epoch = 0
 
     def __len__(self) -> int:
         whole, rest = divmod(self.count, self.batch_size)
-        return max(1, whole + (rest > 1 if self.shuffle else rest > 0))
+        return max(1, whole + (rest >= 2 * self.share[1] if self.shuffle else rest > 0))
 
     def __iter__(self) -> Iterator[list[Key]]:
         keys = self._keys()
         for number in range(len(self)):
             start = number * self.batch_size
             last = number == len(self) - 1
-            yield keys[start:] if last else keys[start : start + self.batch_size]
+            batch = keys[start:] if last else keys[start : start + self.batch_size]
+            yield batch[self.share[0] :: self.share[1]]
 
     def _keys(self) -> list[Key]:
         if not self.shuffle:

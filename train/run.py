@@ -15,6 +15,7 @@ from train.augment import Augment
 from train.callbacks import Callbacks
 from train.config import Hyperparameters
 from train.data.dataset import DataSet
+from train.hosts import ALONE, Group
 from train.loader import Images, Kept, Loader, threaded_batches
 from train.metrics import MetricLog
 from train.order import EpochOrder
@@ -36,6 +37,7 @@ class Run:
     callbacks: Callbacks = field(default_factory=lambda: Callbacks([]))
     kept: dict[tuple[str, bool], Kept] = field(default_factory=dict)  # images in memory: (role, augmented) -> them
     tuner_objective: str | None = None  # the metric by which SageMaker's tuner judges this job, if it has started it
+    group: Group = ALONE  # the hosts that train it together
     saved: bool = False  # the artifact of the completed training is written
     began: float | None = None  # seconds since the epoch, where the process did something else before this training
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -58,11 +60,12 @@ class Run:
         return Augment(shape, (chosen.crop_scale, 1.0), flip_probability=chosen.flip, policy=chosen.auto_augment)
 
     def order(self, role: str, shuffle: bool) -> EpochOrder:
-        """The split's batches: shuffled for training (balanced, if chosen), or in order."""
+        """The split's batches: this host's share, shuffled, for training (balanced, if chosen), or in order."""
         chosen = self.hyperparameters
         labels = [sample.label for sample in self.data.splits[role].samples]
         balance = labels if shuffle and chosen.class_balance == "sampling" else None
-        return EpochOrder(len(labels), chosen.batch_size, chosen.seed, shuffle, balance)
+        share = (self.group.rank, self.group.size) if shuffle else (0, 1)
+        return EpochOrder(len(labels), chosen.batch_size, chosen.seed, shuffle, balance, share)
 
     @property
     def workers(self) -> int:

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from train.loop import Best, Trainer
 
 Tensors = Mapping[str, Tensor]
+State = tuple[dict[str, Tensor], dict[str, Any]]
 
 
-def capture(trainer: Trainer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def capture(trainer: Trainer) -> State:
     """Tensors on the CPU, which may be the trainer's own memory, and what JSON holds.
 
     The best epoch's weights are left out where they are the last one's.

@@ -3,10 +3,13 @@
 from functools import partial
 
 import torch
+from torch import nn
 
 from model.errors import StoppedError
+from model.network import Classifier
+from train.batches import Batches
 from train.callbacks import Callbacks
-from train.checkpoint import Checkpoint
+from train.checkpoint import Checkpoint, fingerprint
 from train.companion.process import CompanionProcess
 from train.finish import finish, save_stopped
 from train.loop import Best, Trainer
@@ -14,6 +17,7 @@ from train.objective import Objective
 from train.observers import observers_of
 from train.run import Run
 from train.shared import Shared
+from train.state import State, capture, restore
 
 
 def train(shared: Shared, run: Run, companion: CompanionProcess | None, resumable: bool = False) -> Best:
@@ -24,24 +28,17 @@ def train(shared: Shared, run: Run, companion: CompanionProcess | None, resumabl
     completed.
     """
     describe(run)
-    network = shared.network(run)
+    network = _network(shared, run)
     trained, train, valid = shared.what_to_train(run, network)
     run.callbacks = Callbacks(observers_of(run, train, valid, companion))
     completed = False
-    trainer = Trainer(
-        trained,
-        train,
-        valid,
-        run.hyperparameters,
-        Objective(run.hyperparameters, run.class_sizes, run.device),
-        run.device,
-        run.callbacks,
-        run.metrics.write,
-    )
+    trainer = _trainer(run, trained, train, valid)
     checkpoint = Checkpoint.of(run, network) if resumable and run.paths.checkpoints.is_dir() else None
     if checkpoint is not None:
         run.metrics.restore(checkpoint.resume(trainer))
         trainer.on_whole_epoch = partial(checkpoint.save, trainer)
+    if run.group.size > 1:
+        run.group.tell(capture(trainer) if trainer.best is not None else None)
     try:
         best = trainer.fit()
         trained.load_state_dict(best.weights)
@@ -65,12 +62,40 @@ def train(shared: Shared, run: Run, companion: CompanionProcess | None, resumabl
     return best
 
 
+def assist(shared: Shared, run: Run) -> None:
+    """The part of `train` of a host that doesn't lead: its share of every batch; leaves nothing."""
+    describe(run)
+    network = _network(shared, run)
+    trainer = _trainer(run, *shared.what_to_train(run, network))
+    nothing: State | None = None
+    if (state := run.group.tell(nothing)) is not None:
+        # The leader goes on from its checkpoint.
+        restore(trainer, *state)
+    trainer.follow()
+
+
+def _network(shared: Shared, run: Run) -> Classifier:
+    network = shared.network(run)
+    if run.group.size > 1:
+        run.group.must_agree(fingerprint(run, network))
+    return network
+
+
+def _trainer(run: Run, trained: nn.Module, train: Batches, valid: Batches) -> Trainer:
+    objective = Objective(run.hyperparameters, run.class_sizes, run.device)
+    trainer = Trainer(
+        trained, train, valid, run.hyperparameters, objective, run.device, run.callbacks, run.metrics.write
+    )
+    trainer.group = run.group
+    return trainer
+
+
 def describe(run: Run) -> None:
     """Say what is trained, in a line."""
     chosen = run.hyperparameters
     print(
         f"training {chosen.architecture} ({run.pretrained} weights, {chosen.head} head, "
         f"freeze={chosen.freeze}) for {chosen.epochs} epochs on {run.device.type}, "
-        f"{torch.get_num_threads()} threads",
+        f"{torch.get_num_threads()} threads{f' on each of {run.group.size} hosts' if run.group.size > 1 else ''}",
         flush=True,
     )

@@ -78,10 +78,12 @@ def has_volumes(instance_type: str) -> bool:
 def _faults(settings: Settings, hyperparameters: Mapping[str, str]) -> list[str]:
     chosen, common = settings.train, settings.sagemaker
     faults = []
-    if chosen.instance_count > 1 and hyperparameters.get("tune_trials", "0") == "0":
+    size = hyperparameters.get("batch_size", "")
+    together = chosen.instance_count > 1 and hyperparameters.get("tune_trials", "0") == "0"
+    if together and size.isdecimal() and int(size) < 2 * chosen.instance_count:
         faults.append(
-            f"train.instance_count: only a search in one job (tune --one-job) uses more than one host, got "
-            f"{chosen.instance_count}; set it to 1"
+            f"train.instance_count: {chosen.instance_count} hosts share every batch, each needs 2 images of it, and "
+            f"batch_size is {size}; raise that to {2 * chosen.instance_count} at least"
         )
     if chosen.spot and chosen.max_wait_hours and chosen.max_wait_hours < chosen.max_hours:
         faults.append(

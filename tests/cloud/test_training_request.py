@@ -103,8 +103,9 @@ def test_with_every_setting(cloud: Simulator, tmp_path: Path) -> None:
         NOTHING, instance_type="ml.m5.4xlarge", instance_count=3, volume_gb=80, max_hours=1.5, spot=True,
         max_wait_hours=2.5, environment=(("OMP_NUM_THREADS", "8"), ("LANG", "C")),
     )  # fmt: skip
-    search = replace(SMALL, tune_trials=4)
-    request = requested(cloud, tmp_path, search, sagemaker=common, train=chosen, data=Data(input_mode="FastFile"))
+    request = requested(
+        cloud, tmp_path, replace(SMALL, batch_size=6), sagemaker=common, train=chosen, data=Data(input_mode="FastFile")
+    )
     run = f"s3://{BUCKET}/kennel/dogs/runs/RUN"
     key = "1234abcd-12ab-34cd-56ef-1234567890ab"
     assert request["AlgorithmSpecification"]["TrainingInputMode"] == "FastFile"
@@ -118,7 +119,7 @@ def test_with_every_setting(cloud: Simulator, tmp_path: Path) -> None:
     assert request["EnableNetworkIsolation"] is True
     assert request["EnableInterContainerTrafficEncryption"] is True
     assert request["Environment"] == {"OMP_NUM_THREADS": "8", "LANG": "C"}
-    assert request["HyperParameters"]["tune_trials"] == "4"
+    assert request["HyperParameters"]["batch_size"] == "6"
     assert request["Tags"] == [
         {"Key": "team", "Value": "dogs"},
         {"Key": "kennel:run", "Value": "RUN"},
@@ -183,13 +184,16 @@ def test_all_faults_are_told_at_once_and_nothing_is_asked(cloud: Simulator, tmp_
     rules = '[{"RuleConfigurationName":"' + 2500 * "x" + '"}]'
     run = new_run(tmp_path / "runs")
     with pytest.raises(BackendError) as told:
-        train(account, run, photos(tmp_path / "photos"), replace(SMALL, rules=rules), lambda _: None, Stop())
+        train(
+            account, run, photos(tmp_path / "photos"), replace(SMALL, rules=rules, batch_size=3), lambda _: None, Stop()
+        )
     assert str(told.value) == (
-        "7 training job faults: train.instance_count: only a search in one job (tune --one-job) uses more than one "
-        "host, got 2; set it to 1 | train.max_wait_hours: waiting and running together can't be less than max_hours "
-        "(4), got 1; raise it, or set 0 for twice max_hours | train.keep_alive_minutes: spot instances can't be kept "
-        "warm; set it to 0, or spot to false | sagemaker.subnets and sagemaker.security_groups: one needs the other; "
-        "set both or none | rules: SageMaker takes at most 2500 characters, got 2536; make it shorter | "
+        "7 training job faults: train.instance_count: 2 hosts share every batch, each needs 2 images of it, and "
+        "batch_size is 3; raise that to 4 at least | train.max_wait_hours: waiting and running together can't be less "
+        "than max_hours (4), got 1; raise it, or set 0 for twice max_hours | train.keep_alive_minutes: spot instances "
+        "can't be kept warm; set it to 0, or spot to false | sagemaker.subnets and sagemaker.security_groups: one "
+        "needs the other; set both or none | rules: SageMaker takes at most 2500 characters, got 2536; make it "
+        "shorter | "
         "train.debugger_rules: SageMaker has no rule Overfitt for this; did you mean Overfit? | "
         "train.profiler_interval_ms: must be one of 100, 200, 500, 1000, 5000, 60000, got 300"
     )

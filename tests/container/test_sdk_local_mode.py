@@ -155,5 +155,19 @@ def test_two_hosts_share_one_search(notebook: Notebook, sample_data: Path) -> No
     assert found["strangers"] == []
 
 
+def test_two_hosts_train_one_network(notebook: Notebook, sample_data: Path) -> None:
+    found = notebook.run("hosts", sample_data)
+    with tarfile.open(notebook.fetch(found["model"], "hosts.tar.gz")) as archive:
+        manifest = json.load(archive.extractfile("kennel.json") or sys.stdin)
+    assert manifest["provenance"]["completed"] is True
+    # Both have trained, and one has told of it.
+    said = [line for line in found["log"].splitlines() if "threads on each of 2 hosts" in line]
+    assert sorted(name for line in said for name in ("algo-1", "algo-2") if name in line.split("|")[0]) == [
+        "algo-1", "algo-2",
+    ]  # fmt: skip
+    assert len([line for line in found["log"].splitlines() if "epoch=" in line]) == 2
+    assert found["strangers"] == []
+
+
 def test_nothing_but_this_machine_was_asked_for(tutorial: dict[str, Any], batch: dict[str, Any]) -> None:
     assert tutorial["strangers"] + batch["strangers"] == []

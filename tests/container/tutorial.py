@@ -1,7 +1,7 @@
 """What the tutorials' notebooks do, in their words: SageMaker's SDK in its local mode, and of Kennel only the image
 and its ImagePredictor.
 
-    python -m tests.container.tutorial (model | batch | search) IMAGE DATA RESULTS.json
+    python -m tests.container.tutorial (model | batch | search | hosts) IMAGE DATA RESULTS.json
 
 `batch` uses the model of `model`, whose results it reads beside its own. S3 is whatever AWS_ENDPOINT_URL
 names. A connection to anywhere but this machine is refused, and noted in the results.
@@ -96,6 +96,20 @@ def search(session: Any, image: str, inputs: str, bucket: str) -> str:
     return str(estimator.model_data)
 
 
+def train_on_hosts(session: Any, image: str, inputs: str, bucket: str) -> str:
+    estimator = Estimator(
+        image_uri=image,
+        role=ROLE,
+        instance_count=2,
+        instance_type="local",
+        output_path=f"s3://{bucket}/hosts",
+        hyperparameters={**SMALL, "epochs": 2, "batch_size": 12},
+        sagemaker_session=session,
+    )
+    estimator.fit({"training": inputs})
+    return str(estimator.model_data)
+
+
 def serve(session: Any, image: str, estimator: Any, photo: bytes) -> dict[str, Any]:
     plain = estimator.deploy(initial_instance_count=1, instance_type="local")
     try:
@@ -167,6 +181,8 @@ def main(part: str, image: str, data: Path, results: Path) -> None:
         photos = session.upload_data(str(photo.parent), bucket, "photos")
         transform(session, image, json.loads(results.with_name("model.json").read_text())["model"], photos, bucket)
         process(session, image, inputs, bucket)
+    elif part == "hosts":
+        found["model"] = train_on_hosts(session, image, inputs, bucket)
     else:
         found["model"] = search(session, image, inputs, bucket)
     results.write_text(json.dumps({**found, "strangers": strangers}))

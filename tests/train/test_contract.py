@@ -53,7 +53,7 @@ def test_inputdataconfig_names_the_channels(tmp_path: Path) -> None:
 def test_faults_of_all_files_at_once(tmp_path: Path) -> None:
     others = {
         "inputdataconfig": {**channel("train", "Pipe"), **channel("test")},
-        "resourceconfig": {"current_host": "algo-1", "hosts": ["algo-1", "algo-2"]},
+        "resourceconfig": {"current_host": "algo-1", "hosts": ["algo-1", "algo-1"]},
     }
     configure(tmp_path, {"lr": "-1", "epochz": "2"}, others)
     message = fault(tmp_path)
@@ -61,7 +61,7 @@ def test_faults_of_all_files_at_once(tmp_path: Path) -> None:
     for words in (
         "lr: must be a number above 0 and at most 10, got -1",
         "epochz: no such hyperparameter; did you mean epochs?",
-        "resourceconfig.json lists 2 hosts, Kennel trains on one; set the instance count to 1",
+        'resourceconfig.json: hosts must be different names, got ["algo-1", "algo-1"]',
         "channel train: input mode Pipe isn't supported; use File or FastFile",
     ):
         assert words in message

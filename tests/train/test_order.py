@@ -29,6 +29,27 @@ def test_batch_sizes(count: int, batch_size: int, shuffled: list[int], plain: li
         assert sorted(index for batch in batches for _, index, _ in batch) == list(range(count))
 
 
+@pytest.mark.parametrize(
+    ("count", "batch_size", "hosts", "sizes"),
+    [
+        (16, 8, 2, [[4, 4], [4, 4]]),
+        (19, 8, 2, [[4, 6], [4, 5]]),  # 3 more would leave one host a single image
+        (20, 8, 2, [[4, 4, 2], [4, 4, 2]]),
+        (9, 8, 3, [[3], [3], [3]]),
+        (22, 7, 3, [[3, 3, 3], [2, 2, 3], [2, 2, 2]]),
+    ],
+)
+def test_hosts_share_every_batch(count: int, batch_size: int, hosts: int, sizes: list[list[int]]) -> None:
+    whole = list(EpochOrder(count, batch_size, 3, shuffle=True, share=(0, 1)))
+    shares = [list(EpochOrder(count, batch_size, 3, shuffle=True, share=(rank, hosts))) for rank in range(hosts)]
+    assert [[len(batch) for batch in share] for share in shares] == sizes
+    assert [len(EpochOrder(count, batch_size, 3, shuffle=True, share=(rank, hosts))) for rank in range(hosts)] == [
+        len(each) for each in sizes
+    ]
+    drawn = [key for share in shares for batch in share for key in batch]
+    assert sorted(drawn) == sorted(key for batch in whole for key in batch)
+
+
 def test_each_epoch_has_its_own_order() -> None:
     order = EpochOrder(20, 4, seed=1, shuffle=True)
     first = [index for batch in order for _, index, _ in batch]

@@ -138,8 +138,7 @@ def test_one_host_leads_itself(tmp_path: Path, resources: dict[str, object]) -> 
 @pytest.mark.parametrize(
     ("resources", "trials", "words"),
     [
-        ({"hosts": ["a", "b"], "current_host": "a"}, "0",
-         "lists 2 hosts, Kennel trains on one; set the instance count to 1 (a search can use them: tune_trials)"),
+        ({"hosts": ["a", "b"], "current_host": "c"}, "0", "current_host must be one of a, b, got \"c\""),
         ({"hosts": ["a", "b"], "current_host": "c"}, "2", "current_host must be one of a, b, got \"c\""),
         ({"hosts": ["a", "b"]}, "2", "current_host must be one of a, b, got null"),
         ({"hosts": ["a", "b"], "current_host": ["a"]}, "2", "current_host must be one of a, b, got [\"a\"]"),

@@ -19,10 +19,10 @@ _END: Final = (END_OF_JOB_FILENAME, "claim.smd")
 _TENSORS: Final = ("events", "index", "collections")
 
 
-def create(place: Place, schedule: Schedule, steps: int = 0, epochs: int = 0) -> Hook:
+def create(place: Place, schedule: Schedule, steps: int = 0, epochs: int = 0, only: bool = False) -> Hook:
     """The hook, on a folder without an earlier run's tensors, unless this training goes on from a checkpoint.
 
-    steps, epochs: of the training that are done.
+    steps, epochs: of the training that are done. only: none of the other processes that train with this one has a hook.
     Raises ValueError for a configuration that is no JSON object, smdebug's own errors for what it can't use in one,
     and OSError.
     """
@@ -35,10 +35,10 @@ def create(place: Place, schedule: Schedule, steps: int = 0, epochs: int = 0) ->
         "TENSORBOARD_CONFIG_FILE_PATH": str(place.config.with_name("tensorboardoutputconfig.json")),
     }
     with environment(beside):
-        make_room(folder, resumed=epochs > 0)
+        make_room(folder, resumed=epochs > 0, only=only)
 
         def make(**options: Any) -> Hook:
-            return Hook(**{**options, "out_dir": str(folder), "trainable_only": config is None})
+            return Hook(**{**options, "out_dir": str(folder), "trainable_only": config is None, "only": only})
 
         if config is None:
             hook = make(**own_options())
@@ -51,9 +51,9 @@ def create(place: Place, schedule: Schedule, steps: int = 0, epochs: int = 0) ->
     return hook
 
 
-def make_room(folder: Path, resumed: bool) -> None:
+def make_room(folder: Path, resumed: bool, only: bool) -> None:
     """Remove what an earlier run left; its tensors stay for a run that goes on."""
-    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+    distributed = not only and torch.distributed.is_available() and torch.distributed.is_initialized()
     try:
         if not distributed or torch.distributed.get_rank() == 0:
             for name in _END if resumed else (*_END, *_TENSORS):

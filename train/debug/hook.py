@@ -25,8 +25,11 @@ _reduction_name = functools.lru_cache(maxsize=65_536)(get_reduction_tensor_name)
 class Hook(MendedHook):
     """A step is: `begin`, `attach`, the forward pass, `detach`, what there is to save, `finish`."""
 
-    def __init__(self, *arguments: Any, trainable_only: bool = False, **options: Any) -> None:
-        """trainable_only: leave out weights that aren't trained, which never change."""
+    def __init__(self, *arguments: Any, trainable_only: bool = False, only: bool = False, **options: Any) -> None:
+        """trainable_only: leave out weights that aren't trained, which never change. only: the others of the processes
+        that train together have no hook.
+        """
+        self._only = only
         super().__init__(*arguments, **options)
         self._trainable_only = trainable_only
         self._summary = Summary()
@@ -37,6 +40,9 @@ class Hook(MendedHook):
         self._waiting: list[tuple[str, Tensor]] = []
         self._copies: dict[str, Tensor] = {}
         self._before: list[tuple[str, nn.Parameter, Tensor, Tensor]] = []
+
+    def _get_num_workers(self) -> int:
+        return 1 if self._only else int(super()._get_num_workers())
 
     def go_on(self, train: int, evaluation: int) -> None:
         """Count from there on: so many steps of TRAIN and of EVAL are done."""

@@ -35,9 +35,11 @@ class DebugHook(Callback):
     It stands behind the profiler in the list of observers: what it does when a phase begins is counted to that phase.
     """
 
-    def __init__(self, place: Place, schedule: Schedule, mixed: bool = False) -> None:
-        """mixed: whether training images are mixed, so that their labels aren't those of single classes."""
-        self._place, self._schedule, self._mixed = place, schedule, mixed
+    def __init__(self, place: Place, schedule: Schedule, mixed: bool = False, only: bool = False) -> None:
+        """mixed: whether training images are mixed, so that their labels aren't those of single classes. only: of
+        several processes that train together, no other has such an observer.
+        """
+        self._place, self._schedule, self._mixed, self._only = place, schedule, mixed, only
         self._hook: Hook | None = None
         self._state: TrainState | None = None
         self._step: _Step | None = None
@@ -48,7 +50,7 @@ class DebugHook(Callback):
             # Here, where an error of its imports ends nothing.
             from train.debug.creation import create
 
-            self._hook = create(self._place, self._schedule, state.step, state.epoch)
+            self._hook = create(self._place, self._schedule, state.step, state.epoch, self._only)
 
     def on_batch_start(self, state: TrainState, inputs: Tensor, labels: Tensor) -> None:
         del inputs
