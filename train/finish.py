@@ -114,6 +114,7 @@ def _provenance(run: Run, best: Best, completed: bool) -> dict[str, Any]:
         "finished_at": finished.isoformat(timespec="seconds"),
         "seconds": round((finished - run.started).total_seconds(), 3),
         "device": torch.cuda.get_device_name(0) if run.device.type == "cuda" else "cpu",
+        **({"hosts": run.group.size} if run.group.size > 1 else {}),
         "torch": torch.__version__,
         "python": platform.python_version(),
         "training_job_name": os.environ.get("TRAINING_JOB_NAME"),

@@ -210,7 +210,8 @@ class Trainer:
         self.callbacks.phase("backward")
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        self.group.average_gradients(self.network.parameters(), self.objective.weight_of(targets))
+        if self.group.size > 1:
+            self.group.average_gradients(self.network.parameters(), self.objective.weight_of(targets))
         self.callbacks.phase("optimizer")
         if self.hyperparameters.grad_clip:
             clip_grad_norm_(self.network.parameters(), self.hyperparameters.grad_clip)

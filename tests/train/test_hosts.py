@@ -115,7 +115,8 @@ class TestAWholeNetwork:
 
     def test_the_leader_has_the_model(self) -> None:
         assert (self.leader.code, self.other.code) == (0, 0), self.leader.err + self.other.err
-        assert Artifact.load(self.leader.model).provenance["completed"] is True
+        provenance = Artifact.load(self.leader.model).provenance
+        assert (provenance["completed"], provenance["hosts"]) == (True, 2)
         assert [row["epoch"] for row in self.leader.metrics[:3]] == [1, 2, 3]
         assert "on cpu, 1 threads on each of 2 hosts\n" in self.leader.out
         assert f"hosts: {LEADER}, {OTHER}; {LEADER} leads, this is {LEADER}\n" in self.leader.out
