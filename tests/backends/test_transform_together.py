@@ -66,6 +66,12 @@ class Seen:
             self.counts[len(sent)] += 1
             self.images.update(sent)
 
+    def answers(self, handler: Handler, body: bytes) -> None:
+        """Takes note of a request and answers it well."""
+        sent = images(handler, body)
+        self.note(sent)
+        answer_good(handler, sent)
+
 
 def labels(out: Path) -> list[str]:
     return [row["predictions"][0]["label"] if "predictions" in row else f"! {row['error']}" for row in rows(out)]
@@ -73,13 +79,7 @@ def labels(out: Path) -> list[str]:
 
 def test_four_go_together_and_each_gets_its_own_answer(tmp_path: Path) -> None:
     files, seen = named(tmp_path, 18), Seen()
-
-    def post(handler: Handler, body: bytes) -> None:
-        sent = images(handler, body)
-        seen.note(sent)
-        answer_good(handler, sent)
-
-    with stub(post, SIXTEEN, "64") as url:
+    with stub(seen.answers, SIXTEEN, "64") as url:
         result = run(url, tmp_path)
     assert result.returncode == 0, result.stderr
     assert [row["file"] for row in rows(tmp_path / "out")] == files
@@ -94,13 +94,7 @@ def test_four_go_together_and_each_gets_its_own_answer(tmp_path: Path) -> None:
 def test_so_many_go_together(concurrent: int, header: str, most: int, tmp_path: Path) -> None:
     named(tmp_path, 12)
     seen = Seen()
-
-    def post(handler: Handler, body: bytes) -> None:
-        sent = images(handler, body)
-        seen.note(sent)
-        answer_good(handler, sent)
-
-    with stub(post, {**PARAMETERS, "MaxConcurrentTransforms": concurrent}, header) as url:
+    with stub(seen.answers, {**PARAMETERS, "MaxConcurrentTransforms": concurrent}, header) as url:
         result = run(url, tmp_path)
     assert result.returncode == 0, result.stderr
     assert seen.counts == {most: 12 // most}
@@ -194,13 +188,7 @@ def test_files_that_cannot_be_sent_are_no_part_of_it(tmp_path: Path) -> None:
     Path(files[1]).symlink_to("nowhere")
     with Path(files[2]).open("wb") as large:
         large.truncate(1024 * 1024 + 1)
-
-    def post(handler: Handler, body: bytes) -> None:
-        sent = images(handler, body)
-        seen.note(sent)
-        answer_good(handler, sent)
-
-    with stub(post, SIXTEEN, "64") as url:
+    with stub(seen.answers, SIXTEEN, "64") as url:
         result = run(url, tmp_path)
     assert result.returncode == 1, result.stderr
     assert labels(tmp_path / "out") == [

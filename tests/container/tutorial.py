@@ -68,46 +68,19 @@ def stay_here() -> None:
     socket.getaddrinfo = look_up
 
 
-def train(session: Any, image: str, inputs: str, bucket: str) -> Any:
+def fit(session: Any, image: str, inputs: str, output: str, hosts: int, **hyperparameters: Any) -> Any:
+    """An Estimator that has trained. output: where in S3."""
     estimator = Estimator(
         image_uri=image,
         role=ROLE,
-        instance_count=1,
+        instance_count=hosts,
         instance_type="local",
-        output_path=f"s3://{bucket}/output",
-        hyperparameters={**SMALL, "epochs": 2, "lr": "0.01"},
+        output_path=output,
+        hyperparameters={**SMALL, **hyperparameters},
         sagemaker_session=session,
     )
     estimator.fit({"training": inputs})
     return estimator
-
-
-def search(session: Any, image: str, inputs: str, bucket: str) -> str:
-    estimator = Estimator(
-        image_uri=image,
-        role=ROLE,
-        instance_count=2,
-        instance_type="local",
-        output_path=f"s3://{bucket}/search",
-        hyperparameters={**SMALL, "epochs": 1, "tune_trials": 2},
-        sagemaker_session=session,
-    )
-    estimator.fit({"training": inputs})
-    return str(estimator.model_data)
-
-
-def train_on_hosts(session: Any, image: str, inputs: str, bucket: str) -> str:
-    estimator = Estimator(
-        image_uri=image,
-        role=ROLE,
-        instance_count=2,
-        instance_type="local",
-        output_path=f"s3://{bucket}/hosts",
-        hyperparameters={**SMALL, "epochs": 2, "batch_size": 12},
-        sagemaker_session=session,
-    )
-    estimator.fit({"training": inputs})
-    return str(estimator.model_data)
 
 
 def serve(session: Any, image: str, estimator: Any, photo: bytes) -> dict[str, Any]:
@@ -175,16 +148,15 @@ def main(part: str, image: str, data: Path, results: Path) -> None:
     photo = sorted((data / "test").glob("*/*.jpg"))[0]
     found: dict[str, Any] = {"bucket": bucket}
     if part == "model":
-        estimator = train(session, image, inputs, bucket)
+        estimator = fit(session, image, inputs, f"s3://{bucket}/output", 1, epochs=2, lr="0.01")
         found |= {"model": estimator.model_data, **serve(session, image, estimator, photo.read_bytes())}
     elif part == "batch":
         photos = session.upload_data(str(photo.parent), bucket, "photos")
         transform(session, image, json.loads(results.with_name("model.json").read_text())["model"], photos, bucket)
         process(session, image, inputs, bucket)
-    elif part == "hosts":
-        found["model"] = train_on_hosts(session, image, inputs, bucket)
     else:
-        found["model"] = search(session, image, inputs, bucket)
+        chosen = {"epochs": 1, "tune_trials": 2} if part == "search" else {"epochs": 2, "batch_size": 12}
+        found["model"] = fit(session, image, inputs, f"s3://{bucket}/{part}", 2, **chosen).model_data
     results.write_text(json.dumps({**found, "strangers": strangers}))
 
 

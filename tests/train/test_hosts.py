@@ -3,7 +3,6 @@
 import json
 import shutil
 import signal
-import socket
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from model.errors import ConfigError, DataError
 from model.paths import MLPaths
 from tests.train.support import QUICK, Finished, configure, make_classes
 from tests.train.tuning_jobs import Followed
+from tests.train.two_hosts import LEADER, OTHER, free_port, host
 from train import hosts
 from train.contract import read_job
 from train.data.dataset import DataSet, Sample, Split
@@ -22,19 +22,12 @@ from train.data.sources import FileSource
 from train.hosts import HostLostError, joined
 from train.job import must_suffice
 
-# Two names of this machine, the first of which leads.
-LEADER, OTHER = "127.0.0.1", "localhost"
 LOST = "another host of this training has ended or can't be reached (here is "
-
-
-def host(name: str) -> dict[str, object]:
-    return {"resourceconfig": {"current_host": name, "hosts": [OTHER, LEADER], "network_interface_name": "lo"}}
 
 
 @pytest.fixture(scope="session")
 def port() -> dict[str, str]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return {"KENNEL_TRAINING_PORT": str(free.getsockname()[1])}
+    return free_port("KENNEL_TRAINING_PORT")
 
 
 class Pair:

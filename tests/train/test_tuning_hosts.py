@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import time
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from model.errors import ConfigError
 from model.paths import MLPaths
 from tests.train.support import Finished, configure
 from tests.train.tuning_jobs import Followed, prepare, trials_of, tuning
+from tests.train.two_hosts import LEADER, OTHER, free_port, host
 from train.contract import Job, read_job
 from train.data.dataset import DataSet, Sample, Split
 from train.data.sources import FileSource
@@ -23,18 +23,10 @@ from train.tuning.parallel import Work, follow
 from train.tuning.protocol import fingerprint
 from train.tuning.workers import Slot
 
-# Two names of this machine, the first of which leads.
-LEADER, OTHER = "127.0.0.1", "localhost"
-
-
-def host(name: str) -> dict[str, object]:
-    return {"resourceconfig": {"current_host": name, "hosts": [OTHER, LEADER], "network_interface_name": "lo"}}
-
 
 @pytest.fixture(scope="session")
 def port() -> dict[str, str]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return {"KENNEL_TUNING_PORT": str(free.getsockname()[1])}
+    return free_port("KENNEL_TUNING_PORT")
 
 
 class TestTwoHosts:
