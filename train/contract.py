@@ -74,6 +74,14 @@ def read_job(paths: MLPaths) -> Job:
     return Job(chosen, channels, rules, hosts, here, interface, tuner_objective)
 
 
+def read_port(environ: Mapping[str, str], variable: str, default: int) -> int:
+    """The port at which the leader of several hosts listens. Raises ConfigError when the variable holds none."""
+    given = environ.get(variable) or str(default)
+    if not given.isascii() or not given.isdigit() or not 0 < int(given[:6]) < 65536:
+        raise ConfigError(f"{variable}: must be a port from 1 to 65535, the same on all hosts, got {given}")
+    return int(given)
+
+
 def _text(given: object) -> str | None:
     """A text as SageMaker hands it over: JSON-encoded or not."""
     if not isinstance(given, str):

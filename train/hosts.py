@@ -18,7 +18,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from model.errors import ConfigError, UserError
-from train.contract import Job
+from train.contract import Job, read_port
 
 PORT: Final = 7932
 PORT_VARIABLE: Final = "KENNEL_TRAINING_PORT"
@@ -147,12 +147,13 @@ def joined(job: Job, device: torch.device) -> Iterator[Group]:
     """The job's hosts, once all of them are there; a single one is alone.
 
     At the end the others wait until the leader's process has ended, for where one host's end ends the job, the
-    artifact has to be there. Raises HostLostError when a host doesn't come within half an hour.
+    artifact has to be there. Raises HostLostError when a host doesn't come within half an hour, ConfigError when
+    KENNEL_TRAINING_PORT is no port.
     """
     if len(job.hosts) == 1:
         yield ALONE
         return
-    leader, port = job.hosts[0], int(os.environ.get(PORT_VARIABLE) or PORT)
+    leader, port = job.hosts[0], read_port(os.environ, PORT_VARIABLE, PORT)
     if job.interface and Path("/sys/class/net", job.interface).exists():
         for library in ("GLOO", "NCCL"):
             os.environ.setdefault(f"{library}_SOCKET_IFNAME", job.interface)
@@ -166,8 +167,8 @@ def joined(job: Job, device: torch.device) -> Iterator[Group]:
         dist.init_process_group(backend, store=store, rank=group.rank, world_size=group.size, timeout=_SILENCE)
     except RuntimeError as error:
         raise HostLostError(
-            f"not all of the hosts {', '.join(job.hosts)} came together within {JOIN_S / 60:g} minutes "
-            f"({str(error).splitlines()[0]}); their logs say why"
+            f"the hosts {', '.join(job.hosts)} don't come together ({str(error).splitlines()[0]}), "
+            f"for which there are {JOIN_S / 60:g} minutes; their logs say why"
         ) from error
     yield group
     if not group.leads:

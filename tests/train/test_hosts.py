@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -221,6 +222,20 @@ def test_a_leader_that_never_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert f"the leading host {address} can't be reached (Connection refused) and was tried for 0.005 min" in str(
         told.value
     )
+
+
+def test_a_port_that_is_none_or_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, port: dict[str, str]) -> None:
+    configure(tmp_path, QUICK, host(LEADER))
+    job = read_job(MLPaths(tmp_path))
+    monkeypatch.setenv("KENNEL_TRAINING_PORT", "many")
+    with pytest.raises(ConfigError, match="KENNEL_TRAINING_PORT: must be a port from 1 to 65535, the same on all"):
+        joined(job, torch.device("cpu")).__enter__()
+    number = int(port["KENNEL_TRAINING_PORT"])
+    monkeypatch.setenv("KENNEL_TRAINING_PORT", str(number))
+    with socket.create_server(("", number)), pytest.raises(HostLostError) as told:
+        joined(job, torch.device("cpu")).__enter__()
+    assert f"the hosts {LEADER}, {OTHER} don't come together (" in str(told.value)
+    assert "EADDRINUSE" in str(told.value)
 
 
 def test_too_few_images(tmp_path: Path) -> None:

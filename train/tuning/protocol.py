@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any, Final
 
-from model.errors import ConfigError
 from train.config import Hyperparameters
+from train.contract import read_port
 from train.data.dataset import DataSet
 from train.search.searcher import Trial
 
@@ -35,10 +35,7 @@ def fingerprint(hyperparameters: Hyperparameters, data: DataSet) -> str:
 
 def port_of(environ: Mapping[str, str] = os.environ) -> int:
     """Where the leader of several hosts listens. Raises ConfigError when KENNEL_TUNING_PORT is no port."""
-    given = environ.get(PORT_VARIABLE) or str(PORT)
-    if not given.isascii() or not given.isdigit() or not 0 < int(given[:6]) < 65536:
-        raise ConfigError(f"{PORT_VARIABLE}: must be a port from 1 to 65535, the same on all hosts, got {given}")
-    return int(given)
+    return read_port(environ, PORT_VARIABLE, PORT)
 
 
 def encode_trial(trial: Trial) -> dict[str, Any]:
