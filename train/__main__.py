@@ -23,6 +23,8 @@ from train.contract import read_job
 
 # As in model.artifact and train.model_card, whose imports take too long to wait for without a signal handler.
 _MANIFEST, _CARD = "kennel.json", "model_card.md"
+_IMPORTER = "<frozen importlib._bootstrap>"
+_AGAIN_S = 0.05
 _GOES_ON = "the same job with its checkpoints goes on from there"
 EXIT_OURS, EXIT_USER, EXIT_SIGINT, EXIT_SIGTERM = 1, 2, 130, 143
 
@@ -44,7 +46,8 @@ def main() -> int:
 def _run(paths: MLPaths, companion: CompanionProcess) -> tuple[int, str | None]:
     """The exit code, and the verdict's first line unless it is 0."""
     try:
-        signal.signal(signal.SIGTERM, _terminate)
+        for number in _signals():
+            signal.signal(number, _stop)
         # What an earlier run left must not pass for this one's, however early this one ends.
         events = paths.tensorboard.glob("events.out.tfevents.*")
         artifact = (paths.model / _MANIFEST, paths.model / _CARD)
@@ -65,6 +68,7 @@ def _run(paths: MLPaths, companion: CompanionProcess) -> tuple[int, str | None]:
         run_job(paths, job, companion)
         # What comes now is too late to stop anything.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.setitimer(signal.ITIMER_REAL, 0)
     except Terminated:
         wish = companion.listen()
         if wish is not None and companion.sent_signal:
@@ -91,7 +95,7 @@ def _ending_at_once(paths: MLPaths, companion: CompanionProcess) -> Iterator[Non
         sys.stdout.flush()
         os._exit(code)
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, end) for number in _signals()}
     try:
         yield
     finally:
@@ -115,10 +119,31 @@ def _error(paths: MLPaths, error: Exception) -> tuple[int, str]:
     return _verdict(paths, EXIT_OURS, cause, "".join(traceback.format_exception(error)))
 
 
-def _terminate(_signal: int, _frame: FrameType | None) -> None:
+def _signals() -> list[signal.Signals]:
+    """Those that end the job; whoever starts it may have Ctrl-C ignored."""
+    return [each for each in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(each) is not signal.SIG_IGN]
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """Raise what ends the job; a moment later where an import is going on: see `_ending_at_once`."""
+    if _imports(frame):
+        signal.signal(signal.SIGALRM, lambda _alarm, later: _stop(number, later))
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
+        return
     # A second SIGTERM must not cut short the clean-up of the first.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
     raise Terminated
+
+
+def _imports(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename == _IMPORTER:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _kept(paths: MLPaths) -> str:
@@ -140,6 +165,7 @@ def _kept(paths: MLPaths) -> str:
 def _verdict(paths: MLPaths, code: int, cause: str, detail: str = "") -> tuple[int, str]:
     # Nothing may come between the cause and its file any more, and a second line would not be read.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.setitimer(signal.ITIMER_REAL, 0)
     text = f"{' '.join(cause.splitlines())}\n{detail}".rstrip() + "\n"
     print(text, end="", file=sys.stderr, flush=True)
     try:

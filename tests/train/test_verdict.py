@@ -30,7 +30,12 @@ def test_all_faults_of_the_configuration_in_one_line(root: Path) -> None:
     )
     result = run(["train"], root)
     cause = result.fails_for_user("lr: must be", "epochs: must be an integer from 1 to 10000, got 0")
-    for words in ("did you mean batch_size?", "optimizer: must be", "lists 2 hosts", "input mode Pipe"):
+    for words in (
+        "did you mean batch_size?",
+        "optimizer: must be",
+        "current_host must be one of a, b",
+        "input mode Pipe",
+    ):
         assert words in cause
     assert len(cause) <= 1024  # what SageMaker keeps as FailureReason
     assert list((root / "output" / "data").glob("evaluation.*")) == []
