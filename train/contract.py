@@ -64,7 +64,8 @@ def read_job(paths: MLPaths) -> Job:
     if len(hosts) > 1 and not chosen.tune_trials and chosen.batch_size < 2 * len(hosts):
         faults.append(
             f"batch_size: {chosen.batch_size} images are too few for {len(hosts)} hosts, each of which needs 2 of a "
-            f"batch; raise it to {2 * len(hosts)} at least, or set the instance count to {chosen.batch_size // 2}"
+            f"batch; raise it to {2 * len(hosts)} at least, or set the instance count to "
+            f"{max(1, chosen.batch_size // 2)}"
         )
     channels = _channels(paths, _read_object(paths.inputdataconfig, faults), faults)
     if faults:

@@ -44,7 +44,7 @@ class Server:
 
 @dataclass(frozen=True)
 class Request:
-    """What is wanted. artifact: what is known of it, if anything. concurrent: requests at once, or None for what the
+    """What is wanted. artifact: what is known of it, if anything. concurrent: images at once, or None for what the
     server says.
     """
 

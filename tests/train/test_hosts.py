@@ -239,12 +239,14 @@ def test_a_port_that_is_none_or_is_taken(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_too_few_images(tmp_path: Path) -> None:
-    configure(tmp_path, {**QUICK, "batch_size": "3"}, host(LEADER))
-    with pytest.raises(ConfigError) as told:
-        read_job(MLPaths(tmp_path))
-    assert "batch_size: 3 images are too few for 2 hosts, each of which needs 2 of a batch; raise it to 4" in str(
-        told.value
-    )
+    for size in (1, 3):
+        configure(tmp_path, {**QUICK, "freeze": "backbone", "batch_size": str(size)}, host(LEADER))
+        with pytest.raises(ConfigError) as told:
+            read_job(MLPaths(tmp_path))
+        assert str(told.value).endswith(
+            f"batch_size: {size} images are too few for 2 hosts, each of which needs 2 of a batch; raise it to 4 at "
+            "least, or set the instance count to 1"
+        )
     samples = tuple(Sample(FileSource(tmp_path / "a"), 0, f"a/{number}") for number in range(5))
     data = DataSet(("a",), {"train": Split("train", samples)})
     must_suffice(data, 2)
