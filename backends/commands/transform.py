@@ -19,7 +19,7 @@ def transform(
     artifact: ArtifactOption = None,
     probabilities: Annotated[bool, typer.Option("--probabilities", help="of all classes, not the best five")] = False,
     concurrent: Annotated[
-        int | None, typer.Option("--concurrent", min=1, max=1024, help="images under way at once; else what the server says")
+        int | None, typer.Option("--concurrent", min=1, max=1024, help="images at once; else what the server says")
     ] = None,
     restart: Annotated[bool, typer.Option("--restart", help="replace what --out holds; else it goes on")] = False,
 ) -> None:  # fmt: skip
