@@ -1,6 +1,6 @@
 # Kennel's commands. Each makes what it needs first; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench image wheels test-container test-browser lock clean
+.PHONY: help setup demo test test-all check bench image wheels test-container test-browser lock clean
 
 # The Python of .venv, else the first that suits and can make environments, else one that suits, else python3, which
 # setup then tells why it does not. PYTHON=... overrides.
@@ -8,7 +8,9 @@ PYTHON ?= $(shell for needs in sys,ensurepip sys; do for python in .venv/bin/pyt
 	$$python -c "import $$needs; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))" >/dev/null 2>&1 \
 	&& { echo $$python; exit; }; done; done; echo python3)
 VENV_PYTHON = .venv/bin/python
-# Further arguments for demo, test, test-container, test-browser, bench, image, wheels and lock, as in `make test ARGS="-k serve -x"`.
+# Tests run in as many processes as there are cores, up to four: each takes 1.5 GB.
+PARALLEL = -n logical --maxprocesses=4 --dist=worksteal
+# Further arguments for demo, test, test-all, test-container, test-browser, bench, image, wheels and lock, as in `make test ARGS="-k serve -x"`.
 ARGS ?=
 
 help: ## List these commands
@@ -23,8 +25,11 @@ setup: ## Make the environment .venv (TORCH=cpu or TORCH=cuda chooses torch's bu
 demo: setup ## Train, evaluate, serve and ask on sample data, here and now (about 5 minutes)
 	@$(VENV_PYTHON) deploy.py run $(ARGS)
 
-test: setup ## Run the tests, but for those of the image and of the pages
-	@$(VENV_PYTHON) -m pytest $(ARGS)
+test: setup ## Run the tests that every change has to pass
+	@$(VENV_PYTHON) -m pytest $(PARALLEL) $(ARGS)
+
+test-all: setup ## Run these and the long ones: all but those of the image and of the pages
+	@$(VENV_PYTHON) -m pytest $(PARALLEL) --all $(ARGS)
 
 check: setup ## Lint, formatting, types, import rules and documentation
 	@$(VENV_PYTHON) -m ruff check .

@@ -1,14 +1,53 @@
 """What all tests share: no test may use the network, a GPU's presence or the user's own caches."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from backends.settings.names import TABLE
+from tests.forked import remember_environment
 
+LEFT_OUT = pytest.StashKey[int]()
 # Port 9 (discard) on the loopback: closed on any sane machine, so a download fails at once.
 CLOSED_PROXY = "http://127.0.0.1:9"
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach the tests' processes also where it is ignored, as in a shell's background job."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all", action="store_true", help="also run the tests that are marked as long")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is marked as long, unless it is asked for: by --all, or by its own name."""
+    if config.option.all:
+        return
+    asked = [each for each in config.args if "::" in each]
+    left_out = [
+        item for item in items if item.get_closest_marker("long") and not any(item.nodeid in each for each in asked)
+    ]
+    config.stash[LEFT_OUT] = len(left_out)
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["left_out"] = len(left_out)
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in set(left_out)]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A process that ran tests has ended: all have left out the same ones."""
+    node.config.stash[LEFT_OUT] = getattr(node, "workeroutput", {}).get("left_out", 0)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if left_out := config.stash.get(LEFT_OUT, 0):
+        terminalreporter.write_line(f"{left_out} long tests were left out: `make test-all` runs them too")
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -28,4 +67,5 @@ def closed_surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
         for name in ("https_proxy", "HTTPS_PROXY"):
             patch.setenv(name, CLOSED_PROXY)
         patch.setenv("TORCH_HOME", str(cache))
+        remember_environment()
         yield cache

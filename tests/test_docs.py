@@ -1,7 +1,6 @@
 """The documentation says what is so: links lead somewhere, commands exist, the README's steps run."""
 
 import re
-import socket
 import subprocess
 import sys
 import tomllib
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from model.version import VERSION
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -81,9 +81,7 @@ def test_the_readme_steps_run(tmp_path: Path) -> None:
     subprocess.run(make, cwd=ROOT, check=True, capture_output=True)
     photo = next((tmp_path / "local_test" / "data" / "test").glob("*/*.jpg"))
     (tmp_path / "dog.jpg").write_bytes(photo.read_bytes())
-    with socket.socket() as probe:
-        probe.bind(("", 0))
-        port = str(probe.getsockname()[1])
+    port = str(free_port())
     said: dict[str, str] = {}
     try:
         for step in steps:

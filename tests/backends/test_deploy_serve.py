@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from tests.backends.terminal import TINY, deploy, lives, start
+from tests.ports import free_port
 
 
 @pytest.fixture
@@ -102,9 +103,7 @@ def test_a_taken_port_is_one_sentence(shared: dict[str, object], runs: Path) -> 
 
 
 def test_without_a_server_predict_says_what_to_do(data: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     photo = data / "test" / "001.Red_dog" / "0.jpg"
     answer = deploy("predict", "--url", f"http://127.0.0.1:{port}", "--json", photo)
     assert answer.returncode == 1
@@ -127,9 +126,7 @@ def test_a_broken_artifact_is_not_deployed(trained: Path, runs: Path, tmp_path: 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_in_the_foreground_a_signal_ends_it_cleanly(number: int, trained: Path, runs: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     process = start("deploy", "--artifact", "first", "--port", str(port), "--foreground", "--runs", runs)
     end = time.monotonic() + 90
     while True:

@@ -14,6 +14,7 @@ import pytest
 
 from tests.backends.terminal import ROOT, deploy
 from tests.backends.transform_runs import PARAMETERS, answer, pictures, rows, stub
+from tests.ports import free_port
 
 Handler = http.server.BaseHTTPRequestHandler
 GOOD = {"predictions": [{"label": "Dog", "index": 0, "probability": 1.0}]}
@@ -154,9 +155,7 @@ def test_faults_of_files_are_noted_and_of_the_whole_told(tmp_path: Path) -> None
 
 def test_without_a_server_it_says_so(tmp_path: Path) -> None:
     named(tmp_path, 1)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        result = run(f"http://127.0.0.1:{probe.getsockname()[1]}", tmp_path)
+    result = run(f"http://127.0.0.1:{free_port()}", tmp_path)
     assert result.returncode == 2
     assert "/ping gives no 200 (nobody answers: [Errno 111] Connection refused); deploy.py status" in result.stderr
 

@@ -14,6 +14,7 @@ from tests.cloud.conftest import BUCKET, IMAGE, ROLE
 from tests.cloud.endpoint_cases import make_artifact
 from tests.cloud.simulator.server import Simulator
 from tests.cloud.simulator.work import Prepared
+from tests.forked import Popen
 
 ROOT = Path(__file__).resolve().parents[2]
 _LIMIT_S = 120
@@ -26,7 +27,7 @@ def child(tmp_path: Path, cloud: Simulator, prepared: Prepared) -> "subprocess.P
     make_artifact(tmp_path / "artifact")
     settings = [f"role={ROLE}", f"bucket={BUCKET}", f"sagemaker.image={IMAGE}"]
     options = [each for setting in settings for each in ("-o", setting)]
-    process = subprocess.Popen(
+    process = Popen(
         [sys.executable, str(ROOT / "deploy.py"), "deploy", "--on", "sagemaker", "--artifact", "artifact", "--name",
          "first", "--yes", *options],
         cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

@@ -15,6 +15,7 @@ from tests.backends.photos import make_photos
 from tests.cloud.simulator.server import Simulator
 from tests.cloud.simulator.work import Prepared, Task
 from tests.cloud.test_logs import SETTINGS
+from tests.forked import Popen
 from tests.train.support import REPOSITORY
 
 
@@ -34,7 +35,7 @@ def terminal(cloud: Simulator, prepared: Prepared, tmp_path: Path) -> Iterator["
     photos = make_photos(tmp_path / "photos")
     command = ["train", "--on", "sagemaker", "--yes", "--data", str(photos), "--name", "first",
                "--set", "pretrained=none", "--runs", str(tmp_path / "runs"), *SETTINGS]  # fmt: skip
-    child = subprocess.Popen(
+    child = Popen(
         [sys.executable, str(REPOSITORY / "deploy.py"), *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True, cwd=tmp_path, env={**os.environ, "KENNEL_POLL_S": "0.05"},
     )  # fmt: skip

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "local_test"
@@ -64,9 +65,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def port(tree: Path) -> Iterator[int]:
     """Where serve_local.sh serves the tree's model."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
+    number = free_port()
     environ = {**os.environ, "KENNEL_ML_ROOT": str(tree), "PORT": str(number)}
     with subprocess.Popen(
         [SCRIPTS / "serve_local.sh", "none"], cwd="/", env=environ, stderr=subprocess.DEVNULL
@@ -126,9 +125,7 @@ def test_an_error_of_the_server_is_told_with_a_failing_exit_code(port: int, tmp_
 
 
 def test_no_server_no_file_and_no_argument_are_told_apart(dog: Path, tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        nobody = run("predict.sh", dog, PORT=probe.getsockname()[1])
+    nobody = run("predict.sh", dog, PORT=free_port())
     assert nobody.returncode == 1
     assert "start a server with local_test/serve_local.sh" in nobody.stderr
     assert "there is no file" in run("predict.sh", tmp_path / "no.jpg").stderr

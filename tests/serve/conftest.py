@@ -1,5 +1,4 @@
 import json
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,7 +13,9 @@ from PIL import Image
 from model import artifact
 from model.artifact import Artifact
 from model.preprocess import Preprocess
+from tests import forked
 from tests.serve.process import ROOT, Served, environment
+from tests.shared import made_once
 
 TOY_ENGINE = "tests.serve.engines:ToyEngine"
 CLASSES = ("001.Red_dog", "002.Green_dog", "003.Blue_dog")
@@ -103,7 +104,10 @@ class Trained:
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """A tiny network, trained by `python -m train` for one epoch on three classes of coloured pictures."""
-    root = tmp_path_factory.mktemp("trained")
+    return made_once(tmp_path_factory, "trained", train_tiny)
+
+
+def train_tiny(root: Path) -> Trained:
     for channel, count, offset in (("train", 8, 0), ("validation", 2, 100), ("test", 4, 200)):
         for number, name in enumerate(CLASSES):
             folder = root / "input" / "data" / channel / name
@@ -121,14 +125,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
         "export": "none",
     }
     (root / "input" / "config" / "hyperparameters.json").write_text(json.dumps(settings))
-    run = subprocess.run(
-        [sys.executable, "-m", "train"],
-        env=environment(KENNEL_ML_ROOT=str(root)),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    run = forked.run([sys.executable, "-m", "train"], env=environment(KENNEL_ML_ROOT=str(root)), cwd=ROOT, text=True)
     assert run.returncode == 0, run.stdout + run.stderr
     evaluation = json.loads((root / "output" / "data" / "evaluation.json").read_text())
     test = root / "input" / "data" / "test"

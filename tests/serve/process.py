@@ -17,6 +17,8 @@ from typing import Any
 
 import psutil
 
+from tests.forked import Popen
+
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 120.0
 JPEG = {"Content-Type": "image/jpeg"}
@@ -56,11 +58,13 @@ class Answer:
 
 
 class Served:
-    def __init__(self, ml_root: Path, log: Path, **settings: str) -> None:
+    """fresh: make all imports, for tests of the start and of memory."""
+
+    def __init__(self, ml_root: Path, log: Path, fresh: bool = False, /, **settings: str) -> None:
         self.log_file = log
         defaults = {"KENNEL_HOST": "127.0.0.1", "KENNEL_PORT": "0", "KENNEL_THREADS": "1"}
         self._output = log.open("wb")
-        self.process = subprocess.Popen(
+        self.process = (subprocess.Popen if fresh else Popen)(
             [sys.executable, "-m", "serve"],
             env=environment(KENNEL_ML_ROOT=str(ml_root), **{**defaults, **settings}),
             cwd=log.parent,

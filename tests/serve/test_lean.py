@@ -29,7 +29,7 @@ def ml_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module", params=["1", "2"])
 def served(request: pytest.FixtureRequest, ml_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     log = tmp_path_factory.mktemp("log") / "log"
-    server = Served(ml_root, log, KENNEL_ENGINE="openvino", SAGEMAKER_MODEL_SERVER_WORKERS=request.param)
+    server = Served(ml_root, log, True, KENNEL_ENGINE="openvino", SAGEMAKER_MODEL_SERVER_WORKERS=request.param)
     try:
         server.wait_ready()
         answer = server.invoke(encoded(photo(1, 500, 375)))

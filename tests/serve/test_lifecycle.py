@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
 from tests.serve.conftest import Start, encoded, photo
 from tests.serve.process import Background, Served, eventually
 
@@ -244,9 +245,7 @@ def test_a_port_that_is_taken(start: Start) -> None:
 
 
 def test_sagemakers_port_variable(start: Start) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     server = start(SAGEMAKER_BIND_TO_PORT=str(port), SAGEMAKER_SAFE_PORT_RANGE=f"{port}-{port}")
     server.wait_ready()
     assert server.port == port

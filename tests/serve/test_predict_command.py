@@ -3,19 +3,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests import forked
 from tests.serve.conftest import TOY_ENGINE, Toy, encoded, photo
 from tests.serve.process import ROOT, environment
 
 
 def predict(toy: Toy, *arguments: object, engine: str = TOY_ENGINE) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
+    return forked.run(
         [sys.executable, "-m", "serve.predict", "--artifact", str(toy.ml_root / "model"), "--engine", engine]
         + [str(argument) for argument in arguments],
         env=environment(TOY_DIR=str(toy.ml_root)),
         cwd=ROOT,
-        capture_output=True,
         text=True,
-        check=False,
     )
 
 

@@ -1,7 +1,6 @@
 """Training and serving agree: the same files get the same probabilities, whichever way they are asked for."""
 
 import json
-import subprocess
 import sys
 from io import BytesIO
 
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests import forked
 from tests.serve.conftest import Trained, encoded, photo
 from tests.serve.process import ROOT, Served, environment
 
@@ -29,13 +29,11 @@ def test_http_equals_evaluation(trained: Trained, torch_server: Served) -> None:
 
 def test_command_equals_http(trained: Trained, torch_server: Served) -> None:
     files = list(trained.files.values())
-    run = subprocess.run(
+    run = forked.run(
         [sys.executable, "-m", "serve.predict", "--artifact", trained.ml_root / "model", *files],
         env=environment(),
         cwd=ROOT,
-        capture_output=True,
         text=True,
-        check=False,
     )
     assert run.returncode == 0, run.stderr
     lines = [json.loads(line) for line in run.stdout.splitlines()]

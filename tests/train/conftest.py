@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from model.network import ARCHITECTURES
+from tests.shared import made_once
 from tests.train.support import CLASSES, Finished, finish, make_classes, picture, start_train, train
 
 # Networks this small gain nothing from more, and on a busy machine threads wait for each other.
@@ -62,7 +63,11 @@ def three_channels(root: Path) -> Path:
 @pytest.fixture(scope="session")
 def three(tmp_path_factory: pytest.TempPathFactory, nvidia_smi: Path) -> list[Finished]:
     """Three jobs on the same data, side by side: see `whole`, `again` and `other`."""
-    roots = [three_channels(tmp_path_factory.mktemp(name)) for name in ("whole", "again", "other")]
+    return made_once(tmp_path_factory, "three", lambda folder: train_three(folder, nvidia_smi))
+
+
+def train_three(folder: Path, nvidia_smi: Path) -> list[Finished]:
+    roots = [three_channels(folder / name) for name in ("whole", "again", "other")]
     environ = {
         "PATH": f"{nvidia_smi}:{os.environ['PATH']}",
         "TRAINING_JOB_NAME": "job-7",
@@ -110,15 +115,21 @@ def torchvision_weights(file: Path) -> None:
 @pytest.fixture(scope="session")
 def baked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of pretrained weights, as the image has it: torchvision's file name for ResNet-18."""
-    folder = tmp_path_factory.mktemp("pretrained")
-    torchvision_weights(folder / "resnet18-f37072fd.pth")
-    return folder
+
+    def make(folder: Path) -> Path:
+        torchvision_weights(folder / "resnet18-f37072fd.pth")
+        return folder
+
+    return made_once(tmp_path_factory, "pretrained", make)
 
 
 @pytest.fixture(scope="session")
 def frozen(tmp_path_factory: pytest.TempPathFactory, baked: Path) -> Finished:
     """A train channel (7, 12 and 2 images) beside one with other files; the head on a fixed backbone."""
-    root = tmp_path_factory.mktemp("frozen")
+    return made_once(tmp_path_factory, "frozen", lambda folder: train_frozen(folder, baked))
+
+
+def train_frozen(root: Path, baked: Path) -> Finished:
     data = root / "input" / "data" / "train"
     for name, count in zip(CLASSES, (7, 12, 2), strict=True):
         make_classes(data, count, [name])

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from tests.forked import Popen
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 CLASSES = ("001.Affenpinscher", "German_shepherd_dog", "pug")
 TIMEOUT_S = 120
@@ -109,14 +111,19 @@ class Finished:
 _cores: Iterator[int] = itertools.cycle(sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else [0])
 
 
-def start(command: Sequence[str], root: Path, environ: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-    """`python -m COMMAND` from the repository, on one core: batches this small run no faster on more."""
+def start(
+    command: Sequence[str], root: Path, environ: Mapping[str, str] | None = None, *, fresh: bool = False
+) -> subprocess.Popen[str]:
+    """`python -m COMMAND` from the repository, on one core: batches this small run no faster on more.
+
+    fresh: make all imports, for tests of the start itself.
+    """
     # A child inherits the affinity.
     before = os.sched_getaffinity(0) if sys.platform == "linux" else set()
     if sys.platform == "linux":
         os.sched_setaffinity(0, {next(_cores)})
     try:
-        return subprocess.Popen(
+        return (subprocess.Popen if fresh else Popen)(
             [sys.executable, "-m", *command],
             cwd=REPOSITORY,
             env={**os.environ, "KENNEL_ML_ROOT": str(root), **(environ or {})},

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from model.artifact import Artifact
+from tests.shared import made_once
 from tests.train.saved_steps import DOCUMENT_KEYS
 from tests.train.support import (
     QUICK,
@@ -78,7 +79,11 @@ def left_behind(root: Path) -> list[list[str]]:
 @pytest.fixture(scope="session")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """Two epochs; rules of the default set, one of them with a command, and one with nothing to judge."""
-    root = tree(tmp_path_factory.mktemp("watched"))
+    return made_once(tmp_path_factory, "watched", train_watched)
+
+
+def train_watched(folder: Path) -> Finished:
+    root = tree(folder)
     command = 'echo "$KENNEL_RULE|$KENNEL_STEP|$KENNEL_FINDING" > noted.txt; echo heard it; exit 3'
     rules = f"default,SaturatedActivation,{ALWAYS}:action=run:cd {root}; {command}"
     result = train(root, epochs="2", rules=rules, **WATCHED)

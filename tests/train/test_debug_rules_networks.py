@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.shared import made_once
 from tests.train.sick import judge, judge_all, make
 from train.rulebook.tensor_rules import TENSOR_RULES
 
@@ -41,7 +42,10 @@ DEFAULT = [name for name, spec in TENSOR_RULES.items() if spec.on]
 @pytest.fixture(scope="session")
 def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All networks' folders, trained in one process that never saw Kennel."""
-    folder = tmp_path_factory.mktemp("sick")
+    return made_once(tmp_path_factory, "sick", train_networks)
+
+
+def train_networks(folder: Path) -> Path:
     script = Path(__file__).with_name("sick_networks.py")
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "SMDEBUG_LOG_LEVEL": "error"}
     environment.pop("TRAINING_JOB_NAME", None)

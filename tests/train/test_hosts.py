@@ -15,7 +15,7 @@ from model.errors import ConfigError, DataError
 from model.paths import MLPaths
 from tests.train.support import QUICK, Finished, configure, make_classes
 from tests.train.tuning_jobs import Followed
-from tests.train.two_hosts import LEADER, OTHER, free_port, host
+from tests.train.two_hosts import LEADER, OTHER, host, port_in
 from train import hosts
 from train.contract import read_job
 from train.data.dataset import DataSet, Sample, Split
@@ -28,7 +28,7 @@ LOST = "another host of this training has ended or can't be reached (here is "
 
 @pytest.fixture(scope="session")
 def port() -> dict[str, str]:
-    return free_port("KENNEL_TRAINING_PORT")
+    return port_in("KENNEL_TRAINING_PORT")
 
 
 class Pair:

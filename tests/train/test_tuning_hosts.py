@@ -13,7 +13,7 @@ from model.errors import ConfigError
 from model.paths import MLPaths
 from tests.train.support import Finished, configure
 from tests.train.tuning_jobs import Followed, prepare, trials_of, tuning
-from tests.train.two_hosts import LEADER, OTHER, free_port, host
+from tests.train.two_hosts import LEADER, OTHER, host, port_in
 from train.contract import Job, read_job
 from train.data.dataset import DataSet, Sample, Split
 from train.data.sources import FileSource
@@ -26,7 +26,7 @@ from train.tuning.workers import Slot
 
 @pytest.fixture(scope="session")
 def port() -> dict[str, str]:
-    return free_port("KENNEL_TUNING_PORT")
+    return port_in("KENNEL_TUNING_PORT")
 
 
 class TestTwoHosts:

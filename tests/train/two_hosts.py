@@ -1,6 +1,6 @@
 """Two names of this machine, by which two processes on it are two hosts of a job."""
 
-import socket
+from tests.ports import free_port
 
 # The first of them leads.
 LEADER, OTHER = "127.0.0.1", "localhost"
@@ -11,7 +11,6 @@ def host(name: str) -> dict[str, object]:
     return {"resourceconfig": {"current_host": name, "hosts": [OTHER, LEADER], "network_interface_name": "lo"}}
 
 
-def free_port(variable: str) -> dict[str, str]:
+def port_in(variable: str) -> dict[str, str]:
     """A free port, as the environment variable that sets it."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return {variable: str(free.getsockname()[1])}
+    return {variable: str(free_port())}

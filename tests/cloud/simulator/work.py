@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
+
+from tests.forked import Popen
+from tests.ports import free_port
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 ML: Final = "/opt/ml"
@@ -97,9 +99,7 @@ class Commands:
         return process.returncode
 
     def serve(self, task: Task) -> "Server | None":
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         # Not for other machines, as a container's port wouldn't be.
         here = {"SAGEMAKER_BIND_TO_PORT": str(port), "KENNEL_HOST": "127.0.0.1"}
         task.environment = {**task.environment, **here}
@@ -117,7 +117,7 @@ class _Child:
     """A process whose lines go to the task's log; all of them have once it has ended."""
 
     def __init__(self, task: Task) -> None:
-        self.process = subprocess.Popen(
+        self.process = Popen(
             task.words(), env=task.environ(), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, errors="backslashreplace", start_new_session=True,
         )  # fmt: skip
