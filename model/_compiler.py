@@ -1,27 +1,30 @@
 """torch's compiler, torch._dynamo, imported by those who use it and by nobody else.
 
 torch and torchvision import it on the way: 2,300 modules, sympy among them, which cost a process 1.5 s of processor
-time (6 s without bytecode) and 85 MB (torch 2.13, torchvision 0.28). Two ask for it that don't compile:
+time (6 s without bytecode) and 85 MB (torch 2.13, torchvision 0.28). Some ask for it that don't compile:
 
 - An optimizer's first step. `torch._compile` wants `disable`, which keeps the compiler out of a function, and
   `torch.optim.optimizer` wants `graph_break`. While nobody compiles, the first can give back the function as it is, and
   the second does nothing anyway.
 - `torchvision.ops.roi_align`, for one function of an operator that no classifier calls.
+- `torch.profiler`, for a setting of the compiler that says whether it uses CUDA graphs.
 
-`install` puts a finder before Python's own. Where one of those two modules of torch is the first to import
+`install` puts a finder before Python's own. Where one of its two modules is the first to import
 torch._dynamo, it gets a package that has not been executed, and those two answers. All else that anybody asks of that
 package, or of a module in it, executes it: in the same object, so that references to it stay good, and by the import
 system, so that threads wait for each other as always. Where anybody else is the first, there is only the real package.
+The other two ask once, and get a stand-in for as long as that takes.
 
 So another torch, which asks for more, gets the real package, and pays for it.
 """
 
 import importlib
+import os
 import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import FrameType, FunctionType, ModuleType
@@ -29,6 +32,8 @@ from typing import Any, Final
 
 _NAME: Final = "torch._dynamo"
 _UTILS: Final = "torch._dynamo.utils"
+_INDUCTOR: Final = "torch._inductor"
+_CONFIG: Final = "torch._inductor.config"
 # Where `torch._compile` keeps what `disable` has given it for a function.
 _KEPT: Final = "__dynamo_disable"
 
@@ -57,18 +62,28 @@ class _Package(ModuleType):
         return list(ModuleType.__dir__(self))
 
 
-class _Utils(ModuleType):
-    """torch._dynamo.utils while torchvision is imported."""
+class _Instead(ModuleType):
+    """Stands for a module of which a few answers are known; to be asked for more imports the real one."""
+
+    def __init__(self, name: str, **answers: object) -> None:
+        super().__init__(name)
+        vars(self).update(answers)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        _forget_utils()
-        return getattr(importlib.import_module(_UTILS), name)
+        _forget_stand_ins()
+        return getattr(importlib.import_module(self.__name__), name)
 
-    @staticmethod
-    def is_compile_supported(device_type: str) -> bool:
-        return bool(importlib.import_module(_UTILS).is_compile_supported(device_type))
+
+class _Triton:
+    """The section of that name in torch._inductor.config, where nobody has set anything."""
+
+    cudagraphs = False
+
+    def __getattr__(self, name: str) -> Any:
+        _forget_stand_ins()
+        return getattr(importlib.import_module(_CONFIG).triton, name)
 
 
 class _Finder(MetaPathFinder):
@@ -124,7 +139,7 @@ class _Finder(MetaPathFinder):
                 # Another thread may be at making the object.
                 importlib.import_module(_NAME)
                 self._wanted = True
-                _forget_utils()
+                _forget_stand_ins()
                 sys.modules.pop(_NAME, None)
         if first or wait:
             importlib.import_module(_NAME)
@@ -139,7 +154,7 @@ class _Finder(MetaPathFinder):
         return importlib.import_module(_NAME).disable(function, recursive, **others)
 
     def _remove(self) -> None:
-        _forget_utils()
+        _forget_stand_ins()
         if self in sys.meta_path:
             sys.meta_path.remove(self)
 
@@ -187,9 +202,27 @@ def _asker() -> str:
     return ""
 
 
-def _forget_utils() -> None:
-    if isinstance(sys.modules.get(_UTILS), _Utils):
-        del sys.modules[_UTILS]
+def _is_compile_supported(device_type: str) -> bool:
+    return bool(importlib.import_module(_UTILS).is_compile_supported(device_type))
+
+
+@contextmanager
+def _instead(*modules: _Instead) -> Iterator[None]:
+    """Inside, these are imported, unless one of the real ones has been."""
+    if any(module.__name__ in sys.modules for module in modules):
+        yield
+        return
+    sys.modules.update({module.__name__: module for module in modules})
+    try:
+        yield
+    finally:
+        _forget_stand_ins()
+
+
+def _forget_stand_ins() -> None:
+    for name in (_UTILS, _CONFIG, _INDUCTOR):
+        if isinstance(sys.modules.get(name), _Instead):
+            del sys.modules[name]
 
 
 _FINDER: Final = _Finder()
@@ -205,17 +238,18 @@ def install() -> None:
         sys.meta_path.insert(0, _FINDER)
 
 
-@contextmanager
-def importing_torchvision() -> Iterator[None]:
+def importing_torchvision() -> AbstractContextManager[None]:
     """Inside, importing torchvision doesn't import the compiler; afterwards it is as if nobody had asked for it."""
-    if _UTILS in sys.modules:
-        yield
-        return
-    sys.modules[_UTILS] = _Utils(_UTILS)
-    try:
-        yield
-    finally:
-        _forget_utils()
+    return _instead(_Instead(_UTILS, is_compile_supported=_is_compile_supported))
+
+
+def starting_a_profiler() -> AbstractContextManager[None]:
+    """Inside, starting torch's profiler doesn't import the compiler; afterwards it is as if nobody had asked for it."""
+    if "TORCHINDUCTOR_CUDAGRAPHS" in os.environ:
+        # The setting's default comes from there.
+        return nullcontext()
+    config = _Instead(_CONFIG, triton=_Triton())
+    return _instead(_Instead(_INDUCTOR, config=config), config)
 
 
 install()
