@@ -1,4 +1,7 @@
-"""`python -m benchmarks [NAME ...]`: run the named benchmarks, or all. `serving` takes options, see its `--help`."""
+"""`python -m benchmarks [NAME ...]`: run the named benchmarks, or all.
+
+`serving` and `startup` take options, see their `--help`.
+"""
 
 import importlib
 import itertools
@@ -14,13 +17,14 @@ BENCHMARKS: Final = {
     "profiler": "what profiling costs: step times with and without, a sample, a step, a recording",
     "recipe": "what each part of the training recipe is worth (half an hour)",
     "serving": "requests a second: Kennel, the tutorial's server and others (25 minutes; 6 GB the first time)",
+    "startup": "CPU time and memory that starting takes: train, serve and deploy.py (ten minutes)",
     "training_step": "one optimizer step: memory layouts, and what freezing the backbone saves",
     "transform": "a batch transform's images a second against decoding and engine in a loop (three minutes)",
     "tuning": "a search in one job against one training and against separate trainings (half an hour)",
 }
 
 
-WITH_OPTIONS: Final = ("serving",)
+WITH_OPTIONS: Final = ("serving", "startup")
 
 
 def main(words: Sequence[str]) -> int:
@@ -31,7 +35,7 @@ def main(words: Sequence[str]) -> int:
         print(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}", file=sys.stderr)
         return 2
     if options and not (len(names) == 1 and names[0] in WITH_OPTIONS):
-        print(f"options come after one name, and only {', '.join(WITH_OPTIONS)} takes any", file=sys.stderr)
+        print(f"options come after one name, and only {' and '.join(WITH_OPTIONS)} take any", file=sys.stderr)
         return 2
     for name in names or BENCHMARKS:
         print(f"== {name}: {BENCHMARKS[name]}")

@@ -5,50 +5,20 @@ Two things stand in the way of a plain `import torchvision`:
 - PyPI's wheel is linked against CUDA torch. Beside a CPU build its compiled operators don't load, and import fails
   on registering their shape functions. Networks, transforms and weights need none of them, so declaring the two
   operators that are looked up at import is enough.
-- `torchvision.ops.roi_align` imports torch's compiler for one function: 4 s of processor time and 84 MB at every
-  start of every process (torch 2.13, torchvision 0.28), for an operator that no classifier calls. While torchvision
-  is imported, that function is a stand-in which imports the real one when it is called.
+- `torchvision.ops.roi_align` imports torch's compiler: see `model._compiler`.
 """
 
 import importlib
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import ModuleType
 
 import torch
 
-_COMPILER = ("torch._dynamo", "torch._dynamo.utils")
-
-
-@contextmanager
-def _compiler_on_demand() -> Iterator[None]:
-    """Inside, importing torch's compiler gives a stand-in; afterwards it is as if nobody had imported it."""
-    if any(name in sys.modules for name in _COMPILER):
-        yield
-        return
-    package, utils = (ModuleType(name) for name in _COMPILER)
-
-    def is_compile_supported(device_type: str) -> bool:
-        return bool(importlib.import_module(_COMPILER[1]).is_compile_supported(device_type))
-
-    vars(utils)["is_compile_supported"] = is_compile_supported
-    vars(package).update(utils=utils, __path__=[])
-    sys.modules.update(zip(_COMPILER, (package, utils), strict=True))
-    try:
-        yield
-    finally:
-        for name in _COMPILER:
-            del sys.modules[name]
+from model._compiler import importing_torchvision
 
 
 def _import_torchvision() -> ModuleType:
-    try:
-        with _compiler_on_demand():
-            return importlib.import_module("torchvision")
-    except (ImportError, AttributeError):
-        # Another torchvision may want more of the compiler than the stand-in has.
-        _forget("torchvision")
+    with importing_torchvision():
         return importlib.import_module("torchvision")
 
 

@@ -36,7 +36,7 @@ def test_an_unknown_name_is_one_sentence() -> None:
         [sys.executable, "-m", "benchmarks", "flying"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert answer.returncode == 2
-    known = "debugger, decoding, forms, insight, profiler, recipe, serving, training_step, transform, tuning"
+    known = "debugger, decoding, forms, insight, profiler, recipe, serving, startup, training_step, transform, tuning"
     assert answer.stderr == f"no such benchmark: flying; there are {known}\n"
 
 
@@ -47,7 +47,7 @@ def test_options_belong_to_one_benchmark_that_has_some(words: list[str]) -> None
     )
     assert answer.returncode == 2
     assert answer.stdout == ""
-    assert answer.stderr == "options come after one name, and only serving takes any\n"
+    assert answer.stderr == "options come after one name, and only serving and startup take any\n"
 
 
 def test_a_benchmark_hears_its_options() -> None:

@@ -106,14 +106,14 @@ def make(asked: str, gpu: bool) -> None:
     stamp.write(VENV, state="unfinished")
     pip = Installer(VENV)
     untested = "" if sys.version_info[:2] == TESTED else " (accepted; what is tested is 3.11)"
-    print(f"1/4 environment .venv, Python {platform.python_version()}{untested}", flush=True)
+    print(f"1/5 environment .venv, Python {platform.python_version()}{untested}", flush=True)
     # Inside an activated .venv, sys.executable has just been removed.
     pip.run([getattr(sys, "_base_executable", sys.executable), "-m", "venv", str(VENV)])
 
     facts = gather(pip, asked, gpu)
     choice = choose(facts)
     check_space(choice.build)
-    print(f"2/4 torch {versions()['torch']}, {choice.build.upper()} build: {choice.why}", flush=True)
+    print(f"2/5 torch {versions()['torch']}, {choice.build.upper()} build: {choice.why}", flush=True)
     try:
         install_torch(pip, choice)
     except SetupError as fault:
@@ -121,16 +121,26 @@ def make(asked: str, gpu: bool) -> None:
             raise
         print(f"    {fault}", flush=True)
         choice = choose(replace(facts, at_hand=False, index=False))
-        print(f"2/4 torch {versions()['torch']} from elsewhere: {choice.why}", flush=True)
+        print(f"2/5 torch {versions()['torch']} from elsewhere: {choice.why}", flush=True)
         install_torch(pip, choice)
 
     locks = [LOCKS / f"{group}.txt" for group in GROUPS]
-    print(f"3/4 {len({block.name for lock in locks for block in read(lock)})} packages, as locked", flush=True)
+    print(f"3/5 {len({block.name for lock in locks for block in read(lock)})} packages, as locked", flush=True)
     pip.install_locked(*locks)
-    print("4/4 trying them out", flush=True)
+    print("4/5 compiling them to bytecode", flush=True)
+    pip.compile()
+    print("5/5 trying them out", flush=True)
     pip.run([str(pip.python), "-W", "ignore", "-c", TRIAL])
-    stamp.write(VENV, state="ready", key=key, build=choice.build, source=choice.source, asked=asked)
+    made = {"state": "ready", "key": key, "build": choice.build, "source": choice.source, "asked": asked}
+    stamp.write(VENV, **made, bytecode=stamp.COMPILED)
     print(f"Ready in {time.monotonic() - start:.0f} s.", flush=True)
+
+
+def compile_existing(made: dict[str, str]) -> None:
+    """Compile the packages of an environment from before set-ups did. Raises SetupError."""
+    print("Compiling the packages in .venv to bytecode, once", flush=True)
+    Installer(VENV).compile()
+    stamp.write(VENV, **(made | {"bytecode": stamp.COMPILED}))
 
 
 def wait_for_turn() -> None:
@@ -155,8 +165,11 @@ def main() -> int:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         wait_for_turn()
         gpu = nvidia_gpu()
-        if not stamp.is_current(stamp.read(VENV), stamp.key(LOCKS, VENV), asked, gpu):
+        made = stamp.read(VENV)
+        if not stamp.is_current(made, stamp.key(LOCKS, VENV), asked, gpu):
             make(asked, gpu)
+        elif made.get("bytecode") != stamp.COMPILED:
+            compile_existing(made)
     except SetupError as error:
         print(f"make setup: {error}", file=sys.stderr)
         return 1

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 NAME = "kennel.json"
+# Of an environment whose packages have been compiled to bytecode; one without this stays current, and is compiled.
+COMPILED = "compiled"
 
 
 def key(locks: Path, venv: Path) -> str:

@@ -8,6 +8,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+import model._compiler  # noqa: F401 - before the first step
 from train.config import Hyperparameters
 
 

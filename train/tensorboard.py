@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from model._boto3 import boto3_on_demand
 from model.labels import readable_labels
 from train.callbacks import Callback, TrainState
 from train.evaluation.result import Evaluation
@@ -40,8 +41,8 @@ class EventFile:
     """One event file, `events.out.tfevents.SECONDS.HOST`, in `folder`, which is made. Raises OSError."""
 
     def __init__(self, folder: Path) -> None:
-        # Late: it imports boto3, where that is installed, which takes half a second.
-        from tensorboardX.event_file_writer import EventsWriter
+        with boto3_on_demand():
+            from tensorboardX.event_file_writer import EventsWriter
 
         folder.mkdir(parents=True, exist_ok=True)
         self._writer = EventsWriter(str(folder / "events"))

@@ -12,7 +12,7 @@ from tools import SetupError, environment, stamp
 from tools.installer import Installer
 
 ROOT = Path(__file__).resolve().parents[2]
-READY = {"state": "ready", "key": "k", "build": "cpu", "asked": ""}
+READY = {"state": "ready", "key": "k", "build": "cpu", "asked": "", "bytecode": stamp.COMPILED}
 
 
 def run_as(version: tuple[int, int], then: str) -> subprocess.CompletedProcess[str]:
@@ -69,6 +69,7 @@ def test_python_without_ensurepip_names_the_package(monkeypatch: pytest.MonkeyPa
         (READY | {"build": "cuda"}, "cpu", False, False),
         (READY | {"key": "other"}, "", False, False),
         (READY | {"state": "unfinished"}, "", False, False),
+        (READY | {"bytecode": ""}, "", False, True),  # compiled, but not made anew
         ({}, "", False, False),
     ],
 )
@@ -170,6 +171,66 @@ def test_pip_is_kept_from_installing_elsewhere(tmp_path: Path, monkeypatch: pyte
     assert "PIP_TARGET" not in environ
     assert "PYTHONPATH" not in environ
     assert environ["PIP_FIND_LINKS"] == "/wheels"
+
+
+def packages(venv: Path) -> Path:
+    """Put a few there, and the Python that runs these tests; where they are."""
+    site = venv / "lib" / "python3" / "site-packages"
+    for file, text in {
+        "quick.py": "HERE = __cached__",
+        "tests_of_mine.py": "",
+        "whole/__init__.py": "",
+        "whole/part.py": "",
+        "whole/template.py": "class {{ name }}:",
+        "whole/tests/__init__.py": "",
+        "whole/tests/test_part.py": "",
+    }.items():
+        (site / file).parent.mkdir(parents=True, exist_ok=True)
+        (site / file).write_text(text)
+    (venv / "bin").mkdir(exist_ok=True)
+    if not (venv / "bin" / "python").exists():
+        (venv / "bin" / "python").symlink_to(sys.executable)
+    return site
+
+
+def compiled(folder: Path) -> set[str]:
+    """The modules below it that have bytecode, as paths without endings."""
+    return {str(file.relative_to(folder)).partition(".")[0] for file in folder.rglob("*.pyc")}
+
+
+def test_packages_are_compiled_whatever_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("PYTHONOPTIMIZE", "2")
+    # A folder whose own path looks like a package's tests.
+    venv = tmp_path / "site-packages" / "tests" / ".venv"
+    site = packages(venv)
+    Installer(venv).compile()
+    names = {"__pycache__/quick", "__pycache__/tests_of_mine", "whole/__pycache__/__init__", "whole/__pycache__/part"}
+    assert compiled(site) == names
+    assert not (tmp_path / "elsewhere").exists()
+    assert "template.py" in (venv / "setup.log").read_text()
+    # And Python takes it.
+    for name in ("PYTHONPYCACHEPREFIX", "PYTHONOPTIMIZE"):
+        monkeypatch.delenv(name)
+    code = f"import sys; sys.path.insert(0, {str(site)!r}); import quick; print(quick.HERE)"
+    command = [sys.executable, "-v", "-c", code]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert Path(answer.stdout.strip()).parent == site / "__pycache__"
+    assert f"matches {site / 'quick.py'}" in answer.stderr
+
+
+def test_an_environment_from_before_is_compiled_once(tmp_path: Path) -> None:
+    more = finish(copy_tree(tmp_path), bytecode="", source="index")
+    site = packages(tmp_path / ".venv")
+    first = make(tmp_path, "setup")
+    assert (first.returncode, first.stdout.count("\n"), first.stderr) == (0, 1, "")
+    assert "whole/__pycache__/part" in compiled(site)
+    assert more.exists()
+    made = stamp.read(tmp_path / ".venv")
+    assert (made["bytecode"], made["source"], made["state"]) == (stamp.COMPILED, "index", "ready")
+    again = make(tmp_path, "setup")
+    assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
 
 
 def test_help_lists_every_target(tmp_path: Path) -> None:

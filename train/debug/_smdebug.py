@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from model._boto3 import boto3_on_demand
 from model.environment import environment
 
 __all__ = [
@@ -84,7 +85,7 @@ def _without_profiler() -> None:
 
 
 _without_profiler()
-with imported_quietly(), _without_torch():
+with imported_quietly(), _without_torch(), boto3_on_demand():
     from smdebug.core.access_layer.s3handler import ReadObjectRequest, S3Handler
     from smdebug.core.access_layer.utils import END_OF_JOB_FILENAME, has_training_ended
     from smdebug.core.locations import IndexFileLocationUtils, TensorFileLocation

@@ -7,12 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from model._boto3 import boto3_on_demand
 from model.environment import environment
 from train.debug._smdebug import ReductionConfig, imported_quietly
 
 # Its profiler would start with the hook wherever there is a profilerconfig.json, parts of which it passes to eval();
 # with torch 2 it fails, and Kennel has its own.
-with imported_quietly(), environment({"SMPROFILER_CONFIG_PATH": os.devnull}):
+with imported_quietly(), boto3_on_demand(), environment({"SMPROFILER_CONFIG_PATH": os.devnull}):
     import smdebug.core.utils as _utils
     from smdebug.core import json_config as _json_config
     from smdebug.core.access_layer.utils import training_has_ended

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from torch.profiler import ProfilerActivity, profile, record_function
 
+from model._compiler import starting_a_profiler
 from model.files import write_atomic, write_json
 from train.profile.trace import MOST_EVENTS, bounded, operator_rows, without_paths
 
@@ -63,7 +64,8 @@ class OperatorRecorder:
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")
         cuda = [ProfilerActivity.CUDA] if self._device == "cuda" else []
         recorder = profile(activities=[ProfilerActivity.CPU, *cuda])
-        recorder.start()
+        with starting_a_profiler():
+            recorder.start()
         self._profile, self._first = recorder, step
 
     def _annotate(self, phase: str, step: int | None) -> None:

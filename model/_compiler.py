@@ -1,0 +1,255 @@
+"""torch's compiler, torch._dynamo, imported by those who use it and by nobody else.
+
+torch and torchvision import it on the way: 2,300 modules, sympy among them, which cost a process 1.5 s of processor
+time (6 s without bytecode) and 85 MB (torch 2.13, torchvision 0.28). Some ask for it that don't compile:
+
+- An optimizer's first step. `torch._compile` wants `disable`, which keeps the compiler out of a function, and
+  `torch.optim.optimizer` wants `graph_break`. While nobody compiles, the first can give back the function as it is, and
+  the second does nothing anyway.
+- `torchvision.ops.roi_align`, for one function of an operator that no classifier calls.
+- `torch.profiler`, for a setting of the compiler that says whether it uses CUDA graphs.
+
+`install` puts a finder before Python's own. Where one of its two modules is the first to import
+torch._dynamo, it gets a package that has not been executed, and those two answers. All else that anybody asks of that
+package, or of a module in it, executes it: in the same object, so that references to it stay good, and by the import
+system, so that threads wait for each other as always. Where anybody else is the first, there is only the real package.
+The other two ask once, and get a stand-in for as long as that takes.
+
+So another torch, which asks for more, gets the real package, and pays for it.
+"""
+
+import importlib
+import os
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from types import FrameType, FunctionType, ModuleType
+from typing import Any, Final
+
+_NAME: Final = "torch._dynamo"
+_UTILS: Final = "torch._dynamo.utils"
+_INDUCTOR: Final = "torch._inductor"
+_CONFIG: Final = "torch._inductor.config"
+# Where `torch._compile` keeps what `disable` has given it for a function.
+_KEPT: Final = "__dynamo_disable"
+
+
+class _Package(ModuleType):
+    """torch._dynamo until it has been executed; then the object's class is ModuleType."""
+
+    # Asked only for names that the object doesn't have.
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name != "__all__":
+            # The import system's own names, which it sets where they are missing.
+            raise AttributeError(name)
+        answer = _ANSWERS.get((_asker(), name))
+        if answer is None:
+            _FINDER.load()
+            return ModuleType.__getattribute__(self, name)
+        return answer
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not name.startswith("__"):
+            _FINDER.load()
+        ModuleType.__setattr__(self, name, value)
+
+    def __dir__(self) -> list[str]:
+        _FINDER.load()
+        return list(ModuleType.__dir__(self))
+
+
+class _Instead(ModuleType):
+    """Stands for a module of which a few answers are known; to be asked for more imports the real one."""
+
+    def __init__(self, name: str, **answers: object) -> None:
+        super().__init__(name)
+        vars(self).update(answers)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        _forget_stand_ins()
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+class _Triton:
+    """The section of that name in torch._inductor.config, where nobody has set anything."""
+
+    cudagraphs = False
+
+    def __getattr__(self, name: str) -> Any:
+        _forget_stand_ins()
+        return getattr(importlib.import_module(_CONFIG).triton, name)
+
+
+class _Finder(MetaPathFinder):
+    """Finds torch._dynamo: one that is not executed for those who don't compile, else the real one."""
+
+    def __init__(self) -> None:
+        self._package: _Package | None = None
+        self._wanted = False
+        self._disabled: weakref.WeakSet[FunctionType] = weakref.WeakSet()
+        self._lock = threading.Lock()
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname == _NAME:
+            if self._package is None and _asker() not in {asker for asker, _ in _ANSWERS}:
+                self._remove()
+                return None
+            spec = PathFinder.find_spec(fullname, path, target)
+            if spec is not None and spec.loader is not None:
+                spec.loader = _Loader(self, spec.loader)
+            return spec
+        if fullname.startswith(f"{_NAME}.") and self._package is not None and not self._wanted:
+            # Not waiting: the other thread may want this very module, whose lock this thread has.
+            self.load(wait=False)
+            # Executing the package imports most modules in it, and importing them again would make them twice.
+            if (module := sys.modules.get(fullname)) is not None:
+                return ModuleSpec(fullname, _Imported(module))
+        return None
+
+    def package(self) -> ModuleType:
+        """The object that is torch._dynamo."""
+        if self._package is None:
+            self._package = _Package(_NAME)
+        return self._package
+
+    def execute(self, loader: Loader, package: ModuleType) -> None:
+        """Make the object the real package, if somebody wants that."""
+        if not self._wanted:
+            return
+        loader.exec_module(package)
+        package.__class__ = ModuleType
+        with self._lock:
+            for function in self._disabled:
+                # The next call asks the real `disable`.
+                vars(function).pop(_KEPT, None)
+        self._remove()
+
+    def load(self, wait: bool = True) -> None:
+        """Execute the package, unless another thread is at it or has done so; then `wait` for its end."""
+        with self._lock:
+            if first := not self._wanted:
+                # Another thread may be at making the object.
+                importlib.import_module(_NAME)
+                self._wanted = True
+                _forget_stand_ins()
+                sys.modules.pop(_NAME, None)
+        if first or wait:
+            importlib.import_module(_NAME)
+
+    def disable(self, function: object = None, recursive: bool = True, **others: Any) -> Any:
+        """torch._dynamo.disable, for `torch._compile`."""
+        if isinstance(function, FunctionType) and others == {"wrapping": False}:
+            with self._lock:
+                self._disabled.add(function)
+            return function
+        self.load()
+        return importlib.import_module(_NAME).disable(function, recursive, **others)
+
+    def _remove(self) -> None:
+        _forget_stand_ins()
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
+
+
+class _Loader(Loader):
+    """Loads torch._dynamo, and executes it when somebody wants that."""
+
+    def __init__(self, finder: _Finder, real: Loader) -> None:
+        self._finder, self._real = finder, real
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:  # noqa: ARG002 - the interface
+        return self._finder.package()
+
+    def exec_module(self, module: ModuleType) -> None:
+        assert module.__spec__ is not None
+        module.__spec__.loader = module.__loader__ = self._real
+        self._finder.execute(self._real, module)
+
+
+class _Imported(Loader):
+    """Loads a module that is there already."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self._module, self._spec = module, module.__spec__
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:  # noqa: ARG002 - the interface
+        return self._module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self._spec
+
+
+def _graph_break(*_arguments: object, **_named: object) -> None:
+    """torch._dynamo.graph_break, while nothing is compiled."""
+
+
+def _asker() -> str:
+    """The name of the module whose code imports or asks: the innermost that is neither this nor importlib."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        name = str(frame.f_globals.get("__name__"))
+        if name != __name__ and name.partition(".")[0] != "importlib":
+            return name
+        frame = frame.f_back
+    return ""
+
+
+def _is_compile_supported(device_type: str) -> bool:
+    return bool(importlib.import_module(_UTILS).is_compile_supported(device_type))
+
+
+@contextmanager
+def _instead(*modules: _Instead) -> Iterator[None]:
+    """Inside, these are imported, unless one of the real ones has been."""
+    if any(module.__name__ in sys.modules for module in modules):
+        yield
+        return
+    sys.modules.update({module.__name__: module for module in modules})
+    try:
+        yield
+    finally:
+        _forget_stand_ins()
+
+
+def _forget_stand_ins() -> None:
+    for name in (_UTILS, _CONFIG, _INDUCTOR):
+        if isinstance(sys.modules.get(name), _Instead):
+            del sys.modules[name]
+
+
+_FINDER: Final = _Finder()
+_ANSWERS: Final[Mapping[tuple[str, str], Callable[..., Any]]] = {
+    ("torch._compile", "disable"): _FINDER.disable,
+    ("torch.optim.optimizer", "graph_break"): _graph_break,
+}
+
+
+def install() -> None:
+    """From now on an optimizer's steps don't import the compiler; called before the first."""
+    if _NAME not in sys.modules and _FINDER not in sys.meta_path:
+        sys.meta_path.insert(0, _FINDER)
+
+
+def importing_torchvision() -> AbstractContextManager[None]:
+    """Inside, importing torchvision doesn't import the compiler; afterwards it is as if nobody had asked for it."""
+    return _instead(_Instead(_UTILS, is_compile_supported=_is_compile_supported))
+
+
+def starting_a_profiler() -> AbstractContextManager[None]:
+    """Inside, starting torch's profiler doesn't import the compiler; afterwards it is as if nobody had asked for it."""
+    if "TORCHINDUCTOR_CUDAGRAPHS" in os.environ:
+        # The setting's default comes from there.
+        return nullcontext()
+    config = _Instead(_CONFIG, triton=_Triton())
+    return _instead(_Instead(_INDUCTOR, config=config), config)
+
+
+install()
