@@ -15,6 +15,7 @@ from benchmarks.timing import print_facts
 from model.machine import available_cpus
 from model.network import build
 from model.preprocess import IMAGENET_MEAN, IMAGENET_STD
+from model.threads import use_threads
 from train.callbacks import Callback, Callbacks, TrainState
 from train.config import Hyperparameters
 from train.debug.observer import DebugHook
@@ -63,7 +64,7 @@ class Clock(Callback):
 def main() -> None:
     """The shortest interval that Kennel chooses of itself, which is the dearest; the first one warms up."""
     print_facts("torch", "smdebug")
-    torch.set_num_threads(available_cpus())
+    use_threads(available_cpus())
     for size, intervals, rounds in ((64, 3, 6), (224, 1, 2)):
         compare(size, intervals, rounds)
 

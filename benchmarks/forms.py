@@ -12,6 +12,7 @@ from model._openvino import openvino
 from model.machine import available_cpus
 from model.network import Classifier, build
 from model.preprocess import IMAGENET_MEAN, IMAGENET_STD
+from model.threads import use_threads
 from train.export import convert
 from train.export.measure import openvino_form, torch_form
 from train.export.quantize import CALIBRATION_IMAGES, quantize
@@ -20,7 +21,7 @@ from train.export.quantize import CALIBRATION_IMAGES, quantize
 def main() -> None:
     """Compare storing weights as float32 and float16 (loading, size, answers); time the steps at two sizes."""
     print_facts("openvino", "nncf", "torch")
-    torch.set_num_threads(available_cpus())
+    use_threads(available_cpus())
     torch.manual_seed(0)
     network = build("resnet18", "linear", 133, IMAGENET_MEAN, IMAGENET_STD).eval()
     with tempfile.TemporaryDirectory() as folder:

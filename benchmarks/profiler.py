@@ -17,6 +17,7 @@ from benchmarks.timing import print_facts
 from model.machine import available_cpus
 from model.network import build
 from model.preprocess import IMAGENET_MEAN, IMAGENET_STD
+from model.threads import use_threads
 from train.callbacks import Callback, Callbacks, TrainState
 from train.config import Hyperparameters
 from train.loop import Trainer
@@ -78,7 +79,7 @@ class _Seconds(Callback):
 def main() -> None:
     """Print the ratio of step times, and what one sample, one step and one recording cost."""
     print_facts("torch", "psutil")
-    torch.set_num_threads(available_cpus())
+    use_threads(available_cpus())
     torch.manual_seed(0)
     network = build("resnet18", "linear", CLASSES, IMAGENET_MEAN, IMAGENET_STD)
     with tempfile.TemporaryDirectory() as name:

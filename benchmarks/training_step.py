@@ -9,6 +9,7 @@ from benchmarks.timing import compare, print_facts
 from model.machine import available_cpus
 from model.network import Classifier, build
 from model.preprocess import IMAGENET_MEAN, IMAGENET_STD
+from model.threads import use_threads
 from train.config import Hyperparameters
 from train.optim import build_optimizer
 
@@ -16,7 +17,7 @@ from train.optim import build_optimizer
 def main() -> None:
     """Compare memory layouts, and training everything with training the head alone."""
     print_facts("torch", "torchvision")
-    torch.set_num_threads(available_cpus())
+    use_threads(available_cpus())
     for size in (64, 224):
         alternatives = {
             "all layers, channels_last (as trained)": _step(_network(), size),

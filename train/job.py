@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from model.errors import DataError
 from model.files import write_json
 from model.machine import available_cpus
 from model.paths import MLPaths
+from model.threads import use_threads
 from train.backbones import Backbones
 from train.companion.process import CompanionProcess
 from train.config import Hyperparameters
@@ -38,7 +37,7 @@ def run_job(paths: MLPaths, job: Job, companion: CompanionProcess | None = None)
     """
     chosen = job.hyperparameters
     device = choose_device(chosen.device)
-    torch.set_num_threads(available_cpus())
+    use_threads(available_cpus())
     roles = find_roles(job.channels)
     backbones = Backbones(several=chosen.tune_trials > 0)
     progress = Progress(paths.progress)

@@ -12,6 +12,7 @@ from model.artifact import Artifact
 from model.errors import ConfigError, DeviceError
 from model.forms import TORCH
 from model.network import Classifier
+from model.threads import use_threads
 from model.weights import load_network
 from serve.engines.base import EngineOptions, FloatArray, UInt8Array
 from serve.engines.cuda_graphs import SIZES, FixedSizes, Forward, Recorder
@@ -39,7 +40,7 @@ class TorchEngine:
         self._precision = choose_precision(options.precision, self._on_gpu)
         self._threads = options.threads
         # One thread alone predicts, so its team of `threads` is all that ever computes.
-        torch.set_num_threads(options.threads)
+        use_threads(options.threads)
         # TensorFloat-32 would move probabilities by up to 1e-3 from what training and evaluation saw.
         torch.backends.cudnn.allow_tf32 = False
         self._temperature = artifact.temperature

@@ -10,6 +10,7 @@ import torch
 from model.artifact import Artifact
 from model.errors import ConfigError
 from model.machine import available_cpus
+from model.threads import use_threads
 from model.weights import load_network
 from train.data.dataset import DataSet, Split
 from train.data.load import load_data
@@ -61,7 +62,7 @@ class Measurement:
     def prepare(cls, arguments: argparse.Namespace, artifact: Artifact) -> "Measurement":
         """Find and check the images. Raises UserError for what the user can mend."""
         device = choose_device(arguments.device)
-        torch.set_num_threads(available_cpus())
+        use_threads(available_cpus())
         role, place = pick_split(arguments.data, arguments.split)
         data = load_data({role: place}, Progress(arguments.progress), artifact.classes)
         return cls(data, data.splits[role], device, arguments.batch_size)

@@ -12,6 +12,7 @@ from typing import Final
 import torch
 
 from model.paths import MLPaths
+from model.threads import use_threads
 from train.backbones import Backbones
 from train.config import Hyperparameters
 from train.contract import Job
@@ -50,7 +51,7 @@ class Work:
 
     def __call__(self, crew: str, number: int, slot: Slot) -> None:
         """Run trials, in a process of its own, until there is no further one."""
-        torch.set_num_threads(slot.threads)
+        use_threads(slot.threads)
         goals = SearchSettings.of(self.hyperparameters).objectives
         backbones, progress = Backbones(several=True), Progress(None)
         device = torch.device(self.device)
@@ -91,7 +92,7 @@ def leading(job: Job, slots: tuple[Slot, ...], work: Work, search: Searcher) -> 
             )
             with Crew(job.current_host, slots, replace(work, port=server.port)) as crew:
                 _coordinate(coordinator, crew)
-            torch.set_num_threads(slots[0].threads)
+            use_threads(slots[0].threads)
 
         yield run
         coordinator.linger(others)
