@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from backends.cloud import predictor as ours
 from backends.cloud.account import Account
-from backends.cloud.predictor import ImagePredictor, ImageSerializer, PredictionsDeserializer, is_several, to_bytes
+from backends.cloud.predictor import ImageSerializer, PredictionsDeserializer, is_several, to_bytes
 from backends.cloud.sdk import sdk
 from tests.cloud.conftest import BUCKET, IMAGE, ROLE
 from tests.cloud.simulator.server import Simulator
 from tests.cloud.simulator.work import Prepared
-from tests.contracts.engine_artifacts import pictures, save, separating_network
 
 PREDICTIONS = [{"label": "Pug", "index": 1, "probability": 0.75}]
 PIXELS = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
@@ -100,7 +100,7 @@ def test_labels_come_back(body: Any, expected: Any) -> None:
 
 def test_its_requests(cloud: Simulator, account: Account, prepared: Prepared) -> None:
     up(cloud, account, {"predictions": PREDICTIONS}, prepared)
-    predictor = ImagePredictor("kennel-dogs", account.session)
+    predictor = ours.ImagePredictor("kennel-dogs", account.session)
     assert predictor.predict(b"jpeg") == PREDICTIONS
     assert predictor.predict([b"one", b"two"]) == PREDICTIONS
     # The tutorials' own call.
@@ -117,7 +117,7 @@ def test_its_requests(cloud: Simulator, account: Account, prepared: Prepared) ->
 def test_a_serializer_of_the_persons_own_is_theirs(cloud: Simulator, account: Account, prepared: Prepared) -> None:
     up(cloud, account, {"predictions": PREDICTIONS}, prepared)
     npy = sdk("serializers").NumpySerializer()
-    predictor = ImagePredictor("kennel-dogs", account.session, serializer=npy)
+    predictor = ours.ImagePredictor("kennel-dogs", account.session, serializer=npy)
     predictor.predict(np.stack([PIXELS]))
     assert cloud.requests("InvokeEndpoint")[0]["ContentType"] == "application/x-npy"
 
@@ -132,7 +132,7 @@ def up(cloud: Simulator, account: Account, answer: Any, prepared: Prepared) -> N
 def deploy(account: Account, **more: Any) -> Any:
     """The tutorials' notebook, with our image and predictor class."""
     model = sdk("model").Model(
-        image_uri=IMAGE, model_data=f"s3://{BUCKET}/kennel/model.tar.gz", role=ROLE, predictor_cls=ImagePredictor,
+        image_uri=IMAGE, model_data=f"s3://{BUCKET}/kennel/model.tar.gz", role=ROLE, predictor_cls=ours.ImagePredictor,
         sagemaker_session=account.session,
     )  # fmt: skip
     predictor = model.deploy(
@@ -144,6 +144,8 @@ def deploy(account: Account, **more: Any) -> Any:
 
 
 def test_the_tutorials_code_gets_labels_from_a_real_server(cloud: Simulator, account: Account, tmp_path: Path) -> None:
+    from tests.contracts.engine_artifacts import pictures, save, separating_network
+
     save(tmp_path / "artifact", separating_network())
     cloud.objects.store_archive(tmp_path / "artifact", f"s3://{BUCKET}/kennel/model.tar.gz")
     predictor = deploy(account)
@@ -182,9 +184,9 @@ def test_an_asynchronous_endpoint_by_the_sdks_wrapper(
 
 
 def test_it_is_made_when_it_is_asked_for() -> None:
-    from backends.cloud import predictor
+    from backends.cloud.predictor import ImagePredictor
 
-    assert predictor.ImagePredictor is ImagePredictor
+    assert ours.ImagePredictor is ImagePredictor
     assert issubclass(ImagePredictor, sdk("predictor").Predictor)
     with pytest.raises(AttributeError, match="has no attribute Predictor"):
-        _ = predictor.Predictor
+        _ = ours.Predictor

@@ -25,6 +25,7 @@ from tests.cloud.search_cases import (
     pretend,
     run_arguments,
 )
+from tests.cloud.simulator.moto import Moto
 from tests.cloud.simulator.recording import Call
 from tests.cloud.simulator.server import PERSON, Simulator, furnish
 from tests.cloud.simulator.store import ACCOUNT, REGION
@@ -63,9 +64,9 @@ class Whole:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
+def whole(tmp_path_factory: pytest.TempPathFactory, moto: Moto) -> Iterator[Whole]:
     folder = tmp_path_factory.mktemp("whole")
-    with Simulator(folder / "cloud") as cloud, Driver(folder) as driver:
+    with Simulator(folder / "cloud", moto) as cloud, Driver(folder) as driver:
         furnish(cloud)
         pretend(cloud, folder / "left")
         photos = make_photos(folder / "photos")

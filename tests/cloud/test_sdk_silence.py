@@ -6,7 +6,6 @@ from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from backends.cloud.account import Account
 from backends.cloud.sdk import sdk
@@ -22,6 +21,8 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
         monkeypatch.setenv(name, "testing")
     monkeypatch.delenv("AWS_PROFILE", raising=False)
     chosen = sections.Account(region="eu-west-1", role=ROLE, bucket="photos")
+    from moto import mock_aws
+
     with mock_aws():
         boto3.client("s3", region_name="eu-west-1").create_bucket(
             Bucket="photos", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}

@@ -11,9 +11,13 @@ from backends.cloud.report import fetch_report
 from backends.runs import Run
 from backends.stop import Stop
 from tests.backends.photos import make_photos
-from tests.cloud.conftest import settings
+from tests.cloud.conftest import moto, settings
+from tests.cloud.service_models import read_once
+from tests.cloud.simulator.moto import Moto
 from tests.cloud.simulator.server import Simulator, furnish
 from tests.contracts.backend_contract import BackendContract
+
+__all__ = ["moto", "read_once"]
 
 
 @pytest.fixture(scope="session")
@@ -26,9 +30,9 @@ class TestCloudBackend(BackendContract):
 
     @pytest.fixture(scope="class")
     @classmethod
-    def account(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
+    def account(cls, tmp_path_factory: pytest.TempPathFactory, moto: Moto) -> Iterator[Simulator]:
         folder = tmp_path_factory.mktemp("account")
-        with Simulator(folder / "cloud") as account, pytest.MonkeyPatch.context() as patch:
+        with Simulator(folder / "cloud", moto) as account, pytest.MonkeyPatch.context() as patch:
             furnish(account)
             for name, value in account.environment().items():
                 patch.setenv(name, value)
