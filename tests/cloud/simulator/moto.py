@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any, Final, Self
 
 from tests.cloud.simulator.store import REGION
@@ -43,6 +44,8 @@ class Moto:
         from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
         self._dispatcher = DomainDispatcherApplication(create_backend_app)
+        # Of a host it makes the same each time, and lists moto's folder for it.
+        self._dispatcher.get_backend_for_host = cache(self._dispatcher.get_backend_for_host)
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
 
