@@ -17,6 +17,7 @@ from backends.cloud.sdk import sdk
 from tests.cloud.conftest import BUCKET, IMAGE, ROLE
 from tests.cloud.simulator.server import Simulator
 from tests.cloud.simulator.work import Prepared
+from tests.cloud.test_simulator import OFTEN
 
 PREDICTIONS = [{"label": "Pug", "index": 1, "probability": 0.75}]
 PIXELS = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
@@ -139,7 +140,7 @@ def deploy(account: Account, **more: Any) -> Any:
         initial_instance_count=1, instance_type="ml.m5.large", endpoint_name="kennel-dogs", wait=False, **more
     )
     waiter = account.client("sagemaker").get_waiter("endpoint_in_service")
-    waiter.wait(EndpointName="kennel-dogs", WaiterConfig={"Delay": 1, "MaxAttempts": 90})
+    waiter.wait(EndpointName="kennel-dogs", WaiterConfig=OFTEN)
     return predictor
 
 
@@ -175,9 +176,12 @@ def test_an_asynchronous_endpoint_by_the_sdks_wrapper(
         output_path=f"s3://{BUCKET}/kennel/runs/out", failure_path=f"s3://{BUCKET}/kennel/runs/failed"
     )
     predictor = deploy(account, async_inference_config=config)
-    waiter = sdk("async_inference.waiter_config").WaiterConfig(max_attempts=5, delay=1)
+    waiter = sdk("async_inference.waiter_config").WaiterConfig(max_attempts=600, delay=0.2)
     assert predictor.predict(PIXELS, waiter_config=waiter) == PREDICTIONS
-    # The SDK goes on looking for a failure in a thread that nobody joins. (Not every thread has its name as a text.)
+    # The SDK goes on looking for a failure in a thread that nobody joins, until it finds one. (Not every thread has its
+    # name as a text.)
+    (output,) = cloud.objects.keys(BUCKET, "kennel/runs/out/")
+    cloud.objects.write(f"s3://{BUCKET}/kennel/runs/failed/{Path(output).stem}-error.out", b"{}")
     for thread in threading.enumerate():
         if "check_failure_file" in str(thread.name):
             thread.join(60)
