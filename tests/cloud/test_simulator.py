@@ -14,8 +14,8 @@ from tests.cloud.conftest import BUCKET, IMAGE, ROLE
 from tests.cloud.simulator.server import Simulator
 from tests.cloud.simulator.work import Prepared
 
-# A question every 0.05 s, for as long as a loaded machine may take.
-OFTEN = {"Delay": 0.05, "MaxAttempts": 2400}
+# For as long as a loaded machine may take.
+OFTEN = {"Delay": 0.2, "MaxAttempts": 600}
 
 
 def training(name: str, **more: Any) -> dict[str, Any]:

@@ -45,7 +45,7 @@ class TestCloudBackend(BackendContract):
             furnish(account)
             for name, value in account.environment().items():
                 patch.setenv(name, value)
-            patch.setenv("KENNEL_POLL_S", "0.1")
+            patch.setenv("KENNEL_POLL_S", "0.3")
             # Evaluations have run folders of their own.
             patch.chdir(folder)
             yield account
