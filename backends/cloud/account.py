@@ -132,8 +132,9 @@ class Account:
     def session(self) -> Any:
         """The SDK's Session, on the same clients."""
         Session = sdk("session").Session  # noqa: N806 - a class
-        # Else it checks SDK_CONFIG against its schema for every argument of every class: seconds for one job.
-        sdk("utils").validate_sagemaker_config = lambda _config: None
+        # Else it checks SDK_CONFIG against its schema here and for every argument of every class: seconds for one job.
+        for module in ("session", "utils"):
+            sdk(module).validate_sagemaker_config = lambda _config: None
         with told("opening the SageMaker session"):
             return Session(
                 boto_session=self.boto,

@@ -1,22 +1,34 @@
 """Requests to SageMaker that are never sent, and what its service model allows."""
 
 import re
+from functools import cache
 from typing import Any
 
 import boto3
+from botocore.session import Session as Models
 
 from backends.cloud.sdk import sdk
 from train.config import Hyperparameters
 from train.search.settings import SearchSettings
 
 REGION = "eu-west-1"
-CLIENT = boto3.client("sagemaker", region_name=REGION, aws_access_key_id="none", aws_secret_access_key="none")
-MODEL = CLIENT.meta.service_model
 JAVA_CLASSES = {
     r"\p{Alnum}": "a-zA-Z0-9", r"\p{L}": r"\w", r"\p{M}": r"\w", r"\p{N}": r"\w", r"\p{Z}": r"\s",
     r"\p{S}": "+<=>^`|~$", r"\p{P}": r"!-/:-@\[-`{-~", r"\p{Print}": "[ -~]", r"\p{ASCII}": r"[\x00-\x7f]",
     r"\uD800\uDC00-\uDBFF\uDFFF": r"\U00010000-\U0010FFFF",
 }  # fmt: skip
+
+
+@cache
+def service_model() -> Any:
+    """SageMaker's service model."""
+    return Models().get_service_model("sagemaker")
+
+
+@cache
+def client() -> Any:
+    """For requests that a stub answers."""
+    return boto3.client("sagemaker", region_name=REGION, aws_access_key_id="none", aws_secret_access_key="none")
 
 
 def settings(**chosen: object) -> SearchSettings:
@@ -28,7 +40,7 @@ def session() -> Any:
     from sagemaker.session import Session
 
     boto_session = boto3.Session(aws_access_key_id="none", aws_secret_access_key="none", region_name=REGION)
-    return Session(boto_session=boto_session, sagemaker_client=CLIENT, default_bucket="bucket")
+    return Session(boto_session=boto_session, sagemaker_client=client(), default_bucket="bucket")
 
 
 def breaches(value: Any, shape: Any, where: str = "") -> list[str]:
@@ -63,5 +75,5 @@ def _pattern(text: str) -> str:
 
 def allowed(request: dict[str, Any]) -> dict[str, Any]:
     """The request, which the service model allows."""
-    assert breaches(request, MODEL.shape_for("CreateHyperParameterTuningJobRequest")) == []
+    assert breaches(request, service_model().shape_for("CreateHyperParameterTuningJobRequest")) == []
     return request

@@ -8,7 +8,7 @@ import pytest
 from botocore.stub import Stubber
 
 from backends.tuner import metric_definitions, static_hyperparameters, tuner_arguments
-from tests.backends.sagemaker_requests import CLIENT, MODEL, REGION, allowed, breaches, session, settings
+from tests.backends.sagemaker_requests import REGION, allowed, breaches, client, service_model, session, settings
 from tests.train.support import REPOSITORY
 from train.config import Hyperparameters
 from train.search.settings import SearchSettings
@@ -27,13 +27,13 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
         found.append(params)
 
     event = "before-parameter-build.sagemaker.CreateHyperParameterTuningJob"
-    CLIENT.meta.events.register(event, keep)
+    client().meta.events.register(event, keep)
     arn = f"arn:aws:sagemaker:{REGION}:123456789012:hyper-parameter-tuning-job/kennel"
-    with Stubber(CLIENT) as stub:
+    with Stubber(client()) as stub:
         stub.add_response("create_hyper_parameter_tuning_job", {"HyperParameterTuningJobArn": arn})
         yield found
         stub.assert_no_pending_responses()
-    CLIENT.meta.events.unregister(event, keep)
+    client().meta.events.unregister(event, keep)
 
 
 def fit(search: SearchSettings, *warm_start: str, same_data: bool = True) -> None:
@@ -52,7 +52,7 @@ def fit(search: SearchSettings, *warm_start: str, same_data: bool = True) -> Non
 
 
 def test_the_check_of_requests_finds_breaches() -> None:
-    shape = MODEL.shape_for("HyperParameterTuningJobConfig")
+    shape = service_model().shape_for("HyperParameterTuningJobConfig")
     resources = {"MaxNumberOfTrainingJobs": 0, "MaxParallelTrainingJobs": 1, "MaxRuntimeInSeconds": 119}
     ranges = {"CategoricalParameterRanges": [{"Name": "lr", "Values": ["1"] * 31}]}
     wrong = {"Strategy": "Bayes", "ResourceLimits": resources, "ParameterRanges": ranges}
@@ -63,7 +63,7 @@ def test_the_check_of_requests_finds_breaches() -> None:
         ".ParameterRanges.CategoricalParameterRanges[].Values: 31",
     ]
     parents = {"ParentHyperParameterTuningJobs": [{"HyperParameterTuningJobName": "a_b"}], "WarmStartType": "Same"}
-    assert len(breaches(parents, MODEL.shape_for("HyperParameterTuningJobWarmStartConfig"))) == 2
+    assert len(breaches(parents, service_model().shape_for("HyperParameterTuningJobWarmStartConfig"))) == 2
 
 
 def test_a_whole_request(requests: list[dict[str, Any]]) -> None:

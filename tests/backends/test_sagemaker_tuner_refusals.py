@@ -12,7 +12,7 @@ import pytest
 from backends import tuner
 from backends.errors import BackendError
 from backends.tuner import tuner_arguments
-from tests.backends.sagemaker_requests import MODEL, settings
+from tests.backends.sagemaker_requests import service_model, settings
 from tests.train.support import REPOSITORY
 from train.metrics import METRICS
 from train.search.objective import Objective
@@ -91,7 +91,7 @@ def test_all_is_refused_at_once() -> None:
 
 def test_the_limits_are_the_service_models() -> None:
     def limit(shape: str, which: str) -> object:
-        return MODEL.shape_for(shape).metadata[which]
+        return service_model().shape_for(shape).metadata[which]
 
     ranges = ("ContinuousParameterRanges", "IntegerParameterRanges", "CategoricalParameterRanges")
     assert {limit(shape, "max") for shape in ranges} == {tuner.MOST_RANGES}

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from backends.settings.names import TABLE, Name
-from tests.backends.sagemaker_requests import MODEL
+from tests.backends.sagemaker_requests import service_model
 
 # The shapes whose least and most the setting must keep, and by how much its unit is larger.
 NUMBERS = [
@@ -50,23 +50,23 @@ def about(setting: str) -> dict[str, object]:
 
 @pytest.mark.parametrize(("setting", "shape", "unit"), NUMBERS, ids=[row[0] for row in NUMBERS])
 def test_a_number(setting: str, shape: str, unit: int) -> None:
-    limits, declared = MODEL.shape_for(shape).metadata, about(setting)
+    limits, declared = service_model().shape_for(shape).metadata, about(setting)
     assert limits["min"] <= declared["low"] * unit  # type: ignore[operator]
     assert declared["high"] * unit <= limits.get("max", float("inf"))  # type: ignore[operator]
 
 
 @pytest.mark.parametrize(("setting", "shape"), MOST, ids=[row[0] for row in MOST])
 def test_a_count(setting: str, shape: str) -> None:
-    assert about(setting)["most"] == MODEL.shape_for(shape).metadata["max"]
+    assert about(setting)["most"] == service_model().shape_for(shape).metadata["max"]
 
 
 def test_there_is_room_for_kennels_own_tags() -> None:
-    assert about("sagemaker.tags")["most"] == MODEL.shape_for("TagList").metadata["max"] - 2
+    assert about("sagemaker.tags")["most"] == service_model().shape_for("TagList").metadata["max"] - 2
 
 
 @pytest.mark.parametrize(("setting", "shape", "good", "bad"), TEXTS, ids=[row[0] for row in TEXTS])
 def test_a_text(setting: str, shape: str, good: str, bad: str) -> None:
-    limits, own = MODEL.shape_for(shape).metadata, str(about(setting)["pattern"])
+    limits, own = service_model().shape_for(shape).metadata, str(about(setting)["pattern"])
 
     def fits(text: str) -> bool:
         return len(text) <= limits["max"] and bool(re.fullmatch(limits["pattern"], text))
@@ -76,7 +76,7 @@ def test_a_text(setting: str, shape: str, good: str, bad: str) -> None:
 
 
 def test_the_host_images_of_the_service_model_are_taken() -> None:
-    known = MODEL.shape_for("ProductionVariantInferenceAmiVersion").metadata["enum"]
+    known = service_model().shape_for("ProductionVariantInferenceAmiVersion").metadata["enum"]
     assert len(known) >= 5
     pattern = str(about("deploy.ami")["pattern"])
     assert [each for each in [*known, "auto", "none"] if not re.fullmatch(pattern, each)] == []

@@ -9,12 +9,14 @@ from backends.cloud.account import Account
 from backends.settings.sections import Account as AccountSettings
 from backends.settings.sections import Settings
 from tests.cloud.policies import Call, hold, within_policy
+from tests.cloud.service_models import read_once
+from tests.cloud.simulator.moto import Moto
 from tests.cloud.simulator.server import Simulator, furnish
 from tests.cloud.simulator.store import ACCOUNT, REGION
 from tests.cloud.simulator.work import Prepared
 
-# Holds for every test of the room.
-__all__ = ["within_policy"]
+# Hold for every test of the room.
+__all__ = ["read_once", "within_policy"]
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/kennel-execution"
 IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/kennel:1.0"
@@ -27,10 +29,19 @@ def settings(**sections: object) -> Settings:
     return Settings(**{"sagemaker": given, **sections})  # type: ignore[arg-type]
 
 
+@pytest.fixture(scope="session")
+def moto() -> Iterator[Moto]:
+    """Emptied for each account."""
+    with Moto() as moto:
+        yield moto
+
+
 @pytest.fixture
-def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Simulator]:
+def cloud(
+    tmp_path: Path, moto: Moto, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[Simulator]:
     """A furnished account that this process and its children find, whose containers are Kennel's commands."""
-    with Simulator(tmp_path / "cloud") as simulator:
+    with Simulator(tmp_path / "cloud", moto) as simulator:
         furnish(simulator)
         for name, value in simulator.environment().items():
             monkeypatch.setenv(name, value)

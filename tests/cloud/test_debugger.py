@@ -15,8 +15,6 @@ from tests.cloud.conftest import BUCKET, settings
 from tests.cloud.simulator.server import Simulator
 from tests.cloud.simulator.work import Prepared
 from tests.cloud.trainings import leave, trained
-from train.debug.creation import create
-from train.debug.schedule import Place, Schedule
 
 NO_DEBUGGER = "Amazon SageMaker Debugger is not available to new customers"
 REDUCED = {"reductions": "min,max,mean,std,variance,abs_mean,l2_norm"}
@@ -69,6 +67,9 @@ def test_rules_by_name_and_the_collections_they_read(cloud: Simulator, tmp_path:
 
 
 def test_training_understands_what_it_is_given(cloud: Simulator, tmp_path: Path) -> None:
+    from train.debug.creation import create
+    from train.debug.schedule import Place, Schedule
+
     (request,) = asked(cloud, tmp_path, debugger_rules=("VanishingGradient", "DeadRelu"))
     config = tmp_path / "debughookconfig.json"
     config.write_text(json.dumps({**request["DebugHookConfig"], "LocalPath": "/opt/ml/output/tensors"}))

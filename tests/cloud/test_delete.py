@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
-from moto import mock_aws
 
 from backends.cloud.account import Account
 from backends.cloud.delete import delete, of_run, plan
@@ -25,6 +24,8 @@ def state(monkeypatch: pytest.MonkeyPatch) -> Iterator[State]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "none")
     monkeypatch.setenv("KENNEL_POLL_S", "0")
+    from moto import mock_aws
+
     with mock_aws():
         chosen = Settings(sagemaker=AccountSettings(region="us-east-1", bucket=BUCKET))
         account = Account(chosen, lambda _items: None)

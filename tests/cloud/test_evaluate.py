@@ -16,7 +16,7 @@ from backends.runs import Run, all_runs
 from backends.settings.sections import Account as AccountSettings
 from backends.settings.sections import Evaluate, General, Settings
 from backends.stop import Stop
-from tests.backends.sagemaker_requests import MODEL, breaches
+from tests.backends.sagemaker_requests import breaches, service_model
 from tests.cloud.conftest import BUCKET, IMAGE, ROLE, settings
 from tests.cloud.searches import photos
 from tests.cloud.simulator.server import Simulator
@@ -87,7 +87,7 @@ def test_the_whole_request(cloud: Simulator, evaluator: Evaluator, artifact: Pat
     run = only_run(tmp_path)
     name = resource_name(run)
     (sent,) = cloud.requests("CreateProcessingJob")
-    assert breaches(sent, MODEL.shape_for("CreateProcessingJobRequest")) == []
+    assert breaches(sent, service_model().shape_for("CreateProcessingJobRequest")) == []
     where = sent["ProcessingInputs"][1]["S3Input"].pop("S3Uri")
     assert where.startswith(f"s3://{BUCKET}/kennel/data/photos-")
     assert where.endswith("/")

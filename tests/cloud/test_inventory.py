@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import pytest
 from botocore.exceptions import ClientError
-from moto import mock_aws
 
 from backends.cloud.account import Account
 from backends.cloud.holdings.things import Thing
@@ -19,6 +18,8 @@ from tests.cloud.account_state import BUCKET, FIRST, ROLE, SECOND, State, tags, 
 def state(monkeypatch: pytest.MonkeyPatch) -> Iterator[State]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "none")
+    from moto import mock_aws
+
     with mock_aws():
         chosen = Settings(sagemaker=AccountSettings(region="us-east-1", bucket=BUCKET))
         account = Account(chosen, lambda _items: None)

@@ -11,7 +11,7 @@ from botocore.stub import Stubber
 from backends.cloud.money.api import ApiPrices
 from backends.cloud.money.prices import TablePrices, read_table
 from backends.settings.sections import Settings
-from tests.backends.sagemaker_requests import MODEL
+from tests.backends.sagemaker_requests import service_model
 
 
 def test_the_table_says_of_when_it_is_and_how_it_was_made() -> None:
@@ -24,7 +24,7 @@ def test_the_table_says_of_when_it_is_and_how_it_was_made() -> None:
 
 def test_every_type_of_the_table_is_one_that_sagemaker_has() -> None:
     shapes = ("TrainingInstanceType", "ProductionVariantInstanceType", "ProcessingInstanceType")
-    known = {name for shape in shapes for name in MODEL.shape_for(shape).metadata["enum"]}
+    known = {name for shape in shapes for name in service_model().shape_for(shape).metadata["enum"]}
     names = read_table()["instance_hour"]
     assert len(names) == 121
     assert sorted(set(names) - known) == []

@@ -11,7 +11,7 @@ from backends.cloud import registry
 from backends.cloud.account import Account
 from backends.cloud.artifact import place, read_content
 from backends.errors import BackendError
-from tests.backends.sagemaker_requests import MODEL, breaches
+from tests.backends.sagemaker_requests import breaches, service_model
 from tests.cloud.conftest import BUCKET, IMAGE, ROLE
 from tests.cloud.simulator.server import Simulator
 from tests.cloud.simulator.work import Prepared
@@ -52,7 +52,7 @@ def test_the_whole_request(cloud: Simulator, account: Account, artifact: Path, t
     assert registry.add(account, artifact, "first", tmp_path) == (1, True)
     (sent,) = cloud.requests("CreateModelPackage")
     assert breaches({k: v for k, v in sent.items() if k != "ModelPackageDescription"},
-                    MODEL.shape_for("CreateModelPackageInput")) == []  # fmt: skip
+                    service_model().shape_for("CreateModelPackageInput")) == []  # fmt: skip
     url = place(account, read_content(artifact)).url
     evaluation = f"{url.rsplit('/', 1)[0]}/evaluation.json"
     card = json.loads(sent["ModelCard"].pop("ModelCardContent"))

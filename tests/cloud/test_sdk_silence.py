@@ -6,10 +6,9 @@ from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from backends.cloud.account import Account
-from backends.cloud.sdk import sdk
+from backends.cloud.sdk import SDK_CONFIG, sdk
 from backends.settings import sections
 
 ROLE = "arn:aws:iam::123456789012:role/kennel-execution"
@@ -22,6 +21,8 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
         monkeypatch.setenv(name, "testing")
     monkeypatch.delenv("AWS_PROFILE", raising=False)
     chosen = sections.Account(region="eu-west-1", role=ROLE, bucket="photos")
+    from moto import mock_aws
+
     with mock_aws():
         boto3.client("s3", region_name="eu-west-1").create_bucket(
             Bucket="photos", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
@@ -75,3 +76,12 @@ def test_the_sdks_own_files_change_no_request(
     monkeypatch.setenv("SAGEMAKER_USER_CONFIG_OVERRIDE", str(tmp_path / "config.yaml"))
     assert fit(sdk("session").Session(boto_session=account.boto))["EnableNetworkIsolation"] is True
     assert "EnableNetworkIsolation" not in fit(account.session)
+
+
+def test_its_configuration_is_one_that_the_sdk_takes() -> None:
+    # Account.session spares the SDK looking.
+    sdk("config").validate_sagemaker_config(SDK_CONFIG)
+    from jsonschema import ValidationError
+
+    with pytest.raises(ValidationError):
+        sdk("config").validate_sagemaker_config({"SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": "yes"}}}})

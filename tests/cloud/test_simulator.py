@@ -14,6 +14,9 @@ from tests.cloud.conftest import BUCKET, IMAGE, ROLE
 from tests.cloud.simulator.server import Simulator
 from tests.cloud.simulator.work import Prepared
 
+# For as long as a loaded machine may take.
+OFTEN = {"Delay": 0.2, "MaxAttempts": 600}
+
 
 def training(name: str, **more: Any) -> dict[str, Any]:
     return {
@@ -168,14 +171,14 @@ def test_an_endpoint_answers_and_goes(cloud: Simulator, prepared: Prepared, left
     with pytest.raises(ClientError, match="not found"):
         runtime.invoke_endpoint(EndpointName="e", Body=b"x")
     prepared.go.set()
-    sagemaker.get_waiter("endpoint_in_service").wait(EndpointName="e", WaiterConfig={"Delay": 1})
+    sagemaker.get_waiter("endpoint_in_service").wait(EndpointName="e", WaiterConfig=OFTEN)
     answer = runtime.invoke_endpoint(EndpointName="e", Body=b"x", ContentType="image/jpeg")
     assert json.loads(answer["Body"].read()) == {"predictions": []}
     assert answer["InvokedProductionVariant"] == "All"
     found = boto3.client("resourcegroupstaggingapi").get_resources(TagFilters=[{"Key": "kennel:run", "Values": ["x"]}])
     assert [each["ResourceARN"].rpartition(":")[2] for each in found["ResourceTagMappingList"]] == ["endpoint/e"]
     sagemaker.delete_endpoint(EndpointName="e")
-    sagemaker.get_waiter("endpoint_deleted").wait(EndpointName="e", WaiterConfig={"Delay": 1})
+    sagemaker.get_waiter("endpoint_deleted").wait(EndpointName="e", WaiterConfig=OFTEN)
     assert [each.kind.noun for each in cloud.store] == ["Model", "EndpointConfig"]
 
 

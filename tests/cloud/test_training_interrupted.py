@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from backends.base import Progress
 from backends.cloud import training
 from backends.cloud.account import Account
@@ -21,7 +23,11 @@ CHOSEN = Hyperparameters(
 )  # fmt: skip
 
 
-def test_an_interrupted_spot_training_goes_on(cloud: Simulator, tmp_path: Path) -> None:
+def test_an_interrupted_spot_training_goes_on(
+    cloud: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A process that really trains takes long enough for the asking to cost more than the training.
+    monkeypatch.setenv("KENNEL_POLL_S", "0.5")
     for role, count in (("train", 12), ("valid", 4)):
         make_classes(tmp_path / "photos" / role, count)
     run, interrupted = new_run(tmp_path / "runs"), list[int]()

@@ -13,7 +13,7 @@ from backends.errors import BackendError, Stopped
 from backends.settings.sections import Account as Common
 from backends.settings.sections import Data, Train
 from backends.stop import Stop
-from tests.backends.sagemaker_requests import MODEL, breaches
+from tests.backends.sagemaker_requests import breaches, service_model
 from tests.cloud.conftest import BUCKET, IMAGE, ROLE, settings
 from tests.cloud.simulator.server import Simulator
 from tests.cloud.simulator.work import Prepared
@@ -31,7 +31,7 @@ def requested(cloud: Simulator, folder: Path, hyperparameters: Any = SMALL, **se
     """The request of a training with such settings, which the service model allows; and the run's name in it as RUN."""
     run = trained(Account(settings(**sections), lambda _items: None), folder, hyperparameters)
     (request,) = cloud.requests("CreateTrainingJob")
-    assert breaches(request, MODEL.shape_for("CreateTrainingJobRequest")) == []
+    assert breaches(request, service_model().shape_for("CreateTrainingJobRequest")) == []
     name = run.record["sagemaker"]["name"]
     assert request.pop("TrainingJobName") == name
     found: dict[str, Any] = _renamed(request, name)

@@ -13,7 +13,7 @@ from backends.settings.sections import Account as AccountSettings
 from backends.settings.sections import Transform
 from backends.transform.inputs import Inputs
 from backends.transform.job import transform
-from tests.backends.sagemaker_requests import MODEL, breaches
+from tests.backends.sagemaker_requests import breaches, service_model
 from tests.cloud.conftest import BUCKET, IMAGE, ROLE, settings
 from tests.cloud.simulator.server import Simulator
 from tests.cloud.transforms import Echo, lines, made_artifact, made_photos, only_run, wanted
@@ -45,7 +45,7 @@ def test_the_whole_request(
     name, place = resource_name(run), account.place(run)
     (model,) = cloud.requests("CreateModel")
     (sent,) = cloud.requests("CreateTransformJob")
-    assert breaches(sent, MODEL.shape_for("CreateTransformJobRequest")) == []
+    assert breaches(sent, service_model().shape_for("CreateTransformJobRequest")) == []
     assert model["PrimaryContainer"]["Environment"] == {
         "SAGEMAKER_CONTAINER_LOG_LEVEL": "info", "KENNEL_BATCH_ERRORS": "answer",
     }  # fmt: skip

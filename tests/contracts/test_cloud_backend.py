@@ -11,9 +11,22 @@ from backends.cloud.report import fetch_report
 from backends.runs import Run
 from backends.stop import Stop
 from tests.backends.photos import make_photos
-from tests.cloud.conftest import settings
+from tests.cloud.conftest import moto, settings
+from tests.cloud.service_models import read_once
+from tests.cloud.simulator.jobs import DONE
+from tests.cloud.simulator.moto import Moto
 from tests.cloud.simulator.server import Simulator, furnish
 from tests.contracts.backend_contract import BackendContract
+
+__all__ = ["moto", "read_once"]
+
+# What tests of the contract have the account do.
+JOBS = {
+    "test_trains_into_the_run_folder": "TrainingJob",
+    "test_searches_and_writes_the_page": "HyperParameterTuningJob",
+    "test_evaluates_to_what_training_measured": "ProcessingJob",
+    "test_transforms_a_folder_by_a_server_that_is_gone_afterwards": "TransformJob",
+}
 
 
 @pytest.fixture(scope="session")
@@ -26,16 +39,19 @@ class TestCloudBackend(BackendContract):
 
     @pytest.fixture(scope="class")
     @classmethod
-    def account(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
+    def account(cls, tmp_path_factory: pytest.TempPathFactory, moto: Moto) -> Iterator[Simulator]:
         folder = tmp_path_factory.mktemp("account")
-        with Simulator(folder / "cloud") as account, pytest.MonkeyPatch.context() as patch:
+        with Simulator(folder / "cloud", moto) as account, pytest.MonkeyPatch.context() as patch:
             furnish(account)
             for name, value in account.environment().items():
                 patch.setenv(name, value)
-            patch.setenv("KENNEL_POLL_S", "0.1")
+            patch.setenv("KENNEL_POLL_S", "0.3")
             # Evaluations have run folders of their own.
             patch.chdir(folder)
             yield account
+            # The deployments of all tests are gone, and their jobs have ended.
+            assert account.store.of("Endpoint") == []
+            assert [each.name for each in account.store if each.kind.is_job() and each.status not in DONE] == []
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -49,11 +65,8 @@ class TestCloudBackend(BackendContract):
         fetch_report(backend.account, trained.name, trained.path.parent, lambda _: None, Stop())
         return str(trained.ml / "output" / "tensors")
 
-    def test_the_account_is_empty_once_all_is_stopped(self, backend: Backend, account: Simulator) -> None:
-        # After all tests of the class: their deployments are gone, and their jobs have ended.
-        jobs = ("TrainingJob", "HyperParameterTuningJob", "ProcessingJob", "TransformJob")
-        endpoints = [each.name for each in account.store if each.kind.noun == "Endpoint"]
-        assert [name for name in endpoints if "deployment" not in name] == []
-        running = [each.name for noun in jobs for each in account.store.of(noun) if each.status == "InProgress"]
-        assert running == []
-        assert {each.kind.noun for each in account.store} >= set(jobs)
+    @pytest.fixture(autouse=True)
+    def it_is_a_job_of_the_account(self, account: Simulator, request: pytest.FixtureRequest) -> Iterator[None]:
+        yield
+        if noun := JOBS.get(request.node.originalname):
+            assert account.store.of(noun)

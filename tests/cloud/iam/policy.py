@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +82,13 @@ def _holds(operator: str, key: str, values: Sequence[str], context: Mapping[str,
 
 def _like(pattern: str, value: str) -> bool:
     """`*` is any text, `?` any character."""
-    expression = "".join({"*": ".*", "?": "."}.get(character, re.escape(character)) for character in pattern)
-    return re.fullmatch(expression, value, re.DOTALL) is not None
+    return _expression(pattern).fullmatch(value) is not None
+
+
+@cache
+def _expression(pattern: str) -> re.Pattern[str]:
+    told = "".join({"*": ".*", "?": "."}.get(character, re.escape(character)) for character in pattern)
+    return re.compile(told, re.DOTALL)
 
 
 def _listed(value: Any) -> list[str]:

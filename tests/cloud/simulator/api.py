@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.validate import ParamValidator
 
-from tests.backends.sagemaker_requests import breaches
+from tests.backends.sagemaker_requests import breaches, service_model
 from tests.cloud.simulator.endpoints import Endpoint
 from tests.cloud.simulator.jobs import DONE, Job
-from tests.cloud.simulator.kinds import KINDS, SERVICE, Kind, summary_members
+from tests.cloud.simulator.kinds import KINDS, Kind, summary_members
 from tests.cloud.simulator.models import Containers
 from tests.cloud.simulator.processing import ProcessingJob
 from tests.cloud.simulator.store import Fault, Resource, pairs
@@ -31,7 +31,7 @@ Answer = dict[str, Any]
 
 def check(operation: str, request: dict[str, Any]) -> None:
     """Raises Fault for what the service model doesn't allow, limits and patterns included."""
-    shape = SERVICE.operation_model(operation).input_shape
+    shape = service_model().operation_model(operation).input_shape
     report = ParamValidator().validate(request, shape)
     faults = [report.generate_report()] if report.has_errors() else breaches(request, shape)
     if faults:

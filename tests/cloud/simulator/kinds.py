@@ -1,11 +1,10 @@
 """The kinds of resource that the simulated SageMaker has, as one declared table."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
-from botocore.session import Session as _Session
-
-SERVICE: Final = _Session().get_service_model("sagemaker")
+from tests.backends.sagemaker_requests import service_model
 
 
 @dataclass(frozen=True)
@@ -62,12 +61,14 @@ KINDS: Final = {
 }  # fmt: skip
 
 
+@cache
 def answer_members(operation: str) -> frozenset[str]:
     """What an operation may answer, by the service model."""
-    shape = SERVICE.operation_model(operation).output_shape
+    shape = service_model().operation_model(operation).output_shape
     return frozenset(shape.members) if shape is not None else frozenset()
 
 
+@cache
 def summary_members(kind: Kind, operation: str) -> frozenset[str]:
     """What one row of a List operation's answer may hold."""
-    return frozenset(SERVICE.operation_model(operation).output_shape.members[kind.listed].member.members)
+    return frozenset(service_model().operation_model(operation).output_shape.members[kind.listed].member.members)

@@ -77,7 +77,7 @@ class Objects:
     def store_archive(self, folder: Path, url: str) -> None:
         """Upload the folder's content as one .tar.gz."""
         archive = folder.parent / f".{folder.name}.tar.gz"
-        with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
+        with tarfile.open(archive, "w:gz", compresslevel=0) as tar:
             for each in sorted(folder.iterdir()):
                 tar.add(each, each.name)
         bucket, key = split(url)

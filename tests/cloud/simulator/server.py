@@ -3,38 +3,28 @@
 import copy
 import json
 import shutil
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Final, Self
-
-import boto3
-from moto.core.resource_tagging import TaggedResource
-from moto.moto_api._internal.models import moto_api_backend
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
-from moto.sagemaker.models import sagemaker_backends
-from werkzeug.serving import make_server
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from tests.cloud.simulator import answers
 from tests.cloud.simulator.api import Api
 from tests.cloud.simulator.endpoints import Endpoint
 from tests.cloud.simulator.jobs import Job
+from tests.cloud.simulator.moto import Moto, Server
 from tests.cloud.simulator.objects import Objects
 from tests.cloud.simulator.recording import Call, read_call
 from tests.cloud.simulator.runtime import invoke, invoke_async
 from tests.cloud.simulator.store import ACCOUNT, REGION, Fault, Store
 from tests.cloud.simulator.work import Commands, Work
 
+if TYPE_CHECKING:
+    from moto.core.resource_tagging import TaggedResource
+
 PERSON: Final = "person"
-_OWN: Final = "simulator"
 Hook = Callable[[Call], None]
-
-
-class _Quiet(MotoRequestHandler):  # type: ignore[misc, unused-ignore]
-    def log(self, type: str, message: str, *args: Any) -> None:
-        """No line a request."""
 
 
 @dataclass
@@ -47,14 +37,14 @@ class _Refusal:
 
 
 class Simulator:
-    """An AWS account, to be used as a context manager.
+    """An AWS account, to be used as a context manager; a process has one at a time, for there is one moto.
 
     folder: for the /opt/ml trees. work: plays the containers. calls: all requests but the simulator's own, oldest
     first; those of jobs' containers are signed with the key "container". before, after: called with each, before it is
     carried out and before it is answered. rule_statuses: what built-in rules find, else NoIssuesFound.
     """
 
-    def __init__(self, folder: Path, work: Work | None = None) -> None:
+    def __init__(self, folder: Path, moto: Moto, work: Work | None = None) -> None:
         self.folder, self.work = folder, work or Commands()
         self.calls: list[Call] = []
         self.before: Hook = lambda _call: None
@@ -66,19 +56,17 @@ class Simulator:
         self.endpoints: dict[str, Endpoint] = {}
         self._refusals: dict[str, list[_Refusal]] = {}
         self._answers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
-        self._clients: dict[str, Any] = {}
-        self._lock = threading.Lock()
-        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._moto = moto
         self._api = Api(self)
 
     def __enter__(self) -> Self:
-        moto_api_backend.reset()
+        from moto.sagemaker.models import sagemaker_backends
+
+        self._moto.reset()
         # So that the tagging API finds what is kept here.
         sagemaker_backends[ACCOUNT][REGION].iter_tagged_resources = self._tagged  # type: ignore[method-assign]
-        self._server = make_server("127.0.0.1", 0, self._respond, threaded=True, request_handler=_Quiet)
-        self._server.daemon_threads = True  # type: ignore[attr-defined, unused-ignore]
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        self._thread.start()
+        # A port of its own: what is left of an earlier account finds a closed door.
+        self._server = Server(self._respond)
         self.objects = Objects(self.client("s3"))
         return self
 
@@ -90,18 +78,14 @@ class Simulator:
             endpoint.close()
         for thread in [*(job.thread for job in self.jobs.values()), *(each.thread for each in self.endpoints.values())]:
             thread.join(30)
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-        for client in self._clients.values():
-            client.close()
+        self._server.close()
         shutil.rmtree(self.folder, ignore_errors=True)
         for fault in self.own_faults:
             raise fault
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return self._server.url
 
     def environment(self, key: str = PERSON) -> dict[str, str]:
         """The variables by which boto3 finds this account and nothing else."""
@@ -113,11 +97,7 @@ class Simulator:
 
     def client(self, service: str) -> Any:
         """A boto3 client, whose requests aren't recorded."""
-        with self._lock:
-            if service not in self._clients:
-                session = boto3.Session(_OWN, "none", region_name=REGION)
-                self._clients[service] = session.client(service, endpoint_url=self.url)
-            return self._clients[service]
+        return self._moto.client(service)
 
     def fail(
         self, operation: str, code: str, message: str = "No.", *, when: Callable[[dict[str, Any]], bool] | None = None,
@@ -152,7 +132,9 @@ class Simulator:
         self.jobs[resource.arn].wait(limit_s)
         return resource.describe()
 
-    def _tagged(self) -> Iterator[TaggedResource]:
+    def _tagged(self) -> Iterator["TaggedResource"]:
+        from moto.core.resource_tagging import TaggedResource
+
         for each in self.store:
             yield TaggedResource(each.arn, dict(each.tags), f"sagemaker:{each.kind.path}")
 
@@ -161,8 +143,6 @@ class Simulator:
         environ["wsgi.input"] = BytesIO(body)
         call = read_call(environ, body)
         call.agent = str(environ.get("HTTP_USER_AGENT", ""))
-        if call.key == _OWN:
-            return self._moto.get_application(environ)(environ, start)
         self.calls.append(call)
         self.before(call)
         try:
@@ -187,7 +167,7 @@ class Simulator:
             if call.operation == "InvokeEndpointAsync":
                 return answers.of_container(invoke_async(self, call))
             return answers.of_container(invoke(self, call, body))
-        found = answers.of_application(self._moto.get_application(environ), environ)
+        found = answers.of_application(self._moto.application(environ), environ)
         call.error = found.error
         return found
 

@@ -14,7 +14,9 @@ from tests.cloud.simulator.logs import LogStream
 from tests.cloud.simulator.objects import Mirror
 from tests.cloud.simulator.work import Task
 
-_MIRROR_S: Final = 0.5
+_POLL_S: Final = 0.1
+# A checkpoint's 50 MB cost as much to copy as a small epoch to train.
+_MIRROR_S: Final = 2.0
 _DEFAULTS: Final = {
     "CheckpointConfig": "/opt/ml/checkpoints",
     "TensorBoardOutputConfig": "/opt/ml/output/tensorboard",
@@ -169,15 +171,18 @@ class TrainingJob(Job):
 
     def _attend(self, threads: list[threading.Thread], own: threading.Event, mirrors: list[Mirror]) -> None:
         end = time.monotonic() + self.request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", 86400)
+        mirrored = time.monotonic()
         while any(thread.is_alive() for thread in threads):
             if time.monotonic() > end and not self.stop_wish.is_set():
                 self._out_of_time = True
                 self.stop_wish.set()
             if self.stop_wish.is_set():
                 own.set()
-            for mirror in mirrors:
-                mirror.update()
-            threads[0].join(_MIRROR_S if threads[0].is_alive() else 0.02)
+            if time.monotonic() - mirrored >= _MIRROR_S:
+                for mirror in mirrors:
+                    mirror.update()
+                mirrored = time.monotonic()
+            threads[0].join(_POLL_S if threads[0].is_alive() else 0.02)
         for mirror in mirrors:
             mirror.update()
 
