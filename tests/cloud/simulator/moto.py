@@ -76,7 +76,10 @@ class Moto:
         with self._lock:
             if service not in self._clients:
                 session = boto3.Session("simulator", "none", region_name=REGION)
-                self._clients[service] = session.client(service, endpoint_url=self._server.url)
+                client = session.client(service, endpoint_url=self._server.url)
+                # Made on the first look, by two threads at once as two classes of one name: neither catches the other.
+                _ = client.exceptions
+                self._clients[service] = client
             return self._clients[service]
 
     def _respond(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
