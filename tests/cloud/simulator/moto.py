@@ -45,7 +45,9 @@ class Moto:
 
         self._dispatcher = DomainDispatcherApplication(create_backend_app)
         # Of a host it makes the same each time, and lists moto's folder for it.
-        self._dispatcher.get_backend_for_host = cache(self._dispatcher.get_backend_for_host)
+        self._dispatcher.get_backend_for_host = cache(  # type: ignore[method-assign]
+            self._dispatcher.get_backend_for_host
+        )
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
 
