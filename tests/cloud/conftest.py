@@ -46,6 +46,8 @@ def cloud(
         for name, value in simulator.environment().items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("KENNEL_POLL_S", "0.05")
+        # Of a training's: they wait for each other by spinning, on a busy machine most of the time.
+        monkeypatch.setenv("OMP_NUM_THREADS", "1")
         yield simulator
     # Those of child processes, too: Kennel's clients call themselves so.
     kennels = (call for call in simulator.calls if call.agent.split()[-1:] == ["kennel"])

@@ -27,8 +27,8 @@ def test_an_interrupted_spot_training_goes_on(
     cloud: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A process that really trains takes long enough for the asking to cost more than the training.
-    monkeypatch.setenv("KENNEL_POLL_S", "0.5")
-    for role, count in (("train", 12), ("valid", 4)):
+    monkeypatch.setenv("KENNEL_POLL_S", "0.2")
+    for role, count in (("train", 6), ("valid", 4)):
         make_classes(tmp_path / "photos" / role, count)
     run, interrupted = new_run(tmp_path / "runs"), list[int]()
 

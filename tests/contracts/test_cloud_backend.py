@@ -46,6 +46,7 @@ class TestCloudBackend(BackendContract):
             for name, value in account.environment().items():
                 patch.setenv(name, value)
             patch.setenv("KENNEL_POLL_S", "0.3")
+            patch.setenv("OMP_NUM_THREADS", "1")
             # Evaluations have run folders of their own.
             patch.chdir(folder)
             yield account

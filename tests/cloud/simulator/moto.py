@@ -45,7 +45,9 @@ class Moto:
 
         self._dispatcher = DomainDispatcherApplication(create_backend_app)
         # Of a host it makes the same each time, and lists moto's folder for it.
-        self._dispatcher.get_backend_for_host = cache(self._dispatcher.get_backend_for_host)
+        self._dispatcher.get_backend_for_host = cache(  # type: ignore[method-assign]
+            self._dispatcher.get_backend_for_host
+        )
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
 
@@ -76,7 +78,10 @@ class Moto:
         with self._lock:
             if service not in self._clients:
                 session = boto3.Session("simulator", "none", region_name=REGION)
-                self._clients[service] = session.client(service, endpoint_url=self._server.url)
+                client = session.client(service, endpoint_url=self._server.url)
+                # Made on the first look, by two threads at once as two classes of one name: neither catches the other.
+                _ = client.exceptions
+                self._clients[service] = client
             return self._clients[service]
 
     def _respond(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
