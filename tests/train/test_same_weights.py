@@ -72,8 +72,7 @@ def weights(photos: Path, root: Path) -> bytes:
     configure(root, {**QUICK, "head": "mlp"})
     (root / "input" / "data").mkdir()
     (root / "input" / "data" / "training").symlink_to(photos)
-    # Waiting threads sleep: beside a busy program they would burn the time of those that they wait for.
-    environ = {**os.environ, "KENNEL_ML_ROOT": str(root), "OMP_WAIT_POLICY": "passive"}
+    environ = {**os.environ, "KENNEL_ML_ROOT": str(root)}
     command = [sys.executable, "-m", "train"]
     done = subprocess.run(command, cwd=REPOSITORY, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
