@@ -93,13 +93,17 @@ def test_an_end_between_wish_and_stop_is_an_end(account: Account, cloud: Simulat
     assert (run.artifact / "kennel.json").is_file()
 
 
-def test_a_lost_network_for_a_while(account: Account, cloud: Simulator, tmp_path: Path, capsys: Any) -> None:
+def test_a_lost_network_for_a_while(
+    account: Account, cloud: Simulator, prepared: Prepared, tmp_path: Path, capsys: Any
+) -> None:
+    prepared.go.clear()
     run, seen = new_run(tmp_path / "runs"), Seen()
 
     def watch(progress: Progress) -> None:
         if progress.phase == "training" and not seen:
             seen.append(progress)
             cloud.fail("DescribeTrainingJob", "ExpiredTokenException", "The token is expired", times=3)
+            prepared.go.set()
 
     training.train(account, run, photos(tmp_path / "photos"), SMALL, watch, Stop())
     assert capsys.readouterr().out.count("; asking again\n") == 1
