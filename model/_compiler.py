@@ -94,6 +94,7 @@ class _Finder(MetaPathFinder):
         self._wanted = False
         self._disabled: weakref.WeakSet[FunctionType] = weakref.WeakSet()
         self._lock = threading.Lock()
+        self._begun = threading.Event()
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -107,8 +108,7 @@ class _Finder(MetaPathFinder):
                 spec.loader = _Loader(self, spec.loader)
             return spec
         if fullname.startswith(f"{_NAME}.") and self._package is not None and not self._wanted:
-            # Not waiting: the other thread may want this very module, whose lock this thread has.
-            self.load(wait=False)
+            self.load()
             # Executing the package imports most modules in it, and importing them again would make them twice.
             if (module := sys.modules.get(fullname)) is not None:
                 return ModuleSpec(fullname, _Imported(module))
@@ -124,6 +124,7 @@ class _Finder(MetaPathFinder):
         """Make the object the real package, if somebody wants that."""
         if not self._wanted:
             return
+        self._begun.set()
         loader.exec_module(package)
         package.__class__ = ModuleType
         with self._lock:
@@ -132,8 +133,8 @@ class _Finder(MetaPathFinder):
                 vars(function).pop(_KEPT, None)
         self._remove()
 
-    def load(self, wait: bool = True) -> None:
-        """Execute the package, unless another thread is at it or has done so; then `wait` for its end."""
+    def load(self) -> None:
+        """See to it that the package is executed; where another thread is at it, wait for its end."""
         with self._lock:
             if first := not self._wanted:
                 # Another thread may be at making the object.
@@ -141,8 +142,12 @@ class _Finder(MetaPathFinder):
                 self._wanted = True
                 _forget_stand_ins()
                 sys.modules.pop(_NAME, None)
-        if first or wait:
+        if first or not _imports():
             importlib.import_module(_NAME)
+        else:
+            # Not for the end: that thread may want a module whose lock this one has. From here on the package is in
+            # sys.modules, as Python expects where a module in it is imported.
+            self._begun.wait()
 
     def disable(self, function: object = None, recursive: bool = True, **others: Any) -> Any:
         """torch._dynamo.disable, for `torch._compile`."""
@@ -200,6 +205,16 @@ def _asker() -> str:
             return name
         frame = frame.f_back
     return ""
+
+
+def _imports() -> bool:
+    """Whether this thread is importing something."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_globals.get("__name__") == "importlib._bootstrap":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _is_compile_supported(device_type: str) -> bool:

@@ -105,10 +105,10 @@ def test_threads_that_want_it_at_the_same_time_get_one() -> None:
         + """
 import threading
 uses = [
-    "import torch._dynamo.utils as utils; utils.is_compile_supported",
+    "import torch._dynamo; torch._dynamo.optimize",
     "from torch._dynamo import config; config.verbose",
     "torch._dynamo.reset",
-    "import torch._dynamo.guards as guards; guards.CheckFunctionManager",
+    "torch.compiler.reset()",
 ] * 2 + ["for _ in range(300): step()"]
 errors, names = [], {**globals()}
 gate = threading.Barrier(len(uses))
