@@ -6,7 +6,7 @@ import pytest
 
 from tests.train.support import Finished, make_classes, run, train
 from tests.train.tuning_jobs import prepare
-from tests.train.two_hosts import free_port
+from tests.train.two_hosts import port_in
 
 TELL = {"PYTHONPROFILEIMPORTTIME": "1"}
 
@@ -57,4 +57,4 @@ def test_an_evaluation(job: Finished, tmp_path: Path) -> None:
 
 def test_a_search_and_its_workers(tmp_path: Path) -> None:
     root = prepare(tmp_path, tune_trials="2", tune_parallel="2")
-    leaves_out_the_compiler(run(["train"], root, {**TELL, **free_port("KENNEL_TUNING_PORT")}))
+    leaves_out_the_compiler(run(["train"], root, {**TELL, **port_in("KENNEL_TUNING_PORT")}))

@@ -11,6 +11,7 @@ import pytest
 import train.job
 import train.tuning.parallel
 from model.paths import MLPaths
+from tests import forked
 from tests.train.support import QUICK, REPOSITORY, configure, make_classes
 from train.config import Hyperparameters
 from train.contract import Job
@@ -74,7 +75,7 @@ def weights(photos: Path, root: Path) -> bytes:
     (root / "input" / "data" / "training").symlink_to(photos)
     environ = {**os.environ, "KENNEL_ML_ROOT": str(root)}
     command = [sys.executable, "-m", "train"]
-    done = subprocess.run(command, cwd=REPOSITORY, env=environ, capture_output=True, text=True, check=False)
+    done = forked.run(command, cwd=REPOSITORY, env=environ, text=True)
     assert done.returncode == 0, done.stderr
     return (root / "model" / "model.safetensors").read_bytes()
 
