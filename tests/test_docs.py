@@ -71,6 +71,7 @@ def test_every_deploy_command_that_is_shown_exists_with_its_options() -> None:
             assert option in helps[command], f"{line}: {command} has no {option}"
 
 
+@pytest.mark.long
 def test_the_readme_steps_run(tmp_path: Path) -> None:
     block = re.search(r"<!-- tested -->\n```bash\n(.*?)```", README, re.S)
     assert block is not None

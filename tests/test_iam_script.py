@@ -12,6 +12,8 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "docs" / "iam" / "create.sh"
 ARN = "arn:aws:iam::123456789012"

@@ -152,6 +152,7 @@ def test_in_the_foreground_a_signal_ends_it_cleanly(number: int, trained: Path, 
     assert not any(lives(each) for each in servers)
 
 
+@pytest.mark.long
 def test_run_does_it_all_and_leaves_nothing_up(data: Path, tmp_path: Path) -> None:
     options = ("--trials", "2", "--runs", tmp_path, "--port", "0")
     answer = deploy("run", "--data", data, *TINY, *options, cwd=tmp_path)

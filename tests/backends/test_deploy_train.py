@@ -71,6 +71,7 @@ def test_evaluate_gives_what_training_measured(trained: Path, data: Path, runs: 
     assert row["probability"] == pytest.approx(theirs["predictions"]["001.Red_dog/0.jpg"]["probability"], abs=1e-5)
 
 
+@pytest.mark.long
 def test_evaluate_compares_two_runs_and_leaves_a_page(trained: Path, data: Path, runs: Path, tmp_path: Path) -> None:
     options = ("--set", "pretrained=none", "--set", "image_size=32", "--set", "epochs=1", "--set", "seed=5")
     answer = deploy("train", "--data", data, *options, "--runs", tmp_path, "--name", "other")

@@ -153,6 +153,7 @@ def test_faults_of_files_are_noted_and_of_the_whole_told(tmp_path: Path) -> None
     assert [row.get("error") for row in rows(tmp_path / "out")] == [None, "no image", "too large", None]
 
 
+@pytest.mark.long
 def test_without_a_server_it_says_so(tmp_path: Path) -> None:
     named(tmp_path, 1)
     result = run(f"http://127.0.0.1:{free_port()}", tmp_path)

@@ -268,6 +268,7 @@ def test_without_a_terminal_and_without_yes_nothing_is_changed(cloud: Simulator,
         assert cloud.store.of("Endpoint") == []
 
 
+@pytest.mark.long
 def test_a_run_whose_containers_are_kennels_own_commands(cloud: Simulator, tmp_path: Path) -> None:
     photos = make_coloured_photos(tmp_path / "photos")
     with Driver(tmp_path) as driver:

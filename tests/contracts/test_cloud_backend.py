@@ -18,6 +18,8 @@ from tests.cloud.simulator.moto import Moto
 from tests.cloud.simulator.server import Simulator, furnish
 from tests.contracts.backend_contract import BackendContract
 
+pytestmark = pytest.mark.long
+
 __all__ = ["moto", "read_once"]
 
 # What tests of the contract have the account do.

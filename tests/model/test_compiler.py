@@ -72,6 +72,7 @@ def test_any_use_of_the_compiler_gets_the_real_one(use: str) -> None:
     run(f"{STEPS}\n{use}\n{REAL}")
 
 
+@pytest.mark.long
 def test_what_was_stepped_can_be_compiled() -> None:
     run(
         STEPS
@@ -99,6 +100,7 @@ assert torch.equal(exported.module()(image), network(image))
     )
 
 
+@pytest.mark.long
 def test_threads_that_want_it_at_the_same_time_get_one() -> None:
     run(
         STEPS
@@ -131,6 +133,7 @@ assert not errors, errors
     )
 
 
+@pytest.mark.long
 def test_whoever_imports_it_first_gets_the_real_one() -> None:
     run("import sys, model.network, torch._dynamo\nassert 'sympy' in sys.modules\nimport torch._dynamo.utils")
     run(
@@ -139,6 +142,7 @@ def test_whoever_imports_it_first_gets_the_real_one() -> None:
     )
 
 
+@pytest.mark.long
 def test_another_torch_that_asks_for_more_gets_the_real_one() -> None:
     run(
         STEPS
@@ -197,6 +201,7 @@ print("sympy" in sys.modules, file=sys.stderr)
 """
 
 
+@pytest.mark.long
 def test_the_weights_are_the_same_to_the_byte() -> None:
     answers = {}
     for which in ("real", "without"):

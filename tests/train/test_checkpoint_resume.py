@@ -90,6 +90,7 @@ def weights(result: Finished) -> bytes:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.long
 def test_after_a_kill_in_mid_epoch_it_ends_as_if_there_had_been_none(kind: str, tmp_path: Path) -> None:
     chosen = {**LONG, **KINDS[kind]}
     root = job(tmp_path / "job")
@@ -155,6 +156,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     return finish(process, root)
 
 
+@pytest.mark.long
 def test_killed_after_its_last_epoch_it_only_finishes(trained: Finished) -> None:
     before = weights(trained)
     as_a_new_host(trained.root)

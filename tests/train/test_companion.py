@@ -140,6 +140,7 @@ def test_nobody_is_left(watched: Finished) -> None:
     assert "WARNING" not in watched.err
 
 
+@pytest.mark.long
 def test_stop_ends_the_job_as_failed(tmp_path: Path) -> None:
     entry = {
         "RuleConfigurationName": "gone-far-enough",
@@ -208,6 +209,7 @@ def test_reports_after_sigterm(tmp_path: Path) -> None:
     assert left_behind(tmp_path) == []
 
 
+@pytest.mark.long
 def test_reports_after_sigkill(tmp_path: Path) -> None:
     result = while_training(tmp_path, lambda process: process.kill(), workers="1")
     assert result.code == -signal.SIGKILL
@@ -238,6 +240,7 @@ def companion_of(process: subprocess.Popen[str]) -> psutil.Process:
     return found
 
 
+@pytest.mark.long
 def test_training_goes_on_without_its_companion(tmp_path: Path) -> None:
     process = start_train(tree(tmp_path), epochs="2", **WATCHED)
     give_up = time.monotonic() + TIMEOUT_S
@@ -261,6 +264,7 @@ sys.exit(train.__main__.main())
 """
 
 
+@pytest.mark.long
 def test_a_stuck_job_is_ended_by_the_rule_that_notices(tmp_path: Path) -> None:
     rules = "StalledTrainingRule:threshold=1:stop_training_on_fire=true"
     configure(tmp_path, {**QUICK, **WATCHED, "rules": rules})

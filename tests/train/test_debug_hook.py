@@ -281,6 +281,7 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_two_processes_have_one_that_writes(ranks: Path) -> None:
     tensors = Tensors(ranks / "one" / "tensors")
     assert tensors.trial.workers() == ["worker_0"]

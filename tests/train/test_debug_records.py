@@ -134,6 +134,7 @@ def test_readers_load_neither_torch_nor_pandas_and_nobody_says_a_word() -> None:
     assert not loaded("import train.debug.schedule") & {"torch", "pandas", "smdebug", "numpy"}
 
 
+@pytest.mark.long
 def test_both_doors_in_either_order() -> None:
     told = "assert smdebug.core.utils._torch_dist_imported is torch.distributed"
     for first, second in (("train.debug._smdebug", "torch"), ("torch", "train.debug._smdebug")):

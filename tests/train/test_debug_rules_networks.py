@@ -11,6 +11,8 @@ from tests.shared import made_once
 from tests.train.sick import judge, judge_all, make
 from train.rulebook.tensor_rules import TENSOR_RULES
 
+pytestmark = pytest.mark.long
+
 # What fires for each network, by default. Beside the sickness's own rule, which comes first, only what can't be told
 # from it.
 FIRES: dict[str, set[str]] = {

@@ -7,6 +7,8 @@ import pytest
 from tests.train.support import Finished, configure, finish, make_classes, start_train
 from tests.train.tensors import Tensors
 
+pytestmark = pytest.mark.long
+
 # 36 training images in batches of 8 are 5 steps an epoch; 12 for validation, 2 batches.
 STEPS, BATCHES, EPOCHS = 5, 2, 2
 CONFIG = {

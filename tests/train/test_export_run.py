@@ -18,6 +18,8 @@ from model.weights import load_network
 from tests.train.support import CLASSES, REPOSITORY, Finished, finish, make_classes, start_train
 from train.export.measure import openvino_form, torch_form
 
+pytestmark = pytest.mark.long
+
 # sitecustomize: writes down every attempt to reach another machine or to start a process, and blocks modules.
 GUARD = """
 import os, sys

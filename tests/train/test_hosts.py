@@ -90,6 +90,7 @@ def test_two_hosts_train_what_one_does(kind: str, tmp_path: Path, port: dict[str
         torch.testing.assert_close(values, two[name], rtol=0, atol=1e-5)
 
 
+@pytest.mark.long
 class TestAWholeNetwork:
     leader: Finished
     other: Finished
@@ -147,6 +148,7 @@ def test_a_host_that_vanishes_ends_the_other_with_one_sentence(lost: str, tmp_pa
     gone.finish()
 
 
+@pytest.mark.long
 def test_sigterm_ends_both_and_keeps_the_best_epoch(tmp_path: Path, port: dict[str, str]) -> None:
     leader, other = Pair(tmp_path, port, epochs="10000").begin()
     leader.until("^epoch=2;")
@@ -168,6 +170,7 @@ def test_a_rule_ends_both(tmp_path: Path, port: dict[str, str]) -> None:
     assert Artifact.load(leader.model).provenance["completed"] is True
 
 
+@pytest.mark.long
 def test_after_a_kill_both_go_on_as_if_there_had_been_none(tmp_path: Path, port: dict[str, str]) -> None:
     chosen = {"epochs": "5", "ema_decay": "0.9"}
     undisturbed, _ = Pair(tmp_path / "undisturbed", port, **chosen).run()

@@ -43,6 +43,7 @@ def test_a_training_with_everything_on(job: Finished) -> None:
     assert not {name for name in names if name.partition(".")[0] in ("boto3", "pandas", "sagemaker")}
 
 
+@pytest.mark.long
 def test_a_training_with_everything_off(tmp_path: Path) -> None:
     make_classes(tmp_path / "input" / "data" / "train", 8)
     names = leaves_out_the_compiler(train(tmp_path, TELL))
@@ -55,6 +56,7 @@ def test_an_evaluation(job: Finished, tmp_path: Path) -> None:
     leaves_out_the_compiler(run([*command, "--json", str(tmp_path / "e.json")], tmp_path, TELL), steps=False)
 
 
+@pytest.mark.long
 def test_a_search_and_its_workers(tmp_path: Path) -> None:
     root = prepare(tmp_path, tune_trials="2", tune_parallel="2")
     leaves_out_the_compiler(run(["train"], root, {**TELL, **port_in("KENNEL_TUNING_PORT")}))

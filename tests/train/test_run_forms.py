@@ -11,6 +11,8 @@ import pytest
 from tests.train.forms import contents, ground_truth, write_lines, write_tar, write_zip
 from tests.train.support import CLASSES, Finished, configure, finish, make_classes, run, start_train, train
 
+pytestmark = pytest.mark.long
+
 FORMS = ("folders", "archives", "webdataset", "manifest")
 
 

@@ -83,6 +83,7 @@ def test_a_signal_while_python_still_imports(tmp_path: Path, number: int, after_
     assert "Traceback" not in result.err
 
 
+@pytest.mark.long
 def test_sigterm_while_forms_are_made(tmp_path: Path) -> None:
     def quantizing(root: Path) -> bool:
         file = root / "output" / "progress.json"

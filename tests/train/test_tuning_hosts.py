@@ -77,6 +77,7 @@ class TestTwoHosts:
         assert self.other.err == ""
 
 
+@pytest.mark.long
 def test_a_host_of_another_search_is_refused_and_the_leader_goes_on(tmp_path: Path, port: dict[str, str]) -> None:
     wanted = {"tune_trials": "3", "tune_pruner": "none", "epochs": "2"}
     leader = Followed(prepare(tmp_path / "leader", host(LEADER), **wanted), port)

@@ -79,6 +79,7 @@ class TestTwoWorkers:
         assert "Traceback" not in self.job.err
 
 
+@pytest.mark.long
 def test_a_worker_that_is_killed_costs_one_trial_at_most(tmp_path: Path) -> None:
     job = Followed(prepare(tmp_path, tune_trials="4", tune_parallel="2", tune_pruner="none", epochs="5"))
     os.kill(job.workers()[2], signal.SIGKILL)
@@ -95,6 +96,7 @@ def test_a_worker_that_is_killed_costs_one_trial_at_most(tmp_path: Path) -> None
     assert trials_of(done, 1) >= 3
 
 
+@pytest.mark.long
 def test_when_all_are_killed_the_job_ends_with_one_sentence(tmp_path: Path) -> None:
     job = Followed(prepare(tmp_path, tune_trials="6", tune_parallel="2", epochs="10000"))
     for pid in job.workers().values():
@@ -105,6 +107,7 @@ def test_when_all_are_killed_the_job_ends_with_one_sentence(tmp_path: Path) -> N
     assert tuning(done)["state"] == "stopped"
 
 
+@pytest.mark.long
 def test_sigterm_leaves_no_worker_behind(tmp_path: Path) -> None:
     job = Followed(prepare(tmp_path, tune_trials="6", tune_parallel="2", epochs="10000"))
     pids = list(job.workers().values())

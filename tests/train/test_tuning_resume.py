@@ -14,6 +14,8 @@ import pytest
 from model.artifact import Artifact
 from tests.train.support import QUICK, TIMEOUT_S, Finished, configure, finish, make_classes, start, train
 
+pytestmark = pytest.mark.long
+
 # Trials of a second or so: long enough to be killed within one.
 SEARCH: dict[str, Any] = {
     "tune_trials": "6",

@@ -95,6 +95,7 @@ def no_time(row: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("chosen", [FROZEN, CHOSEN, replace(CHOSEN, freeze="gradual")], ids=lambda each: each.freeze)
+@pytest.mark.long
 def test_a_trial_has_the_numbers_of_a_training_of_its_own(
     data: DataSet, tmp_path: Path, chosen: Hyperparameters
 ) -> None:
@@ -117,6 +118,7 @@ def test_a_trial_has_the_numbers_of_a_training_of_its_own(
     assert [no_time(row) for row in told.epochs[4]] != epochs
 
 
+@pytest.mark.long
 def test_what_is_measured_beyond_the_epochs(data: DataSet, tmp_path: Path) -> None:
     measured = Measured.of(parse_objectives("average test loss,latency_ms"))
     assert measured == Measured(latency=True, test=True)
@@ -176,6 +178,7 @@ def test_features_are_computed_once_for_what_they_depend_on(
     assert len(told.completed) == 4
 
 
+@pytest.mark.long
 def test_images_are_decoded_once_for_all_trials(data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = []
     real = keep_images

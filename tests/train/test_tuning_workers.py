@@ -123,6 +123,7 @@ def pid_of(folder: Path, number: int) -> int:
     return int(json.loads((folder / f"{number}.json").read_text())["pid"])
 
 
+@pytest.mark.long
 class TestEnds:
     """One crew whose workers end in every way."""
 
@@ -202,6 +203,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.long
 def test_no_worker_outlives_its_leader(tmp_path: Path, number: signal.Signals) -> None:
     (tmp_path / "leader.py").write_text(LEADER)
     leader = subprocess.Popen(
