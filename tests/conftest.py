@@ -47,7 +47,8 @@ def pytest_testnodedown(node: Any) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     if left_out := config.stash.get(LEFT_OUT, 0):
-        terminalreporter.write_line(f"{left_out} long tests were left out: `make test-all` runs them too")
+        what = "1 long test was" if left_out == 1 else f"{left_out} long tests were"
+        terminalreporter.write_line(f"{what} left out: `make test-all` runs them too")
 
 
 @pytest.fixture(autouse=True, scope="session")
