@@ -8,7 +8,7 @@ PYTHON ?= $(shell for needs in sys,ensurepip sys; do for python in .venv/bin/pyt
 	$$python -c "import $$needs; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))" >/dev/null 2>&1 \
 	&& { echo $$python; exit; }; done; done; echo python3)
 VENV_PYTHON = .venv/bin/python
-# Tests run in as many processes as there are cores, up to four: each takes 1.5 GB.
+# Tests run in as many processes as there are cores, up to four: each grows to as much as 4 GB.
 PARALLEL = -n logical --maxprocesses=4 --dist=worksteal
 # Further arguments for demo, test, test-all, test-container, test-browser, bench, image, wheels and lock, as in `make test ARGS="-k serve -x"`.
 ARGS ?=
