@@ -38,7 +38,8 @@ class TestTwoHosts:
     @pytest.fixture(scope="class", autouse=True)
     @classmethod
     def searched(cls, tmp_path_factory: pytest.TempPathFactory, port: dict[str, str]) -> None:
-        wanted = {"tune_trials": "6", "tune_pruner": "none"}
+        # Trials of a second: quicker ones would be over before the slower of the two workers has begun.
+        wanted = {"tune_trials": "6", "tune_pruner": "none", "epochs": "40"}
         other = Followed(prepare(tmp_path_factory.mktemp("other"), host(OTHER), **wanted), port)
         leader = Followed(prepare(tmp_path_factory.mktemp("leader"), host(LEADER), **wanted), port)
         _, pid = leader.worker()
