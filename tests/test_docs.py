@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from model.version import VERSION
+from tests import forked
 from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -61,10 +62,9 @@ def test_every_deploy_command_that_is_shown_exists_with_its_options() -> None:
         # Of a group each command has options of its own.
         command = " ".join(words[1:3]) if words[1] in GROUPS else words[1]
         if command not in helps:
-            answer = subprocess.run(
-                [sys.executable, "deploy.py", *command.split(), "--help"], cwd=ROOT, capture_output=True, text=True,
-                check=False,
-            )  # fmt: skip
+            answer = forked.run(
+                [sys.executable, str(ROOT / "deploy.py"), *command.split(), "--help"], cwd=ROOT, text=True
+            )
             assert answer.returncode == 0, f"{line}: {answer.stderr}"
             helps[command] = answer.stdout
         for option in re.findall(r"(--[a-z-]+)", line):

@@ -1,6 +1,7 @@
 """deploy.py tune when it is killed, interrupted or deleted, and how it goes on."""
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -123,8 +124,9 @@ def test_ctrl_c_stops_the_trials_side_by_side_and_leaves_documents(interrupted: 
     )
 
 
-def test_delete_ends_a_running_search_and_its_trial(interrupted: Path) -> None:
-    runs = interrupted.parent
+def test_delete_ends_a_running_search_and_its_trial(interrupted: Path, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    shutil.copytree(interrupted.parent, runs)
     again = runs / "i-trial-001-2"
     with search("--resume", "i", "--parallel", "1", "--runs", runs) as process:
         wait(lambda: started(again) and trains(again), process)
@@ -137,5 +139,5 @@ def test_delete_ends_a_running_search_and_its_trial(interrupted: Path) -> None:
         process.communicate(timeout=60)
     assert process.returncode == 130
     assert not lives(trial)
-    assert (record(interrupted)["status"], record(again)["status"]) == ("stopped", "stopped")
+    assert (record(runs / "i")["status"], record(again)["status"]) == ("stopped", "stopped")
     assert read(again / "run.json")["hyperparameters"] == record(runs / "i-trial-001")["hyperparameters"]

@@ -1,5 +1,7 @@
 """An artifact to deploy, deployments of it, and what the service model says of requests."""
 
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,17 @@ def make_artifact(folder: Path) -> Path:
     (folder / "model.safetensors").write_bytes(b"weights\n")
     (folder / "openvino" / "model.xml").write_text("<net/>\n")
     return folder
+
+
+def interrupt_instead_of(sleep: Callable[[float], None]) -> Callable[[float], None]:
+    """A time.sleep in which Ctrl-C reaches the main thread; the simulated account's threads sleep on."""
+
+    def interrupted(seconds: float) -> None:
+        if threading.current_thread() is threading.main_thread():
+            raise KeyboardInterrupt
+        sleep(seconds)
+
+    return interrupted
 
 
 def account_of(settings: Settings) -> Account:

@@ -12,7 +12,7 @@ from backends.cloud import endpoints
 from backends.cloud.account import Account
 from backends.errors import BackendError, Stopped
 from backends.runs import Run
-from tests.cloud.endpoint_cases import deployment, make_artifact, up
+from tests.cloud.endpoint_cases import deployment, interrupt_instead_of, make_artifact, up
 from tests.cloud.simulator.server import Simulator
 from tests.cloud.simulator.work import Prepared
 
@@ -132,14 +132,11 @@ def test_whoever_stops_because_it_failed_still_hears_why(
 def test_ctrl_c_while_it_starts_is_a_sentence(
     cloud: Simulator, account: Account, prepared: Prepared, run: Run, artifact: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(_seconds: float) -> None:
-        raise KeyboardInterrupt
-
     prepared.go.clear()
     endpoints.deploy(account, run, artifact)
     name = run.record["sagemaker"]["endpoint"]
     with monkeypatch.context() as patch:
-        patch.setattr(time, "sleep", interrupt)
+        patch.setattr(time, "sleep", interrupt_instead_of(time.sleep))
         with pytest.raises(Stopped, match=f"stopped before the endpoint {name} answered"):
             endpoints.wait_ready(account, run, lambda: True)
     assert endpoints.left(run).startswith(f"the endpoint {name} may still be there")

@@ -15,7 +15,7 @@ from backends.errors import BackendError, Stopped
 from backends.runs import Run, load_run
 from backends.settings.sections import Deploy
 from tests.cloud.conftest import settings
-from tests.cloud.endpoint_cases import account_of, checked, deployment, make_artifact, tags_of, up
+from tests.cloud.endpoint_cases import account_of, checked, deployment, interrupt_instead_of, make_artifact, tags_of, up
 from tests.cloud.simulator.server import Simulator
 from tests.cloud.simulator.work import Prepared
 
@@ -244,12 +244,9 @@ def test_an_endpoint_that_is_gone_or_busy_isnt_updated(
 def test_ctrl_c_leaves_it_going_on_and_the_same_command_follows_it(
     cloud: Simulator, account: Account, prepared: Prepared, run: Run, artifact: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(_seconds: float) -> None:
-        raise KeyboardInterrupt
-
     prepared.go.clear()
     with monkeypatch.context() as patch:
-        patch.setattr(time, "sleep", interrupt)
+        patch.setattr(time, "sleep", interrupt_instead_of(time.sleep))
         with pytest.raises(Stopped, match=r"goes on in the account, with two fleets .* deploy.py delete first ends"):
             rollout.update(account, run, changed(artifact))
     noted = load_run(run.path).record["sagemaker"]

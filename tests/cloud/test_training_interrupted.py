@@ -23,6 +23,7 @@ CHOSEN = Hyperparameters(
 )  # fmt: skip
 
 
+@pytest.mark.long
 def test_an_interrupted_spot_training_goes_on(
     cloud: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -118,6 +118,7 @@ class BackendContract:
     def check_trials(self, trials: list[Run]) -> None:
         """See what there is of a search's trials besides the best."""
 
+    @pytest.mark.long
     def test_searches_and_writes_the_page(self, backend: Backend, data: Path, tmp_path: Path) -> None:
         values = {**TINY, "freeze": "backbone", "tune_trials": "2", "tune_space": "lr=0.001:0.1:log"}
         request = Request(data, parse_hyperparameters(values))

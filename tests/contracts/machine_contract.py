@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import pytest
+
 from backends.base import Backend, Slot
 from backends.inputs import parse_hyperparameters
 from backends.jobs import train_run
@@ -27,6 +29,7 @@ class MachineContract(BackendContract):
         ]  # fmt: skip
         assert "views found in" in trials[1].log.read_text()
 
+    @pytest.mark.long
     def test_a_second_training_finds_the_features_of_the_first(
         self, backend: Backend, data: Path, tmp_path: Path
     ) -> None:

@@ -57,17 +57,19 @@ def run(code: str) -> str:
     return answer.stdout
 
 
-@pytest.mark.parametrize(
-    "use",
-    [
-        "import torch._dynamo.backends.registry as found; assert found.list_backends",
-        "from torch._dynamo import graph_break, config; assert graph_break is torch._dynamo.graph_break",
-        "torch._dynamo.disable(step)()",
-        "torch.compiler.reset()",
-        "torch._dynamo.note = 1; assert vars(before)['note'] == 1; assert 'export' in dir(torch._dynamo)",
-        "assert not hasattr(torch._dynamo, 'never_heard_of')",
-    ],
-)
+USES = [
+    "from torch._dynamo import graph_break, config; assert graph_break is torch._dynamo.graph_break",
+    "torch.compiler.reset()",
+]
+MORE_USES = [
+    "import torch._dynamo.backends.registry as found; assert found.list_backends",
+    "torch._dynamo.disable(step)()",
+    "torch._dynamo.note = 1; assert vars(before)['note'] == 1; assert 'export' in dir(torch._dynamo)",
+    "assert not hasattr(torch._dynamo, 'never_heard_of')",
+]
+
+
+@pytest.mark.parametrize("use", [*USES, *(pytest.param(use, marks=pytest.mark.long) for use in MORE_USES)])
 def test_any_use_of_the_compiler_gets_the_real_one(use: str) -> None:
     run(f"{STEPS}\n{use}\n{REAL}")
 

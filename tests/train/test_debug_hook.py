@@ -292,6 +292,7 @@ def test_two_processes_have_one_that_writes(ranks: Path) -> None:
     assert tensors.reduction("gradient/Sequential_head.weight", "max") == pytest.approx(1.5)
 
 
+@pytest.mark.long
 def test_two_processes_that_both_write(ranks: Path) -> None:
     tensors = Tensors(ranks / "all" / "tensors")
     assert tensors.trial.workers() == ["worker_0", "worker_1"]

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import sklearn.metrics
 
 from tests.train.evaluations import evaluation, of_predictions, random_evaluation
 from train.evaluation.metrics import (
@@ -84,6 +83,8 @@ def test_brier_score() -> None:
 
 @pytest.mark.parametrize(("n", "classes"), [(400, 7), (60, 40), (2, 3)])
 def test_a_second_opinion(n: int, classes: int) -> None:
+    import sklearn.metrics
+
     result = random_evaluation(n, classes, seed=n)
     truth, answer = result.labels, result.predictions
     matrix = confusion_matrix(truth, answer, classes)

@@ -38,7 +38,13 @@ def photos(folder: Path, shape: Preprocess) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    ("architecture", "head"), [("resnet18", "linear"), ("resnet18", "mlp"), ("resnet34", "linear"), ("resnet50", "mlp")]
+    ("architecture", "head"),
+    [
+        ("resnet18", "linear"),
+        ("resnet18", "mlp"),
+        pytest.param("resnet34", "linear", marks=pytest.mark.long),
+        pytest.param("resnet50", "mlp", marks=pytest.mark.long),
+    ],
 )
 def test_the_same_logits(tmp_path: Path, architecture: str, head: str) -> None:
     shape = Preprocess.for_size(48)

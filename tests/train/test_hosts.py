@@ -74,7 +74,9 @@ MEANS = {
 }
 
 
-@pytest.mark.parametrize("kind", MEANS)
+@pytest.mark.parametrize(
+    "kind", ["plain", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("weights", "draws"))]
+)
 def test_two_hosts_train_what_one_does(kind: str, tmp_path: Path, port: dict[str, str]) -> None:
     chosen = {"freeze": "backbone", "epochs": "4", **MEANS[kind]}
     leader, other = Pair(tmp_path, port, **chosen).run()
@@ -137,7 +139,7 @@ def test_both_end_early(tmp_path: Path, port: dict[str, str]) -> None:
     assert len([row for row in leader.metrics if "epoch" in row]) == 3
 
 
-@pytest.mark.parametrize("lost", ["the leader", "the other"])
+@pytest.mark.parametrize("lost", ["the leader", pytest.param("the other", marks=pytest.mark.long)])
 def test_a_host_that_vanishes_ends_the_other_with_one_sentence(lost: str, tmp_path: Path, port: dict[str, str]) -> None:
     pair = Pair(tmp_path, port, epochs="10000").begin()
     pair[0].until("^epoch=1;")
