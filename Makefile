@@ -9,7 +9,7 @@ PYTHON ?= $(shell for needs in sys,ensurepip sys; do for python in .venv/bin/pyt
 	&& { echo $$python; exit; }; done; done; echo python3)
 VENV_PYTHON = .venv/bin/python
 # Tests run in as many processes as there are cores, up to four: each grows to as much as 4 GB.
-PARALLEL = -n logical --maxprocesses=4 --dist=worksteal
+PARALLEL = -n logical --maxprocesses=4 --dist=loadfile
 # Further arguments for demo, test, test-all, test-container, test-browser, bench, image, wheels and lock, as in `make test ARGS="-k serve -x"`.
 ARGS ?=
 

@@ -19,6 +19,7 @@ from train.config import Hyperparameters
 
 # Its trials have 30 s to leave a verdict, and then there is a report to write.
 _TUNING_STOP_LIMIT_S: Final = 60.0
+_STOPPED_EARLY: Final = "stopped before the server was up"
 
 
 def train_run(
@@ -107,12 +108,16 @@ def _deploy(
         wish = stop or Stop()
         if not backend.wait_ready(run, lambda: not wish.requested and backend.is_alive(run)):
             if wish.requested:
-                raise Stopped("stopped before the server was up")
+                raise Stopped(_STOPPED_EARLY)
             backend.stop(run)  # before its log is read: Docker's is fetched by this
             raise BackendError(f"the server did not come up: {last_error(run.log)} (its log is {run.log})")
+    except KeyboardInterrupt:
+        backend.stop(run)
+        run.finish("stopped", reason=_STOPPED_EARLY)
+        raise Stopped(_STOPPED_EARLY) from None
     except BaseException as error:
         backend.stop(run)
-        run.finish("stopped" if isinstance(error, Stopped) else "failed", reason=str(error) or "interrupted")
+        run.finish("stopped" if isinstance(error, Stopped) else "failed", reason=str(error) or type(error).__name__)
         raise
     # Written even if nothing had to be added: somebody who asked for the status meanwhile may have found no process
     # yet, and noted that.

@@ -64,16 +64,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 @pytest.fixture(autouse=True)
-def same_logging() -> Iterator[None]:
-    """What a test does to the root logger, as `serve` and libraries do, ends with it."""
+def fresh_logging() -> None:
+    """Logging as Python starts with it, whatever an earlier test, or what it imported, has set up for its process."""
     root = logging.getLogger()
-    level, handlers, disabled = root.level, root.handlers[:], root.manager.disable
-    yield
-    root.setLevel(level)
-    logging.disable(disabled)
+    root.setLevel(logging.WARNING)
+    logging.disable(logging.NOTSET)
+    for logger in root.manager.loggerDict.values():
+        if isinstance(logger, logging.Logger):
+            logger.disabled = False
     for handler in root.handlers[:]:
         # pytest's own come and go with each phase of a test.
-        if handler not in handlers and not type(handler).__module__.startswith("_pytest"):
+        if not type(handler).__module__.startswith("_pytest"):
             root.removeHandler(handler)
 
 

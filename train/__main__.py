@@ -46,8 +46,7 @@ def main() -> int:
 def _run(paths: MLPaths, companion: CompanionProcess) -> tuple[int, str | None]:
     """The exit code, and the verdict's first line unless it is 0."""
     try:
-        for number in _signals():
-            signal.signal(number, _stop)
+        hear_signals()
         # What an earlier run left must not pass for this one's, however early this one ends.
         events = paths.tensorboard.glob("events.out.tfevents.*")
         artifact = (paths.model / _MANIFEST, paths.model / _CARD)
@@ -119,6 +118,22 @@ def _error(paths: MLPaths, error: Exception) -> tuple[int, str]:
     return _verdict(paths, EXIT_OURS, cause, "".join(traceback.format_exception(error)))
 
 
+def hear_signals() -> None:
+    """From now on SIGTERM raises Terminated and SIGINT KeyboardInterrupt, again where Python has lost it."""
+    for number in _signals():
+        signal.signal(number, _stop)
+    sys.unraisablehook = _lost
+
+
+def _lost(unraisable: "sys.UnraisableHookArgs") -> None:
+    """What a callback of Python's own raised, which nobody gets: a signal that came there is raised once more."""
+    if isinstance(unraisable.exc_value, Terminated | KeyboardInterrupt):
+        number = signal.SIGTERM if isinstance(unraisable.exc_value, Terminated) else signal.SIGINT
+        _stop_later(number)
+    else:
+        sys.__unraisablehook__(unraisable)
+
+
 def _signals() -> list[signal.Signals]:
     """Those that end the job; whoever starts it may have Ctrl-C ignored."""
     return [each for each in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(each) is not signal.SIG_IGN]
@@ -127,8 +142,7 @@ def _signals() -> list[signal.Signals]:
 def _stop(number: int, frame: FrameType | None) -> None:
     """Raise what ends the job; a moment later where an import is going on: see `_ending_at_once`."""
     if _imports(frame):
-        signal.signal(signal.SIGALRM, lambda _alarm, later: _stop(number, later))
-        signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
+        _stop_later(number)
         return
     # A second SIGTERM must not cut short the clean-up of the first.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -136,6 +150,11 @@ def _stop(number: int, frame: FrameType | None) -> None:
     if number == signal.SIGINT:
         raise KeyboardInterrupt
     raise Terminated
+
+
+def _stop_later(number: int) -> None:
+    signal.signal(signal.SIGALRM, lambda _alarm, frame: _stop(number, frame))
+    signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
 
 
 def _imports(frame: FrameType | None) -> bool:

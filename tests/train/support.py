@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from tests.forked import Popen
@@ -137,10 +138,14 @@ def start(
 
 
 def finish(process: subprocess.Popen[str], root: Path) -> Finished:
-    """Wait for the process's end."""
+    """Wait for the process's end. Fails with what it has said when that takes too long."""
     with process:
         try:
             out, err = process.communicate(timeout=TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, err = process.communicate()
+            pytest.fail(f"it goes on after {TIMEOUT_S} s\n{out}\n{err}")
         finally:
             process.kill()
     return Finished(root, process.returncode, out, err)

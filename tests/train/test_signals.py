@@ -2,6 +2,8 @@
 
 import json
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from model.artifact import Artifact
-from tests.train.support import QUICK, TIMEOUT_S, Finished, configure, finish, make_classes, start
+from tests.train.support import QUICK, REPOSITORY, TIMEOUT_S, Finished, configure, finish, make_classes, start
 
 
 def stopped_when(root: Path, reached: Callable[[Path], bool], number: int, **hyperparameters: str) -> Finished:
@@ -81,6 +83,34 @@ def test_a_signal_while_python_still_imports(tmp_path: Path, number: int, after_
     assert result.code == {signal.SIGTERM: 143, signal.SIGINT: 130}[signal.Signals(number)], result.err
     assert result.cause.endswith("no epoch was finished, so there is no model")
     assert "Traceback" not in result.err
+
+
+# The signal comes within the callback, as far as its loop.
+LOST = """
+import os, signal, time, weakref
+from train.__main__ import Terminated, hear_signals
+hear_signals()
+class Thing: ...
+def callback(_reference):
+    os.kill(os.getpid(), signal.SIG)
+    for _ in range(1000): ...
+    print("not within the callback")
+thing = Thing()
+reference = weakref.ref(thing, callback)
+try:
+    del thing
+    time.sleep(20)
+    print("lost")
+except (Terminated, KeyboardInterrupt) as error:
+    print(type(error).__name__)
+"""
+
+
+@pytest.mark.parametrize(("number", "raised"), [("SIGTERM", "Terminated"), ("SIGINT", "KeyboardInterrupt")])
+def test_a_signal_in_a_callback_of_pythons_own_is_not_lost(number: str, raised: str) -> None:
+    command = [sys.executable, "-c", LOST.replace("SIG)", f"{number})")]
+    answer = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert (answer.stdout, answer.stderr) == (f"{raised}\n", "")
 
 
 @pytest.mark.long
