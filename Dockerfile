@@ -40,8 +40,9 @@ FROM builder AS pretrained
 ARG PRETRAINED=resnet18
 RUN --mount=type=bind,source=docker/bake_pretrained.py,target=/build/bake_pretrained.py \
     --mount=type=bind,source=docker/pretrained,target=/build/files \
+    --mount=type=bind,source=contract/__init__.py,target=/build/contract/__init__.py \
+    --mount=type=bind,source=contract/errors.py,target=/build/contract/errors.py \
     --mount=type=bind,source=model/__init__.py,target=/build/model/__init__.py \
-    --mount=type=bind,source=model/errors.py,target=/build/model/errors.py \
     --mount=type=bind,source=model/_compiler.py,target=/build/model/_compiler.py \
     --mount=type=bind,source=model/_torchvision.py,target=/build/model/_torchvision.py \
     --mount=type=bind,source=model/pretrained.py,target=/build/model/pretrained.py \
@@ -50,6 +51,7 @@ RUN --mount=type=bind,source=docker/bake_pretrained.py,target=/build/bake_pretra
 
 # --- Our code, compiled ----------------------------------------------------------------------------------------------
 FROM base AS code
+COPY contract /opt/kennel/contract
 COPY model /opt/kennel/model
 COPY train /opt/kennel/train
 COPY serve /opt/kennel/serve

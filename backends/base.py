@@ -11,7 +11,7 @@ from backends.errors import BackendError
 from backends.runs import Run
 from backends.settings.sections import Settings
 from backends.stop import Stop
-from train.config import Hyperparameters
+from contract.hyperparameters import Hyperparameters
 
 if TYPE_CHECKING:
     from backends.cloud.account import Consent

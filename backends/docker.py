@@ -18,7 +18,7 @@ from backends.inputs import check_data_path, is_url, place_inside, write_inputs
 from backends.local import parse_answers, wait_foreground
 from backends.runs import Run
 from backends.stop import Stop
-from train.config import Hyperparameters
+from contract.hyperparameters import Hyperparameters
 
 _ML: Final = "/opt/ml"
 _SHM: Final = "--shm-size=1g"  # Docker's own 64 MB is too little for the data loader's processes.

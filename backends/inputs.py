@@ -8,7 +8,8 @@ from typing import Final
 
 from backends.errors import BackendError
 from backends.runs import Run
-from train.config import ConfigError, Hyperparameters
+from contract.errors import ConfigError
+from contract.hyperparameters import Hyperparameters
 
 DATA_CHANNEL: Final = "training"
 PRETRAINED_CHANNEL: Final = "pretrained"

@@ -15,7 +15,7 @@ from backends.process import end_process, process_of
 from backends.runs import Run, create_run, now, trials_of
 from backends.stop import Stop
 from backends.tuning.document import describe_search, read_search
-from train.config import Hyperparameters
+from contract.hyperparameters import Hyperparameters
 
 # Its trials have 30 s to leave a verdict, and then there is a report to write.
 _TUNING_STOP_LIMIT_S: Final = 60.0

@@ -19,7 +19,7 @@ from backends.inputs import check_data_path, is_url, write_inputs
 from backends.process import end_process, identity, process_of
 from backends.runs import Run
 from backends.stop import Stop
-from train.config import Hyperparameters
+from contract.hyperparameters import Hyperparameters
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 _STOP_LIMIT_S: Final = 30.0

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from backends.cloud.sdk import sdk
 from backends.errors import BackendError
-from train.config import describe_faults
+from contract.hyperparameters import describe_faults
 from train.search.objective import LATENCY, METRIC_REGEXES
 from train.search.settings import SearchSettings
 from train.search.space import Categorical, Integer, Parameter, Space

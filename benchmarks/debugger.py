@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 
 from benchmarks.timing import print_facts
+from contract.debugger import Place, Schedule
+from contract.hyperparameters import Hyperparameters
 from model.machine import available_cpus
 from model.network import build
 from model.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from model.threads import use_threads
 from train.callbacks import Callback, Callbacks, TrainState
-from train.config import Hyperparameters
 from train.debug.observer import DebugHook
-from train.debug.schedule import Place, Schedule
 from train.loop import Trainer
 from train.objective import Objective
 

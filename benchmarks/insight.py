@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.timing import print_facts
-from train.config import Hyperparameters
+from contract.hyperparameters import Hyperparameters
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 # Tiny batches, a learning rate far too high, images decoded anew in every epoch. What is not named is the default.

@@ -14,17 +14,17 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.timing import print_facts
+from contract.hyperparameters import Hyperparameters
+from contract.profiler import ProfilerSettings
 from model.machine import available_cpus
 from model.network import build
 from model.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from model.threads import use_threads
 from train.callbacks import Callback, Callbacks, TrainState
-from train.config import Hyperparameters
 from train.loop import Trainer
 from train.objective import Objective
 from train.profile.machine_load import MachineLoad
 from train.profile.observer import StepProfiler
-from train.profile.settings import ProfilerSettings
 
 INTERVALS_MS: Final = (500, 100)
 ROUNDS: Final = 8

@@ -19,10 +19,10 @@ from typing import Any, Final
 
 from benchmarks.other_breeds import draw_set, random_breeds
 from benchmarks.timing import print_facts
+from contract.hyperparameters import Hyperparameters
+from contract.job import Job
+from contract.paths import MLPaths
 from model.machine import available_cpus
-from model.paths import MLPaths
-from train.config import Hyperparameters
-from train.contract import Job
 
 FOLDER: Final = Path("runs/recipe")
 RESULTS: Final = FOLDER / "results.jsonl"

@@ -6,11 +6,11 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from benchmarks.timing import compare, print_facts
+from contract.hyperparameters import Hyperparameters
 from model.machine import available_cpus
 from model.network import Classifier, build
 from model.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from model.threads import use_threads
-from train.config import Hyperparameters
 from train.optim import build_optimizer
 
 

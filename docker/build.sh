@@ -19,7 +19,7 @@ args=(--platform linux/amd64 --tag "$tag" --file "$root/Dockerfile")
 for name in BASE_IMAGE TORCH PRETRAINED; do
     [ -z "${!name-}" ] || args+=(--build-arg "$name=${!name}")
 done
-args+=(--build-arg "VERSION=$(sed -n 's/^VERSION = "\(.*\)"$/\1/p' "$root/model/version.py")")
+args+=(--build-arg "VERSION=$(sed -n 's/^VERSION = "\(.*\)"$/\1/p' "$root/contract/version.py")")
 args+=(--build-arg "REVISION=$(git -C "$root" rev-parse --verify --quiet HEAD 2>/dev/null || true)")
 
 say "building $tag (torch for ${TORCH:-cuda}, base ${BASE_IMAGE:-of the Dockerfile}, weights ${PRETRAINED:-resnet18})"

@@ -1,1 +1,1 @@
-"""What training and serving agree on: paths, preprocessing, network, artifact. It imports nothing of ours."""
+"""What training and serving agree on: preprocessing, network, artifact."""

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from model.errors import ArtifactError
-from model.files import move_durably, write_atomic, write_json
+from contract.errors import ArtifactError
+from contract.files import move_durably, write_atomic, write_json
 from model.forms import FILES, GRAPHS, TORCH, Form, read_forms
 from model.labels import readable_labels
 from model.preprocess import Preprocess

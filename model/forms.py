@@ -10,7 +10,7 @@ from fractions import Fraction
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from model.errors import ArtifactError
+from contract.errors import ArtifactError
 
 TORCH: Final = "torch"
 OPENVINO: Final = "openvino"

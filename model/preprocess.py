@@ -27,7 +27,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from model.errors import ArtifactError, ImageError, ImageTooLargeError
+from contract.errors import ArtifactError, ImageError, ImageTooLargeError
 
 # What torchvision's ImageNet weights were trained with.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

@@ -13,8 +13,8 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from contract.errors import WeightsError
 from model._torchvision import torchvision
-from model.errors import WeightsError
 
 FOLDER_VARIABLE = "KENNEL_PRETRAINED_DIR"
 _DOWNLOAD_TIMEOUT_S = 20

@@ -7,8 +7,8 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from contract.errors import ArtifactError
 from model.artifact import Artifact
-from model.errors import ArtifactError
 from model.network import ARCHITECTURES, HEADS, Classifier, build
 
 

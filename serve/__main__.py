@@ -30,7 +30,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGINT, _end)
     # Only now, so that a signal during the imports finds its handler.
-    from model.errors import UserError
+    from contract.errors import UserError
     from serve.settings import Settings, describe
 
     parser = argparse.ArgumentParser(
@@ -55,9 +55,9 @@ def _end(_signal: int, _frame: FrameType | None) -> NoReturn:
 
 def _run(settings: "Settings") -> int:
     """Check what can be checked without the engine, then hand over to gunicorn."""
+    from contract.paths import MLPaths
     from model.artifact import Artifact
     from model.machine import available_cpus
-    from model.paths import MLPaths
 
     artifact = Artifact.read(MLPaths(settings.ml_root).model)
 

@@ -3,8 +3,8 @@
 import json
 from typing import Any, Final
 
+from contract.errors import ImageError, ImageTooLargeError
 from model.artifact import Artifact
-from model.errors import ImageError, ImageTooLargeError
 from model.preprocess import FORMATS, Preprocess
 from serve.engines.base import FloatArray, UInt8Array
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from contract.errors import ImageError, UserError
 from model.artifact import Artifact
-from model.errors import ImageError, UserError
 from model.machine import available_cpus
 from serve import codec
 from serve.engines import registry

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from model.errors import ImageError, ImageTooLargeError
+from contract.errors import ImageError, ImageTooLargeError
 from serve.errors import RequestError, error_body
 
 _log = logging.getLogger(__name__)

@@ -11,9 +11,9 @@ from typing import Any, Final
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 
+from contract.errors import ConfigError, UserError
+from contract.paths import MLPaths
 from model.artifact import Artifact
-from model.errors import ConfigError, UserError
-from model.paths import MLPaths
 from serve.app import create_app
 from serve.board import Board
 from serve.concurrency import Concurrency

@@ -8,8 +8,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
-from model.errors import ConfigError
-from model.paths import DEFAULT_ROOT, ROOT_VARIABLE
+from contract.errors import ConfigError
+from contract.paths import DEFAULT_ROOT, ROOT_VARIABLE
 from serve.engines.base import DEVICES, ENGINE_FORMS, PRECISIONS
 from serve.engines.registry import AUTO, ENGINES
 from serve.media_types import OFFERS, Offer, negotiate

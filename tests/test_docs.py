@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from model.version import VERSION
+from contract.version import VERSION
 from tests import forked
 from tests.ports import free_port
 

@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from model.errors import UserError
-from model.files import write_atomic
-from model.paths import MLPaths
-from train.cli import machine_fault, print_whole_lines
+from contract.command import machine_fault, print_whole_lines
+from contract.errors import UserError
+from contract.files import write_atomic
+from contract.paths import MLPaths
 from train.companion.process import CompanionProcess
-from train.contract import read_job
+from train.job_config import read_job
 
 # As in model.artifact and train.model_card, whose imports take too long to wait for without a signal handler.
 _MANIFEST, _CARD = "kennel.json", "model_card.md"

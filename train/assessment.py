@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from model.files import write_json
+from contract.files import write_json
 from model.labels import readable_labels
 from model.network import Classifier
 from train.evaluation.calibration import Calibration

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from contract.hyperparameters import Hyperparameters
 from model.network import Classifier, assemble, build_backbone
 from model.preprocess import Preprocess
 from model.pretrained import load_backbone
-from train.config import Hyperparameters
 
 
 @dataclass

@@ -4,12 +4,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from model.files import write_json
-from train.cli import run_command
+from contract.command import run_command
+from contract.files import write_json
+from contract.progress import Progress
 from train.data.dataset import DataSet
 from train.data.load import load_data
 from train.data.roles import find_roles
-from train.progress import Progress
 
 HELP_DATA = "folder with train/, valid/, test/, with class folders, archives or a manifest; or an archive"
 

@@ -15,7 +15,7 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
 
-from model.files import move_durably
+from contract.files import move_durably
 from model.network import Classifier
 from model.weights import serialise
 from train.loader import vanished

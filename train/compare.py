@@ -5,9 +5,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from contract.command import run_command
+from contract.files import write_json
 from model.artifact import Artifact
-from model.files import write_json
-from train.cli import run_command
 from train.evaluation.command import Measurement, add_options, page_beside
 from train.evaluation.comparison import column_order, comparison_report
 from train.evaluation.document import model_facts

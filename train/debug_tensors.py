@@ -11,18 +11,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from model.errors import ConfigError, UserError
-from train.cli import run_command
+from contract.command import run_command
+from contract.errors import ConfigError, UserError
+from contract.hyperparameters import Hyperparameters
+from contract.progress import Progress
+from contract.rules.request import RuleRequest, parse_rules
+from contract.rules.verdict import Outcome
 from train.companion.reports import write_report
 from train.companion.watch import read_epochs
-from train.config import Hyperparameters
 from train.debug.judge import Background, Judge
 from train.profile.analysis import analyse, is_profile
-from train.progress import Progress
 from train.report.debugger_page import debugger_page
 from train.report.profiler_page import profiler_page
-from train.rulebook.request import RuleRequest, parse_rules
-from train.rulebook.verdict import Outcome
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from model.errors import DeviceError
+from contract.errors import DeviceError
 
 # Where the driver and its devices show themselves: /proc/driver/nvidia/version, /dev/nvidia0 ...
 _SYSTEM = Path("/")

@@ -4,9 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from contract.command import run_command
+from contract.files import write_json
 from model.artifact import Artifact
-from model.files import write_json
-from train.cli import run_command
 from train.evaluation.command import Measurement, add_options, page_beside
 from train.evaluation.document import evaluation_report, model_facts
 from train.evaluation.learning import read_history

@@ -13,8 +13,8 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from model.errors import ImageError
-from model.files import write_atomic
+from contract.errors import ImageError
+from contract.files import write_atomic
 from model.network import Classifier
 from train.extract import BATCH, Extract, extractor
 from train.loader import vanished

@@ -12,14 +12,14 @@ from typing import Any
 
 import torch
 
+from contract.files import encode_json
+from contract.metrics import format_line
+from contract.version import VERSION
 from model import artifact
-from model.files import encode_json
 from model.network import Classifier
-from model.version import VERSION
 from model.weights import serialise
 from train.assessment import assess
 from train.loop import Best, Epoch
-from train.metrics import format_line
 from train.model_card import write_card
 from train.run import Run
 from train.search.objective import LATENCY, parse_objectives

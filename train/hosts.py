@@ -17,8 +17,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from model.errors import ConfigError, UserError
-from train.contract import Job, read_port
+from contract.errors import ConfigError, UserError
+from contract.job import Job
+from train.job_config import read_port
 
 PORT: Final = 7932
 PORT_VARIABLE: Final = "KENNEL_TRAINING_PORT"

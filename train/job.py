@@ -6,23 +6,23 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from model.errors import DataError
-from model.files import write_json
+from contract.errors import DataError
+from contract.files import write_json
+from contract.hyperparameters import Hyperparameters
+from contract.job import Job
+from contract.metrics import MetricLog, not_printed
+from contract.paths import MLPaths
+from contract.progress import Progress
 from model.machine import available_cpus
-from model.paths import MLPaths
 from model.threads import use_threads
 from train.backbones import Backbones
 from train.companion.process import CompanionProcess
-from train.config import Hyperparameters
-from train.contract import Job
 from train.data.dataset import DataSet
 from train.data.layouts import Place
 from train.data.load import load_data
 from train.data.roles import ROLES, find_roles, unused_channels
 from train.device import choose_device
 from train.hosts import joined
-from train.metrics import MetricLog, not_printed
-from train.progress import Progress
 from train.search.objective import LATENCY, parse_objectives
 from train.shared import Shared
 from train.split import ensure_validation

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from model.errors import DataError, ImageError
+from contract.errors import DataError, ImageError
 from model.preprocess import Preprocess, UInt8Array, decode
 from train.augment import Augment
 from train.data.dataset import Sample
@@ -100,7 +100,9 @@ class Loader:
             yield from self._loader
         except DataError as error:
             # A worker process hands its exception over with the whole traceback as its message.
-            raise DataError(str(error).rstrip().rsplit("\n", 1)[-1].removeprefix("model.errors.DataError: ")) from None
+            raise DataError(
+                str(error).rstrip().rsplit("\n", 1)[-1].removeprefix("contract.errors.DataError: ")
+            ) from None
 
 
 def threaded_batches(images: Images, size: int, epoch: int, threads: int) -> Iterator[tuple[Tensor, Tensor]]:

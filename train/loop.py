@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
-from model.errors import DivergedError, StoppedError
+from contract.errors import DivergedError, StoppedError
+from contract.hyperparameters import Hyperparameters
 from model.network import Classifier
 from train.average import WeightAverage
 from train.batches import Batches
 from train.callbacks import Callbacks, TrainState
-from train.config import Hyperparameters
 from train.evaluation.result import evaluate
 from train.hosts import ALONE, Group
 from train.objective import Objective

@@ -14,13 +14,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from contract.command import run_command
+from contract.errors import ArtifactError
+from contract.files import write_atomic
 from model.artifact import MANIFEST, Artifact
-from model.errors import ArtifactError
-from model.files import write_atomic
 from train.card.facts import Facts
 from train.card.figures import evaluation, headline
 from train.card.sections import data, details, front_matter, how_to_use, procedure, provenance, use
-from train.cli import run_command
 
 CARD: Final = "model_card.md"
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from contract.hyperparameters import Hyperparameters
 from model._torchvision import torchvision
-from train.config import Hyperparameters
 
 
 class Objective:

@@ -2,11 +2,11 @@
 
 from dataclasses import asdict
 
+from contract.progress import Progress
 from train.batches import Batches
 from train.callbacks import Callback, TrainState
 from train.companion.observer import Companion
 from train.companion.process import CompanionProcess
-from train.progress import Progress
 from train.run import Run
 
 
@@ -30,8 +30,8 @@ def observers_of(run: Run, train: Batches, valid: Batches, companion: CompanionP
         # Before the hook, whose work at the beginning of a phase is then timed with it, and taken off it.
         observers += _profiler(run)
     if chosen.debug == "on":
+        from contract.debugger import Place, Schedule
         from train.debug.observer import DebugHook
-        from train.debug.schedule import Place, Schedule
 
         steps, gpu = len(train) * chosen.epochs, run.device.type == "cuda"
         schedule = Schedule(steps, chosen.epochs, len(valid), chosen.debug_interval, gpu)
@@ -45,8 +45,8 @@ def observers_of(run: Run, train: Batches, valid: Batches, companion: CompanionP
 
 
 def _profiler(run: Run) -> list[Callback]:
+    from contract.profiler import read_settings
     from train.profile.observer import StepProfiler
-    from train.profile.settings import read_settings
 
     chosen = run.hyperparameters
     settings = read_settings(run.paths, chosen.profile_interval, chosen.profile_steps)

@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 import model._compiler  # noqa: F401 - before the first step
-from train.config import Hyperparameters
+from contract.hyperparameters import Hyperparameters
 
 
 def build_optimizer(network: nn.Module, hyperparameters: Hyperparameters) -> Optimizer:

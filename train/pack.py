@@ -10,9 +10,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO
 
-from model.errors import DataError, ImageError
+from contract.command import run_command
+from contract.errors import DataError, ImageError
 from train.check_data import HELP_DATA
-from train.cli import run_command
 from train.data.dataset import Sample
 from train.data.load import find_images
 from train.data.roles import find_roles

@@ -8,18 +8,18 @@ from datetime import UTC, datetime
 import torch
 from torch import Tensor
 
+from contract.hyperparameters import Hyperparameters
+from contract.metrics import MetricLog
+from contract.paths import MLPaths
+from contract.progress import Progress
 from model.machine import available_cpus
-from model.paths import MLPaths
 from model.preprocess import Preprocess
 from train.augment import Augment
 from train.callbacks import Callbacks
-from train.config import Hyperparameters
 from train.data.dataset import DataSet
 from train.hosts import ALONE, Group
 from train.loader import Images, Kept, Loader, threaded_batches
-from train.metrics import MetricLog
 from train.order import EpochOrder
-from train.progress import Progress
 
 
 @dataclass

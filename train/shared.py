@@ -11,20 +11,20 @@ from typing import Final
 import torch
 from torch import nn
 
+from contract.hyperparameters import Hyperparameters
+from contract.metrics import MetricLog
+from contract.paths import MLPaths
+from contract.progress import Progress
 from model.machine import available_memory
 from model.network import Classifier
-from model.paths import MLPaths
 from model.preprocess import Preprocess
 from train.backbones import Backbones
 from train.batches import Batches
 from train.cache import keep_images
-from train.config import Hyperparameters
 from train.data.dataset import DataSet
 from train.features import FeatureBatches, Features, compute_features
 from train.latency import measure_latency
 from train.loader import Kept
-from train.metrics import MetricLog
-from train.progress import Progress
 from train.run import Run
 
 _FEATURES_SHARE: Final = 0.25  # of the available memory, for features that other trainings may ask for again

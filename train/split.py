@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from model.errors import DataError
+from contract.errors import DataError
 from train.data.dataset import DataSet, Sample, Split
 
 

@@ -5,7 +5,7 @@ from functools import partial
 import torch
 from torch import nn
 
-from model.errors import StoppedError
+from contract.errors import StoppedError
 from model.network import Classifier
 from train.batches import Batches
 from train.callbacks import Callbacks

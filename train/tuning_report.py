@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from model.errors import ConfigError
-from train.cli import run_command
-from train.progress import Progress
+from contract.command import run_command
+from contract.errors import ConfigError
+from contract.progress import Progress
 from train.report.tuning_page import page_file, write_tuning_page
 from train.search.document import FORMAT
 

@@ -11,7 +11,7 @@ from backends.cloud.sdk import SDK_CONFIG, sdk
 from backends.errors import BackendError
 from backends.runs import Run
 from backends.settings.sections import Settings
-from train.config import describe_faults
+from contract.hyperparameters import describe_faults
 
 Consent = Callable[[Sequence[Item]], None]
 # Five attempts of boto3's own 60 s each would say nothing for five minutes where no network answers.

@@ -31,7 +31,7 @@ from backends.settings.sections import Settings
 from backends.stop import Stop
 from backends.transform.batch import Batch, Files
 from backends.tuning.request import Request
-from train.config import Hyperparameters
+from contract.hyperparameters import Hyperparameters
 from train.search.settings import SearchSettings
 
 # Artifacts, reports, tensors and logs of a search, at most: agreed to with the rest.

@@ -11,7 +11,7 @@ from backends.errors import BackendError
 from backends.runs import Run
 from backends.settings.sections import Settings
 from backends.tuner import LONGEST_VALUE, metric_definitions
-from train.config import describe_faults
+from contract.hyperparameters import describe_faults
 
 _MOST_VALUES: Final = 100  # hyperparameters of a job
 

@@ -12,7 +12,8 @@ from backends.cloud.account import Account
 from backends.cloud.data import DataSet, check_weights, opened, upload_weights
 from backends.inputs import PRETRAINED_CHANNEL, rules_text
 from backends.stop import Stop
-from train.config import ConfigError, Hyperparameters
+from contract.errors import ConfigError
+from contract.hyperparameters import Hyperparameters
 
 _INPUT: Final = "/opt/ml/input/data"
 

@@ -22,7 +22,7 @@ from backends.console import say
 from backends.errors import BackendError, Stopped
 from backends.runs import Run
 from backends.stop import Stop
-from train.config import Hyperparameters
+from contract.hyperparameters import Hyperparameters
 
 _WATCHED: Final = "SageMaker's Debugger"
 

@@ -10,7 +10,8 @@ from typing import Any, Final, cast
 from backends.cloud.account import Account
 from backends.cloud.errors import told
 from backends.cloud.logs import TRAINING, Log
-from train.config import ConfigError, Hyperparameters
+from contract.errors import ConfigError
+from contract.hyperparameters import Hyperparameters
 from train.search.distributions import params_for_optuna
 from train.search.findings import notes_of
 from train.search.objective import METRIC_REGEXES

@@ -6,7 +6,7 @@ from dataclasses import Field, dataclass, fields
 from typing import Any, Final
 
 from backends.settings.sections import Settings
-from train.config import table_rows
+from contract.hyperparameters import table_rows
 
 # Names that a sentence lists; of more it says where they are.
 _FEW: Final = 12

@@ -11,8 +11,8 @@ from backends.errors import BackendError
 from backends.settings.clashes import clashes
 from backends.settings.names import SECTIONS, TABLE, Name, hint, named, of_variable, outside, unknown
 from backends.settings.sections import Settings
-from backends.settings.values import from_text, from_toml
-from train.config import describe_faults
+from contract.hyperparameters import describe_faults
+from contract.options import from_text, from_toml
 
 FILE: Final = "kennel.toml"
 _RUNS: Final = Name("kennel", "runs")

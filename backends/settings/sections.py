@@ -6,7 +6,7 @@ A limit that AWS sets is that of botocore's service model (1.44.5) of the call i
 from dataclasses import dataclass, field
 from typing import Final
 
-from backends.settings.fields import choice, flag, number, pairs, text, texts
+from contract.options import choice, flag, number, pairs, text, texts
 
 INSTANCE: Final = r"ml\.[a-z0-9-]+\.[a-z0-9-]+"
 _INSTANCE_FORM: Final = "an instance type, as in ml.m5.large"

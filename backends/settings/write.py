@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from backends.errors import BackendError
-from backends.settings.fields import allowed
 from backends.settings.names import SECTIONS, TABLE, Name
 from backends.settings.read import read
 from backends.settings.sections import Settings
+from contract.options import allowed
 
 _WIDTH: Final = 110
 _HEAD: Final = """\

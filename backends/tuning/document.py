@@ -8,7 +8,8 @@ from backends.console import print_table, say
 from backends.errors import BackendError
 from backends.inputs import parse_hyperparameters
 from backends.runs import Run, find_run
-from train.config import ConfigError, Hyperparameters
+from contract.errors import ConfigError
+from contract.hyperparameters import Hyperparameters
 
 DOCUMENT: Final = "ml/output/data/tuning.json"
 BEST: Final = "ml/output/data/best-hyperparameters.json"

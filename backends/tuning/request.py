@@ -9,7 +9,8 @@ from typing import Any, Final, TypeVar
 from backends.errors import BackendError
 from backends.inputs import check_data_path, parse_settings
 from backends.runs import Run
-from train.config import ConfigError, Hyperparameters
+from contract.errors import ConfigError
+from contract.hyperparameters import Hyperparameters
 from train.search.objective import parse_objectives
 from train.search.space import Space, read_space
 

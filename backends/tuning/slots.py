@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from backends.base import WHOLE_MACHINE, Backend, Slot
-from train.config import Hyperparameters
+from contract.hyperparameters import Hyperparameters
 
 # Below this a training alone makes better use of the cores.
 _CORES_A_TRIAL: Final = 4

@@ -18,7 +18,7 @@ from backends.tuning.driver import Driver
 from backends.tuning.request import Request
 from backends.tuning.slots import choose_slots
 from backends.tuning.trial import Trials, end_left_over
-from train.config import ConfigError
+from contract.errors import ConfigError
 from train.search.document import write_results
 from train.search.study import Search, SearchSettings
 

@@ -9,7 +9,7 @@ import json
 from functools import partial
 from typing import Any, Final
 
-from model.errors import ImageError
+from contract.errors import ImageError
 from model.preprocess import Preprocess
 from serve import codec
 from serve.bodies.batch import Batch, Item, too_many

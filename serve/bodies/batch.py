@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from model.errors import ImageError
+from contract.errors import ImageError
 from model.preprocess import Preprocess
 from serve.admission import Admission
 from serve.engines.base import UInt8Array

@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from model.errors import ImageError
+from contract.errors import ImageError
 from model.preprocess import Preprocess
 from serve import codec
 from serve.bodies.base64_json import read_json, read_json_lines

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from contract.errors import ArtifactError, ConfigError, DeviceError
 from model._openvino import openvino
 from model.artifact import Artifact
-from model.errors import ArtifactError, ConfigError, DeviceError
 from model.forms import GRAPHS, OPENVINO, OPENVINO_INT8, TORCH, may_replace
 from serve.engines.base import EngineOptions, FloatArray, UInt8Array
 

@@ -3,7 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Final
 
-from model.errors import ConfigError
+from contract.errors import ConfigError
 
 if TYPE_CHECKING:
     from serve.engines.base import EngineFactory

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from contract.errors import ConfigError, DeviceError
 from model.artifact import Artifact
-from model.errors import ConfigError, DeviceError
 from model.forms import TORCH
 from model.network import Classifier
 from model.threads import use_threads

@@ -8,7 +8,7 @@ import boto3
 from botocore.session import Session as Models
 
 from backends.cloud.sdk import sdk
-from train.config import Hyperparameters
+from contract.hyperparameters import Hyperparameters
 from train.search.settings import SearchSettings
 
 REGION = "eu-west-1"

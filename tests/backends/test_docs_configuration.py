@@ -6,9 +6,9 @@ from dataclasses import Field
 from pathlib import Path
 from typing import Any
 
-from backends.settings.fields import allowed
 from backends.settings.names import SECTIONS, TABLE
 from backends.settings.read import load
+from contract.options import allowed
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
 

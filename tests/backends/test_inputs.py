@@ -11,8 +11,8 @@ from backends.errors import BackendError
 from backends.example import example_image
 from backends.inputs import check_data_path, place_inside, write_inputs
 from backends.runs import create_run
+from contract.hyperparameters import Hyperparameters
 from tests.backends.terminal import TINY, deploy
-from train.config import Hyperparameters
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ import pytest
 from botocore.stub import Stubber
 
 from backends.tuner import metric_definitions, static_hyperparameters, tuner_arguments
+from contract.hyperparameters import Hyperparameters
 from tests.backends.sagemaker_requests import REGION, allowed, breaches, client, service_model, session, settings
 from tests.train.support import REPOSITORY
-from train.config import Hyperparameters
 from train.search.settings import SearchSettings
 from train.search.space import Categorical
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from backends.tuner import metric_definitions, static_hyperparameters
+from contract.metrics import METRICS
 from tests.backends.sagemaker_requests import settings
 from tests.train.support import Finished, make_classes, train
-from train.metrics import METRICS
 from train.search.objective import parse_objectives
 from train.search.study import Search
 

@@ -12,9 +12,9 @@ import pytest
 from backends import tuner
 from backends.errors import BackendError
 from backends.tuner import tuner_arguments
+from contract.metrics import METRICS
 from tests.backends.sagemaker_requests import service_model, settings
 from tests.train.support import REPOSITORY
-from train.metrics import METRICS
 from train.search.objective import Objective
 from train.search.settings import SearchSettings
 from train.search.space import Continuous, Space

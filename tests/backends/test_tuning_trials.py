@@ -16,7 +16,7 @@ from backends.runs import Run, create_run, load_run
 from backends.stop import Stop
 from backends.tuning.request import Request
 from backends.tuning.tune import create_tuning, search_in
-from train.config import Hyperparameters
+from contract.hyperparameters import Hyperparameters
 
 Training = Callable[[Run, Hyperparameters, Stop], None]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from backends.runs import Run, create_run
 from backends.tuning.request import Request
+from contract.hyperparameters import Hyperparameters
 from tests.cloud.simulator.work import Prepared, Task
-from train.config import Hyperparameters
 
 DEFAULTS = {
     "tune_trials": 4, "tune_parallel": 2, "tune_space": "lr=0.001:0.1:log; batch_size=16,32", "epochs": 2, "seed": 7,

@@ -10,11 +10,11 @@ from backends.cloud import training
 from backends.cloud.account import Account
 from backends.settings.sections import Train
 from backends.stop import Stop
+from contract.hyperparameters import Hyperparameters
 from tests.cloud.conftest import settings
 from tests.cloud.simulator.server import Simulator
 from tests.cloud.trainings import new_run
 from tests.train.support import make_classes
-from train.config import Hyperparameters
 
 # A checkpoint of 50 MB instead of 200, and epochs that are long enough to be interrupted.
 CHOSEN = Hyperparameters(

@@ -10,9 +10,9 @@ from botocore.stub import Stubber
 
 from backends.cloud.account import Account
 from backends.cloud.trials import Jobs, rows_in
+from contract.hyperparameters import Hyperparameters
 from tests.cloud.conftest import settings
 from tests.cloud.searches import DEFAULTS
-from train.config import Hyperparameters
 from train.search.settings import SearchSettings
 
 BEGAN = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)

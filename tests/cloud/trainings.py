@@ -8,8 +8,8 @@ from backends.cloud.account import Account
 from backends.cloud.training import train
 from backends.runs import Run, create_run
 from backends.stop import Stop
+from contract.hyperparameters import Hyperparameters
 from tests.cloud.simulator.work import Prepared
-from train.config import Hyperparameters
 
 SMALL = Hyperparameters(pretrained="none", epochs=2, image_size=64)
 EPOCHS = (

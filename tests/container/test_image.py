@@ -31,7 +31,7 @@ def test_help_and_programs_run(docker: Docker) -> None:
 
 def test_labels_tell_the_truth_about_torch(docker: Docker) -> None:
     labels = docker.inspect_image()["Config"]["Labels"]
-    code = "import torch; from model.version import VERSION; print(torch.version.cuda or 'none', VERSION)"
+    code = "import torch; from contract.version import VERSION; print(torch.version.cuda or 'none', VERSION)"
     cuda, version = docker.run("python", "-c", code).stdout.split()
     assert labels["ai.kennel.cuda"] == cuda
     assert labels["org.opencontainers.image.version"] == version
@@ -71,7 +71,7 @@ def test_nothing_is_in_it_that_a_container_cannot_need(docker: Docker) -> None:
     cuda = docker.inspect_image()["Config"]["Labels"]["ai.kennel.cuda"]
     answer = docker.run("sh", "-c", script, "sh", cuda)
     assert (answer.returncode, answer.stdout) == (0, "")
-    expected = ["entrypoint.sh", "model", "pretrained", "serve", "train"]
+    expected = ["contract", "entrypoint.sh", "model", "pretrained", "serve", "train"]
     assert answer.stderr.split() == [f"/opt/kennel/{name}" for name in expected]
 
 

@@ -14,9 +14,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from contract.errors import ArtifactError, ConfigError
 from model._openvino import openvino
 from model.artifact import Artifact
-from model.errors import ArtifactError, ConfigError
 from model.forms import FORMS
 from model.network import Classifier, build
 from model.preprocess import IMAGENET_MEAN, IMAGENET_STD

@@ -12,9 +12,9 @@ import pytest
 import safetensors.torch
 import torch
 
+from contract.errors import ArtifactError
 from model import artifact
 from model.artifact import Artifact
-from model.errors import ArtifactError
 from model.network import build
 from model.preprocess import Preprocess
 from model.weights import load_network, serialise

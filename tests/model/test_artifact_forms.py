@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from contract.errors import ArtifactError
 from model import artifact
 from model.artifact import Artifact
-from model.errors import ArtifactError
 from model.forms import Form, FormFile, Score
 from model.preprocess import Preprocess
 

@@ -176,7 +176,7 @@ if sys.argv[1] == "real":
 import torch
 from model.network import build
 from train.average import WeightAverage
-from train.config import Hyperparameters
+from contract.hyperparameters import Hyperparameters
 from train.optim import build_optimizer, build_schedule
 
 torch.set_num_threads(1)

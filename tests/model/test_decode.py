@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.errors import ImageError, ImageTooLargeError
+from contract.errors import ImageError, ImageTooLargeError
 from model.preprocess import FORMATS, decode
 
 GREY = 137

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.errors import ImageError, ImageTooLargeError
+from contract.errors import ImageError, ImageTooLargeError
 from model.preprocess import Preprocess, decode
 
 MB = 1 << 20
@@ -54,7 +54,7 @@ def jpeg(scans: int, tail: bytes = b"") -> bytes:
 
 PEAK = """
 import json, resource, sys
-from model.errors import ImageError
+from contract.errors import ImageError
 from model.preprocess import Preprocess
 data, shape = sys.stdin.buffer.read(), Preprocess()
 shape.load(open(sys.argv[1], "rb").read())

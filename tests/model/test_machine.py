@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from model.files import write_atomic, write_json
+from contract.files import write_atomic, write_json
+from contract.paths import MLPaths
 from model.machine import available_cpus, available_memory, cgroup_cpu_quota, cgroup_memory
-from model.paths import MLPaths
 
 ROOT = Path(__file__).parents[2]
 

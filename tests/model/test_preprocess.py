@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.errors import ArtifactError
+from contract.errors import ArtifactError
 from model.preprocess import Preprocess, decode
 
 

@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from model.errors import WeightsError
+from contract.errors import WeightsError
 from model.network import ARCHITECTURES, build, build_backbone
 from model.pretrained import imagenet_url, load_backbone
 from model.weights import serialise

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from contract.errors import ArtifactError
 from model.artifact import Artifact
-from model.errors import ArtifactError
 from model.forms import OPENVINO_INT8, TORCH
 from serve.engines.base import EngineOptions, FloatArray, UInt8Array
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from model.errors import ConfigError
+from contract.errors import ConfigError
 from serve.batch_transform import execution_parameters
 from serve.settings import Settings
 from tests.serve.conftest import Start, encoded, photo

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from contract.errors import ArtifactError, ConfigError
 from model.artifact import Artifact
-from model.errors import ArtifactError, ConfigError
 from model.forms import OPENVINO, OPENVINO_INT8, TORCH, Form
 from model.preprocess import Preprocess
 from serve.engines import registry

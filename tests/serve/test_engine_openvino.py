@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from contract.errors import ArtifactError, DeviceError
 from model.artifact import Artifact, sha256
-from model.errors import ArtifactError, DeviceError
 from model.forms import OPENVINO, OPENVINO_INT8, TORCH, Form, Score
 from serve.engines.base import EngineOptions
 from serve.engines.openvino import OpenVinoEngine, bf16_pays, choose_form, choose_precision, share_threads

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.errors import DeviceError
+from contract.errors import DeviceError
 from serve.engines import torch as engine
 from serve.engines.cuda_graphs import SIZES, FixedSize, FixedSizes, split
 from serve.engines.torch import choose_precision, forward_in, recorded

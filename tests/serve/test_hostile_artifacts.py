@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from contract.errors import ArtifactError
 from model.artifact import Artifact
-from model.errors import ArtifactError
 from tests.serve.conftest import Start, Toy, encoded, photo
 
 

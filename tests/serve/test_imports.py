@@ -34,7 +34,7 @@ import io, json, sys
 import serve.__main__, serve.app, serve.server
 from PIL import Image
 before = set(sys.modules)
-from model.errors import ImageError
+from contract.errors import ImageError
 from model.preprocess import decode
 for data in (b"no image of any kind", b"RIFF\\0\\0\\0\\0WEBPVP8 ", b"GIF89a", b"II*\\0", b"\\xff\\xd8\\xff", b"BM"):
     try:

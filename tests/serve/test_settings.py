@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from model.errors import ConfigError
+from contract.errors import ConfigError
 from serve.media_types import CSV, PREDICTIONS
 from serve.settings import OPTIONS, Settings
 from tests.serve.process import ROOT

@@ -12,7 +12,7 @@ from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from model.version import VERSION
+from contract.version import VERSION
 from tools.lock import plain_markers
 from tools.lockfile import Block, blocks, normalise, read
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from model.errors import DataError
+from contract.errors import DataError
+from contract.progress import Progress
 from train.data.dataset import DataSet
 from train.data.load import load_data
 from train.data.roles import find_roles
-from train.progress import Progress
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from train.config import Hyperparameters
+from contract.hyperparameters import Hyperparameters
 from train.search.searcher import Metrics, Trial
 from train.tuning.client import Client
 from train.tuning.coordinator import Coordinator

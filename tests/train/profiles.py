@@ -6,20 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from contract.rules.profiler import PROFILER_RULES
+from contract.rules.spec import RuleSpec
 from train.profile.facts import Facts, Stages
 from train.profile.read import Reader
 from train.profile.recording import Node, Recording
 from train.profile.rules.base import Judgement
 from train.profile.rules.registry import PROFILER_RULE_CLASSES
-from train.rulebook.profiler_rules import PROFILER_RULES
-from train.rulebook.spec import RuleSpec
 
 START = 1_800_000_000.0  # seconds since the epoch
 INTERVAL = 0.5
 
 
 class Asked(NamedTuple):
-    """A rule with typed parameters, as train.rulebook.request makes them."""
+    """A rule with typed parameters, as contract.rules.request makes them."""
 
     spec: RuleSpec
     parameters: dict[str, Any]

@@ -5,10 +5,10 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from train.rulebook.profiler_rules import PROFILER_RULES
-from train.rulebook.spec import RuleSpec
-from train.rulebook.tensor_rules import TENSOR_RULES
-from train.rulebook.verdict import Finding, Verdict
+from contract.rules.profiler import PROFILER_RULES
+from contract.rules.spec import RuleSpec
+from contract.rules.tensor import TENSOR_RULES
+from contract.rules.verdict import Finding, Verdict
 
 HYPERPARAMETERS = {
     "architecture": "resnet18",

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from train.config import Hyperparameters
+from contract.hyperparameters import Hyperparameters
 from train.search.searcher import Trial
 from train.search.space import Value
 from train.search.study import Search, SearchSettings

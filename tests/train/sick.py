@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from contract.rules.tensor import TENSOR_RULES
+from contract.rules.verdict import Finding
 from train.debug._smdebug import FileWriter, ModeKeys, imported_quietly
 from train.debug.rules.base import Rule
 from train.debug.rules.registry import TENSOR_RULE_CLASSES
 from train.debug.trial import Tensors
-from train.rulebook.tensor_rules import TENSOR_RULES
-from train.rulebook.verdict import Finding
 
 REDUCED: dict[str, Callable[..., Any]] = {
     "min": np.min,

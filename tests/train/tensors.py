@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import clip_grad_norm_
 
+from contract.debugger import Place, Schedule
+from contract.hyperparameters import Hyperparameters
 from model.network import Classifier, Normalise, build_head
 from train.callbacks import Callback, Callbacks, TrainState
-from train.config import Hyperparameters
 from train.debug._smdebug import ModeKeys, create_trial
 from train.debug.observer import DebugHook
-from train.debug.schedule import Place, Schedule
 from train.loop import Trainer
 from train.objective import Objective
 

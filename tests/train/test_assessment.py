@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 import torch
 
+from contract.hyperparameters import Hyperparameters
+from contract.metrics import MetricLog
+from contract.paths import MLPaths
+from contract.progress import Progress
 from model.network import Classifier
-from model.paths import MLPaths
 from model.preprocess import Preprocess
 from tests.train.evaluations import random_evaluation
 from tests.train.support import make_classes
 from train import assessment
-from train.config import Hyperparameters
 from train.data.load import load_data
 from train.evaluation.calibration import fit_temperature
 from train.evaluation.result import Evaluation
-from train.metrics import MetricLog
-from train.progress import Progress
 from train.run import Run
 
 

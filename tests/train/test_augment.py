@@ -7,12 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
+from contract.progress import Progress
 from model.preprocess import Preprocess
 from tests.train.support import make_classes, picture
 from train.augment import Augment
 from train.data.load import load_data
 from train.loader import Images
-from train.progress import Progress
 
 SHAPE = Preprocess.for_size(32)
 

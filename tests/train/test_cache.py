@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from model.paths import MLPaths
+from contract.hyperparameters import Hyperparameters
+from contract.metrics import MetricLog
+from contract.paths import MLPaths
+from contract.progress import Progress
 from model.preprocess import Preprocess
 from tests.train.support import Finished, finish, make_classes, picture, start_train
 from train import cache
 from train.augment import Augment
 from train.cache import keep_images
-from train.config import Hyperparameters
 from train.data.load import load_data
-from train.metrics import MetricLog
-from train.progress import Progress
 from train.run import Run
 
 # 6 training images of 48 x 40 pixels as decoded, and 3 for validation at the network's 32 x 32.

@@ -12,17 +12,17 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from model.paths import MLPaths
+from contract.hyperparameters import Hyperparameters
+from contract.metrics import MetricLog
+from contract.paths import MLPaths
+from contract.progress import Progress
 from model.preprocess import Preprocess
 from tests.train.support import make_classes
 from tests.train.tensors import small_network, trainer
 from train.checkpoint import Checkpoint, fingerprint
-from train.config import Hyperparameters
 from train.data.load import load_data
 from train.data.roles import find_roles
 from train.loop import Trainer
-from train.metrics import MetricLog
-from train.progress import Progress
 from train.run import Run
 
 PRINT: dict[str, Any] = {

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from model.paths import MLPaths
+from contract.hyperparameters import Hyperparameters
+from contract.job import Job
+from contract.paths import MLPaths
 from tests.train.support import REPOSITORY
 from train.companion import actions
 from train.companion import process as module
@@ -18,8 +20,6 @@ from train.companion.actions import Commands, Stopper, done
 from train.companion.inbox import Inbox
 from train.companion.process import CompanionProcess
 from train.companion.reports import finite, write_report
-from train.config import Hyperparameters
-from train.contract import Job
 
 
 class Clock:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from contract.errors import ConfigError, DataError
 from model import artifact as artifacts
 from model.artifact import Artifact
-from model.errors import ConfigError, DataError
 from model.weights import load_network, serialise
 from tests.train.evaluations import of_predictions
 from tests.train.support import CLASSES, Finished, run

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from model.errors import DataError
-from model.files import write_json
+from contract.errors import DataError
+from contract.files import write_json
+from contract.progress import Progress
 from tests.train.conftest import broken_files
 from tests.train.support import CLASSES, make_classes, picture
 from train.data.dataset import DataSet
 from train.data.load import load_data
-from train.progress import Progress
 from train.split import ensure_validation
 
 NAMES = ("M\udcfcnster.jpg", "empty.png", "gone.jpg", "notes.txt", "truncated.jpg")

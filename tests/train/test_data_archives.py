@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from model.errors import ImageError
+from contract.errors import ImageError
 from model.preprocess import Preprocess
 from tests.train.forms import contents, load, names, write_tar, write_zip
 from tests.train.support import CLASSES, REPOSITORY, make_classes

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from train.config import Hyperparameters
+from contract.hyperparameters import Hyperparameters
+from contract.rules.tensor import TENSOR_RULES
+from contract.rules.verdict import Finding, Verdict
 from train.debug.advice import advise
-from train.rulebook.tensor_rules import TENSOR_RULES
-from train.rulebook.verdict import Finding, Verdict
 
 DEFAULTS = asdict(Hyperparameters())
 

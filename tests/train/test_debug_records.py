@@ -131,7 +131,7 @@ def test_readers_load_neither_torch_nor_pandas_and_nobody_says_a_word() -> None:
     modules = loaded("import train.debug._smdebug")
     assert "smdebug" in modules
     assert not modules & {"torch", "pandas"}
-    assert not loaded("import train.debug.schedule") & {"torch", "pandas", "smdebug", "numpy"}
+    assert not loaded("import contract.debugger") & {"torch", "pandas", "smdebug", "numpy"}
 
 
 @pytest.mark.long

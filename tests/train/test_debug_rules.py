@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from contract.rules.tensor import TENSOR_RULES
 from tests.train.rule_cases import CASES, NAN, Case, L
 from tests.train.sick import Folder, make, reduced, write
 from train.debug.rules.registry import TENSOR_RULE_CLASSES
 from train.debug.trial import Tensors
-from train.rulebook.tensor_rules import TENSOR_RULES
 
 
 @pytest.mark.parametrize(("rule", "case"), [(rule, case) for rule, cases in CASES.items() for case in cases])
@@ -32,7 +32,7 @@ def standard(path: Path) -> Any:
     return Tensors(path / "standard").collections
 
 
-def test_the_registry_is_the_rulebook() -> None:
+def test_the_registry_has_the_contracts_rules() -> None:
     assert list(TENSOR_RULE_CLASSES) == list(TENSOR_RULES)
     assert len(TENSOR_RULE_CLASSES) == 16
 

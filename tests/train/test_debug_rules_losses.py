@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from contract.rules.verdict import Finding
 from tests.train.sick import Folder, make, named
 from train.debug.rules.base import Array
-from train.rulebook.verdict import Finding
 
 
 class Losses:

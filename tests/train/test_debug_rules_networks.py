@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from contract.rules.tensor import TENSOR_RULES
 from tests.shared import made_once
 from tests.train.sick import judge, judge_all, make
-from train.rulebook.tensor_rules import TENSOR_RULES
 
 pytestmark = pytest.mark.long
 

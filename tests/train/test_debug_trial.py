@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from moto import mock_aws
 
-from model.errors import TensorsError
+from contract.errors import TensorsError
 from tests.train.sick import Folder, reduced, write
 from train.debug import events
 from train.debug.opening import read_tensor

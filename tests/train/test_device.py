@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from model.errors import DeviceError
+from contract.errors import DeviceError
 from train.device import FoundGpu, choose_device, find_gpu, gpu_fault, runs_on
 
 T4 = FoundGpu("Tesla T4", "470.57.02")

@@ -2,12 +2,12 @@
 
 import re
 
+from contract.rules.request import parse_rules
+from contract.rules.tensor import TENSOR_RULES
+from contract.rules.verdict import Finding, Verdict
 from tests.train.saved_steps import DOCUMENT_KEYS, Saved
 from tests.train.support import REPOSITORY
 from train.debug.trends import MOST_STEPS, Trends
-from train.rulebook.request import parse_rules
-from train.rulebook.tensor_rules import TENSOR_RULES
-from train.rulebook.verdict import Finding, Verdict
 
 TEXT = (REPOSITORY / "docs" / "debugger.md").read_text(encoding="utf-8")
 

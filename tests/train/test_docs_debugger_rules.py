@@ -4,10 +4,10 @@ import inspect
 import re
 from textwrap import fill
 
+from contract.rules.spec import Parameter, RuleSpec
+from contract.rules.tensor import TENSOR_RULES
 from tests.train.support import REPOSITORY
 from train.debug.rules.registry import TENSOR_RULE_CLASSES
-from train.rulebook.spec import Parameter, RuleSpec
-from train.rulebook.tensor_rules import TENSOR_RULES
 
 
 def default_of(parameter: Parameter) -> str:

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from contract.rules.profiler import PROFILER_RULES
 from tests.train.profiles import LOADING, default_rules, sample, steps, write_job
 from tests.train.support import REPOSITORY
 from train.profile import document, phases, sagemaker_format
 from train.profile.analysis import analyse
 from train.profile.rules import base
-from train.rulebook.profiler_rules import PROFILER_RULES
 
 TEXT = (REPOSITORY / "docs" / "profiler.md").read_text(encoding="utf-8")
 
@@ -23,7 +23,7 @@ def shown(default: Any) -> str:
     return "empty" if default == "" else f"{default:g}"
 
 
-def test_the_rules_table_is_the_rulebooks() -> None:
+def test_the_rules_table_is_the_contracts() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (.+) \| (.*) ?\|$", section("Rules"), re.M)
     expected = [
         (

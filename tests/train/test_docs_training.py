@@ -4,10 +4,10 @@ import re
 
 import pytest
 
+from contract.hyperparameters import table_rows
+from contract.metrics import METRICS, metric_regex
 from tests.train.support import REPOSITORY, Finished
-from train.config import table_rows
 from train.data.roles import ROLES
-from train.metrics import METRICS, metric_regex
 
 TEXT = (REPOSITORY / "docs" / "training.md").read_text(encoding="utf-8")
 

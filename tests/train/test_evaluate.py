@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from model.errors import ArtifactError, DataError
+from contract.errors import ArtifactError, DataError
 from tests.train.support import CLASSES, REPOSITORY, Finished, make_classes, run
 from train.data.layouts import Place
 from train.data.roles import pick_split
@@ -154,5 +154,5 @@ def test_check_data_says_what_is_wrong(tmp_path: Path) -> None:
 
 def test_checking_needs_no_torch() -> None:
     """So that data and configuration are checked at once, not after seconds of imports."""
-    code = "import sys, train.check_data, train.contract, train.__main__; sys.exit('torch' in sys.modules)"
+    code = "import sys, train.check_data, train.job_config, train.__main__; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=False).returncode == 0

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
+from contract.errors import ArtifactError
 from model.artifact import Artifact
-from model.errors import ArtifactError
 from model.weights import load_network
 from tests.train.support import CLASSES, REPOSITORY, Finished, finish, make_classes, start_train
 from train.export.measure import openvino_form, torch_form

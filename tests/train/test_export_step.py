@@ -9,21 +9,21 @@ import numpy as np
 import pytest
 import torch
 
+from contract.errors import DataError
+from contract.hyperparameters import Hyperparameters
+from contract.metrics import MetricLog
+from contract.paths import MLPaths
+from contract.progress import Progress
 from model import artifact
 from model._openvino import openvino
 from model.artifact import Artifact
-from model.errors import DataError
 from model.network import Classifier, build
-from model.paths import MLPaths
 from model.preprocess import Preprocess
 from model.weights import serialise
 from tests.train.support import CLASSES, make_classes
-from train.config import Hyperparameters
 from train.data.dataset import DataSet
 from train.data.load import load_data
 from train.export.step import Quantize, add_forms
-from train.metrics import MetricLog
-from train.progress import Progress
 from train.run import Run
 
 SHAPE = Preprocess.for_size(32)

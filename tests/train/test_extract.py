@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 import torch
 
+from contract.hyperparameters import Hyperparameters
+from contract.metrics import MetricLog
+from contract.paths import MLPaths
+from contract.progress import Progress
 from model._openvino import openvino
 from model.network import Classifier, assemble, build_backbone
-from model.paths import MLPaths
 from model.preprocess import Preprocess
 from tests.train.support import make_classes
 from train import extract
-from train.config import Hyperparameters
 from train.data.load import load_data
 from train.features import compute_features
-from train.metrics import MetricLog
-from train.progress import Progress
 from train.run import Run
 
 COUNT = 23  # images a class: 69 in all, so that the second batch of 64 is not full

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from model.errors import ArtifactError
+from contract.errors import ArtifactError
 from tests.train.evaluations import evaluation
 from train.evaluation.document import evaluation_report
 from train.evaluation.findings import confident_mistakes, confused_pairs

@@ -10,18 +10,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from contract.errors import ConfigError, DataError
+from contract.paths import MLPaths
 from model.artifact import Artifact
-from model.errors import ConfigError, DataError
-from model.paths import MLPaths
 from tests.train.support import QUICK, Finished, configure, make_classes
 from tests.train.tuning_jobs import Followed
 from tests.train.two_hosts import LEADER, OTHER, host, port_in
 from train import hosts
-from train.contract import read_job
 from train.data.dataset import DataSet, Sample, Split
 from train.data.sources import FileSource
 from train.hosts import HostLostError, joined
 from train.job import must_suffice
+from train.job_config import read_job
 
 LOST = "another host of this training has ended or can't be reached (here is "
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from model.files import encode_json
+from contract.files import encode_json
+from contract.hyperparameters import Hyperparameters
+from contract.rules.request import RuleRequest, parse_rules
+from contract.rules.verdict import Finding, Outcome
 from tests.train.saved_steps import DOCUMENT_KEYS, Folder, losses
-from train.config import Hyperparameters
 from train.debug import judge as module
 from train.debug.judge import Background, Judge, described
 from train.debug.rules.base import Rule, Step
-from train.rulebook.request import RuleRequest, parse_rules
-from train.rulebook.verdict import Finding, Outcome
 
 DEFAULTS = asdict(Hyperparameters())
 

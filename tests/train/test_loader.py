@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.errors import DataError
+from contract.errors import DataError
+from contract.progress import Progress
 from model.preprocess import Preprocess, UInt8Array
 from tests.train.support import make_classes
 from train.augment import Augment
@@ -14,7 +15,6 @@ from train.data.load import load_data
 from train.data.sources import FileSource
 from train.loader import Images, Loader
 from train.order import EpochOrder
-from train.progress import Progress
 
 SHAPE = Preprocess.for_size(32)
 

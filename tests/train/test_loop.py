@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from model.errors import DataError
+from contract.errors import DataError
+from contract.hyperparameters import Hyperparameters
+from contract.progress import Progress
 from model.network import Classifier, Normalise, build, build_head
 from train.callbacks import Callback, Callbacks, TrainState
-from train.config import Hyperparameters
 from train.loop import Best, Trainer, snapshot, stages_to_train
 from train.objective import Objective
-from train.progress import Progress
 
 
 def best(accuracy: float, loss: float) -> Best:

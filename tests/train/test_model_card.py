@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from model.errors import ArtifactError
+from contract.errors import ArtifactError
 from tests.train.cards import HISTORY, MANIFEST, changed, front_matter, section, tables, with_classes
 from train.model_card import model_card
 

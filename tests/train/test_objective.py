@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from train.config import Hyperparameters
+from contract.hyperparameters import Hyperparameters
 from train.objective import Objective, class_weights
 
 CPU = torch.device("cpu")

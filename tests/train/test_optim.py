@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from train.config import Hyperparameters
+from contract.hyperparameters import Hyperparameters
 from train.optim import build_optimizer, build_schedule
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from model.errors import DataError
+from contract.errors import DataError
 from tests.train.forms import contents, load, names, write_tar, write_zip
 from tests.train.support import CLASSES, make_classes, run
 from train.pack import main

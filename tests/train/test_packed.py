@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from model.errors import ArtifactError
+from contract.errors import ArtifactError
 from train.evaluation.packed import artifact_folder
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import torch
 
+from contract.profiler import ProfilerSettings
 from train.callbacks import PHASES, TrainState
 from train.profile.anatomy import EPOCH_PHASES, STEP_PHASES, Anatomy, HostTimer
 from train.profile.observer import CudaTimer, StepProfiler
-from train.profile.settings import ProfilerSettings
 
 
 class Clock:

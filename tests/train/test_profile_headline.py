@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from contract.hyperparameters import Hyperparameters
+from contract.rules.verdict import Finding, Verdict
 from tests.train.profiles import GPU, LOADING, SETTINGS, WELL, ask, changed, read, sample, step, steps, write_job
-from train.config import Hyperparameters
 from train.profile.advice import advise, headline
 from train.profile.facts import Facts, Stages, settings, stages
-from train.rulebook.verdict import Finding, Verdict
 
 
 def test_what_is_most_at_stake_comes_first() -> None:

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from contract.profiler import ProfilerSettings
 from train.callbacks import Callbacks, TrainState
 from train.profile import operators
 from train.profile.observer import StepProfiler
 from train.profile.operators import OperatorRecorder
-from train.profile.settings import ProfilerSettings
 from train.profile.trace import MOST_ROWS, bounded, operator_rows, without_paths
 
 

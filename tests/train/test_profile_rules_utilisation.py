@@ -2,11 +2,11 @@
 
 import pytest
 
+from contract.rules.profiler import PROFILER_RULES
 from tests.train.profiles import START, judge, machine, spans
 from train.profile.recording import Recording
 from train.profile.rules.base import NoGPU, NothingToJudge, samples
 from train.profile.rules.registry import PROFILER_RULE_CLASSES
-from train.rulebook.profiler_rules import PROFILER_RULES
 
 
 def test_every_rule_of_the_book_has_a_class() -> None:

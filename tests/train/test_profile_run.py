@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from contract.hyperparameters import Hyperparameters
 from tests.train.support import (
     QUICK,
     REPOSITORY,
@@ -18,7 +19,6 @@ from tests.train.support import (
     start_train,
     train,
 )  # fmt: skip
-from train.config import Hyperparameters
 from train.profile.anatomy import STEP_PHASES
 
 DOCS = (REPOSITORY / "docs" / "profiler.md").read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from model.errors import DataError
+from contract.errors import DataError
 from tests.train.profiles import Asked, ask, default_rules
 from train.profile.analysis import analyse
 from train.profile.sagemaker_format import find, read

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from contract.rules.verdict import Finding
 from tests.train.reports import debugger_report, verdict
 from train.report.heat import HeatMap, Mark, binned, cells, heat_map, shortened
 from train.report.losses import StepAxis, curves, loss_chart, smoothed
 from train.report.scales import Scale, logarithmic_scale, share_scale, update_scale
 from train.report.spans import Span, merged
 from train.report.units import figure, in_unit, seconds, size
-from train.rulebook.verdict import Finding
 
 NAN, INF = math.nan, math.inf
 

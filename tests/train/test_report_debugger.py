@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
+from contract.rules.tensor import TENSOR_RULES
+from contract.rules.verdict import Finding
 from tests.train.pages import Seen, check_anchors
 from tests.train.reports import debugger_report, fired_rules, layers, trends, verdict
 from train.report.debugger_page import debugger_page
 from train.report.outcome import outcome_of
 from train.report.rule_table import layer, rule_rows
-from train.rulebook.tensor_rules import TENSOR_RULES
-from train.rulebook.verdict import Finding
 
 NAN = math.nan
 

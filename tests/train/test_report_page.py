@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from contract.progress import Progress
 from tests.train.evaluations import MODEL, of_predictions, random_evaluation, whole_report
 from tests.train.pages import Seen
 from tests.train.support import make_classes
 from train.data.load import load_data
 from train.evaluation.comparison import comparison_report
-from train.progress import Progress
 from train.report.advice import advice
 from train.report.charts import nice_ticks
 from train.report.comparison_page import comparison_page

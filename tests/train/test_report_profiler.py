@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
+from contract.rules.profiler import PROFILER_RULES
+from contract.rules.verdict import Finding
 from tests.train.pages import Seen, check_anchors
 from tests.train.reports import STARTED, bottlenecks, profiler_report, verdict
 from train.report.profiler_page import profiler_page, series_name
 from train.report.steps import Part, bar, durations, phase_bar, phases, since
 from train.report.timeline import Curve, Plot, Stage, Timeline, clock, time_ticks, timeline, top_of
 from train.report.usage import usage_chart
-from train.rulebook.profiler_rules import PROFILER_RULES
-from train.rulebook.verdict import Finding
 
 
 def seen_of(document: dict[str, Any]) -> Seen:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from backends.inputs import parse_settings
+from contract.hyperparameters import Hyperparameters
 from tests.train.pages import Seen, check_anchors
 from tests.train.tuning_documents import (
     ACCURACY,
@@ -22,7 +23,6 @@ from tests.train.tuning_documents import (
     searched,
     trial,
 )
-from train.config import Hyperparameters
 from train.report.best_configuration import best_configuration
 from train.report.search_data import search_data
 from train.report.tuning_page import MOST_ROWS, tuning_page

@@ -8,13 +8,13 @@ import pytest
 import safetensors.torch
 import torch
 
+from contract.metrics import METRICS, metric_regex
 from model.artifact import Artifact
 from model.network import build_backbone
 from model.preprocess import Preprocess
 from model.pretrained import load_backbone
 from model.weights import load_network
 from tests.train.support import CLASSES, Finished, make_classes, no_seconds, train
-from train.metrics import METRICS, metric_regex
 
 NO_IMAGE = "not an image that can be read; the formats are JPEG, PNG, WEBP, GIF, BMP, TIFF"
 LABELS = ["Affenpinscher", "German shepherd dog", "pug"]

@@ -10,11 +10,11 @@ import pytest
 
 import train.job
 import train.tuning.parallel
-from model.paths import MLPaths
+from contract.hyperparameters import Hyperparameters
+from contract.job import Job
+from contract.paths import MLPaths
 from tests import forked
 from tests.train.support import QUICK, REPOSITORY, configure, make_classes
-from train.config import Hyperparameters
-from train.contract import Job
 from train.data.dataset import DataSet
 from train.tuning.parallel import Work
 from train.tuning.workers import Slot

@@ -10,7 +10,7 @@ from optuna._transform import _SearchSpaceTransform
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from backends.tuner import parameter_ranges
-from train.config import Hyperparameters
+from contract.hyperparameters import Hyperparameters
 from train.search.distributions import params_for_optuna, to_optuna, values_from_optuna
 from train.search.presets import PRESETS
 from train.search.space import Categorical, Continuous, Integer, Parameter, Space, Value

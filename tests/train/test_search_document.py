@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from model.version import VERSION
+from contract.hyperparameters import Hyperparameters
+from contract.version import VERSION
 from tests.train.searches import search_all, settings
-from train.config import Hyperparameters
 from train.search.document import write_results
 from train.search.study import Search
 

@@ -8,8 +8,8 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from contract.errors import ConfigError
 from tests.train.searches import changed, search_all, settings
-from train.config import ConfigError
 from train.search.objective import parse_objectives
 from train.search.space import Space
 from train.search.study import Search

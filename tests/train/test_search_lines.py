@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from train.config import Hyperparameters
-from train.metrics import METRICS, format_line, metric_regex
+from contract.hyperparameters import Hyperparameters
+from contract.metrics import METRICS, format_line, metric_regex
 from train.search.lines import finished_line
 from train.search.objective import parse_objectives
 from train.search.record import Record, State

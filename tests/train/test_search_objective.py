@@ -2,9 +2,9 @@
 
 import pytest
 
-from model.errors import ConfigError
+from contract.errors import ConfigError
+from contract.metrics import METRICS
 from tests.train.support import REPOSITORY
-from train.metrics import METRICS
 from train.search.objective import CANDIDATES, LATENCY, METRIC_REGEXES, Objective, parse_objectives
 
 UP = "test_loss: the direction must be maximize or minimize, got up"

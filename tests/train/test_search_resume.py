@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from contract.errors import ConfigError
 from tests.train.searches import changed, outcome, search_all, settings
 from tests.train.support import REPOSITORY
-from train.config import ConfigError
 from train.search.study import Search
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from contract.hyperparameters import Hyperparameters
 from tests.train.support import REPOSITORY
-from train.config import Hyperparameters
 from train.search.presets import PRESETS, why_not_searched
 from train.search.space import Categorical, Continuous, Integer, Space, read_space
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from model.errors import ConfigError
-from train.config import Hyperparameters
+from contract.errors import ConfigError
+from contract.hyperparameters import Hyperparameters
 from train.search.presets import why_not_searched
 from train.search.space import Space, read_space
 

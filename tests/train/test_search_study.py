@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from contract.hyperparameters import Hyperparameters
 from tests.train.searches import Lines, changed, outcome, search_all, settings, train
-from train.config import Hyperparameters
 from train.search.searcher import Trial
 from train.search.space import Space
 from train.search.study import Search, SearchSettings

@@ -14,17 +14,17 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 
-from model.paths import MLPaths
+from contract.hyperparameters import Hyperparameters
+from contract.metrics import MetricLog
+from contract.paths import MLPaths
+from contract.progress import Progress
 from model.preprocess import Preprocess
 from tests.train.support import QUICK, TIMEOUT_S, Finished, configure, finish, make_classes, start, train
 from train.callbacks import Callbacks, TrainState
-from train.config import Hyperparameters
 from train.data.load import load_data
 from train.data.roles import find_roles
 from train.evaluation.result import Evaluation
-from train.metrics import MetricLog
 from train.pictures import BLACK, RED, Tile, contact_sheet, tile_side
-from train.progress import Progress
 from train.run import Run
 from train.tensorboard import TensorBoard, latin, scalar_tag
 

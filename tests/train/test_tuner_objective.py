@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from model.paths import MLPaths
+from contract.metrics import METRICS, metric_regex, not_printed
+from contract.paths import MLPaths
 from tests.train.support import CLASSES, Finished, configure, finish, make_classes, start_train
-from train.contract import read_job
-from train.metrics import METRICS, metric_regex, not_printed
+from train.job_config import read_job
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from model.errors import ConfigError
+from contract.errors import ConfigError
+from contract.hyperparameters import Hyperparameters
+from contract.progress import Progress
 from tests.train.support import make_classes
-from train.config import Hyperparameters
 from train.data.load import load_data
 from train.loop import Best
-from train.progress import Progress
 from train.search.objective import Objective, parse_objectives
 from train.tuning.checkpoint import BestTrial, Trained, check_data, note_data
 

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from model.errors import ConfigError
+from contract.errors import ConfigError
+from contract.hyperparameters import Hyperparameters
 from tests.train.leaders import PRINT, Notes, Site
-from train.config import Hyperparameters
 from train.search.searcher import Trial
 from train.tuning.client import Client, LeaderError
 from train.tuning.coordinator import Coordinator

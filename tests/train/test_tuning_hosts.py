@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from contract.errors import ConfigError
+from contract.job import Job
+from contract.paths import MLPaths
 from model.artifact import Artifact
-from model.errors import ConfigError
-from model.paths import MLPaths
 from tests.train.support import Finished, configure
 from tests.train.tuning_jobs import Followed, prepare, trials_of, tuning
 from tests.train.two_hosts import LEADER, OTHER, host, port_in
-from train.contract import Job, read_job
 from train.data.dataset import DataSet, Sample, Split
 from train.data.sources import FileSource
+from train.job_config import read_job
 from train.tuning import parallel
 from train.tuning.client import LeaderError
 from train.tuning.parallel import Work, follow

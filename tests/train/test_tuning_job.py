@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from contract.hyperparameters import Hyperparameters
+from contract.metrics import METRICS, metric_regex
 from model.artifact import Artifact
 from tests.train.support import QUICK, REPOSITORY, Finished, configure, finish, make_classes, start, start_train, train
-from train.config import Hyperparameters
-from train.metrics import METRICS, metric_regex
 
 SPACE = json.dumps({"lr": "0.002:0.05:log", "batch_size": [8, 16], "epochs": "1:3"})
 OBSERVED: dict[str, Any] = {"tensorboard": "on", "debug": "on", "profile": "on"}

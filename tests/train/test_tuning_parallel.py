@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 import torch
 
+from contract.hyperparameters import Hyperparameters
+from contract.job import Job
+from contract.metrics import METRICS, metric_regex
+from contract.paths import MLPaths
 from model.artifact import Artifact
-from model.paths import MLPaths
 from tests.train.leaders import Notes
 from tests.train.support import Finished
 from tests.train.test_tuning_workers import PLAIN, alive, until
 from tests.train.tuning_jobs import Followed, prepare, trials_of, tuning
-from train.config import Hyperparameters
-from train.contract import Job
 from train.data.dataset import DataSet
-from train.metrics import METRICS, metric_regex
 from train.tuning.parallel import Work, leading
 from train.tuning.workers import Slot
 

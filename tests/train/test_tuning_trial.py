@@ -8,19 +8,19 @@ from typing import Any
 import pytest
 import torch
 
-from model.errors import DataError
-from model.paths import MLPaths
+from contract.errors import DataError
+from contract.hyperparameters import Hyperparameters
+from contract.metrics import MetricLog
+from contract.paths import MLPaths
+from contract.progress import Progress
 from tests.train.support import make_classes
 from train import shared as shared_module
 from train.backbones import Backbones
 from train.cache import keep_images
-from train.config import Hyperparameters
 from train.data.dataset import DataSet
 from train.data.load import load_data
 from train.features import compute_features
 from train.loop import Best, Trainer
-from train.metrics import MetricLog
-from train.progress import Progress
 from train.search.objective import Objective, parse_objectives
 from train.search.searcher import Metrics, Trial
 from train.shared import Shared

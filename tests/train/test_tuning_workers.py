@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from model.errors import DataError, UserError
+from contract.errors import DataError, UserError
 from tests.train.support import REPOSITORY, TIMEOUT_S
 from train.one_at_a_time import one_at_a_time
 from train.tuning import workers

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from train.config import Hyperparameters
+from contract.hyperparameters import Hyperparameters
 from train.search.searcher import Trial
 from train.search.settings import SearchSettings
 from train.search.study import Search

@@ -4,11 +4,11 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
+from contract.hyperparameters import Hyperparameters
 from model.artifact import WEIGHTS
 from train.card.facts import MANY, ROLES, Facts, number
 from train.card.markdown import bullets, escape, table, yaml_string
 from train.card.markdown import details as folded
-from train.config import Hyperparameters
 
 _HEADS = {"linear": "a linear head", "mlp": "a head of 512 ReLU units"}
 # As train.split notes it in the data report.

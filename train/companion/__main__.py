@@ -17,7 +17,7 @@ def main() -> None:
     pipe = int(sys.argv[1])
     # Its own children, which rules' commands are, have no business with it.
     os.set_inheritable(pipe, False)
-    from train.cli import print_whole_lines
+    from contract.command import print_whole_lines
     from train.companion.inbox import Inbox
     from train.companion.profiling import Profiling
 

@@ -13,8 +13,8 @@ from typing import Final
 
 import psutil
 
-from model.files import write_atomic
-from train.rulebook.request import FINISH, REPORT, RUN, STOP
+from contract.files import write_atomic
+from contract.rules.request import FINISH, REPORT, RUN, STOP
 
 COMMAND_LIMIT_S: Final = 60.0
 # From the wish to SIGTERM, for a training process that doesn't get to its next step: a step may take long, unless

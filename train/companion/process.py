@@ -18,8 +18,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from model.paths import MLPaths
-from train.contract import Job
+from contract.job import Job
+from contract.paths import MLPaths
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 # How long the reports may take. After a signal SIGKILL follows within 120 s, and some of it has gone by.

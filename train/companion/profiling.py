@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from model.paths import MLPaths
+from contract.paths import MLPaths
+from contract.profiler import read_settings
+from contract.rules.request import RuleRequest, parse_rules
+from contract.rules.verdict import ERROR, IN_PROGRESS, ISSUES, Outcome, Verdict
 from train.companion.reports import say, write_report
 from train.profile.analysis import ProfileJudge
 from train.profile.sampler import Sampler
-from train.profile.settings import read_settings
 from train.report.profiler_page import profiler_page
-from train.rulebook.request import RuleRequest, parse_rules
-from train.rulebook.verdict import ERROR, IN_PROGRESS, ISSUES, Outcome, Verdict
 
 
 class Profiling:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from model.files import write_atomic, write_json
+from contract.files import write_atomic, write_json
 
 
 def write_report(

@@ -8,17 +8,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from model.paths import MLPaths
+from contract.debugger import tensors_folder
+from contract.paths import MLPaths
+from contract.rules.request import FINISH, REPORT, RUN
+from contract.rules.verdict import Outcome, Verdict
 from train.companion.actions import Commands, Stopper, done
 from train.companion.inbox import Inbox
 from train.companion.profiling import Profiling
 from train.companion.reports import say, write_report
 from train.debug.advice import advise
 from train.debug.judge import Background, Case, Judge, described
-from train.debug.schedule import tensors_folder
 from train.report.debugger_page import debugger_page
-from train.rulebook.request import FINISH, REPORT, RUN
-from train.rulebook.verdict import Outcome, Verdict
 
 _POLL_S: Final = 0.2
 # Judging may take this share of a core at most: it shares the training's.

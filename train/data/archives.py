@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from model.errors import DataError
+from contract.errors import DataError
 from train.data.names import EXPECTED, member_path, printable
 from train.data.sources import ArchiveFile, RangeSource, Source, ZipSource
 

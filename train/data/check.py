@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from model.errors import ImageError
+from contract.errors import ImageError
+from contract.progress import Progress
 from model.machine import available_cpus
 from model.preprocess import decode
 from train.data.sources import FileSource, Source
-from train.progress import Progress
 
 # 100 megapixels, the most that are decoded, are 400 MB uncompressed with transparency.
 MAX_BYTES: Final = 512 * 2**20

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from model.errors import DataError
+from contract.errors import DataError
 from train.data.listing import Labelled, Listing
 from train.data.names import EXPECTED
 

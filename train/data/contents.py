@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from model.errors import DataError
+from contract.errors import DataError
 from train.data.archives import is_archive
 from train.data.names import hidden, summary
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from model.errors import DataError
+from contract.errors import DataError
 from train.data.archives import Index, is_archive, read_indexes
 from train.data.contents import CLASSES_FILE, LISTS, Contents, describe, look, read_text
 from train.data.folders import list_folders, list_members, without_common_top

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from model.errors import DataError
+from contract.errors import DataError
 from train.data.sources import Source
 
 

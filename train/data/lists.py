@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from model.errors import DataError
+from contract.errors import DataError
 from train.data.archives import read_indexes
 from train.data.contents import LISTS, files_below, look, read_text
 from train.data.listing import Labelled, Listing

@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.errors import DataError
+from contract.errors import DataError
+from contract.progress import Progress
 from train.data.check import check_images
 from train.data.classes import settle_classes
 from train.data.dataset import DataSet, Sample, Skipped, Split
 from train.data.layouts import Place, read_place
 from train.data.listing import Listing
 from train.data.names import EXPECTED, printable
-from train.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from model.errors import DataError
+from contract.errors import DataError
 from train.data.archives import PLAIN, Index, Member, read_indexes
 from train.data.contents import CLASSES_FILE, Contents, look
 from train.data.folders import below, without_common_top

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from model.errors import ImageError
+from contract.errors import ImageError
 
 # Of a zip entry's local header: fixed part in bytes, and where the lengths of name and extra field stand in it.
 _LOCAL_HEADER: Final = 30

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Final
 
-from model.errors import ImageError
+from contract.errors import ImageError
 from train.data.archives import Index, Member
 from train.data.contents import CLASSES_FILE
 from train.data.folders import unique_names

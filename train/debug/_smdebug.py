@@ -14,8 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from contract.environment import environment
 from model._boto3 import boto3_on_demand
-from model.environment import environment
 
 __all__ = [
     "CHECKSUM_MAGIC_BYTES",

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from train.rulebook.verdict import Verdict
+from contract.rules.verdict import Verdict
 
 _Chosen = Mapping[str, Any]
 _LARGE_LR: Final = 0.01

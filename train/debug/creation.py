@@ -6,12 +6,12 @@ from typing import Any, Final
 
 import torch
 
-from model.environment import environment
+from contract.debugger import Place, Schedule, read_config, tensors_folder
+from contract.environment import environment
 from train.debug._smdebug import END_OF_JOB_FILENAME
 from train.debug._smdebug_torch import create_hook_from_json_config
 from train.debug.defaults import complete, configure, own_options
 from train.debug.hook import Hook
-from train.debug.schedule import Place, Schedule, read_config, tensors_folder
 
 # What a run leaves in its folder. The end file tells readers that nothing more comes; the claim would make the hook of
 # a run that goes on there believe that another process writes.

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from contract.debugger import MOST_STEPS, Schedule
 from train.debug._smdebug import ModeKeys, ReductionConfig, SaveConfig, SaveConfigMode
-from train.debug.schedule import MOST_STEPS, Schedule
 
 # Collections that smdebug doesn't know itself, with the regular expressions of their tensors.
 OWN: Final[Mapping[str, list[str]]] = {

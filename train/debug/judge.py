@@ -7,16 +7,26 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from model.errors import UserError
-from model.version import VERSION
+from contract.errors import UserError
+from contract.rules.request import RuleRequest
+from contract.rules.verdict import (
+    ERROR,
+    IN_PROGRESS,
+    ISSUES,
+    NO_ISSUES,
+    STOPPED,
+    Finding,
+    Outcome,
+    Verdict,
+    first_of_each,
+    settings_in,
+)
+from contract.version import VERSION
 from train.debug.advice import advise
 from train.debug.rules.base import Rule, Step
 from train.debug.rules.registry import TENSOR_RULE_CLASSES
 from train.debug.trends import Trends
 from train.debug.trial import Tensors
-from train.rulebook.request import RuleRequest
-from train.rulebook.settings import first_of_each, settings_in
-from train.rulebook.verdict import ERROR, IN_PROGRESS, ISSUES, NO_ISSUES, STOPPED, Finding, Outcome, Verdict
 
 FORMAT: Final = 1
 _SEVERITIES: Final = ("error", "warning", "info")

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from contract.debugger import Place, Schedule
 from train.callbacks import Callback, TrainState
-from train.debug.schedule import Place, Schedule
 
 if TYPE_CHECKING:
     from train.debug.hook import Hook

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from model.errors import TensorsError
+from contract.errors import TensorsError
 from train.debug.opening import open_trial, read_object, training_has_ended
 from train.debug.saved import Place, SavedStep
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
+from contract.errors import ConfigError
+from contract.progress import Progress
 from model.artifact import Artifact
-from model.errors import ConfigError
 from model.machine import available_cpus
 from model.threads import use_threads
 from model.weights import load_network
@@ -19,7 +20,6 @@ from train.device import choose_device
 from train.evaluation.result import Evaluation, evaluate
 from train.loader import Images, Loader
 from train.order import EpochOrder
-from train.progress import Progress
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

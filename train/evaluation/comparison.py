@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, Final
 
+from contract.errors import DataError
 from model.artifact import Artifact
-from model.errors import DataError
 from train.evaluation.calibration import expected_calibration_error
 from train.evaluation.metrics import (
     Z_95,

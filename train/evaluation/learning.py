@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from model.errors import ArtifactError
+from contract.errors import ArtifactError
 
 HISTORY: Final = "history.json"
 SLOWEST: Final = 20

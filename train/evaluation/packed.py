@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from model.errors import ArtifactError
+from contract.errors import ArtifactError
 
 
 @contextmanager

@@ -4,9 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from contract.rules.verdict import Verdict
 from train.profile.facts import Facts
 from train.profile.topics import TOPICS
-from train.rulebook.verdict import Verdict
 
 _LEAST: Final = 0.02  # share of the job's time from which on something is worth a sentence
 # The topics that answer a rule, the first that has something to say.

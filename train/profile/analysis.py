@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from model.errors import DataError
+from contract.errors import DataError
+from contract.rules.spec import RuleSpec
+from contract.rules.verdict import ERROR, ISSUES, NO_ISSUES, Verdict, settings_in
 from train.profile import sagemaker_format
 from train.profile.advice import advise, headline
 from train.profile.document import build
@@ -18,9 +20,6 @@ from train.profile.recording import Recording
 from train.profile.rules.base import Judgement, NoGPU, NothingToJudge, Rule
 from train.profile.rules.registry import PROFILER_RULE_CLASSES
 from train.profile.statistics import plain
-from train.rulebook.settings import settings_in
-from train.rulebook.spec import RuleSpec
-from train.rulebook.verdict import ERROR, ISSUES, NO_ISSUES, Verdict
 
 _SEVERITIES: Final = ("error", "warning", "info")
 # Judging a job of many hours takes seconds: no more than this share of the time while it runs.

@@ -6,12 +6,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from model.version import VERSION
+from contract.rules.profiler import PROFILER_RULES
+from contract.version import VERSION
 from train.profile.facts import settings, stages
 from train.profile.phases import judged_seconds, phase_shares, phases, slowest_phases
 from train.profile.recording import Node, Recording, number
 from train.profile.statistics import describe, mean, outliers, percentile, plain, spread, thin
-from train.rulebook.profiler_rules import PROFILER_RULES
 
 FORMAT: Final = 1
 MOST_POINTS: Final = 600  # of a series

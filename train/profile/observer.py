@@ -7,12 +7,12 @@ from typing import Any, Final
 import psutil
 import torch
 
-from model.files import write_json
+from contract.files import write_json
+from contract.profiler import ProfilerSettings
 from train.callbacks import Callback, TrainState
 from train.profile.anatomy import Anatomy, HostTimer, Timer
 from train.profile.operators import OperatorRecorder
 from train.profile.rows import Rows
-from train.profile.settings import ProfilerSettings
 
 STEPS: Final = "steps.jsonl"
 STAGES: Final = "stages.jsonl"

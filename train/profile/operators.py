@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from torch.profiler import ProfilerActivity, profile, record_function
 
+from contract.files import write_atomic, write_json
 from model._compiler import starting_a_profiler
-from model.files import write_atomic, write_json
 from train.profile.trace import MOST_EVENTS, bounded, operator_rows, without_paths
 
 OPERATORS: Final = "operators.json"

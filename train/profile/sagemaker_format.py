@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final, NamedTuple
 
-from model.errors import DataError
+from contract.errors import DataError
 from train.profile.recording import Node, Recording, Steps, number
 
 _PLAIN: Final = {

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from model.files import write_json
+from contract.files import write_json
 from train.profile.machine_load import MachineLoad
 from train.profile.rows import Rows
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from train.config import Hyperparameters
+from contract.hyperparameters import Hyperparameters
 from train.report.parameter_axes import shown
 from train.report.search_data import SearchData
 

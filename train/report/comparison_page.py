@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from model.files import write_atomic
+from contract.files import write_atomic
 from train.data.dataset import Split
 from train.report import charts
 from train.report.page import render

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
-from model.files import write_atomic
+from contract.files import write_atomic
 from train.data.dataset import Split
 from train.report import charts
 from train.report.advice import advice

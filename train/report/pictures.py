@@ -6,7 +6,7 @@ from typing import Final
 
 from PIL import Image
 
-from model.errors import ImageError
+from contract.errors import ImageError
 from model.preprocess import decode
 from train.data.dataset import Split
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
-from train.config import Hyperparameters
+from contract.hyperparameters import Hyperparameters
 from train.report.parameter_axes import ParameterAxis
 from train.report.search_data import SearchData
 

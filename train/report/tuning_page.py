@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from model.files import write_atomic
+from contract.files import write_atomic
 from train.report.best_configuration import best_configuration
 from train.report.outcome import Outcome
 from train.report.page import render

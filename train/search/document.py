@@ -5,9 +5,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
-from model.files import write_json
-from model.version import VERSION
-from train.config import Hyperparameters
+from contract.files import write_json
+from contract.hyperparameters import Hyperparameters
+from contract.version import VERSION
 from train.search.importance import importance_of
 from train.search.record import Record
 from train.search.settings import SearchSettings

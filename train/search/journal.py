@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from train.config import ConfigError
+from contract.errors import ConfigError
 from train.search.journal_file import JournalFile, mend_journal
 from train.search.library import quiet_optuna
 from train.search.lock import ProcessLock

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from train.config import ConfigError
+from contract.errors import ConfigError
 
 _START = b'{"op_code":'
 _ADVICE = "give the search another name, or move the file away"

@@ -5,7 +5,7 @@ import os
 import weakref
 from pathlib import Path
 
-from train.config import ConfigError
+from contract.errors import ConfigError
 
 
 class ProcessLock:

@@ -4,9 +4,10 @@ import difflib
 from dataclasses import dataclass
 from typing import Final
 
-from train.config import ConfigError, describe_faults
-from train.metrics import LATENCY as LATENCY  # noqa: PLC0414 - part of what is said here
-from train.metrics import METRICS, metric_regex
+from contract.errors import ConfigError
+from contract.hyperparameters import describe_faults
+from contract.metrics import LATENCY as LATENCY  # noqa: PLC0414 - part of what is said here
+from contract.metrics import METRICS, metric_regex
 
 MOST_OBJECTIVES: Final = 3
 # What can be improved: learning_rate is set, not found.

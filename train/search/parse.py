@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, cast, get_args
 
-from train.config import ConfigError, Hyperparameters, allowed, describe_faults
+from contract.errors import ConfigError
+from contract.hyperparameters import Hyperparameters, allowed, describe_faults
 from train.search.parameters import Categorical, Continuous, Integer, Parameter, Scale, Value
 from train.search.presets import why_not_searched
 from train.search.source import Entries

@@ -18,7 +18,7 @@ PRESETS: Final[dict[str, dict[str, str]]] = {
 
 _SPEED = "it changes how fast a trial runs, not what comes of it"
 _OBSERVER = "it watches the training and has no part in it"
-# Of every other hyperparameter the table in train.config has all that a range needs.
+# Of every other hyperparameter the table in contract.hyperparameters has all that a range needs.
 _NOT_SEARCHED: Final[dict[str, str]] = {
     "pretrained": "all trials start from the same weights",
     "seed": "trials would differ by chance, and the luckiest would win",

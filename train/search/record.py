@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from train.config import Hyperparameters
+from contract.hyperparameters import Hyperparameters
 from train.search.objective import Objective
 from train.search.searcher import Metrics
 from train.search.space import Value

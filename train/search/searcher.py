@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from train.config import Hyperparameters
+from contract.hyperparameters import Hyperparameters
 from train.search.space import Value
 
 Metrics = Mapping[str, float | int]

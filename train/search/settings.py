@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from train.config import ConfigError, Hyperparameters
+from contract.errors import ConfigError
+from contract.hyperparameters import Hyperparameters
 from train.search.objective import Objective, parse_objectives
 from train.search.space import Space, Value
 

@@ -1,6 +1,6 @@
 """The search space: which hyperparameters a search varies, and within which limits. Standard library only.
 
-What a hyperparameter may be comes from the table in train.config; a space only narrows it.
+What a hyperparameter may be comes from the table in contract.hyperparameters; a space only narrows it.
 """
 
 import json

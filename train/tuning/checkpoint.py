@@ -14,9 +14,9 @@ from typing import Any, Final
 import safetensors.torch
 from safetensors import SafetensorError, safe_open
 
-from model.errors import ConfigError
-from model.files import write_atomic, write_json
-from train.config import Hyperparameters
+from contract.errors import ConfigError
+from contract.files import write_atomic, write_json
+from contract.hyperparameters import Hyperparameters
 from train.data.dataset import DataSet
 from train.loop import Best, Epoch
 from train.search.objective import Objective

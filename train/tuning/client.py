@@ -7,7 +7,7 @@ import time
 import uuid
 from typing import Any, Final
 
-from model.errors import UserError
+from contract.errors import UserError
 from train.search.searcher import Metrics, Trial
 from train.tuning.protocol import FINGERPRINT_HEADER, SILENCE_S, decode_trial
 

@@ -7,10 +7,10 @@ import traceback
 from dataclasses import replace
 from typing import Any, Final
 
-from model.files import write_atomic, write_json
-from model.paths import MLPaths
-from train.config import Hyperparameters
-from train.progress import Progress
+from contract.files import write_atomic, write_json
+from contract.hyperparameters import Hyperparameters
+from contract.paths import MLPaths
+from contract.progress import Progress
 from train.search.record import Record
 from train.search.searcher import Metrics, Trial
 from train.search.study import Search

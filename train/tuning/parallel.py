@@ -11,14 +11,14 @@ from typing import Final
 
 import torch
 
-from model.paths import MLPaths
+from contract.hyperparameters import Hyperparameters
+from contract.job import Job
+from contract.paths import MLPaths
+from contract.progress import Progress
 from model.threads import use_threads
 from train.backbones import Backbones
-from train.config import Hyperparameters
-from train.contract import Job
 from train.data.dataset import DataSet
 from train.features import FOLDER_VARIABLE
-from train.progress import Progress
 from train.search.searcher import Searcher
 from train.search.settings import SearchSettings
 from train.shared import Shared

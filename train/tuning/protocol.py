@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any, Final
 
-from train.config import Hyperparameters
-from train.contract import read_port
+from contract.hyperparameters import Hyperparameters
 from train.data.dataset import DataSet
+from train.job_config import read_port
 from train.search.searcher import Trial
 
 PORT: Final = 7931

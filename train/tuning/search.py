@@ -10,17 +10,17 @@ from typing import Final
 
 import torch
 
+from contract.errors import ConfigError, UserError
+from contract.hyperparameters import Hyperparameters
+from contract.job import Job
+from contract.metrics import MetricLog
+from contract.paths import MLPaths
+from contract.progress import Progress
 from model.artifact import MANIFEST, Artifact
-from model.errors import ConfigError, UserError
-from model.paths import MLPaths
 from train.backbones import Backbones
 from train.companion.process import CompanionProcess
-from train.config import Hyperparameters
-from train.contract import Job
 from train.data.dataset import DataSet
 from train.finish import save_stopped
-from train.metrics import MetricLog
-from train.progress import Progress
 from train.search.parameters import Categorical, Integer, Value
 from train.search.record import Record
 from train.search.settings import SearchSettings

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
-from model.errors import ConfigError
+from contract.errors import ConfigError
 from train.search.searcher import Trial
 from train.tuning.coordinator import Coordinator, RefusedError
 from train.tuning.protocol import BODY_LIMIT, FINGERPRINT_HEADER, PORT_VARIABLE, SILENCE_S, encode_trial

@@ -9,17 +9,17 @@ from typing import Final
 import torch
 from torch import nn
 
-from model.errors import ConfigError, DivergedError
+from contract.command import machine_fault, out_of_memory
+from contract.errors import ConfigError, DivergedError
+from contract.hyperparameters import Hyperparameters
+from contract.metrics import MetricLog
 from model.network import Classifier
 from train.assessment import metrics_of_test
 from train.batches import Batches
 from train.callbacks import Callbacks, StopRequest
-from train.cli import machine_fault, out_of_memory
-from train.config import Hyperparameters
 from train.evaluation.calibration import Calibration
 from train.evaluation.result import evaluate
 from train.loop import Best, Trainer
-from train.metrics import MetricLog
 from train.objective import Objective
 from train.run import Run
 from train.search.objective import LATENCY

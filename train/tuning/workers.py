@@ -15,10 +15,10 @@ from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Final
 
-from model.environment import environment
-from model.errors import UserError
+from contract.command import machine_fault, print_whole_lines
+from contract.environment import environment
+from contract.errors import UserError
 from model.machine import available_cpus
-from train.cli import machine_fault, print_whole_lines
 
 _GPUS: Final = "CUDA_VISIBLE_DEVICES"
 _ENDED_WITHIN_S: Final = 5.0

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from contract.rules.verdict import Finding
 from train.debug.rules.base import Array, Rule, Step
 from train.debug.rules.common import finding, finite, words
-from train.rulebook.verdict import Finding
 
 _ENOUGH: Final = 100
 """Values of a unit: with fewer, 1 percent of them can't be told from none."""

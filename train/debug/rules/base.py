@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from train.rulebook.verdict import Finding
+from contract.rules.verdict import Finding
 
 Array = NDArray[Any]
 

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from contract.rules.verdict import Finding
 from train.debug.rules.base import Array, Step
-from train.rulebook.verdict import Finding
 
 TRAINING: Final = ("TRAIN", "GLOBAL")
 """Modes in which parameters change; scripts that never set a mode save GLOBAL."""

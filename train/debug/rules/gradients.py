@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from contract.rules.verdict import Finding
 from train.debug.rules.base import Rule, Step
 from train.debug.rules.common import LossLevel, chosen, finding, is_bias, mean_absolute
-from train.rulebook.verdict import Finding
 
 
 class VanishingGradient(Rule):

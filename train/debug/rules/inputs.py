@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from contract.rules.verdict import Finding
 from train.debug.rules.base import Array, Rule, Step
 from train.debug.rules.common import finding, finite
-from train.rulebook.verdict import Finding
 
 
 class CheckInputImages(Rule):

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from contract.rules.verdict import Finding
 from train.debug.rules.base import Rule, Step
 from train.debug.rules.common import TRAINING, losses, mean_and_error
 from train.debug.rules.phases import Phase, Phases
-from train.rulebook.verdict import Finding
 
 LEARNED: Final = 0.9
 """A loss below this share of where it began has been learning: LossNotDecreasing then no longer calls it flat, and

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from contract.rules.verdict import Finding
 from train.debug.rules.base import Rule, Step
 from train.debug.rules.common import TRAINING, losses, mean_and_error
 from train.debug.rules.losses import LEARNED
 from train.debug.rules.phases import Phase, Phases
-from train.rulebook.verdict import Finding
 
 
 @dataclass

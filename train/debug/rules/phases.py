@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 
+from contract.rules.verdict import Finding
 from train.debug.rules.base import Step
 from train.debug.rules.common import TRAINING
-from train.rulebook.verdict import Finding
 
 
 @dataclass

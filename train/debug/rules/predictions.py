@@ -7,9 +7,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.rules.verdict import Finding
 from train.debug.rules.base import Array, Rule, Step
 from train.debug.rules.common import TRAINING, finding, finite
-from train.rulebook.verdict import Finding
 
 Indices = NDArray[np.int64]
 _EACH: Final = 50

@@ -20,4 +20,4 @@ _CLASSES: Final[tuple[type[Rule], ...]] = (
 )  # fmt: skip
 
 TENSOR_RULE_CLASSES: Final[dict[str, type[Rule]]] = {each.__name__: each for each in _CLASSES}
-"""Rule name -> class, in the order of train.rulebook.tensor_rules.TENSOR_RULES."""
+"""Rule name -> class, in the order of contract.rules.tensor.TENSOR_RULES."""

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from contract.rules.verdict import Finding
 from train.debug.rules.base import Array, Rule, Step
 from train.debug.rules.common import TRAINING, LossLevel, Trained, chosen, finding, finite, is_bias
-from train.rulebook.verdict import Finding
 
 _PARAMETERS: Final = ("weights", "biases")
 _SAVED: Final = (("min", False), ("max", False), ("mean", False), ("std", False), ("l1", False), ("l2", False),

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from contract.rules.verdict import Finding
 from train.debug.rules.base import Array, Rule, Step
 from train.debug.rules.common import TRAINING, Trained, finding, finite, is_bias, losses
-from train.rulebook.verdict import Finding
 
 _SPREAD: Final = 3.2897
 """Standard deviations between the 5th and the 95th percentile of a normal distribution: 2 * 1.64485."""

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from contract.rules.verdict import Finding
 from train.profile.recording import FloatArray, Node, Recording
 from train.profile.statistics import spans
-from train.rulebook.verdict import Finding
 
 LEAST_SAMPLES: Final = 10  # fewer are no basis for a judgement
 LEAST_LIVE: Final = 100  # the same while the job runs: what fires then stays fired

@@ -5,6 +5,7 @@ from abc import abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.rules.verdict import Finding
 from train.profile.recording import FloatArray, Recording
 from train.profile.rules.base import (
     LEAST_LIVE,
@@ -20,7 +21,6 @@ from train.profile.rules.base import (
     samples,
     seconds,
 )
-from train.rulebook.verdict import Finding
 
 
 class _ShareOfTime(Rule):

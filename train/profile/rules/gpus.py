@@ -4,10 +4,10 @@ import itertools
 
 import numpy as np
 
+from contract.rules.verdict import Finding
 from train.profile.recording import FloatArray, Recording
 from train.profile.rules.base import LEAST_LIVE, LEAST_SAMPLES, Judged, Judgement, Rule, need_gpu, percent, samples
 from train.profile.statistics import mean
-from train.rulebook.verdict import Finding
 
 _BINS = 10
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.rules.verdict import Finding
 from train.profile.phases import WAITING, phase_shares, slowest_phases
 from train.profile.recording import Recording, Steps, number
 from train.profile.rules.base import LEAST_LIVE, Judgement, NothingToJudge, Rule, percent
 from train.profile.statistics import outliers
-from train.rulebook.verdict import Finding
 
 
 class MaxInitializationTime(Rule):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from contract.rules.verdict import Finding
 from train.profile.recording import FloatArray, Recording
 from train.profile.rules.base import (
     Judged,
@@ -14,7 +15,6 @@ from train.profile.rules.base import (
     seconds,
 )
 from train.profile.statistics import percentile, spans
-from train.rulebook.verdict import Finding
 
 
 def windows(judged: Judged, window: int) -> list[tuple[int, int]]:

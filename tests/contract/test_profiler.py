@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from model.errors import ConfigError
-from model.paths import MLPaths
-from train.contract import read_job
-from train.profile.settings import ProfilerSettings, read_settings
+from contract.errors import ConfigError
+from contract.paths import MLPaths
+from contract.profiler import ProfilerSettings, read_settings
+from train.job_config import read_job
 
 # What the SageMaker SDK sends for a FrameworkProfile(start_step=5, num_steps=10): note the commas at the ends.
 SDK = {

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from model.errors import UserError
+from contract.errors import UserError
 
 
 def run_command(command: Callable[[], None]) -> NoReturn:

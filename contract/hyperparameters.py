@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
-from model.errors import ConfigError as ConfigError  # noqa: PLC0414 - re-exported: clients see this module alone
+from contract.errors import ConfigError
 
 # Keys that SageMaker's tuner and SDK add of their own.
 _IGNORED_PREFIXES = ("sagemaker_", "_tuning_")

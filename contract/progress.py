@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from model.files import write_json
+from contract.files import write_json
 
 _INTERVAL_S = 0.2
 

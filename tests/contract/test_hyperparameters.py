@@ -5,9 +5,9 @@ from dataclasses import asdict, fields
 
 import pytest
 
-from model.errors import ConfigError
+from contract.errors import ConfigError
+from contract.hyperparameters import Hyperparameters, allowed, table_rows
 from model.network import ARCHITECTURES, HEADS
-from train.config import Hyperparameters, allowed, table_rows
 
 
 def parse(**raw: object) -> Hyperparameters:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from model.errors import ConfigError
-from model.paths import DEFAULT_ROOT, MLPaths
+from contract.errors import ConfigError
+from contract.paths import DEFAULT_ROOT, MLPaths
 
 INTERVALS_MS: Final = (100, 60_000)
 MOST_STEPS: Final = 999

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from model.errors import ConfigError
-from model.paths import MLPaths
+from contract.errors import ConfigError
+from contract.hyperparameters import Hyperparameters
+from contract.paths import MLPaths
+from contract.rules.profiler import PROFILER_RULES
+from contract.rules.request import parse_rules
+from contract.rules.tensor import TENSOR_RULES
 from tests.train.support import configure, train
-from train.config import Hyperparameters
-from train.contract import read_job
-from train.rulebook.profiler_rules import PROFILER_RULES
-from train.rulebook.request import parse_rules
-from train.rulebook.tensor_rules import TENSOR_RULES
+from train.job_config import read_job
 
 DEFAULT_SET = [name for name, spec in TENSOR_RULES.items() if spec.on]
 

@@ -5,7 +5,7 @@ Where its documentation and its published configurations differ, the default is 
 
 from typing import Final
 
-from train.rulebook.spec import Parameter, RuleSpec
+from contract.rules.spec import Parameter, RuleSpec
 
 _PATIENCE: Final = "samples at the start that are not judged, where the job has enough others"
 _SCAN: Final = "microseconds of the job from one judgement to the next while it runs"

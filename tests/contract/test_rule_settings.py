@@ -2,7 +2,7 @@
 
 import pytest
 
-from train.rulebook.settings import settings_in
+from contract.rules.verdict import settings_in
 
 CHOSEN = {"lr": 0.5, "batch_size": 4, "cache": "none", "workers": 0, "freeze": "backbone", "patience": 0}
 

@@ -1,43 +1,19 @@
-"""Reads SageMaker's input/config files and tells every fault in them at once."""
+"""Read SageMaker's input/config files, and name every fault in them at once."""
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from model.errors import ConfigError
-from model.paths import MLPaths
-from train.config import Hyperparameters, describe_faults
-from train.rulebook.request import Requested, parse_rules
+from contract.errors import ConfigError
+from contract.hyperparameters import Hyperparameters, describe_faults
+from contract.job import ALONE, Job
+from contract.paths import MLPaths
+from contract.rules.request import Requested, parse_rules
 from train.search.objective import parse_objectives
 from train.search.space import Space
 
 _T = TypeVar("_T")
-_ALONE = "localhost"
-
-
-@dataclass(frozen=True)
-class Job:
-    """What one training job was asked to do.
-
-    channels: name -> folder. rules: those that judge it. hosts: all that take part, sorted, and current_host, this one.
-    interface: the network's between them, where it is known. tuner_objective: the metric by which SageMaker's tuner
-    judges it, where the tuner has started it.
-    """
-
-    hyperparameters: Hyperparameters
-    channels: dict[str, Path]
-    rules: Requested = field(default_factory=Requested)
-    hosts: tuple[str, ...] = (_ALONE,)
-    current_host: str = _ALONE
-    interface: str = ""
-    tuner_objective: str | None = None
-
-    @property
-    def leads(self) -> bool:
-        """Whether this host leaves the model; the others take their share of its batches, or of its search."""
-        return self.current_host == self.hosts[0]
 
 
 def read_job(paths: MLPaths) -> Job:
@@ -54,7 +30,7 @@ def read_job(paths: MLPaths) -> Job:
     # Without a search it still says whether the latency is to be measured.
     _checked(lambda: parse_objectives(_alone("tune_objective", given, faults).tune_objective), faults)
     if chosen.profile == "on":
-        from train.profile.settings import read_settings
+        from contract.profiler import read_settings
 
         _checked(lambda: read_settings(paths, chosen.profile_interval, chosen.profile_steps), faults)
     if chosen.debug == "on":
@@ -128,14 +104,14 @@ def _hosts(resources: dict[str, Any], faults: list[str]) -> tuple[tuple[str, ...
     """All hosts, sorted, and this one."""
     hosts, current = resources.get("hosts", []), resources.get("current_host")
     if not isinstance(hosts, list) or len(hosts) < 2:
-        return (_ALONE,), _ALONE
+        return (ALONE,), ALONE
     if not all(isinstance(host, str) and host for host in hosts) or len(set(hosts)) < len(hosts):
         faults.append(f"resourceconfig.json: hosts must be different names, got {json.dumps(hosts)[:200]}")
     elif not isinstance(current, str) or current not in hosts:
         faults.append(f"resourceconfig.json: current_host must be one of {', '.join(hosts)}, got {json.dumps(current)}")
     else:
         return tuple(sorted(hosts)), current
-    return (_ALONE,), _ALONE
+    return (ALONE,), ALONE
 
 
 def _channels(paths: MLPaths, config: dict[str, Any], faults: list[str]) -> dict[str, Path]:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from train.rulebook.spec import Parameter, RuleSpec
+from contract.rules.spec import Parameter, RuleSpec
 
 _REGEX: Final = "regular expressions of the tensors to judge, separated by commas; empty: the rule's own choice"
 

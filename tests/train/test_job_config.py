@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from model.errors import ConfigError, DataError
-from model.paths import MLPaths
+from contract.errors import ConfigError, DataError
+from contract.hyperparameters import Hyperparameters
+from contract.paths import MLPaths
 from tests.train.support import CLASSES, configure
-from train.config import Hyperparameters
-from train.contract import read_job
 from train.data.layouts import Place
 from train.data.roles import find_roles, unused_channels
+from train.job_config import read_job
 
 
 def fault(root: Path) -> str:

@@ -6,7 +6,7 @@ import os
 import pytest
 import torch
 
-from train.cli import machine_fault
+from contract.command import machine_fault
 
 
 @pytest.mark.parametrize(

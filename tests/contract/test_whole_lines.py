@@ -33,7 +33,7 @@ def writes(first: str) -> list[bytes]:
 
 def test_a_line_is_written_at_once() -> None:
     lines = [b"epoch=1;\n", b"ExplodingTensor: InProgress\n", b"WARNING: so\n"]
-    assert writes("from train.cli import print_whole_lines; print_whole_lines()") == lines
+    assert writes("from contract.command import print_whole_lines; print_whole_lines()") == lines
     # Which Python doesn't do by itself.
     assert b"".join(writes("")) == b"".join(lines)
     assert b"\n" in writes("")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from train.metrics import METRICS, MetricLog, format_line, metric_regex
+from contract.metrics import METRICS, MetricLog, format_line, metric_regex
 
 
 def test_a_line() -> None:

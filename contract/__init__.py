@@ -1,0 +1,1 @@
+"""What all parts must agree on: paths, configuration, hyperparameters, rules, errors. Standard library only."""
