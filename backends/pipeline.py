@@ -21,7 +21,7 @@ from backends.runs import Run, load_run
 from backends.tuning.document import read_search
 from backends.tuning.request import ONLY_FOR_THE_BEST, Request
 from backends.tuning.tune import create_tuning, search_in
-from train.search.space import Continuous, Space
+from tuning.space import Continuous, Space
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 SAMPLE: Final = ROOT / "local_test" / "data"

@@ -11,9 +11,9 @@ from typing import Any, Final
 from backends.cloud.sdk import sdk
 from backends.errors import BackendError
 from contract.hyperparameters import describe_faults
-from train.search.objective import LATENCY, METRIC_REGEXES
-from train.search.settings import SearchSettings
-from train.search.space import Categorical, Integer, Parameter, Space
+from tuning.objective import LATENCY, METRIC_REGEXES
+from tuning.settings import SearchSettings
+from tuning.space import Categorical, Integer, Parameter, Space
 
 MOST_RANGES: Final = 30
 MOST_VALUES: Final = 30

@@ -8,27 +8,27 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PARTS = ("contract", "model", "train", "serve", "backends", "local_test", "deploy", "tools", "benchmarks")
+PARTS = ("contract", "model", "tuning", "train", "serve", "backends", "local_test", "deploy", "tools", "benchmarks")
 CLOUD = ("boto3", "botocore", "sagemaker")
-OBSERVERS = ("train.debug", "train.profile", "train.report", "train.search", "train.tuning")
+OBSERVERS = ("train.debug", "train.profile", "train.report", "tuning", "train.tuning")
 
 # (importer, what it may not import at any depth of its code, exceptions). Names are dotted prefixes.
 FORBIDDEN: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("contract", tuple(part for part in PARTS if part != "contract"), ()),
     ("model", tuple(part for part in PARTS if part not in ("contract", "model")), ()),
     ("train", ("serve", "backends", "deploy", "local_test", *CLOUD), ()),
-    ("serve", ("train", "backends", "deploy", "local_test", *CLOUD), ()),
+    ("serve", ("tuning", "train", "backends", "deploy", "local_test", *CLOUD), ()),
     ("train.loop", OBSERVERS, ()),
     ("train.debug", ("train",), ("train.debug", "train.callbacks")),
     ("train.profile", ("train",), ("train.profile", "train.callbacks")),
-    ("train.search", ("train", "model", "torch", "numpy"), ("train.search",)),
+    ("tuning", (*(part for part in PARTS if part not in ("contract", "tuning")), "torch", "numpy"), ()),
     # Engines are chosen by name, "module:attribute", from the registry.
     (
         "serve.app",
         ("torch", "torchvision", "serve.engines"),
         ("serve.engines.base", "serve.engines.registry"),
     ),
-    ("backends", ("serve", "model", "train", "deploy", "local_test"), ("train.search",)),
+    ("backends", ("serve", "model", "train", "deploy", "local_test"), ()),
     ("deploy", ("serve", "model", "train", "local_test"), ()),
     ("local_test", tuple(part for part in PARTS if part != "local_test"), ()),
     # Whoever serves one form reads the artifact without the libraries of the others.
@@ -40,7 +40,7 @@ LATE: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("deploy", ("torch", "torchvision", "numpy", "PIL", *CLOUD)),
     ("backends", ("torch", "torchvision", "numpy", "PIL", "optuna", *CLOUD)),
     # Two thirds of a second that only a search needs.
-    ("train.search", ("optuna",)),
+    ("tuning", ("optuna",)),
     ("train.__main__", ("torch", "torchvision", "numpy", "PIL")),
     # It runs beside the training, whose cores and memory it must leave alone.
     ("train.companion", ("torch", "torchvision")),

@@ -22,7 +22,7 @@ from train.assessment import assess
 from train.loop import Best, Epoch
 from train.model_card import write_card
 from train.run import Run
-from train.search.objective import LATENCY, parse_objectives
+from tuning.objective import LATENCY, parse_objectives
 
 
 def finish(

@@ -23,10 +23,10 @@ from train.data.load import load_data
 from train.data.roles import ROLES, find_roles, unused_channels
 from train.device import choose_device
 from train.hosts import joined
-from train.search.objective import LATENCY, parse_objectives
 from train.shared import Shared
 from train.split import ensure_validation
 from train.training import assist, train
+from tuning.objective import LATENCY, parse_objectives
 
 
 def run_job(paths: MLPaths, job: Job, companion: CompanionProcess | None = None) -> None:

@@ -10,8 +10,8 @@ from contract.hyperparameters import Hyperparameters, describe_faults
 from contract.job import ALONE, Job
 from contract.paths import MLPaths
 from contract.rules.request import Requested, parse_rules
-from train.search.objective import parse_objectives
-from train.search.space import Space
+from tuning.objective import parse_objectives
+from tuning.space import Space
 
 _T = TypeVar("_T")
 

@@ -10,7 +10,7 @@ from contract.command import run_command
 from contract.errors import ConfigError
 from contract.progress import Progress
 from train.report.tuning_page import page_file, write_tuning_page
-from train.search.document import FORMAT
+from tuning.results import FORMAT
 
 _NUMBER: Final = (int, float)
 _NONE: Final = type(None)

@@ -32,7 +32,7 @@ from backends.stop import Stop
 from backends.transform.batch import Batch, Files
 from backends.tuning.request import Request
 from contract.hyperparameters import Hyperparameters
-from train.search.settings import SearchSettings
+from tuning.settings import SearchSettings
 
 # Artifacts, reports, tensors and logs of a search, at most: agreed to with the rest.
 _RESULTS_GB: Final = 2.0

@@ -12,12 +12,11 @@ from backends.cloud.errors import told
 from backends.cloud.logs import TRAINING, Log
 from contract.errors import ConfigError
 from contract.hyperparameters import Hyperparameters
-from train.search.distributions import params_for_optuna
-from train.search.findings import notes_of
-from train.search.objective import METRIC_REGEXES
-from train.search.pruning import pruned_by
-from train.search.record import Record, Row, State, front_of, plain_row, value_of
-from train.search.settings import SearchSettings
+from tuning.objective import METRIC_REGEXES
+from tuning.optuna_study import params_for_optuna, pruned_by
+from tuning.results import notes_of
+from tuning.settings import SearchSettings
+from tuning.trial_record import Record, Row, State, front_of, plain_row, value_of
 
 _ENDED: Final = frozenset(("Completed", "Failed", "Stopped"))
 _PAIR: Final = re.compile(r"([a-z_0-9 ]+)=([^;=\s]+);")
@@ -45,7 +44,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Found:
-    """A tuner's search as `train.search.document` takes it. jobs: training jobs' names by trial."""
+    """A tuner's search as `tuning.results` takes it. jobs: training jobs' names by trial."""
 
     settings: SearchSettings
     finished: list[Record]

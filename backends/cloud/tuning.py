@@ -28,10 +28,8 @@ from backends.tuner import static_hyperparameters, tuner_arguments
 from backends.tuning.board import Board, board
 from backends.tuning.document import best_trial
 from backends.tuning.request import Request
-from train.search.document import document_of, write_results
-from train.search.findings import failure_of
-from train.search.lines import finished_line
-from train.search.settings import SearchSettings
+from tuning.results import document_of, failure_of, finished_line, write_results
+from tuning.settings import SearchSettings
 
 Answer = Mapping[str, Any]
 

@@ -7,7 +7,7 @@ from typing import Final
 from backends.base import Slot
 from backends.errors import BackendError
 from backends.tuning.trial import Trials
-from train.search.searcher import Trial
+from tuning.searcher import Trial
 
 _POLL_S: Final = 0.2
 

@@ -11,8 +11,8 @@ from backends.inputs import check_data_path, parse_settings
 from backends.runs import Run
 from contract.errors import ConfigError
 from contract.hyperparameters import Hyperparameters
-from train.search.objective import parse_objectives
-from train.search.space import Space, read_space
+from tuning.objective import parse_objectives
+from tuning.space import Space, read_space
 
 # What costs a trial more than its training, unless it is set; training with the best hyperparameters has it all.
 ONLY_FOR_THE_BEST: Final = {"tensorboard": "off", "debug": "off", "profile": "off", "export": "none"}

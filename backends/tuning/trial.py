@@ -14,8 +14,8 @@ from backends.jobs import read_metrics
 from backends.runs import Run, create_run, trials_of
 from backends.stop import Stop
 from backends.tuning.request import Request
-from train.search.searcher import Metrics, Trial
-from train.search.study import Search
+from tuning.searcher import Metrics, Trial
+from tuning.study import Search
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from backends.tuning.request import Request
 from backends.tuning.slots import choose_slots
 from backends.tuning.trial import Trials, end_left_over
 from contract.errors import ConfigError
-from train.search.document import write_results
-from train.search.study import Search, SearchSettings
+from tuning.results import write_results
+from tuning.study import Search, SearchSettings
 
 # NAME-trial-001-2 has to be a name too, of 63 characters.
 _LONGEST_NAME: Final = 50

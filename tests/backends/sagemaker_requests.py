@@ -9,7 +9,7 @@ from botocore.session import Session as Models
 
 from backends.cloud.sdk import sdk
 from contract.hyperparameters import Hyperparameters
-from train.search.settings import SearchSettings
+from tuning.settings import SearchSettings
 
 REGION = "eu-west-1"
 JAVA_CLASSES = {

@@ -11,8 +11,8 @@ from backends.tuner import metric_definitions, static_hyperparameters, tuner_arg
 from contract.hyperparameters import Hyperparameters
 from tests.backends.sagemaker_requests import REGION, allowed, breaches, client, service_model, session, settings
 from tests.train.support import REPOSITORY
-from train.search.settings import SearchSettings
-from train.search.space import Categorical
+from tuning.settings import SearchSettings
+from tuning.space import Categorical
 
 ROLE = "arn:aws:iam::123456789012:role/kennel"
 IMAGE = f"123456789012.dkr.ecr.{REGION}.amazonaws.com/kennel:1"

@@ -10,8 +10,8 @@ from backends.tuner import metric_definitions, static_hyperparameters
 from contract.metrics import METRICS
 from tests.backends.sagemaker_requests import settings
 from tests.train.support import Finished, make_classes, train
-from train.search.objective import parse_objectives
-from train.search.study import Search
+from tuning.objective import parse_objectives
+from tuning.study import Search
 
 
 def found(log: str) -> dict[str, list[float]]:

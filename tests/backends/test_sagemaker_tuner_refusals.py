@@ -15,9 +15,9 @@ from backends.tuner import tuner_arguments
 from contract.metrics import METRICS
 from tests.backends.sagemaker_requests import service_model, settings
 from tests.train.support import REPOSITORY
-from train.search.objective import Objective
-from train.search.settings import SearchSettings
-from train.search.space import Continuous, Space
+from tuning.objective import Objective
+from tuning.settings import SearchSettings
+from tuning.space import Continuous, Space
 
 INSTEAD = "use validation_accuracy, say, or tune_pruner=none"
 LONG = '[{"RuleConfiguration": "' + "x" * 2500 + '"}]'
@@ -122,7 +122,7 @@ def in_python(folder: Path, version: str | None) -> str:
     )  # fmt: skip
     code = (
         hide + "from backends.tuner import parameter_ranges\nfrom backends.errors import BackendError\n"
-        "from train.search.space import Space\n"
+        "from tuning.space import Space\n"
         "try: parameter_ranges(Space.parse('default'))\nexcept BackendError as error: print(error)"
     )
     path = f"{folder}{os.pathsep}{REPOSITORY}"

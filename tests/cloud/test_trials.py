@@ -13,7 +13,7 @@ from backends.cloud.trials import Jobs, rows_in
 from contract.hyperparameters import Hyperparameters
 from tests.cloud.conftest import settings
 from tests.cloud.searches import DEFAULTS
-from train.search.settings import SearchSettings
+from tuning.settings import SearchSettings
 
 BEGAN = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
 TUNING = "kennel-search-1a2b3c"

@@ -19,7 +19,7 @@ from tests.backends.sagemaker_requests import allowed
 from tests.cloud.conftest import BUCKET, IMAGE, ROLE, settings
 from tests.cloud.searches import Trials, accuracy, photos, request, tuning_run
 from tests.cloud.simulator.server import Simulator
-from train.search.settings import SearchSettings
+from tuning.settings import SearchSettings
 
 REGION = "eu-west-1"
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from contract.hyperparameters import Hyperparameters
-from train.search.searcher import Metrics, Trial
 from train.tuning.client import Client
 from train.tuning.coordinator import Coordinator
 from train.tuning.protocol import FINGERPRINT_HEADER
 from train.tuning.server import Server
+from tuning.searcher import Metrics, Trial
 
 PRINT = "0123456789abcdef"
 

@@ -10,8 +10,8 @@ from tests.train.support import REPOSITORY
 from tests.train.tuning_documents import ACCURACY, LATENCY, made_up, searched
 from train.report import parallel_coordinates, parameter_axes, trial_curves, tuning_advice, tuning_edges, tuning_page
 from train.report.tuning_page import page_file
-from train.search import importance
 from train.tuning_report import KEYS
+from tuning import results
 
 TEXT = (REPOSITORY / "docs" / "tuning.md").read_text(encoding="utf-8")
 
@@ -83,8 +83,8 @@ def test_the_numbers_named_are_the_codes() -> None:
     assert f"Beyond {trial_curves.MOST_CURVES} trials" in report
     assert parallel_coordinates.MOST_LINES == trial_curves.MOST_CURVES
     assert f"beyond {tuning_page.MOST_ROWS} only those are in the table" in report
-    assert f"below {importance.FEWEST_TRIALS} completed" in report
-    assert f"below {importance.FEWEST_TRIALS} completed" in section("tuning.json")
+    assert f"below {results.FEWEST_TRIALS} completed" in report
+    assert f"below {results.FEWEST_TRIALS} completed" in section("tuning.json")
     assert parameter_axes._FAR == 4
     assert "more than four times as far" in report
     assert f"at least {100 * tuning_advice._EQUAL:g} % of the first's. Below {tuning_advice._ROUGH} trials" in suggests

@@ -12,8 +12,8 @@ from contract.progress import Progress
 from tests.train.support import make_classes
 from train.data.load import load_data
 from train.loop import Best
-from train.search.objective import Objective, parse_objectives
 from train.tuning.checkpoint import BestTrial, Trained, check_data, note_data
+from tuning.objective import Objective, parse_objectives
 
 CHOSEN = Hyperparameters(freeze="backbone")
 

@@ -11,11 +11,11 @@ import pytest
 from contract.errors import ConfigError
 from contract.hyperparameters import Hyperparameters
 from tests.train.leaders import PRINT, Notes, Site
-from train.search.searcher import Trial
 from train.tuning.client import Client, LeaderError
 from train.tuning.coordinator import Coordinator
 from train.tuning.protocol import BODY_LIMIT, FINGERPRINT_HEADER, LOST_AFTER_S, port_of
 from train.tuning.server import Server
+from tuning.searcher import Trial
 
 
 @pytest.fixture

@@ -21,12 +21,12 @@ from train.data.dataset import DataSet
 from train.data.load import load_data
 from train.features import compute_features
 from train.loop import Best, Trainer
-from train.search.objective import Objective, parse_objectives
-from train.search.searcher import Metrics, Trial
 from train.shared import Shared
 from train.training import train
 from train.tuning.checkpoint import BestTrial
 from train.tuning.trial import Measured, run_trials
+from tuning.objective import Objective, parse_objectives
+from tuning.searcher import Metrics, Trial
 
 CHOSEN = Hyperparameters(
     pretrained="none", epochs=2, image_size=32, batch_size=8, device="cpu", tensorboard="off", export="none",

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from contract.hyperparameters import Hyperparameters
-from train.search.searcher import Trial
-from train.search.settings import SearchSettings
-from train.search.study import Search
+from tuning.searcher import Trial
+from tuning.settings import SearchSettings
+from tuning.study import Search
 
 LR: dict[str, Any] = {"name": "lr", "kind": "continuous", "low": 0.001, "high": 0.1, "scale": "log"}
 BATCH_SIZE: dict[str, Any] = {"name": "batch_size", "kind": "categorical", "values": [16, 32, 64, 128]}

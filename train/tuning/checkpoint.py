@@ -19,7 +19,7 @@ from contract.files import write_atomic, write_json
 from contract.hyperparameters import Hyperparameters
 from train.data.dataset import DataSet
 from train.loop import Best, Epoch
-from train.search.objective import Objective
+from tuning.objective import Objective
 
 JOURNAL: Final = "journal.log"
 BEST: Final = "best.safetensors"

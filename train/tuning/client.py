@@ -8,8 +8,8 @@ import uuid
 from typing import Any, Final
 
 from contract.errors import UserError
-from train.search.searcher import Metrics, Trial
 from train.tuning.protocol import FINGERPRINT_HEADER, SILENCE_S, decode_trial
+from tuning.searcher import Metrics, Trial
 
 # The leader reads and checks its data first, and a peer's name may not resolve yet.
 LEADER_WAIT_S: Final = 600.0

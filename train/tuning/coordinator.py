@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from train.search.searcher import Metrics, Searcher, Trial
 from train.tuning.protocol import LOST_AFTER_S
+from tuning.searcher import Metrics, Searcher, Trial
 
 _T = TypeVar("_T")
 LINGER_S: Final = 60.0

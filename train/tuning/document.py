@@ -11,9 +11,9 @@ from contract.files import write_atomic, write_json
 from contract.hyperparameters import Hyperparameters
 from contract.paths import MLPaths
 from contract.progress import Progress
-from train.search.record import Record
-from train.search.searcher import Metrics, Trial
-from train.search.study import Search
+from tuning.searcher import Metrics, Trial
+from tuning.study import Search
+from tuning.trial_record import Record
 
 _EVERY_S: Final = 0.5  # often enough for whoever watches, and no weight on trials of a tenth of a second
 _SHARE: Final = 0.05  # of the search's time, at most, that this takes

@@ -19,8 +19,6 @@ from model.threads import use_threads
 from train.backbones import Backbones
 from train.data.dataset import DataSet
 from train.features import FOLDER_VARIABLE
-from train.search.searcher import Searcher
-from train.search.settings import SearchSettings
 from train.shared import Shared
 from train.tuning.checkpoint import BestTrial
 from train.tuning.client import LEADER_WAIT_S, Client
@@ -29,6 +27,8 @@ from train.tuning.protocol import ALIVE_EVERY_S, fingerprint, port_of
 from train.tuning.server import Server
 from train.tuning.trial import Measured, run_trials
 from train.tuning.workers import Crew, Slot
+from tuning.searcher import Searcher
+from tuning.settings import SearchSettings
 
 _LOOPBACK: Final = "127.0.0.1"
 _WATCHED_EVERY_S: Final = 0.5

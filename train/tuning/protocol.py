@@ -10,7 +10,7 @@ from typing import Any, Final
 from contract.hyperparameters import Hyperparameters
 from train.data.dataset import DataSet
 from train.job_config import read_port
-from train.search.searcher import Trial
+from tuning.searcher import Trial
 
 PORT: Final = 7931
 PORT_VARIABLE: Final = "KENNEL_TUNING_PORT"

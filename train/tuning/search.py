@@ -21,11 +21,6 @@ from train.backbones import Backbones
 from train.companion.process import CompanionProcess
 from train.data.dataset import DataSet
 from train.finish import save_stopped
-from train.search.parameters import Categorical, Integer, Value
-from train.search.record import Record
-from train.search.settings import SearchSettings
-from train.search.space import Space
-from train.search.study import Search
 from train.shared import Shared, on_features
 from train.training import train
 from train.tuning.checkpoint import BEST, JOURNAL, BestTrial, check_data, note_data
@@ -33,6 +28,10 @@ from train.tuning.document import Watched
 from train.tuning.parallel import Work, follow, leading
 from train.tuning.trial import Measured, run_trials
 from train.tuning.workers import Slot, slots_of
+from tuning.settings import SearchSettings
+from tuning.space import Categorical, Integer, Space, Value
+from tuning.study import Search
+from tuning.trial_record import Record
 
 _SAME: Final = 1e-6  # metrics that differ by less are reproduced
 _OF_TIME: Final = ("epoch_seconds",)

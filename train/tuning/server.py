@@ -9,9 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
 from contract.errors import ConfigError
-from train.search.searcher import Trial
 from train.tuning.coordinator import Coordinator, RefusedError
 from train.tuning.protocol import BODY_LIMIT, FINGERPRINT_HEADER, PORT_VARIABLE, SILENCE_S, encode_trial
+from tuning.searcher import Trial
 
 _OTHER_SEARCH: Final = (
     "this host's hyperparameters or images are not the leader's; give all hosts the same configuration and each of "

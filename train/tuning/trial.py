@@ -22,11 +22,11 @@ from train.evaluation.result import evaluate
 from train.loop import Best, Trainer
 from train.objective import Objective
 from train.run import Run
-from train.search.objective import LATENCY
-from train.search.objective import Objective as Goal
-from train.search.searcher import Searcher, Trial
 from train.shared import Shared
 from train.tuning.checkpoint import BestTrial, Trained
+from tuning.objective import LATENCY
+from tuning.objective import Objective as Goal
+from tuning.searcher import Searcher, Trial
 
 TEST: Final = ("test_", "average test loss")  # how the test's metrics begin
 

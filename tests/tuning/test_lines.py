@@ -6,10 +6,10 @@ import pytest
 
 from contract.hyperparameters import Hyperparameters
 from contract.metrics import METRICS, format_line, metric_regex
-from train.search.lines import finished_line
-from train.search.objective import parse_objectives
-from train.search.record import Record, State
-from train.search.space import Value
+from tuning.objective import parse_objectives
+from tuning.results import finished_line
+from tuning.space import Value
+from tuning.trial_record import Record, State
 
 VALUES: dict[str, Value] = {"lr": 0.01234567, "batch_size": 32, "optimizer": "sgd"}
 CHOSEN = "lr 0.01235, batch_size 32, optimizer sgd"

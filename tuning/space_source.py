@@ -1,12 +1,56 @@
-"""Where a search space is written: in a text, a mapping, a TOML file, options of a command. Nothing is judged here."""
+"""Where a search space is written: in a text, a mapping, a TOML file, options of a command, or under a name of ours.
+
+Nothing is judged here. Standard library only.
+"""
 
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
-from train.search.presets import PRESETS
+PRESETS: Final[dict[str, dict[str, str]]] = {
+    "default": {"lr": "0.001:0.1:log", "batch_size": "16,32,64,128", "epochs": "2:5"},
+    "wide": {
+        "lr": "0.0001:0.1:log",
+        "batch_size": "16,32,64,128",
+        "epochs": "2:15",
+        "optimizer": "adamw,sgd",
+        "weight_decay": "0.0001:0.1:log",
+        "warmup_ratio": "0:0.3",
+        "label_smoothing": "0:0.2",
+        "head": "linear,mlp",
+    },
+}
+
+_SPEED = "it changes how fast a trial runs, not what comes of it"
+_OBSERVER = "it watches the training and has no part in it"
+# Of every other hyperparameter the table in contract.hyperparameters has all that a range needs.
+_NOT_SEARCHED: Final[dict[str, str]] = {
+    "pretrained": "all trials start from the same weights",
+    "seed": "trials would differ by chance, and the luckiest would win",
+    "validation_fraction": "it changes the data by which trials are compared",
+    "feature_precision": _SPEED,
+    "workers": _SPEED,
+    "cache": _SPEED,
+    "device": _SPEED,
+    "tensorboard": _OBSERVER,
+    "debug": _OBSERVER,
+    "debug_interval": _OBSERVER,
+    "profile": _OBSERVER,
+    "profile_interval": _OBSERVER,
+    "profile_steps": _OBSERVER,
+    "rules": _OBSERVER,
+    "rule_action": _OBSERVER,
+    "export": "it comes after the training",
+}
+
+
+def why_not_searched(name: str) -> str | None:
+    """The reason why a search can't vary this hyperparameter; None when it can."""
+    return "it describes the search itself" if name.startswith("tune_") else _NOT_SEARCHED.get(name)
+
 
 _FORM = "NAME=RANGE, as in lr=0.001:0.1:log or batch_size=16,32,64"
 

@@ -5,7 +5,7 @@ import pytest
 from contract.errors import ConfigError
 from contract.metrics import METRICS
 from tests.train.support import REPOSITORY
-from train.search.objective import CANDIDATES, LATENCY, METRIC_REGEXES, Objective, parse_objectives
+from tuning.objective import CANDIDATES, LATENCY, METRIC_REGEXES, Objective, parse_objectives
 
 UP = "test_loss: the direction must be maximize or minimize, got up"
 SET = "learning_rate: can't be an objective, as it is set and not found"

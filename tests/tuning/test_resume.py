@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 
 from contract.errors import ConfigError
-from tests.train.searches import changed, outcome, search_all, settings
 from tests.train.support import REPOSITORY
-from train.search.study import Search
+from tests.tuning.searches import changed, outcome, search_all, settings
+from tuning.study import Search
 
 
 @contextmanager
 def searching(file: Path, halt: str, given: dict[str, Any]) -> Iterator[subprocess.Popen[str]]:
     """A process that searches until the report `halt`, at which it stays."""
     words = [f"{name}={value}" for name, value in given.items()]
-    command = [sys.executable, "-W", "error", "-m", "tests.train.searches", str(file), halt, *words]
+    command = [sys.executable, "-W", "error", "-m", "tests.tuning.searches", str(file), halt, *words]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
         command, cwd=REPOSITORY, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE

@@ -6,8 +6,8 @@ from typing import Any
 
 from contract.errors import ConfigError
 from contract.hyperparameters import Hyperparameters
-from train.search.objective import Objective, parse_objectives
-from train.search.space import Space, Value
+from tuning.objective import Objective, parse_objectives
+from tuning.space import Space, Value
 
 # Of the search itself: no trial is trained with them.
 _OF_THE_SEARCH = tuple(each.name for each in fields(Hyperparameters) if each.name.startswith("tune_"))

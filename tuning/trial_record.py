@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from contract.hyperparameters import Hyperparameters
-from train.search.objective import Objective
-from train.search.searcher import Metrics
-from train.search.space import Value
+from tuning.objective import Objective
+from tuning.searcher import Metrics
+from tuning.space import Value
 
 State = Literal["running", "completed", "pruned", "failed"]
 Row = dict[str, float | int | None]

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from contract.hyperparameters import Hyperparameters
-from tests.train.searches import Lines, changed, outcome, search_all, settings, train
-from train.search.searcher import Trial
-from train.search.space import Space
-from train.search.study import Search, SearchSettings
+from tests.tuning.searches import Lines, changed, outcome, search_all, settings, train
+from tuning.searcher import Trial
+from tuning.space import Space
+from tuning.study import Search, SearchSettings
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 
 from contract.hyperparameters import Hyperparameters
 from tests.train.support import REPOSITORY
-from train.search.presets import PRESETS, why_not_searched
-from train.search.space import Categorical, Continuous, Integer, Space, read_space
+from tuning.space import Categorical, Continuous, Integer, Space, read_space
+from tuning.space_source import PRESETS, why_not_searched
 
 FORM = "NAME=RANGE, as in lr=0.001:0.1:log or batch_size=16,32,64"
 DOCS = (REPOSITORY / "docs" / "tuning.md").read_text()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from contract.hyperparameters import Hyperparameters
-from train.search.space import Value
+from tuning.space import Value
 
 Metrics = Mapping[str, float | int]
 

@@ -9,8 +9,8 @@ import pytest
 
 from contract.errors import ConfigError
 from contract.hyperparameters import Hyperparameters
-from train.search.presets import why_not_searched
-from train.search.space import Space, read_space
+from tuning.space import Space, read_space
+from tuning.space_source import why_not_searched
 
 FORM = "NAME=RANGE, as in lr=0.001:0.1:log or batch_size=16,32,64"
 

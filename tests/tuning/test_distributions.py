@@ -11,9 +11,9 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from backends.tuner import parameter_ranges
 from contract.hyperparameters import Hyperparameters
-from train.search.distributions import params_for_optuna, to_optuna, values_from_optuna
-from train.search.presets import PRESETS
-from train.search.space import Categorical, Continuous, Integer, Parameter, Space, Value
+from tuning.optuna_study import params_for_optuna, to_optuna, values_from_optuna
+from tuning.space import Categorical, Continuous, Integer, Parameter, Space, Value
+from tuning.space_source import PRESETS
 
 # Every kind and scale, limits at the table's own, limits that meet, values of every type.
 TEXTS = (

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.train.searches import settings
-from train.search.searcher import Trial
-from train.search.study import Search
+from tests.tuning.searches import settings
+from tuning.searcher import Trial
+from tuning.study import Search
 
 
 @pytest.fixture

@@ -1,15 +1,148 @@
-"""Ranges of hyperparameters from what is written, judged by the hyperparameter table. Standard library only."""
+"""The search space: which hyperparameters a search varies, and within which limits. Standard library only.
+
+What a hyperparameter may be comes from the table in contract.hyperparameters; a space only narrows it, and is judged
+by it.
+"""
 
 import json
-from collections.abc import Mapping
-from dataclasses import fields
-from typing import Any, cast, get_args
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal, cast, get_args
 
 from contract.errors import ConfigError
 from contract.hyperparameters import Hyperparameters, allowed, describe_faults
-from train.search.parameters import Categorical, Continuous, Integer, Parameter, Scale, Value
-from train.search.presets import why_not_searched
-from train.search.source import Entries
+from tuning.space_source import Entries, read_entries, split_params, split_space, why_not_searched
+
+Value = int | float | str
+Scale = Literal["linear", "log", "reverse_log"]
+
+
+@dataclass(frozen=True)
+class Continuous:
+    """Real numbers from `low` to `high`. reverse_log: logarithmic in 1 - value, for values close below 1."""
+
+    name: str
+    low: float
+    high: float
+    scale: Scale = "linear"
+
+    def contains(self, value: object) -> bool:
+        """Whether the search may try this value; numbers given as text are none."""
+        return isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
+
+    @property
+    def points(self) -> int | None:
+        """How many different values there are; None: more than can be counted."""
+        return 1 if self.low == self.high else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The limits and the scale."""
+        return {"low": self.low, "high": self.high, "scale": self.scale}
+
+
+@dataclass(frozen=True)
+class Integer:
+    """Whole numbers from `low` to `high`, both included."""
+
+    name: str
+    low: int
+    high: int
+    scale: Scale = "linear"
+
+    def contains(self, value: object) -> bool:
+        """Whether the search may try this value."""
+        return isinstance(value, int) and not isinstance(value, bool) and self.low <= value <= self.high
+
+    @property
+    def points(self) -> int:
+        """How many different values there are."""
+        return self.high - self.low + 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """The limits and the scale."""
+        return {"low": self.low, "high": self.high, "scale": self.scale}
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """One of `values`, which have no order."""
+
+    name: str
+    values: tuple[Value, ...]
+
+    def contains(self, value: object) -> bool:
+        """Whether the search may try this value."""
+        return not isinstance(value, bool) and value in self.values
+
+    @property
+    def points(self) -> int:
+        """How many different values there are."""
+        return len(self.values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The values."""
+        return {"values": list(self.values)}
+
+
+Parameter = Continuous | Integer | Categorical
+
+
+__all__ = ["Categorical", "Continuous", "Integer", "Parameter", "Scale", "Space", "Value", "read_space"]
+
+
+@dataclass(frozen=True)
+class Space:
+    """What a search varies, in the order in which it was written."""
+
+    parameters: tuple[Parameter, ...]
+
+    @classmethod
+    def parse(cls, given: object) -> "Space":
+        """The space that a text or a mapping describes. Raises ConfigError that tells all faults at once.
+
+        A text is a preset's name, ranges as in `lr=0.001:0.1:log; batch_size=16,32; epochs=2:5`, or a JSON object.
+        A mapping, and so the JSON object, has a range for each name: {"low", "high", "scale"}, {"values"}, a list,
+        one value, or the text behind the name's `=`.
+        """
+        return cls(parse_parameters(split_space(given)))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The hyperparameters that vary."""
+        return tuple(each.name for each in self.parameters)
+
+    def contains(self, values: Mapping[str, object]) -> bool:
+        """Whether these are values of all the space's hyperparameters and of no other, each within its limits."""
+        return set(values) == set(self.names) and all(each.contains(values[each.name]) for each in self.parameters)
+
+    @property
+    def points(self) -> int | None:
+        """How many different points the space has; None when it has a continuous range."""
+        counts = [each.points for each in self.parameters]
+        return None if None in counts else math.prod(count for count in counts if count is not None)
+
+    def to_dict(self) -> dict[str, dict[str, Any]]:
+        """The mapping that `parse` reads back as an equal space."""
+        return {each.name: each.to_dict() for each in self.parameters}
+
+    def to_json(self) -> str:
+        """The same as the hyperparameter tune_space takes it."""
+        return json.dumps(self.to_dict())
+
+
+def read_space(params: Sequence[str], file_or_preset: str | None) -> Space:
+    """The space of a command line.
+
+    params: each `NAME=RANGE`; they add to what `file_or_preset` has, or take its place. file_or_preset: a TOML file
+    or a preset's name; None: `params` are all there is, and without any it is the preset `default`.
+    Raises ConfigError that tells all faults at once.
+    """
+    if file_or_preset is None and not params:
+        return Space.parse("default")
+    base = Entries() if file_or_preset is None else read_entries(file_or_preset)
+    return Space(parse_parameters(base.changed_by(split_params(params))))
+
 
 _TABLE = {each.name: each for each in fields(Hyperparameters)}
 _SCALES: tuple[str, ...] = get_args(Scale)

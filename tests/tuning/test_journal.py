@@ -9,10 +9,10 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from contract.errors import ConfigError
-from tests.train.searches import changed, search_all, settings
-from train.search.objective import parse_objectives
-from train.search.space import Space
-from train.search.study import Search
+from tests.tuning.searches import changed, search_all, settings
+from tuning.objective import parse_objectives
+from tuning.space import Space
+from tuning.study import Search
 
 
 @pytest.fixture

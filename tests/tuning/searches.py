@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from contract.hyperparameters import Hyperparameters
-from train.search.searcher import Trial
-from train.search.space import Value
-from train.search.study import Search, SearchSettings
+from tuning.searcher import Trial
+from tuning.space import Value
+from tuning.study import Search, SearchSettings
 
 # Of the log lines, in order.
 Lines = list[str]

@@ -2,19 +2,20 @@
 
 The study on disk has interrupted trials too, and its numbers go on with each; decisions that rest on this one are the
 same whether the search was interrupted or not.
+
+Optuna takes two thirds of a second to import, so nothing imports it before a search begins. It has no reverse
+logarithmic scale: of such a hyperparameter its parameter is 1 - value, named `1 - NAME`.
 """
 
 import hashlib
 import itertools
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from train.search.distributions import params_for_optuna, to_optuna, values_from_optuna
-from train.search.library import quiet_optuna
-from train.search.pruning import pruner_of
-from train.search.record import Record
-from train.search.settings import SearchSettings
-from train.search.space import Categorical, Continuous, Integer, Parameter, Space, Value
+from tuning.settings import SearchSettings
+from tuning.space import Categorical, Continuous, Integer, Parameter, Space, Value
+from tuning.trial_record import Record
 
 # Random points that are tried, when the sampler's has been tried already, before all are gone through.
 RANDOM_POINTS = 20
@@ -150,3 +151,131 @@ def _sampler(distributions: dict[str, Any], choose: Callable[[], dict[str, Any]]
             raise AssertionError(f"{param_name}: every parameter is chosen together with the others")
 
     return Chosen()
+
+
+def quiet_optuna() -> Any:
+    """The module, its log kept to warnings: a search has lines of its own."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
+
+
+def optuna_importance() -> Any:
+    """Optuna's evaluators of importance, but for those that need scikit-learn.
+
+    Where that is installed, Optuna imports it with them: four seconds for what no search here uses.
+    """
+    kept_out = "sklearn" not in sys.modules and "optuna.importance" not in sys.modules
+    if kept_out:
+        sys.modules["sklearn"] = None  # type: ignore[assignment]
+    try:
+        import optuna.importance
+    finally:
+        if kept_out:
+            del sys.modules["sklearn"]
+    return optuna.importance
+
+
+def to_optuna(space: Space) -> dict[str, Any]:
+    """Optuna's name of each parameter -> its distribution."""
+    return {optuna_name(each): _distribution(each) for each in space.parameters}
+
+
+def values_from_optuna(space: Space, params: Mapping[str, Any]) -> dict[str, Value]:
+    """Hyperparameters' names -> values, each within its limits, from what Optuna chose."""
+    return {each.name: _value(each, params[optuna_name(each)]) for each in space.parameters}
+
+
+def params_for_optuna(space: Space, values: Mapping[str, Value]) -> dict[str, Any]:
+    """The parameters that stand for these values: `values_from_optuna`'s inverse, but for a reverse logarithmic
+    value's last bit.
+    """  # fmt: skip
+    return {
+        optuna_name(each): 1.0 - float(values[each.name]) if _reversed(each) else values[each.name]
+        for each in space.parameters
+    }
+
+
+def optuna_name(parameter: Parameter) -> str:
+    """What the parameter is called in an Optuna study."""
+    return f"1 - {parameter.name}" if _reversed(parameter) else parameter.name
+
+
+def _reversed(parameter: Parameter) -> bool:
+    return isinstance(parameter, Continuous) and parameter.scale == "reverse_log"
+
+
+def _distribution(parameter: Parameter) -> Any:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    match parameter:
+        case Categorical():
+            return CategoricalDistribution(parameter.values)
+        case Integer():
+            return IntDistribution(parameter.low, parameter.high, log=parameter.scale == "log")
+        case Continuous(scale="reverse_log"):
+            return FloatDistribution(1.0 - parameter.high, 1.0 - parameter.low, log=True)
+        case Continuous():
+            return FloatDistribution(parameter.low, parameter.high, log=parameter.scale == "log")
+
+
+def _value(parameter: Parameter, given: Any) -> Value:
+    match parameter:
+        case Categorical():
+            value: Value = given
+            return value
+        case Integer():
+            return int(given)
+        case Continuous():
+            number = 1.0 - float(given) if _reversed(parameter) else float(given)
+            # exp(log(limit)) and 1 - (1 - limit) may be a bit beyond the limit.
+            return min(max(number, parameter.low), parameter.high)
+
+
+def pruner_of(settings: SearchSettings) -> Any:
+    """Optuna's pruner. Epochs count from 1.
+
+    median: a trial ends when its best value so far is worse than the median of what the completed trials had after
+    the same epoch. It waits for a quarter of the trials to complete, 5 at most, and leaves each trial the first tenth
+    of the longest training and one epoch more.
+    hyperband: Li et al. 2018 (arXiv:1603.06560), asynchronous as in Li et al. 2020 (arXiv:1810.05934): of the trials
+    that come as far as epoch 1, 3, 9, ... the best third goes on. Some trials are only judged from 3, 9, ... on.
+    """
+    pruners = quiet_optuna().pruners
+    longest = longest_epochs(settings)
+    if pruned_by(settings) is None:
+        return pruners.NopPruner()
+    if settings.pruner == "hyperband":
+        return pruners.HyperbandPruner(min_resource=1, max_resource=longest, reduction_factor=3)
+    return pruners.MedianPruner(n_startup_trials=startup_trials(settings.trials), n_warmup_steps=1 + longest // 10)
+
+
+def startup_trials(trials: int) -> int:
+    """How many trials must be completed before `median` ends any."""
+    return max(1, min(5, trials // 4))
+
+
+def longest_epochs(settings: SearchSettings) -> int:
+    """The most epochs that a trial can have."""
+    for each in settings.space.parameters:
+        if each.name == "epochs":
+            return max(int(value) for value in each.values) if isinstance(each, Categorical) else int(each.high)
+    return settings.base.epochs
+
+
+def pruned_by(settings: SearchSettings) -> str | None:
+    """The metric by which trials are ended early; None when none is."""
+    first = settings.objectives[0]
+    if settings.pruner == "none" or len(settings.objectives) > 1 or not first.per_epoch:
+        return None
+    return first.metric
+
+
+def pruning_note(settings: SearchSettings) -> str | None:
+    """Why the pruner that was asked for does nothing, if so."""
+    if settings.pruner == "none" or pruned_by(settings):
+        return None
+    if len(settings.objectives) > 1:
+        return f"no trial is ended early: the pruner {settings.pruner} can't weigh several objectives"
+    return f"no trial is ended early: {settings.objectives[0].metric} is known at a trial's end only"

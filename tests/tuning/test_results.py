@@ -10,9 +10,9 @@ import pytest
 
 from contract.hyperparameters import Hyperparameters
 from contract.version import VERSION
-from tests.train.searches import search_all, settings
-from train.search.document import write_results
-from train.search.study import Search
+from tests.tuning.searches import search_all, settings
+from tuning.results import write_results
+from tuning.study import Search
 
 KEYS = (
     "format", "kennel", "state", "reason", "objectives", "sampler", "pruner", "seed", "parallel", "trials_wanted",

@@ -3,20 +3,24 @@
 Of each trial the study has, as user attributes, what Optuna has no place for: `number`, `values` and `started` from
 its beginning, `epoch N` for each epoch, and `result` at its end. Trials that were interrupted have the state FAIL;
 those that can't be trained are PRUNED, so that a sampler avoids their like.
+
+The file is mended after a kill. One process at a time has it, by a lock that ends with its process however that ends.
 """
 
 import copy
-from collections.abc import Mapping
+import fcntl
+import json
+import os
+import weakref
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from contract.errors import ConfigError
-from train.search.journal_file import JournalFile, mend_journal
-from train.search.library import quiet_optuna
-from train.search.lock import ProcessLock
-from train.search.record import Record, Row
-from train.search.settings import SearchSettings, differences
+from tuning.optuna_study import quiet_optuna
+from tuning.settings import SearchSettings, differences
+from tuning.trial_record import Record, Row
 
 STUDY_NAME = "kennel"
 _ATTRIBUTE = "kennel"
@@ -167,3 +171,100 @@ class Journal:
 
 def _epochs(about: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return [(key, value) for key, value in about.items() if key.startswith("epoch ")]
+
+
+_START = b'{"op_code":'
+_ADVICE = "give the search another name, or move the file away"
+
+
+def mend_journal(file: Path) -> None:
+    """Cut off a last line that is not whole, as a kill or a broken upload leaves it.
+
+    Raises ConfigError when the file is no journal of Optuna's, or is damaged before its last line.
+    """
+    content = file.read_bytes() if file.exists() else b""
+    *lines, torn = content.split(b"\n")
+    if (lines and not _is_operation(lines[0])) or (not lines and not _begins_one(torn)):
+        raise ConfigError(f"{file}: is no journal of a search; {_ADVICE}")
+    for number, line in enumerate(lines, start=1):
+        if not _is_operation(line):
+            raise ConfigError(f"{file}: line {number} of {len(lines)} is damaged; {_ADVICE}")
+    if torn:
+        with file.open("r+b") as opened:
+            opened.truncate(len(content) - len(torn))
+            os.fsync(opened.fileno())
+
+
+def _is_operation(line: bytes) -> bool:
+    try:
+        operation = json.loads(line)
+    except ValueError:
+        return False
+    return isinstance(operation, dict) and isinstance(operation.get("op_code"), int)
+
+
+def _begins_one(torn: bytes) -> bool:
+    return torn.startswith(_START) or _START.startswith(torn)
+
+
+class JournalFile:
+    """The backend of an Optuna JournalStorage.
+
+    Optuna's own takes a lock file for each line, which outlives a kill and then holds everybody up for 30 s, and has
+    each line written to disk before it goes on: here the one lock is held by whoever opened the journal, and `sync`
+    says when lines have to be on disk.
+    """
+
+    def __init__(self, file: Path) -> None:
+        from optuna.storages.journal import JournalFileBackend
+
+        self._file = file
+        self._reader = JournalFileBackend(str(file))
+
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+        """The operations from this one on."""
+        yield from self._reader.read_logs(log_number_from)
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Write operations, a line each; all of them or, raising OSError, none."""
+        text = "".join(json.dumps(each, separators=(",", ":")) + "\n" for each in logs).encode()
+        with self._file.open("ab", buffering=0) as opened:
+            before = opened.tell()
+            try:
+                written = 0
+                while written < len(text):
+                    written += opened.write(text[written:])
+            except OSError:
+                opened.truncate(before)
+                raise
+
+    def sync(self) -> None:
+        """Have what was written on disk, where it outlives the machine's end too."""
+        with self._file.open("ab") as opened:
+            os.fsync(opened.fileno())
+
+
+class ProcessLock:
+    """Holds a file beside `file` until `release`, or until nothing refers to it.
+
+    A POSIX record lock: unlike a lock file it is gone when its process was killed, and unlike `flock`'s, processes
+    that it has forked don't keep it. Not against another use within the same process.
+    Raises ConfigError when another process has it.
+    """
+
+    def __init__(self, file: Path) -> None:
+        handle = os.open(file.with_name(f"{file.name}.owner"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            os.close(handle)
+            raise ConfigError(
+                f"{file}: another process is at this search; wait until it has ended, or give the search another name"
+            ) from None
+        except OSError:
+            pass  # A file system without locks: better unguarded than not at all.
+        self._finalizer = weakref.finalize(self, os.close, handle)
+
+    def release(self) -> None:
+        """Let others have it. A second time does nothing."""
+        self._finalizer()

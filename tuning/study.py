@@ -7,17 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from train.search.distributions import params_for_optuna, values_from_optuna
-from train.search.document import document_of
-from train.search.findings import failure_of, notes_of
-from train.search.journal import Journal
-from train.search.lines import finished_line
-from train.search.optimizer import Optimizer
-from train.search.pruning import pruned_by
-from train.search.record import Point, Record, best_of, front_of, plain_row, point_of, value_of, values_of
-from train.search.searcher import Metrics, Trial
-from train.search.settings import SearchSettings, base_values, clash_in
-from train.search.space import Value
+from tuning.journal import Journal
+from tuning.optuna_study import Optimizer, params_for_optuna, pruned_by, values_from_optuna
+from tuning.results import document_of, failure_of, finished_line, notes_of
+from tuning.searcher import Metrics, Trial
+from tuning.settings import SearchSettings, base_values, clash_in
+from tuning.space import Value
+from tuning.trial_record import Point, Record, best_of, front_of, plain_row, point_of, value_of, values_of
 
 __all__ = ["Record", "Search", "SearchSettings"]
 
