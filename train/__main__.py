@@ -21,7 +21,7 @@ from contract.paths import MLPaths
 from train.companion.process import CompanionProcess
 from train.job_config import read_job
 
-# As in model.artifact and train.model_card, whose imports take too long to wait for without a signal handler.
+# As in model.artifact and reports.model_card, whose imports take too long to wait for without a signal handler.
 _MANIFEST, _CARD = "kennel.json", "model_card.md"
 _IMPORTER = "<frozen importlib._bootstrap>"
 _AGAIN_S = 0.05

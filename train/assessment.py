@@ -8,12 +8,12 @@ from typing import Any
 
 from contract.files import write_json
 from model.labels import readable_labels
+from model.metrics import class_figures, confusion_matrix, macro
 from model.network import Classifier
+from reports.evaluation_page import write_evaluation_page
 from train.evaluation.calibration import Calibration
 from train.evaluation.document import describe_model, evaluation_report
-from train.evaluation.metrics import class_figures, confusion_matrix, macro
 from train.evaluation.result import Evaluation, evaluate
-from train.report.evaluation_page import write_evaluation_page
 from train.run import Run
 
 Metrics = dict[str, float | int]
@@ -46,7 +46,7 @@ def assess(
     }
     write_json(run.paths.evaluation, report)
     try:
-        write_evaluation_page(run.paths.evaluation_page, report, split)
+        write_evaluation_page(run.paths.evaluation_page, report, split.reader())
     except Exception:  # noqa: BLE001 - hours of training may not end over a page
         print("WARNING: the evaluation's page can't be made; training goes on without it", file=sys.stderr)
         traceback.print_exc()

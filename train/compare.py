@@ -8,11 +8,11 @@ from pathlib import Path
 from contract.command import run_command
 from contract.files import write_json
 from model.artifact import Artifact
+from reports.comparison_page import write_comparison_page
 from train.evaluation.command import Measurement, add_options, page_beside
 from train.evaluation.comparison import column_order, comparison_report
 from train.evaluation.document import model_facts
 from train.evaluation.packed import artifact_folder
-from train.report.comparison_page import write_comparison_page
 
 
 def main() -> None:
@@ -35,7 +35,7 @@ def _compare(arguments: argparse.Namespace, artifact: Artifact, baseline: Artifa
     for name, each in (("artifact", artifact), ("baseline", baseline)):
         report[name] = {"artifact": each.id, "model": model_facts(each), **report[name]}
     report = {"split": measurement.split.role, **report, **measurement.facts()}
-    write_comparison_page(page, report, measurement.split)
+    write_comparison_page(page, report, measurement.split.reader())
     write_json(arguments.json, report)
     for note in measurement.data.notes:
         print(f"data: {note}")

@@ -17,12 +17,12 @@ from contract.hyperparameters import Hyperparameters
 from contract.progress import Progress
 from contract.rules.request import RuleRequest, parse_rules
 from contract.rules.verdict import Outcome
+from reports.debugger_page import debugger_page
+from reports.profiler_page import profiler_page
 from train.companion.reports import write_report
 from train.companion.watch import read_epochs
 from train.debug.judge import Background, Judge
 from train.profile.analysis import analyse, is_profile
-from train.report.debugger_page import debugger_page
-from train.report.profiler_page import profiler_page
 
 
 def main() -> None:

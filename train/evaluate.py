@@ -7,11 +7,11 @@ from pathlib import Path
 from contract.command import run_command
 from contract.files import write_json
 from model.artifact import Artifact
+from reports.evaluation_page import write_evaluation_page
 from train.evaluation.command import Measurement, add_options, page_beside
 from train.evaluation.document import evaluation_report, model_facts
 from train.evaluation.learning import read_history
 from train.evaluation.packed import artifact_folder
-from train.report.evaluation_page import write_evaluation_page
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ def _evaluate(arguments: argparse.Namespace, folder: Path, page: Path) -> None:
         "model": model_facts(artifact),
         **measurement.facts(),
     }
-    write_evaluation_page(page, report, measurement.split)
+    write_evaluation_page(page, report, measurement.split.reader())
     write_json(arguments.json, report)
     for note in measurement.data.notes:
         print(f"data: {note}")

@@ -18,9 +18,9 @@ from contract.version import VERSION
 from model import artifact
 from model.network import Classifier
 from model.weights import serialise
+from reports.model_card import write_card
 from train.assessment import assess
 from train.loop import Best, Epoch
-from train.model_card import write_card
 from train.run import Run
 from tuning.objective import LATENCY, parse_objectives
 

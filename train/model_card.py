@@ -1,75 +1,11 @@
-"""The model card: what an artifact is, from what it was made and how good it is, as Markdown for people.
-
-Everything in it comes from the artifact's manifest and learning history; nothing is measured or guessed here.
-`python -m train.model_card --artifact DIR` prints the card of any artifact.
-
-Structure: M. Mitchell et al., "Model Cards for Model Reporting", 2019, doi:10.1145/3287560.3287596; the front matter is
-the Hugging Face Hub's (https://huggingface.co/docs/hub/model-cards).
-"""
+"""`python -m train.model_card --artifact DIR` prints the model card of any artifact."""
 
 import argparse
-import json
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
 
 from contract.command import run_command
-from contract.errors import ArtifactError
-from contract.files import write_atomic
-from model.artifact import MANIFEST, Artifact
-from train.card.facts import Facts
-from train.card.figures import evaluation, headline
-from train.card.sections import data, details, front_matter, how_to_use, procedure, provenance, use
-
-CARD: Final = "model_card.md"
-
-
-def model_card(manifest: Mapping[str, Any], history: Mapping[str, Any] | None = None) -> str:
-    """The card of the artifact with this manifest (kennel.json) and learning history (history.json), if there is one.
-
-    A part whose facts are missing, in artifacts of other makers say, is left out. Raises ArtifactError when the facts
-    aren't of the form that training gives them.
-    """
-    try:
-        facts = Facts.read(manifest, history or {})
-        parts = [
-            front_matter(facts),
-            headline(facts),
-            *("## Model details", details(facts)),
-            *("## Intended use and limits", use(facts)),
-            *("## Training data", data(facts)),
-            *("## Training procedure", procedure(facts)),
-            *("## Evaluation", evaluation(facts)),
-            *("## How to use", how_to_use(facts)),
-            *("## Provenance", provenance(facts)),
-        ]
-    except (TypeError, ValueError, KeyError, AttributeError, IndexError, OverflowError) as error:
-        raise ArtifactError(
-            f"no card can be made: {MANIFEST} or history.json isn't as training writes it "
-            f"({type(error).__name__}: {error}); copy the artifact's folder again"
-        ) from error
-    return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def read_card(folder: Path) -> str:
-    """The card of the artifact in `folder`. Raises ArtifactError when that holds none."""
-    Artifact.load(folder, verify=False)
-    manifest = json.loads((folder / MANIFEST).read_bytes())
-    try:
-        history = json.loads((folder / "history.json").read_bytes())
-    except FileNotFoundError:
-        history = {}
-    except (ValueError, RecursionError) as error:
-        raise ArtifactError(
-            f"{folder / 'history.json'} is not valid JSON ({error}); copy the artifact's folder again"
-        ) from error
-    return model_card(manifest, history)
-
-
-def write_card(folder: Path) -> None:
-    """Write the card of the artifact in `folder` beside its manifest, which is complete by then."""
-    write_atomic(folder / CARD, read_card(folder).encode("utf-8"))
+from reports.model_card import read_card
 
 
 def main() -> None:

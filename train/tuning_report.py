@@ -9,7 +9,7 @@ from typing import Any, Final
 from contract.command import run_command
 from contract.errors import ConfigError
 from contract.progress import Progress
-from train.report.tuning_page import page_file, write_tuning_page
+from reports.tuning_page import page_file, write_tuning_page
 from tuning.results import FORMAT
 
 _NUMBER: Final = (int, float)

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from reports.debugger_page import debugger_page
+from reports.profiler_page import profiler_page
 from tests.browser.chromium import Browser
 from tests.browser.contrast import CONTRASTS
 from tests.train.reports import (
@@ -19,8 +21,6 @@ from tests.train.reports import (
     profiler_report,
     trends,
 )
-from train.report.debugger_page import debugger_page
-from train.report.profiler_page import profiler_page
 
 EPOCHS = [{"epoch": epoch, "validation_loss": 2.0 / epoch} for epoch in range(1, 9)]
 OLD = {"TRAIN": [], "EVAL": [], "GLOBAL": [[k * 500, k * 500, 2.3 * 0.97**k] for k in range(30)]}

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from reports.tuning_page import tuning_page
 from tests.browser.chromium import Browser
 from tests.browser.contrast import CONTRASTS
 from tests.browser.test_debug_pages import DRAWN, OVERLAPS
 from tests.train.tuning_documents import ACCURACY, LATENCY, LOSS, SPACE, WIDE, document, made_up, searched, trial
-from train.report.tuning_page import tuning_page
 
 HOSTILE = '<b>bold & "co"</b><script>document.title = "taken"</script>'
 ODD = {"name": HOSTILE, "kind": "categorical", "values": ["a" * 60, HOSTILE, "c"]}

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from model.metrics import BINS
 from tests.train.support import REPOSITORY, Finished, run
 from train.evaluation.calibration import HIGHEST, LOWEST
 from train.evaluation.findings import EXAMPLES, MISTAKES, PAIRS
 from train.evaluation.learning import LEARNED, SLOWEST
-from train.evaluation.metrics import BINS
 
 TEXT = (REPOSITORY / "docs" / "evaluation.md").read_text(encoding="utf-8")
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from reports import tuning_advice, tuning_page
+from reports.charts import parallel_coordinates, search
+from reports.tuning_page import page_file
 from tests.train.support import REPOSITORY
 from tests.train.tuning_documents import ACCURACY, LATENCY, made_up, searched
-from train.report import parallel_coordinates, parameter_axes, trial_curves, tuning_advice, tuning_edges, tuning_page
-from train.report.tuning_page import page_file
 from train.tuning_report import KEYS
 from tuning import results
 
@@ -80,17 +81,17 @@ def test_the_sections_are_the_pages() -> None:
 
 def test_the_numbers_named_are_the_codes() -> None:
     report, suggests = section("The report"), section("What the search suggests")
-    assert f"Beyond {trial_curves.MOST_CURVES} trials" in report
-    assert parallel_coordinates.MOST_LINES == trial_curves.MOST_CURVES
+    assert f"Beyond {search.MOST_CURVES} trials" in report
+    assert parallel_coordinates.MOST_LINES == search.MOST_CURVES
     assert f"beyond {tuning_page.MOST_ROWS} only those are in the table" in report
     assert f"below {results.FEWEST_TRIALS} completed" in report
     assert f"below {results.FEWEST_TRIALS} completed" in section("tuning.json")
-    assert parameter_axes._FAR == 4
+    assert parallel_coordinates._FAR == 4
     assert "more than four times as far" in report
     assert f"at least {100 * tuning_advice._EQUAL:g} % of the first's. Below {tuning_advice._ROUGH} trials" in suggests
-    assert f"within {100 * tuning_edges._EDGE:g} % of the range" in suggests
-    assert f"of at least {tuning_edges._CHOICES} numbers" in suggests
-    assert f"with at least {tuning_edges._LEAST} completed trials" in suggests
+    assert f"within {100 * tuning_advice._EDGE:g} % of the range" in suggests
+    assert f"of at least {tuning_advice._CHOICES} numbers" in suggests
+    assert f"with at least {tuning_advice._LEAST_AT_EDGE} completed trials" in suggests
     assert (
         f"the last {100 - 100 * tuning_advice._LATE:g} % or the first half of at least {tuning_advice._LEAST}"
         in suggests

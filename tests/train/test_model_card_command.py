@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from reports.model_card import CARD
 from tests.train.cards import HISTORY, MANIFEST, front_matter, tables
 from tests.train.support import Finished, run
-from train.model_card import CARD
 
 
 def test_a_runs_card_and_the_command_that_prints_it(whole: Finished, tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from reports.tuning_page import tuning_page
 from tests.train.support import run
 from tests.train.tuning_documents import document, trial
-from train.report.tuning_page import tuning_page
 
 
 def test_the_command_writes_the_page_beside(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from contract.paths import MLPaths
 from contract.profiler import read_settings
 from contract.rules.request import RuleRequest, parse_rules
 from contract.rules.verdict import ERROR, IN_PROGRESS, ISSUES, Outcome, Verdict
+from reports.profiler_page import profiler_page
 from train.companion.reports import say, write_report
 from train.profile.analysis import ProfileJudge
 from train.profile.sampler import Sampler
-from train.report.profiler_page import profiler_page
 
 
 class Profiling:

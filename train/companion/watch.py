@@ -12,13 +12,13 @@ from contract.debugger import tensors_folder
 from contract.paths import MLPaths
 from contract.rules.request import FINISH, REPORT, RUN
 from contract.rules.verdict import Outcome, Verdict
+from reports.debugger_page import debugger_page
 from train.companion.actions import Commands, Stopper, done
 from train.companion.inbox import Inbox
 from train.companion.profiling import Profiling
 from train.companion.reports import say, write_report
 from train.debug.advice import advise
 from train.debug.judge import Background, Case, Judge, described
-from train.report.debugger_page import debugger_page
 
 _POLL_S: Final = 0.2
 # Judging may take this share of a core at most: it shares the training's.

@@ -1,6 +1,7 @@
 """Splits of images over one list of classes, with a report of what was left out."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,11 @@ class Split:
     def name(self, sample: Sample) -> str:
         """The sample's name in the split, with forward slashes: class/file."""
         return sample.name
+
+    def reader(self) -> Callable[[str], bytes]:
+        """Gives an image's bytes by its name. Raises KeyError for other names, OSError for a file that's gone."""
+        samples = {self.name(sample): sample for sample in self.samples}
+        return lambda name: samples[name].encoded()
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from train.evaluation.metrics import BINS, brier_score, calibration_error, reliability
-from train.evaluation.result import Evaluation, FloatArray, IntArray
+from model.metrics import BINS, FloatArray, IntArray, brier_score, calibration_error, reliability
+from train.evaluation.result import Evaluation
 
 # Whatever the data say, the temperature stays between these.
 LOWEST: Final = 0.05

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from model.artifact import Artifact
+from model.metrics import IntArray, brier_score, class_figures, confusion_matrix, macro, wilson_interval
 from train.evaluation.calibration import calibration_report
 from train.evaluation.findings import confident_mistakes, confused_pairs
 from train.evaluation.learning import learning_report
-from train.evaluation.metrics import brier_score, class_figures, confusion_matrix, macro, wilson_interval
-from train.evaluation.result import Evaluation, IntArray
+from train.evaluation.result import Evaluation
 
 
 def evaluation_report(

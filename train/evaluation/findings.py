@@ -5,7 +5,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from train.evaluation.result import Evaluation, IntArray
+from model.metrics import IntArray
+from train.evaluation.result import Evaluation
 
 MISTAKES: Final = 100
 PAIRS: Final = 50

@@ -57,7 +57,7 @@ class Watched:
             write_json(self._paths.tuning_report, document)
             self._write_best()
             try:
-                from train.report.tuning_page import tuning_page
+                from reports.tuning_page import tuning_page
 
                 write_atomic(self._paths.tuning_page, tuning_page(document))
             except Exception:  # noqa: BLE001 - a search may not end over a page

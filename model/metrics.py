@@ -1,0 +1,134 @@
+"""Figures made from right and wrong answers and from their probabilities; each says where its formula comes from."""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+
+# The normal distribution's two-sided 95 % quantile.
+Z_95: Final = 1.959963984540054
+BINS: Final = 15
+
+
+def confusion_matrix(labels: IntArray, predictions: IntArray, classes: int) -> IntArray:
+    """Int (classes, classes): images by truth (row) and prediction (column)."""
+    matrix = np.zeros((classes, classes), dtype=np.int64)
+    np.add.at(matrix, (labels, predictions), 1)
+    return matrix
+
+
+@dataclass(frozen=True)
+class ClassFigures:
+    """One class: its images, how often it was predicted, and what is right of both.
+
+    precision: TP / predicted, None when it was never predicted. recall: TP / n, None without images.
+    f1: 2 TP / (n + predicted), None when it neither occurs nor was predicted.
+    """
+
+    n: int
+    predicted: int
+    hits: int
+
+    @property
+    def precision(self) -> float | None:
+        return self.hits / self.predicted if self.predicted else None
+
+    @property
+    def recall(self) -> float | None:
+        return self.hits / self.n if self.n else None
+
+    @property
+    def f1(self) -> float | None:
+        return 2 * self.hits / (self.n + self.predicted) if self.n + self.predicted else None
+
+
+def class_figures(matrix: IntArray) -> list[ClassFigures]:
+    """The figures of each class of a confusion matrix."""
+    return [ClassFigures(int(matrix[k].sum()), int(matrix[:, k].sum()), int(matrix[k, k])) for k in range(len(matrix))]
+
+
+@dataclass(frozen=True)
+class Macro:
+    """Means over the classes that occur or are predicted; a share of nothing (0 / 0) counts as 0 there."""
+
+    precision: float
+    recall: float
+    f1: float
+
+
+def macro(figures: list[ClassFigures]) -> Macro:
+    """Precision, recall and F1, each the plain mean over the classes that occur or are predicted."""
+    known = [each for each in figures if each.n + each.predicted]
+    return Macro(
+        sum(each.precision or 0.0 for each in known) / len(known),
+        sum(each.recall or 0.0 for each in known) / len(known),
+        sum(each.f1 or 0.0 for each in known) / len(known),
+    )
+
+
+def wilson_interval(hits: int, n: int, z: float = Z_95) -> tuple[float, float]:
+    """The score interval of a share hits / n (Wilson 1927, J. Am. Stat. Assoc. 22, 209-212); n at least 1."""
+    share, square = hits / n, z * z
+    centre = (share + square / (2 * n)) / (1 + square / n)
+    half = z / (1 + square / n) * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+@dataclass(frozen=True)
+class Bin:
+    """The images whose confidence lies in (low, high]: their number, mean confidence and accuracy (None without)."""
+
+    low: float
+    high: float
+    n: int
+    confidence: float | None
+    accuracy: float | None
+
+
+def reliability(confidences: FloatArray, hits: BoolArray, bins: int = BINS) -> list[Bin]:
+    """The bins of a reliability diagram, of equal width over (0, 1].
+
+    confidences: float (N,), the probabilities of the predictions. hits: bool (N,), whether those are right.
+    """
+    edges = np.linspace(0, 1, bins + 1)
+    place = np.searchsorted(edges[1:-1], confidences, side="left")
+    found = []
+    for number in range(bins):
+        inside = place == number
+        count = int(inside.sum())
+        found.append(
+            Bin(
+                float(edges[number]),
+                float(edges[number + 1]),
+                count,
+                float(confidences[inside].mean()) if count else None,
+                float(hits[inside].mean()) if count else None,
+            )
+        )
+    return found
+
+
+def calibration_error(bins: list[Bin]) -> float:
+    """Expected calibration error: the mean over the images of |accuracy - confidence| of their bin.
+
+    Naeini et al. 2015; with 15 bins, as here, Guo et al. 2017, "On Calibration of Modern Neural Networks", eq. 3.
+    """
+    total = sum(each.n for each in bins)
+    gaps = ((each.n, each.accuracy, each.confidence) for each in bins)
+    return sum(n * abs(hit - sure) for n, hit, sure in gaps if hit is not None and sure is not None) / total
+
+
+def brier_score(probabilities: FloatArray, labels: IntArray) -> float:
+    """Mean over the images of the squared distance to the truth, summed over the classes: 0 is best, 2 worst.
+
+    Brier 1950, Mon. Weather Rev. 78, 1-3, eq. 2. probabilities: float (N, C). labels: int (N,).
+    """
+    own = probabilities[np.arange(len(labels)), labels]
+    return float(((probabilities**2).sum(1) - own**2 + (1 - own) ** 2).mean())

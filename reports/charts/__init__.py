@@ -1,0 +1,1 @@
+"""Charts as SVG, from numbers and labels alone."""

@@ -1,0 +1,147 @@
+"""debugger-report.html: what the rules found in the tensors, and the trends that they judged."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from markupsafe import Markup
+
+from reports.advice import Advice
+from reports.charts.axes import UPDATE_SOURCE, Scale, flat, logarithmic_scale, share_scale, update_scale
+from reports.charts.heat_map import MOST_COLUMNS, HeatMap, Mark, heat_map
+from reports.charts.losses import TRAINING, curves, loss_chart
+from reports.page import render
+from reports.rule_table import RuleRow, first_sentences, layer, of_document, rule_rows
+from reports.units import figure, real
+
+
+@dataclass(frozen=True)
+class Trend:
+    """A heat map and its words. rows: a layer's name, and its first, last, least and most."""
+
+    key: str
+    title: str
+    words: str
+    chart: Markup
+    rows: tuple[tuple[str, ...], ...]
+    group: int  # saved steps in a cell
+    marked: bool
+
+
+_WORDS: Final = {
+    "gradient_norm": """L2 norm of each parameter\u2019s gradient. Where it fades towards the first layers, it vanishes;
+        where columns turn dark, it explodes.""",
+    "weight_norm": """L2 norm of each parameter. It should move little and smoothly; a rise without end asks for
+        weight_decay or a lower lr.""",
+    "update_ratio": f"""Mean size of one step\u2019s update over the mean size of the weights. As a rule of thumb, about
+        0.001 is healthy ({UPDATE_SOURCE}): from 0.0001 to 0.01 it is pale here. Below, in blue, lr may be too low;
+        above, in red, too high.""",
+    "dead_relu_share": """Share of a layer\u2019s units (channels) that are active in less than 1 % of their outputs.
+        They pass on nothing and learn nothing.""",
+}
+_TITLES: Final = {
+    "gradient_norm": "Gradient norms",
+    "weight_norm": "Weight norms",
+    "update_ratio": "Update ratios",
+    "dead_relu_share": "Dead ReLUs",
+}
+
+
+def debugger_page(document: Mapping[str, Any]) -> bytes:
+    """The page as UTF-8 HTML, from a debugger report (docs/debugger.md)."""
+    rows = rule_rows(document["rules"])
+    trends = document.get("trends") or {}
+    outcome = of_document(document, "outcome")
+    found = [_trend(key, trends.get(key), document) for key in _TITLES]
+    return render(
+        "debugger.html",
+        report=document,
+        outcome=outcome,
+        rows=rows,
+        fired=sum(row.fired for row in rows),
+        advice=_advice(outcome.told if outcome.bad else "", rows),
+        losses=loss_chart(document),
+        ends=_ends(document),
+        trends=[each for each in found if each is not None],
+        missing=[_TITLES[key] for key, each in zip(_TITLES, found, strict=True) if each is None],
+    )
+
+
+def _advice(told: str, rows: Sequence[RuleRow]) -> list[Advice]:
+    first = [Advice(f"The run did not complete. {told}", "figures")] if told else []
+    return first + first_sentences(rows, "data point/data points")
+
+
+def _ends(document: Mapping[str, Any]) -> dict[str, str | None]:
+    """The last loss of training and of validation."""
+    found = curves(document)
+    return {
+        "train": figure(found.train[-1][1]) if found.train else None,
+        "validation": figure(found.validation[-1][1]) if found.validation else None,
+    }
+
+
+def _trend(key: str, given: Mapping[str, Any] | None, document: Mapping[str, Any]) -> Trend | None:
+    """The heat map of a trend; None when nothing of it was saved."""
+    if not given or not given.get("layers") or not given.get("steps"):
+        return None
+    steps = [float(step) for step in given["steps"]]
+    values = [[real(value) for value in row][: len(steps)] for row in given["values"]]
+    values = [row + [None] * (len(steps) - len(row)) for row in values]
+    if all(value is None for row in values for value in row):
+        return None
+    names = [layer(str(name)) for name in given["layers"]]
+    scale = _scale(key, values)
+    marks = _marks(names, steps, document["rules"], key)
+    title = _TITLES[key]
+    label = f"{title} of {len(names)} layers over {len(steps)} saved steps, from step {steps[0]:g} to {steps[-1]:g}"
+    chart = heat_map(HeatMap(key, label, names, steps, values, scale, marks=marks))
+    rows = tuple((name, *_figures(row, scale)) for name, row in zip(names, values, strict=True))
+    return Trend(key, title, _WORDS[key], chart, rows, math.ceil(len(steps) / MOST_COLUMNS), bool(marks))
+
+
+def _scale(key: str, values: Sequence[Sequence[float | None]]) -> Scale:
+    if key == "dead_relu_share":
+        return share_scale()
+    return update_scale() if key == "update_ratio" else logarithmic_scale(flat(values))
+
+
+def _figures(row: Sequence[float | None], scale: Scale) -> tuple[str, ...]:
+    found = [value for value in row if value is not None]
+    if not found:
+        return (figure(None),) * 4
+    finite = [value for value in found if math.isfinite(value)] or found
+    return tuple(scale.show(value) for value in (found[0], found[-1], min(finite), max(finite)))
+
+
+# Which rules judge what a heat map shows; ExplodingTensor names gradients or weights by the tensor itself.
+_RULES: Final = {
+    "gradient_norm": ("VanishingGradient", "ExplodingTensor", "AllZero", "TensorVariance", "PoorWeightInitialization"),
+    "weight_norm": ("ExplodingTensor", "AllZero", "UnchangedTensor", "PoorWeightInitialization"),
+    "update_ratio": ("WeightUpdateRatio", "ExplodingTensor"),
+    "dead_relu_share": ("DeadRelu",),
+}
+
+
+def _marks(names: Sequence[str], steps: Sequence[float], rules: Sequence[Mapping[str, Any]], key: str) -> list[Mark]:
+    """Where a rule first fired, on each layer that the map shows."""
+    found: dict[str, tuple[float, Mark]] = {}
+    for rule in rules:
+        if rule["status"] != "IssuesFound" or rule["name"] not in _RULES[key]:
+            continue
+        for finding in rule.get("findings") or []:
+            tensor, step = str(finding.get("tensor") or ""), real(finding.get("mode_step"))
+            name = layer(tensor)
+            if step is None or finding.get("mode") not in TRAINING or name not in names or not _is_of(tensor, key):
+                continue
+            column = min(range(len(steps)), key=lambda k: abs(steps[k] - step))
+            text = f"{rule['name']} fired first at step {step:g}, {name}"
+            mark = Mark(list(names).index(name), column, text)
+            found[name] = min(found.get(name, (step, mark)), (step, mark), key=lambda each: each[0])
+    return [mark for _, mark in found.values()]
+
+
+def _is_of(tensor: str, key: str) -> bool:
+    """Whether a finding on this tensor belongs on the map: gradients and weights of one layer differ by their start."""
+    return tensor.startswith("gradient/") == (key == "gradient_norm")

@@ -1,0 +1,124 @@
+"""Renders a template to one self-contained HTML file: style, script, charts and thumbnails are all inside."""
+
+import base64
+import hashlib
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import jinja2
+from markupsafe import Markup
+from PIL import Image
+
+from contract.errors import ImageError
+from model.preprocess import decode
+
+NOTHING: Final = "\u2013"  # an en dash: there is no such figure
+_TEMPLATES: Final = Path(__file__).parent / "templates"
+# Controls, and what turns the direction of text: harmless in a browser, but a name could pass for another one.
+_INVISIBLE: Final = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def visible(value: object) -> object:
+    """Text with what can't be seen, or isn't Unicode, as a backslash escape; anything else as it is."""
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    return _INVISIBLE.sub(lambda found: f"\\u{ord(found[0]):04x}", value)
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """0.8123 -> `81.2 %`; a dash for None. Never 100.0 % for less than all, nor 0.0 % for more than nothing."""
+    if share is None:
+        return NOTHING
+    text = f"{100 * share:.{digits}f}"
+    least = 10.0**-digits
+    if share < 1 and float(text) == 100:
+        text = f"> {100 - least:.{digits}f}"
+    elif share > 0 and float(text) == 0:
+        text = f"< {least:.{digits}f}"
+    return f"{text}\u00a0%"
+
+
+def points(difference: float | None) -> str:
+    """A difference of shares in percentage points, with its sign: `+3.5`, a true minus, `0`; a dash for None."""
+    if difference is None:
+        return NOTHING
+    text = f"{100 * abs(difference):.1f}"
+    if float(text) == 0:
+        return "0"
+    return ("+" if difference > 0 else "\u2212") + text
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """`1 image`, `12,345 images`; `plural` where an s isn't enough."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def breakable(name: str) -> Markup:
+    """A file's name that may break after each of / _ -."""
+    parts = re.split(r"(?<=[/_-])(?=.)", str(visible(name)), flags=re.DOTALL)
+    return Markup("<wbr>").join(parts)
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=visible,
+    )
+    environment.filters.update(percent=percent, points=points, count=count, breakable=breakable)
+    return environment
+
+
+def render(template: str, **values: Any) -> bytes:
+    """The page as UTF-8. Every text among the values is escaped; the page's own policy forbids any other script."""
+    style, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    text = (
+        _environment()
+        .get_template(template)
+        .render(
+            style=Markup(style),  # noqa: S704 - our own file
+            script=Markup(script),  # noqa: S704
+            style_hash=_hash(style),
+            script_hash=_hash(script),
+            **values,
+        )
+    )
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _hash(text: str) -> str:
+    """As a Content-Security-Policy names an inline style or script."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+SIDE: Final = 224  # pixels: sharp at 112 CSS pixels on a screen with two pixels each
+QUALITY: Final = 72
+
+
+class Pictures:
+    """Thumbnails of the images that `read` gives, as files, by the names that the reports use.
+
+    read: a name -> the file's bytes; raises KeyError or OSError where there is none any more.
+    """
+
+    def __init__(self, read: Callable[[str], bytes]) -> None:
+        self._read = read
+
+    def __call__(self, file: str) -> str | None:
+        """A JPEG of at most SIDE x SIDE pixels as a data URI; None when the file can't be read any more."""
+        try:
+            image = decode(self._read(file), min_size=SIDE)
+        except (KeyError, ImageError, OSError):
+            return None
+        image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=QUALITY, optimize=True)
+        return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,252 @@
+"""tuning-report.html: what a search found, how its trials compare, what to search next, and the best trial to copy."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Final
+
+from contract.files import write_atomic
+from contract.hyperparameters import Hyperparameters
+from reports.charts.parallel_coordinates import parallel_coordinates, shown
+from reports.charts.search import MOST_CURVES, curves, history, importance, pareto, slices, values_axis
+from reports.page import render
+from reports.rule_table import Outcome
+from reports.search_data import SearchData, Trial, finite, search_data
+from reports.tuning_advice import tuning_advice
+from reports.units import clock, seconds
+
+MOST_ROWS: Final = 1000
+_REASON: Final = 400  # letters of a failure's reason
+_SIGNS: Final = {"completed": "\u2713", "pruned": "\u2702\ufe0e", "failed": "\u2716", "running": "\u2026"}
+_KINDS: Final = {"failed": "error"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A table's cell. key: what it is sorted by."""
+
+    words: str
+    key: float | str
+
+
+@dataclass(frozen=True)
+class Row:
+    """A trial in the table."""
+
+    number: int
+    best: bool
+    front: bool
+    sign: str
+    kind: str
+    state: str
+    cells: tuple[Cell, ...]
+    run: str
+    note: str
+
+
+def write_tuning_page(report: Path, document: Mapping[str, Any]) -> Path:
+    """Write the page of the tuning document `report` beside it; returns its file. Raises OSError."""
+    page = page_file(report)
+    write_atomic(page, tuning_page(document))
+    return page
+
+
+def page_file(report: Path) -> Path:
+    """tuning-report.html beside tuning.json; NAME.html beside any other NAME.json."""
+    return report.with_name("tuning-report.html") if report.name == "tuning.json" else report.with_suffix(".html")
+
+
+def tuning_page(document: Mapping[str, Any]) -> bytes:
+    """The page as UTF-8 HTML, from a tuning document (docs/tuning.md)."""
+    data = search_data(document)
+    axis = values_axis(data)
+    beyond = sum(1 for trial in data.valued if trial.shown is not None and axis.beyond(trial.shown))
+    rows = _kept(data)
+    return render(
+        "tuning.html",
+        report=document,
+        data=data,
+        heading=_heading(document, data),
+        outcome=_outcome(document),
+        facts=_facts(document, data),
+        best=best_configuration(document, data),
+        best_value=data.objective.show(data.best.shown) if data.best else None,
+        others=_others(data),
+        spent=seconds(document.get("seconds")),
+        median=data.objective.show(data.median()) if len(data.completed) > 1 else None,
+        base={name: each for name, each in (document.get("base") or {}).items() if not name.startswith("tune_")},
+        states={trial.state for trial in data.trials},
+        winner=_winner(document, data),
+        advice=tuning_advice(document, data),
+        history=history(data),
+        beyond=beyond,
+        pareto=pareto(data),
+        importance=importance(document.get("importance")),
+        parallel=parallel_coordinates(data),
+        slices=slices(data),
+        curves=curves(data),
+        curve_metric=data.curve_metric(),
+        curves_left_out=max(sum(1 for trial in data.trials if trial.epochs) - MOST_CURVES, 0),
+        rows=[_row(trial, data) for trial in rows],
+        rows_left_out=len(data.trials) - len(rows),
+    )
+
+
+def _heading(document: Mapping[str, Any], data: SearchData) -> str:
+    if document["state"] == "running":
+        return "Search is running"
+    if document["state"] != "completed":
+        return "Search stopped early"
+    return "Search completed" if data.best else "Search found nothing"
+
+
+def _outcome(document: Mapping[str, Any]) -> Outcome | None:
+    """Why it ended before all trials were made; None when it did not."""
+    reason = str(document.get("reason") or "").strip()
+    if not reason:
+        return None
+    told = reason if reason.endswith((".", "!", "?")) else f"{reason}."
+    if document["state"] == "completed":
+        return Outcome("completed", "\u2713", told)
+    return Outcome("stopped", "\u25a0", told)
+
+
+def _facts(document: Mapping[str, Any], data: SearchData) -> str:
+    pruner = document["pruner"]
+    words = [
+        f"{', '.join(axis.name for axis in data.axes)} for {', '.join(each.name for each in data.objectives)}",
+        f"sampler {document['sampler']}",
+        "no pruning" if pruner == "none" else f"pruner {pruner}",
+        f"seed {document['seed']}",
+    ]
+    if data.parallel > 1:
+        words.append(f"{data.parallel} trials at a time")
+    return "; ".join([*words, f"begun {clock(document.get('started'))}"])
+
+
+def _others(data: SearchData) -> list[tuple[str, str]]:
+    """The best trial's further objectives."""
+    if data.best is None:
+        return []
+    pairs = zip(data.objectives[1:], data.best.objective[1:], strict=False)
+    return [(each.name, each.show(value)) for each, value in pairs]
+
+
+def _winner(document: Mapping[str, Any], data: SearchData) -> tuple[str, str] | None:
+    """(word, sentence) on the training that followed the search in one job; None if there was to be none."""
+    given = document.get("winner")
+    if not given or (document["state"] == "running" and not given.get("trained")):
+        return None
+    if not given.get("trained"):
+        return "none", "the winner was not trained"
+    value = finite((given.get("metrics") or {}).get(data.objective.metric))
+    got = f"{data.objective.name} {data.objective.show(value)}" if value is not None else ""
+    match given.get("reproduced"):
+        case True:
+            return "reproduced", f"{got or 'its training'}, as in the trial"
+        case False:
+            trial = data.objective.show(data.best.shown) if data.best else "other numbers"
+            return "not reproduced", f"{got or 'other numbers'}; the trial had {trial}"
+    return "trained", f"{got or 'its numbers'}; not compared with the trial\u2019s"
+
+
+def _kept(data: SearchData) -> list[Trial]:
+    """All trials; of very many the best, the rest filled up with the latest."""
+    if len(data.trials) <= MOST_ROWS:
+        return list(data.trials)
+    ranked = data.ranked()[:MOST_ROWS]
+    left = [trial for trial in reversed(data.trials) if not trial.completed]
+    return sorted([*ranked, *left[: MOST_ROWS - len(ranked)]], key=lambda trial: trial.number)
+
+
+def _row(trial: Trial, data: SearchData) -> Row:
+    cells = [_value(trial, place, data) for place in range(len(data.objectives))]
+    for axis in data.axes:
+        value = trial.values.get(axis.name)
+        cells.append(Cell("\u2013" if value is None else shown(value), _key(value, axis.place(value))))
+    epochs = [finite(row.get("epoch")) or 0.0 for row in trial.epochs]
+    cells.append(Cell(str(len(epochs)), len(epochs)))
+    cells.append(Cell(seconds(trial.seconds), _number_key(trial.seconds)))
+    return Row(
+        number=trial.number,
+        best=data.best is not None and trial.number == data.best.number,
+        front=len(data.objectives) > 1 and trial.number in data.front,
+        sign=_SIGNS.get(trial.state, "?"),
+        kind=_KINDS.get(trial.state, "quiet"),
+        state=trial.state,
+        cells=tuple(cells),
+        run=trial.run or "",
+        note=_note(trial),
+    )
+
+
+def _value(trial: Trial, place: int, data: SearchData) -> Cell:
+    objective = data.objectives[place]
+    value = trial.objective[place] if place < len(trial.objective) and trial.state == "completed" else None
+    missing = "-Infinity" if objective.maximize else "Infinity"
+    return Cell(objective.show(value), missing if value is None else value)
+
+
+def _key(value: Any, place: float | None) -> float | str:
+    """Numbers by their size, words by their place among the choices."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    return _number_key(place)
+
+
+def _number_key(value: float | None) -> float | str:
+    return "-Infinity" if value is None else value
+
+
+def _note(trial: Trial) -> str:
+    words = f"as trial {trial.repeats}" if trial.repeats is not None else ""
+    reason = " ".join(trial.reason.split())
+    if len(reason) > _REASON:
+        reason = f"{reason[: _REASON - 1]}\u2026 (all of it is in the JSON file)"
+    return "; ".join(each for each in (words, reason) if each)
+
+
+@dataclass(frozen=True)
+class Best:
+    """rows: name, range searched, the best trial's value, its place from 0 to 1. options, file: to copy."""
+
+    rows: tuple[tuple[str, str, str, float | None], ...]
+    options: str
+    file: str
+
+
+def best_configuration(document: Mapping[str, Any], data: SearchData) -> Best | None:
+    """None before a trial has completed."""
+    if data.best is None:
+        return None
+    every = document.get("hyperparameters") or {**(document.get("base") or {}), **data.best.values}
+    rows = []
+    for axis in data.axes:
+        value = data.best.values.get(axis.name)
+        rows.append((axis.name, axis.range(), shown(value), axis.place(value)))
+    return Best(tuple(rows), _options(every, data), _file(every))
+
+
+def _options(every: Mapping[str, Any], data: SearchData) -> str:
+    """The values searched, and those of the others that are no defaults."""
+    defaults = {each.name: each.default for each in fields(Hyperparameters)}
+    searched = [axis.name for axis in data.axes]
+    chosen = {name: every[name] for name in searched if name in every}
+    chosen |= {
+        name: value
+        for name, value in every.items()
+        if name not in chosen and not name.startswith("tune_") and (name not in defaults or value != defaults[name])
+    }
+    return " ".join(f"--set {shlex.quote(f'{name}={_plain(value)}')}" for name, value in chosen.items())
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _file(every: Mapping[str, Any]) -> str:
+    """hyperparameters.json: every value a JSON-encoded string."""
+    kept = {name: json.dumps(value) for name, value in every.items() if not name.startswith("tune_")}
+    return json.dumps(kept, indent=2)

@@ -1,1 +1,0 @@
-"""The model card: what a manifest and a learning history say, as Markdown."""
