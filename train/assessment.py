@@ -13,7 +13,8 @@ from model.network import Classifier
 from reports.evaluation_page import write_evaluation_page
 from train.evaluation.calibration import Calibration
 from train.evaluation.document import describe_model, evaluation_report
-from train.evaluation.result import Evaluation, evaluate
+from model.metrics import Evaluation
+from train.evaluation.result import evaluate
 from train.run import Run
 
 Metrics = dict[str, float | int]

@@ -9,7 +9,7 @@ from typing import Any, Final
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from train.evaluation.result import Evaluation
+from model.metrics import Evaluation
 
 # What a training step, and an epoch around it, is made of. `hook` is the observers' own time.
 PHASES: Final = ("data", "copy", "forward", "backward", "optimizer", "hook", "validation", "checkpoint", "other")

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from train.evaluation.document import evaluation_report
-from train.evaluation.result import Evaluation
+from model.metrics import Evaluation
 
 
 def evaluation(probabilities: list[list[float]], labels: list[int]) -> Evaluation:

@@ -21,7 +21,7 @@ from tests.train.support import make_classes
 from train import assessment
 from train.data.load import load_data
 from train.evaluation.calibration import fit_temperature
-from train.evaluation.result import Evaluation
+from model.metrics import Evaluation
 from train.run import Run
 
 

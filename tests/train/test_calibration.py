@@ -16,7 +16,7 @@ from train.evaluation.calibration import (
     expected_calibration_error,
     fit_temperature,
 )
-from train.evaluation.result import Evaluation
+from model.metrics import Evaluation
 
 
 def answers(right: int, n: int, logit: float, classes: int) -> Evaluation:

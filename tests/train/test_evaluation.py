@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from model.network import Classifier
 from tests.train.evaluations import evaluation, of_predictions
-from train.evaluation.result import Evaluation, evaluate
+from model.metrics import Evaluation
+from train.evaluation.result import evaluate
 from train.loader import Loader
 
 

@@ -23,7 +23,7 @@ from tests.train.support import QUICK, TIMEOUT_S, Finished, configure, finish, m
 from train.callbacks import Callbacks, TrainState
 from train.data.load import load_data
 from train.data.roles import find_roles
-from train.evaluation.result import Evaluation
+from model.metrics import Evaluation
 from train.pictures import BLACK, RED, Tile, contact_sheet, tile_side
 from train.run import Run
 from train.tensorboard import TensorBoard, latin, scalar_tag

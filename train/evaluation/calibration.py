@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from model.metrics import BINS, FloatArray, IntArray, brier_score, calibration_error, reliability
-from train.evaluation.result import Evaluation
+from model.metrics import Evaluation
 
 # Whatever the data say, the temperature stays between these.
 LOWEST: Final = 0.05

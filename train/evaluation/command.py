@@ -17,7 +17,8 @@ from train.data.dataset import DataSet, Split
 from train.data.load import load_data
 from train.data.roles import pick_split
 from train.device import choose_device
-from train.evaluation.result import Evaluation, evaluate
+from model.metrics import Evaluation
+from train.evaluation.result import evaluate
 from train.loader import Images, Loader
 from train.order import EpochOrder
 

@@ -8,7 +8,7 @@ from contract.errors import DataError
 from model.artifact import Artifact
 from model.metrics import Z_95, brier_score, class_figures, confusion_matrix, macro, wilson_interval
 from train.evaluation.calibration import expected_calibration_error
-from train.evaluation.result import Evaluation
+from model.metrics import Evaluation
 
 SIGNIFICANT: Final = 0.05
 

@@ -8,7 +8,7 @@ from model.metrics import IntArray, brier_score, class_figures, confusion_matrix
 from train.evaluation.calibration import calibration_report
 from train.evaluation.findings import confident_mistakes, confused_pairs
 from train.evaluation.learning import learning_report
-from train.evaluation.result import Evaluation
+from model.metrics import Evaluation
 
 
 def evaluation_report(

@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 
 from model.metrics import IntArray
-from train.evaluation.result import Evaluation
+from model.metrics import Evaluation
 
 MISTAKES: Final = 100
 PAIRS: Final = 50

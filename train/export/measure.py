@@ -13,7 +13,7 @@ from torch import Tensor
 from model._openvino import openvino
 from model.forms import Score
 from model.network import Classifier
-from train.evaluation.result import Evaluation
+from model.metrics import Evaluation
 
 # uint8 (N, H, W, 3) on the CPU -> logits, float (N, classes)
 Predict = Callable[[Tensor], NDArray[np.floating[Any]]]
