@@ -53,6 +53,7 @@ RUN --mount=type=bind,source=docker/bake_pretrained.py,target=/build/bake_pretra
 FROM base AS code
 COPY contract /opt/kennel/contract
 COPY model /opt/kennel/model
+COPY monitor /opt/kennel/monitor
 COPY reports /opt/kennel/reports
 COPY tuning /opt/kennel/tuning
 COPY train /opt/kennel/train

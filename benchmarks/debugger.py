@@ -18,8 +18,8 @@ from model.machine import available_cpus
 from model.network import build
 from model.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from model.threads import use_threads
-from train.callbacks import Callback, Callbacks, TrainState
-from train.debug.observer import DebugHook
+from monitor.callbacks import Callback, Callbacks, TrainState
+from monitor.debugger.callback import DebugHook
 from train.loop import Trainer
 from train.objective import Objective
 

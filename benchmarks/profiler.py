@@ -20,11 +20,11 @@ from model.machine import available_cpus
 from model.network import build
 from model.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from model.threads import use_threads
-from train.callbacks import Callback, Callbacks, TrainState
+from monitor.callbacks import Callback, Callbacks, TrainState
+from monitor.profiler.callback import StepProfiler
+from monitor.profiler.machine_load import MachineLoad
 from train.loop import Trainer
 from train.objective import Objective
-from train.profile.machine_load import MachineLoad
-from train.profile.observer import StepProfiler
 
 INTERVALS_MS: Final = (500, 100)
 ROUNDS: Final = 8
@@ -34,7 +34,7 @@ SIZE, BATCH, CLASSES = 64, 32, 133
 _SAMPLER: Final = """
 import sys
 from pathlib import Path
-from train.profile.sampler import Sampler
+from monitor.profiler.sampler import Sampler
 for line in sys.stdin:
     if line == "on\\n":
         sampler = Sampler(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

@@ -11,8 +11,8 @@ from reports.page import Pictures, render
 FILES: Final = 24
 
 
-def write_comparison_page(page: Path, report: Mapping[str, Any], read: Callable[[str], bytes]) -> None:
-    """Write the page of a comparison report; `read` gives an image's bytes by its name there."""
+def write_comparison_page(page: Path, report: Mapping[str, Any], read: Callable[[str], bytes | Path]) -> None:
+    """Write the page of a comparison report; `read` gives an image by its name there."""
     write_atomic(page, comparison_page(report, Pictures(read)))
 
 

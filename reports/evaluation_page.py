@@ -50,8 +50,8 @@ class Pair:
     sides: tuple[Side, Side]
 
 
-def write_evaluation_page(page: Path, report: Mapping[str, Any], read: Callable[[str], bytes]) -> None:
-    """Write the page of an evaluation report; `read` gives an image's bytes by its name there."""
+def write_evaluation_page(page: Path, report: Mapping[str, Any], read: Callable[[str], bytes | Path]) -> None:
+    """Write the page of an evaluation report; `read` gives an image by its name there."""
     write_atomic(page, evaluation_page(report, Pictures(read)))
 
 

@@ -104,12 +104,12 @@ QUALITY: Final = 72
 
 
 class Pictures:
-    """Thumbnails of the images that `read` gives, as files, by the names that the reports use.
+    """Thumbnails of the images that `read` gives, by the names that the reports use.
 
-    read: a name -> the file's bytes; raises KeyError or OSError where there is none any more.
+    read: a name -> the image, as bytes or a file; raises KeyError or OSError where there is none any more.
     """
 
-    def __init__(self, read: Callable[[str], bytes]) -> None:
+    def __init__(self, read: Callable[[str], bytes | Path]) -> None:
         self._read = read
 
     def __call__(self, file: str) -> str | None:

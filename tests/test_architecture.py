@@ -14,19 +14,21 @@ KNOWS: dict[str, tuple[str, ...]] = {
     "model": ("contract",),
     "tuning": ("contract",),
     "reports": ("model", "contract"),
-    "train": ("tuning", "reports", "model", "contract"),
+    "monitor": ("reports", "model", "contract"),
+    "train": ("monitor", "tuning", "reports", "model", "contract"),
     "serve": ("model", "contract"),
     "backends": ("tuning", "contract"),
     "deploy": ("backends", "tuning", "contract"),
     "local_test": (),
     "tools": (),
     "benchmarks": (
-        "deploy", "backends", "serve", "train", "tuning", "reports", "model", "contract", "local_test", "tools",
+        "deploy", "backends", "serve", "train", "monitor", "tuning", "reports", "model", "contract", "local_test",
+        "tools",
     ),
 }  # fmt: skip
 PARTS = tuple(KNOWS)
 CLOUD = ("boto3", "botocore", "sagemaker")
-OBSERVERS = ("train.debug", "train.profile", "reports", "tuning", "train.tuning")
+OBSERVERS = ("monitor.debugger", "monitor.profiler", "reports", "tuning", "train.tuning")
 
 # (importer, what it may not import at any depth of its code, exceptions). Names are dotted prefixes.
 FORBIDDEN: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
@@ -34,8 +36,8 @@ FORBIDDEN: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("train", CLOUD, ()),
     ("serve", CLOUD, ()),
     ("train.loop", OBSERVERS, ()),
-    ("train.debug", ("train",), ("train.debug", "train.callbacks")),
-    ("train.profile", ("train",), ("train.profile", "train.callbacks")),
+    ("monitor.debugger", ("monitor",), ("monitor.debugger", "monitor.callbacks")),
+    ("monitor.profiler", ("monitor",), ("monitor.profiler", "monitor.callbacks")),
     ("tuning", ("torch", "numpy"), ()),
     # Engines are chosen by name, "module:attribute", from the registry.
     (
@@ -55,7 +57,9 @@ LATE: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("tuning", ("optuna",)),
     ("train.__main__", ("torch", "torchvision", "numpy", "PIL")),
     # It runs beside the training, whose cores and memory it must leave alone.
-    ("train.companion", ("torch", "torchvision")),
+    *((f"monitor.{each}", ("torch", "torchvision")) for each in ("__main__", "inbox", "profiling", "watch", "actions")),
+    ("monitor.debugger.rules", ("torch", "torchvision")),
+    ("monitor.profiler.rules", ("torch", "torchvision")),
     # Two seconds and 200 MB that only the last step of training needs.
     ("train.finish", ("train.export",)),
     ("train.export.step", ("model._openvino", "train.export.convert", "train.export.measure", "train.export.quantize")),
@@ -68,7 +72,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "nncf": ("train.export.quantize",),
     "openvino_telemetry": (),
     # It comes with deprecation warnings, logs every step, and brings torch and pandas unless it is kept from it.
-    "smdebug": ("train.debug._smdebug", "train.debug._smdebug_torch"),
+    "smdebug": ("monitor.debugger._smdebug", "monitor.debugger._smdebug_torch"),
 }
 
 
@@ -192,12 +196,12 @@ def write(root: Path, name: str, text: str) -> None:
     [
         ("model/network.py", "import train.loop\n", "model.network:1 imports train.loop"),
         ("contract/paths.py", "from model import preprocess\n", "contract.paths:1 imports model.preprocess"),
-        ("train/loop.py", "def f():\n    from train import debug\n", "train.loop:2 imports train.debug"),
-        ("train/loop.py", "from . import debug\n", "train.loop:1 imports train.debug"),
+        ("train/loop.py", "def f():\n    from monitor import debugger\n", "train.loop:2 imports monitor.debugger"),
+        ("train/loop.py", "from . import tuning\n", "train.loop:1 imports train.tuning"),
         (
-            "train/debug/hook.py",
-            "from ..loop import Trainer\n",
-            "train.debug.hook:1 imports train.loop.Trainer",
+            "monitor/debugger/hook.py",
+            "from ..watch import Watch\n",
+            "monitor.debugger.hook:1 imports monitor.watch.Watch",
         ),
         (
             "train/data.py",
@@ -245,7 +249,7 @@ def test_what_is_allowed_is_not_told(tmp_path: Path) -> None:
         "serve/app.py",
         "from serve.engines.registry import load\nfrom model.artifact import Artifact\n",
     )
-    write(tmp_path, "train/debug/hook.py", "from ..callbacks import Callback\nfrom .rules import R\n")
+    write(tmp_path, "monitor/debugger/hook.py", "from ..callbacks import Callback\nfrom .rules import R\n")
     write(tmp_path, "train/models.py", "import models.of.somebody\nimport modelling\n")
     assert len(sources(tmp_path)) == 5
     assert violations(sources(tmp_path)) == []

@@ -18,7 +18,7 @@ from contract.command import machine_fault, print_whole_lines
 from contract.errors import UserError
 from contract.files import write_atomic
 from contract.paths import MLPaths
-from train.companion.process import CompanionProcess
+from monitor.client import CompanionProcess
 from train.job_config import read_job
 
 # As in model.artifact and reports.model_card, whose imports take too long to wait for without a signal handler.

@@ -8,12 +8,11 @@ from typing import Any
 
 from contract.files import write_json
 from model.labels import readable_labels
-from model.metrics import class_figures, confusion_matrix, macro
+from model.metrics import Evaluation, class_figures, confusion_matrix, macro
 from model.network import Classifier
 from reports.evaluation_page import write_evaluation_page
 from train.evaluation.calibration import Calibration
 from train.evaluation.document import describe_model, evaluation_report
-from model.metrics import Evaluation
 from train.evaluation.result import evaluate
 from train.run import Run
 

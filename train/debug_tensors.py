@@ -17,12 +17,11 @@ from contract.hyperparameters import Hyperparameters
 from contract.progress import Progress
 from contract.rules.request import RuleRequest, parse_rules
 from contract.rules.verdict import Outcome
+from monitor.debugger.judge import Background, Judge
+from monitor.profiler.judge import analyse, is_profile
+from monitor.watch import read_epochs, write_report
 from reports.debugger_page import debugger_page
 from reports.profiler_page import profiler_page
-from train.companion.reports import write_report
-from train.companion.watch import read_epochs
-from train.debug.judge import Background, Judge
-from train.profile.analysis import analyse, is_profile
 
 
 def main() -> None:

@@ -15,8 +15,8 @@ from contract.paths import MLPaths
 from contract.progress import Progress
 from model.machine import available_cpus
 from model.threads import use_threads
+from monitor.client import CompanionProcess
 from train.backbones import Backbones
-from train.companion.process import CompanionProcess
 from train.data.dataset import DataSet
 from train.data.layouts import Place
 from train.data.load import load_data

@@ -13,9 +13,9 @@ from torch.nn.utils import clip_grad_norm_
 from contract.errors import DivergedError, StoppedError
 from contract.hyperparameters import Hyperparameters
 from model.network import Classifier
+from monitor.callbacks import Callbacks, TrainState
 from train.average import WeightAverage
 from train.batches import Batches
-from train.callbacks import Callbacks, TrainState
 from train.evaluation.result import evaluate
 from train.hosts import ALONE, Group
 from train.objective import Objective

@@ -3,10 +3,10 @@
 from dataclasses import asdict
 
 from contract.progress import Progress
+from monitor.callback import Companion
+from monitor.callbacks import Callback, TrainState
+from monitor.client import CompanionProcess
 from train.batches import Batches
-from train.callbacks import Callback, TrainState
-from train.companion.observer import Companion
-from train.companion.process import CompanionProcess
 from train.run import Run
 
 
@@ -31,7 +31,7 @@ def observers_of(run: Run, train: Batches, valid: Batches, companion: CompanionP
         observers += _profiler(run)
     if chosen.debug == "on":
         from contract.debugger import Place, Schedule
-        from train.debug.observer import DebugHook
+        from monitor.debugger.callback import DebugHook
 
         steps, gpu = len(train) * chosen.epochs, run.device.type == "cuda"
         schedule = Schedule(steps, chosen.epochs, len(valid), chosen.debug_interval, gpu)
@@ -46,7 +46,7 @@ def observers_of(run: Run, train: Batches, valid: Batches, companion: CompanionP
 
 def _profiler(run: Run) -> list[Callback]:
     from contract.profiler import read_settings
-    from train.profile.observer import StepProfiler
+    from monitor.profiler.callback import StepProfiler
 
     chosen = run.hyperparameters
     settings = read_settings(run.paths, chosen.profile_interval, chosen.profile_steps)

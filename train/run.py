@@ -14,8 +14,8 @@ from contract.paths import MLPaths
 from contract.progress import Progress
 from model.machine import available_cpus
 from model.preprocess import Preprocess
+from monitor.callbacks import Callbacks
 from train.augment import Augment
-from train.callbacks import Callbacks
 from train.data.dataset import DataSet
 from train.hosts import ALONE, Group
 from train.loader import Images, Kept, Loader, threaded_batches

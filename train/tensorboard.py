@@ -17,8 +17,8 @@ import numpy as np
 
 from model._boto3 import boto3_on_demand
 from model.labels import readable_labels
-from train.callbacks import Callback, TrainState
 from model.metrics import Evaluation
+from monitor.callbacks import Callback, TrainState
 from train.pictures import BLACK, RED, Tile, contact_sheet
 from train.run import Run
 

@@ -7,10 +7,10 @@ from torch import nn
 
 from contract.errors import StoppedError
 from model.network import Classifier
+from monitor.callbacks import Callbacks
+from monitor.client import CompanionProcess
 from train.batches import Batches
-from train.callbacks import Callbacks
 from train.checkpoint import Checkpoint, fingerprint
-from train.companion.process import CompanionProcess
 from train.finish import finish, save_stopped
 from train.loop import Best, Trainer
 from train.objective import Objective

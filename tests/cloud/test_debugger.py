@@ -68,7 +68,7 @@ def test_rules_by_name_and_the_collections_they_read(cloud: Simulator, tmp_path:
 
 def test_training_understands_what_it_is_given(cloud: Simulator, tmp_path: Path) -> None:
     from contract.debugger import Place, Schedule
-    from train.debug.creation import create
+    from monitor.debugger.creation import create
 
     (request,) = asked(cloud, tmp_path, debugger_rules=("VanishingGradient", "DeadRelu"))
     config = tmp_path / "debughookconfig.json"

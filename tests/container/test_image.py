@@ -71,7 +71,7 @@ def test_nothing_is_in_it_that_a_container_cannot_need(docker: Docker) -> None:
     cuda = docker.inspect_image()["Config"]["Labels"]["ai.kennel.cuda"]
     answer = docker.run("sh", "-c", script, "sh", cuda)
     assert (answer.returncode, answer.stdout) == (0, "")
-    expected = ["contract", "entrypoint.sh", "model", "pretrained", "reports", "serve", "train", "tuning"]
+    expected = ["contract", "entrypoint.sh", "model", "monitor", "pretrained", "reports", "serve", "train", "tuning"]
     assert answer.stderr.split() == [f"/opt/kennel/{name}" for name in expected]
 
 
@@ -80,7 +80,7 @@ def test_every_user_can_read_all_of_it_and_needs_to_compile_nothing(docker: Dock
         find /opt/kennel /opt/venv ! -type l ! -readable
         find /opt/kennel /opt/venv -type d ! -executable
         find /opt/kennel /opt/venv ! -type l -perm /go=w
-        cd /opt/kennel && find contract model tuning reports train serve -name '*.py' | while read -r file; do
+        cd /opt/kennel && find contract model tuning reports monitor train serve -name '*.py' | while read -r file; do
             compiled=$(dirname "$file")/__pycache__/$(basename "$file" .py).cpython-311.pyc
             [ -e "$compiled" ] && echo "compiled" >&2 || echo "not compiled: $file"
         done"""

@@ -179,7 +179,7 @@ def test_161_layers_400_steps_and_all_rules_fired_stay_below_3_megabytes() -> No
 def test_the_pages_need_neither_torch_nor_pictures() -> None:
     code = (
         "import sys; import reports.debugger_page, reports.profiler_page; "
-        "print([each for each in ('torch', 'PIL', 'numpy', 'train.data', 'train.callbacks') if each in sys.modules])"
+        "print([each for each in ('torch', 'PIL', 'numpy', 'train.data', 'monitor.callbacks') if each in sys.modules])"
     )
     answer = subprocess.run(
         [sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True

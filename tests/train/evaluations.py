@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from train.evaluation.document import evaluation_report
 from model.metrics import Evaluation
+from train.evaluation.document import evaluation_report
 
 
 def evaluation(probabilities: list[list[float]], labels: list[int]) -> Evaluation:

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 from contract.rules.profiler import PROFILER_RULES
 from contract.rules.spec import RuleSpec
-from train.profile.facts import Facts, Stages
-from train.profile.read import Reader
-from train.profile.recording import Node, Recording
-from train.profile.rules.base import Judgement
-from train.profile.rules.registry import PROFILER_RULE_CLASSES
+from monitor.profiler.advice import Facts, Stages
+from monitor.profiler.reader import Reader
+from monitor.profiler.recording import Node, Recording
+from monitor.profiler.rules.base import Judgement
+from monitor.profiler.rules.registry import PROFILER_RULE_CLASSES
 
 START = 1_800_000_000.0  # seconds since the epoch
 INTERVAL = 0.5

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from train.debug.rules.base import Array
+from monitor.debugger.rules.base import Array
 
 # Of debugger-report.json.
 DOCUMENT_KEYS = {

@@ -9,10 +9,10 @@ import numpy as np
 
 from contract.rules.tensor import TENSOR_RULES
 from contract.rules.verdict import Finding
-from train.debug._smdebug import FileWriter, ModeKeys, imported_quietly
-from train.debug.rules.base import Rule
-from train.debug.rules.registry import TENSOR_RULE_CLASSES
-from train.debug.trial import Tensors
+from monitor.debugger._smdebug import FileWriter, ModeKeys, imported_quietly
+from monitor.debugger.reader import Tensors
+from monitor.debugger.rules.base import Rule
+from monitor.debugger.rules.registry import TENSOR_RULE_CLASSES
 
 REDUCED: dict[str, Callable[..., Any]] = {
     "min": np.min,

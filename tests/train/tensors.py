@@ -13,9 +13,9 @@ from torch.nn.utils import clip_grad_norm_
 from contract.debugger import Place, Schedule
 from contract.hyperparameters import Hyperparameters
 from model.network import Classifier, Normalise, build_head
-from train.callbacks import Callback, Callbacks, TrainState
-from train.debug._smdebug import ModeKeys, create_trial
-from train.debug.observer import DebugHook
+from monitor.callbacks import Callback, Callbacks, TrainState
+from monitor.debugger._smdebug import ModeKeys, create_trial
+from monitor.debugger.callback import DebugHook
 from train.loop import Trainer
 from train.objective import Objective
 

@@ -14,6 +14,7 @@ from contract.hyperparameters import Hyperparameters
 from contract.metrics import MetricLog
 from contract.paths import MLPaths
 from contract.progress import Progress
+from model.metrics import Evaluation
 from model.network import Classifier
 from model.preprocess import Preprocess
 from tests.train.evaluations import random_evaluation
@@ -21,7 +22,6 @@ from tests.train.support import make_classes
 from train import assessment
 from train.data.load import load_data
 from train.evaluation.calibration import fit_temperature
-from model.metrics import Evaluation
 from train.run import Run
 
 

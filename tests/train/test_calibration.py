@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from model.metrics import FloatArray, IntArray
+from model.metrics import Evaluation, FloatArray, IntArray
 from tests.train.evaluations import random_evaluation
 from train.evaluation.calibration import (
     HIGHEST,
@@ -16,7 +16,6 @@ from train.evaluation.calibration import (
     expected_calibration_error,
     fit_temperature,
 )
-from model.metrics import Evaluation
 
 
 def answers(right: int, n: int, logit: float, classes: int) -> Evaluation:

@@ -236,7 +236,7 @@ def test_reports_of_a_run_that_fails(tmp_path: Path) -> None:
 
 
 def companion_of(process: subprocess.Popen[str]) -> psutil.Process:
-    (found,) = [each for each in psutil.Process(process.pid).children() if "train.companion" in each.cmdline()]
+    (found,) = [each for each in psutil.Process(process.pid).children() if "monitor" in each.cmdline()]
     return found
 
 
@@ -293,12 +293,12 @@ def test_without_debug_and_profile_there_is_none(tmp_path: Path) -> None:
     children = [each.cmdline() for each in psutil.Process(process.pid).children()]
     process.terminate()
     finish(process, tmp_path)
-    assert [words for words in children if "train.companion" in words] == []
+    assert [words for words in children if "monitor" in words] == []
 
 
 @pytest.fixture(autouse=True)
 def no_strays() -> Iterator[None]:
     """No companion outlives a test, whatever the test says."""
     yield
-    mine = [each for each in psutil.Process().children(recursive=True) if "train.companion" in " ".join(each.cmdline())]
+    mine = [each for each in psutil.Process().children(recursive=True) if "-m monitor" in " ".join(each.cmdline())]
     assert mine == []

@@ -13,13 +13,13 @@ import pytest
 from contract.hyperparameters import Hyperparameters
 from contract.job import Job
 from contract.paths import MLPaths
+from monitor import actions
+from monitor import client as module
+from monitor.actions import Commands, Stopper, done
+from monitor.client import CompanionProcess
+from monitor.inbox import Inbox
+from monitor.watch import finite, write_report
 from tests.train.support import REPOSITORY
-from train.companion import actions
-from train.companion import process as module
-from train.companion.actions import Commands, Stopper, done
-from train.companion.inbox import Inbox
-from train.companion.process import CompanionProcess
-from train.companion.reports import finite, write_report
 
 
 class Clock:
@@ -163,13 +163,11 @@ def test_a_companion_that_takes_too_long_is_killed_and_that_is_said(
 def test_starting_is_light() -> None:
     """It comes before the libraries of training are imported."""
 
-    code = (
-        "import sys, train.companion.process; print(sorted({'torch', 'numpy', 'psutil', 'smdebug'} & set(sys.modules)))"
-    )
+    code = "import sys, monitor.client; print(sorted({'torch', 'numpy', 'psutil', 'smdebug'} & set(sys.modules)))"
     answer = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert answer.stdout == "[]\n"
 
 
 def test_the_companion_imports_no_torch() -> None:
-    code = "import sys, train.companion.watch; sys.exit('torch' in sys.modules or 'torchvision' in sys.modules)"
+    code = "import sys, monitor.watch; sys.exit('torch' in sys.modules or 'torchvision' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=False).returncode == 0

@@ -9,7 +9,7 @@ import pytest
 from contract.hyperparameters import Hyperparameters
 from contract.rules.tensor import TENSOR_RULES
 from contract.rules.verdict import Finding, Verdict
-from train.debug.advice import advise
+from monitor.debugger.advice import advise
 
 DEFAULTS = asdict(Hyperparameters())
 

@@ -13,12 +13,11 @@ import pytest
 import torch
 from torch import nn
 
+from monitor.callbacks import Callback
+from monitor.debugger.hook import Hook, Summary
+from monitor.debugger.writer import StepFile
 from tests.train.support import REPOSITORY
 from tests.train.tensors import Tensors, hook, torch_hooks, train_by_hand, trainer, two_layers
-from train.callbacks import Callback
-from train.debug.hook import Hook
-from train.debug.records import StepFile
-from train.debug.reductions import Summary
 from train.loop import Trainer
 from train.state import capture, restore
 
@@ -61,7 +60,7 @@ def test_a_fault_is_told_once_and_training_goes_on(
 def test_a_fault_within_the_forward_pass(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("train.debug.hook.active_share", full_disk)
+    monkeypatch.setattr("monitor.debugger.hook.active_share", full_disk)
     network = two_layers()
     state = train_by_hand([hook(tmp_path)], network, steps=3)
     assert state.step == 3

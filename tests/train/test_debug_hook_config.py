@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from contract.debugger import Schedule, read_config, tensors_folder
+from monitor.debugger._smdebug import ModeKeys, SaveConfig, imported_quietly
 from tests.train.tensors import INPUTS, LABELS, Tensors, hook, torch_hooks, train_by_hand, trainer, two_layers
-from train.debug._smdebug import ModeKeys, SaveConfig, imported_quietly
 
 with imported_quietly():
     from smdebug.pytorch import Hook as PlainHook

@@ -8,6 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from monitor.callbacks import Callback, TrainState
+from monitor.debugger._smdebug import TensorUnavailableForStep
 from tests.train.tensors import (
     INPUTS,
     BlackAndWhite,
@@ -20,8 +22,6 @@ from tests.train.tensors import (
     trainer,
     two_layers,
 )
-from train.callbacks import Callback, TrainState
-from train.debug._smdebug import TensorUnavailableForStep
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from monitor.debugger._smdebug import ModeKeys, imported_quietly
+from monitor.debugger._smdebug_torch import MendedHook
+from monitor.debugger.hook import DERIVED, Summary, derive
+from monitor.debugger.writer import StepFile
 from tests.train.support import REPOSITORY
-from train.debug._smdebug import ModeKeys, imported_quietly
-from train.debug._smdebug_torch import MendedHook
-from train.debug.records import StepFile
-from train.debug.reductions import DERIVED, Summary, derive
 
 with imported_quietly():
     from smdebug.core.writer import FileWriter
@@ -128,7 +128,7 @@ def loaded(code: str) -> set[str]:
 
 
 def test_readers_load_neither_torch_nor_pandas_and_nobody_says_a_word() -> None:
-    modules = loaded("import train.debug._smdebug")
+    modules = loaded("import monitor.debugger._smdebug")
     assert "smdebug" in modules
     assert not modules & {"torch", "pandas"}
     assert not loaded("import contract.debugger") & {"torch", "pandas", "smdebug", "numpy"}
@@ -137,6 +137,6 @@ def test_readers_load_neither_torch_nor_pandas_and_nobody_says_a_word() -> None:
 @pytest.mark.long
 def test_both_doors_in_either_order() -> None:
     told = "assert smdebug.core.utils._torch_dist_imported is torch.distributed"
-    for first, second in (("train.debug._smdebug", "torch"), ("torch", "train.debug._smdebug")):
-        code = f"import {first}, {second}, train.debug._smdebug_torch, smdebug.core.utils, torch; {told}"
+    for first, second in (("monitor.debugger._smdebug", "torch"), ("torch", "monitor.debugger._smdebug")):
+        code = f"import {first}, {second}, monitor.debugger._smdebug_torch, smdebug.core.utils, torch; {told}"
         assert {"smdebug", "torch"} <= loaded(code)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from contract.rules.tensor import TENSOR_RULES
+from monitor.debugger.reader import Tensors
+from monitor.debugger.rules.registry import TENSOR_RULE_CLASSES
 from tests.train.rule_cases import CASES, NAN, Case, L
 from tests.train.sick import Folder, make, reduced, write
-from train.debug.rules.registry import TENSOR_RULE_CLASSES
-from train.debug.trial import Tensors
 
 
 @pytest.mark.parametrize(("rule", "case"), [(rule, case) for rule, cases in CASES.items() for case in cases])

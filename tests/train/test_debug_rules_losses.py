@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from contract.rules.verdict import Finding
+from monitor.debugger.rules.base import Array
 from tests.train.sick import Folder, make, named
-from train.debug.rules.base import Array
 
 
 class Losses:

@@ -12,11 +12,9 @@ import pytest
 from moto import mock_aws
 
 from contract.errors import TensorsError
+from monitor.debugger import events
+from monitor.debugger.reader import SavedStep, Tensors, read_tensor
 from tests.train.sick import Folder, reduced, write
-from train.debug import events
-from train.debug.opening import read_tensor
-from train.debug.saved import SavedStep
-from train.debug.trial import Tensors
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -202,7 +200,7 @@ def test_reading_imports_no_torch_and_says_nothing(tmp_path: Path) -> None:
     Folder(tmp_path).train(loss=1.0)
     code = (
         "import sys\n"
-        "from train.debug.rules.registry import TENSOR_RULE_CLASSES\nfrom train.debug.trial import Tensors\n"
+        "from monitor.debugger.rules.registry import TENSOR_RULE_CLASSES\nfrom monitor.debugger.reader import Tensors\n"
         "(step,) = Tensors(sys.argv[1]).poll()\nassert step.reduction('CrossEntropyLoss_output_0', 'mean') == 1\n"
         "assert 'torch' not in sys.modules and len(TENSOR_RULE_CLASSES) == 16\n"
     )

@@ -5,9 +5,9 @@ import re
 from contract.rules.request import parse_rules
 from contract.rules.tensor import TENSOR_RULES
 from contract.rules.verdict import Finding, Verdict
+from monitor.debugger.trends import MOST_STEPS, Trends
 from tests.train.saved_steps import DOCUMENT_KEYS, Saved
 from tests.train.support import REPOSITORY
-from train.debug.trends import MOST_STEPS, Trends
 
 TEXT = (REPOSITORY / "docs" / "debugger.md").read_text(encoding="utf-8")
 

@@ -6,8 +6,8 @@ from textwrap import fill
 
 from contract.rules.spec import Parameter, RuleSpec
 from contract.rules.tensor import TENSOR_RULES
+from monitor.debugger.rules.registry import TENSOR_RULE_CLASSES
 from tests.train.support import REPOSITORY
-from train.debug.rules.registry import TENSOR_RULE_CLASSES
 
 
 def default_of(parameter: Parameter) -> str:

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from contract.rules.profiler import PROFILER_RULES
+from monitor.profiler import report as document
+from monitor.profiler import sagemaker_format, step_times
+from monitor.profiler.judge import analyse
+from monitor.profiler.rules import base
 from tests.train.profiles import LOADING, default_rules, sample, steps, write_job
 from tests.train.support import REPOSITORY
-from train.profile import document, phases, sagemaker_format
-from train.profile.analysis import analyse
-from train.profile.rules import base
 
 TEXT = (REPOSITORY / "docs" / "profiler.md").read_text(encoding="utf-8")
 
@@ -80,7 +81,7 @@ def test_the_numbers_named_are_the_codes() -> None:
     assert f"over {document.MOST_EPOCHS})" in report
     assert f"(at least {base.LEAST_SAMPLES})" in rules
     assert f"they want {base.LEAST_LIVE} samples" in rules
-    assert f"over {phases.WAITING:g} % of their time" in rules
+    assert f"over {step_times.WAITING:g} % of their time" in rules
 
 
 def test_every_metric_that_is_read() -> None:

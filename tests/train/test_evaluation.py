@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from model.metrics import Evaluation
 from model.network import Classifier
 from tests.train.evaluations import evaluation, of_predictions
-from model.metrics import Evaluation
 from train.evaluation.result import evaluate
 from train.loader import Loader
 

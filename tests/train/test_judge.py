@@ -13,10 +13,10 @@ from contract.files import encode_json
 from contract.hyperparameters import Hyperparameters
 from contract.rules.request import RuleRequest, parse_rules
 from contract.rules.verdict import Finding, Outcome
+from monitor.debugger import judge as module
+from monitor.debugger.judge import Background, Judge, described
+from monitor.debugger.rules.base import Rule, Step
 from tests.train.saved_steps import DOCUMENT_KEYS, Folder, losses
-from train.debug import judge as module
-from train.debug.judge import Background, Judge, described
-from train.debug.rules.base import Rule, Step
 
 DEFAULTS = asdict(Hyperparameters())
 

@@ -38,7 +38,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 
 def test_a_training_with_everything_on(job: Finished) -> None:
     names = leaves_out_the_compiler(job)
-    assert {"smdebug", "tensorboardX", "openvino", "train.profile.operators"} <= names
+    assert {"smdebug", "tensorboardX", "openvino", "monitor.profiler.callback"} <= names
     assert (job.root / "output" / "profiler" / "operators.json").exists()
     assert not {name for name in names if name.partition(".")[0] in ("boto3", "pandas", "sagemaker")}
 

@@ -14,7 +14,7 @@ from contract.errors import DataError
 from contract.hyperparameters import Hyperparameters
 from contract.progress import Progress
 from model.network import Classifier, Normalise, build, build_head
-from train.callbacks import Callback, Callbacks, TrainState
+from monitor.callbacks import Callback, Callbacks, TrainState
 from train.loop import Best, Trainer, snapshot, stages_to_train
 from train.objective import Objective
 

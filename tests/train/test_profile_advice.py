@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
+from monitor.profiler.advice import TOPICS, Facts, Stages
+from monitor.profiler.headline import headline
 from tests.train.profiles import GPU, LOADING, SHARES, WELL, changed
-from train.profile.advice import headline
-from train.profile.facts import Facts, Stages
-from train.profile.topics import TOPICS
 
 ONCE = "freeze=backbone computes the features once and trains the head alone"
 

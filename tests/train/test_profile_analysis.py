@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from monitor.profiler.judge import ProfileJudge, analyse
+from monitor.profiler.recording import PHASES, Recording
+from monitor.profiler.rules import registry
+from monitor.profiler.rules.base import Judgement, Rule
 from tests.train.profiles import START, STEP, ask, default_rules, lines, sample, step, steps, write_job
 from tests.train.support import REPOSITORY
-from train.profile.analysis import ProfileJudge, analyse
-from train.profile.recording import PHASES, Recording
-from train.profile.rules import registry
-from train.profile.rules.base import Judgement, Rule
 
 OUTCOME = {"completed": True, "reason": None}
 
@@ -262,9 +262,9 @@ def test_a_rule_that_fails_takes_no_other_with_it(
 
 
 def test_the_analysis_needs_no_torch() -> None:
-    code = "import sys, train.profile.analysis as a; print('torch' in sys.modules, 'pandas' in sys.modules, a.__name__)"
+    code = "import sys, monitor.profiler.judge as a; print('torch' in sys.modules, 'pandas' in sys.modules, a.__name__)"
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["False", "False", "train.profile.analysis"]
+    assert done.stdout.split() == ["False", "False", "monitor.profiler.judge"]
 
 
 def test_a_step_is_a_tenth_of_a_second() -> None:

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from contract.profiler import ProfilerSettings
-from train.callbacks import PHASES, TrainState
-from train.profile.anatomy import EPOCH_PHASES, STEP_PHASES, Anatomy, HostTimer
-from train.profile.observer import CudaTimer, StepProfiler
+from monitor.callbacks import PHASES, TrainState
+from monitor.profiler.callback import CudaTimer, StepProfiler
+from monitor.profiler.step_times import EPOCH_PHASES, STEP_PHASES, Anatomy, HostTimer
 
 
 class Clock:
@@ -211,7 +211,7 @@ def test_the_device_chooses_the_timer(tmp_path: Path, gpu: Gpu, state: TrainStat
 
 def test_rows_wait_for_two_seconds(tmp_path: Path, state: TrainState, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
-    monkeypatch.setattr("train.profile.observer.time.monotonic", clock)
+    monkeypatch.setattr("monitor.profiler.callback.time.monotonic", clock)
     profiler = StepProfiler(ProfilerSettings(tmp_path, 500, "none"), {"workers": 0}, torch.device("cpu"))
     profiler.on_train_start(state)
     sizes = []

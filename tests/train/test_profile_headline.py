@@ -8,9 +8,9 @@ import pytest
 
 from contract.hyperparameters import Hyperparameters
 from contract.rules.verdict import Finding, Verdict
+from monitor.profiler.advice import Facts, Stages, settings, stages
+from monitor.profiler.headline import advise, headline
 from tests.train.profiles import GPU, LOADING, SETTINGS, WELL, ask, changed, read, sample, step, steps, write_job
-from train.profile.advice import advise, headline
-from train.profile.facts import Facts, Stages, settings, stages
 
 
 def test_what_is_most_at_stake_comes_first() -> None:

@@ -11,11 +11,10 @@ from typing import Any, NamedTuple
 import psutil
 import pytest
 
+from monitor.profiler import machine_load
+from monitor.profiler.machine_load import MachineLoad
+from monitor.profiler.sampler import ProcessTree, Rates, disk_rates
 from tests.train.processes import MIB, child, waiting
-from train.profile import machine_load
-from train.profile.machine_load import MachineLoad
-from train.profile.processes import ProcessTree
-from train.profile.rates import Rates, disk_rates
 
 
 @pytest.fixture

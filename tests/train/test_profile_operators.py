@@ -11,11 +11,9 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from contract.profiler import ProfilerSettings
-from train.callbacks import Callbacks, TrainState
-from train.profile import operators
-from train.profile.observer import StepProfiler
-from train.profile.operators import OperatorRecorder
-from train.profile.trace import MOST_ROWS, bounded, operator_rows, without_paths
+from monitor.callbacks import Callbacks, TrainState
+from monitor.profiler import callback
+from monitor.profiler.callback import MOST_ROWS, OperatorRecorder, StepProfiler, bounded, operator_rows, without_paths
 
 
 def span(name: str, ts: float, dur: float, cat: str = "cpu_op", tid: int = 1) -> dict[str, Any]:
@@ -230,7 +228,7 @@ def test_an_error_ends_the_recording_alone(
         pass
 
     setattr(Broken, where, broken)
-    monkeypatch.setattr(operators, "profile", Broken)
+    monkeypatch.setattr(callback, "profile", Broken)
     Job(tmp_path, "2:2").train()
     error = capsys.readouterr().err
     assert error == "WARNING: operators are not recorded (RuntimeError: no CUPTI)\n"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from monitor.profiler.reader import Reader
+from monitor.profiler.recording import number
 from tests.train.profiles import INTERVAL, START, lines, sample, step, steps, write_job
-from train.profile.read import Reader
-from train.profile.recording import number
 
 
 def test_a_sample_in_columns(tmp_path: Path) -> None:

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from monitor.profiler.rules.base import NoGPU, NothingToJudge
+from monitor.profiler.rules.bottlenecks import histogram
 from tests.train.profiles import judge, machine, spans
-from train.profile.rules.base import NoGPU, NothingToJudge
-from train.profile.rules.gpus import histogram
 
 
 @pytest.mark.parametrize(("starved", "fires"), [(11, True), (10, False)])

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from monitor.profiler.recording import Recording
+from monitor.profiler.rules.base import NothingToJudge
 from tests.train.profiles import START, judge, read, sample, step, steps, write_job
-from train.profile.recording import Recording
-from train.profile.rules.base import NothingToJudge
 
 SLOW: dict[str, Any] = {"data": 4.01}  # 4 s more than the usual 0.01
 

@@ -3,10 +3,10 @@
 import pytest
 
 from contract.rules.profiler import PROFILER_RULES
+from monitor.profiler.recording import Recording
+from monitor.profiler.rules.base import NoGPU, NothingToJudge, samples
+from monitor.profiler.rules.registry import PROFILER_RULE_CLASSES
 from tests.train.profiles import START, judge, machine, spans
-from train.profile.recording import Recording
-from train.profile.rules.base import NoGPU, NothingToJudge, samples
-from train.profile.rules.registry import PROFILER_RULE_CLASSES
 
 
 def test_every_rule_of_the_book_has_a_class() -> None:

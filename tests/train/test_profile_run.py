@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from contract.hyperparameters import Hyperparameters
+from monitor.profiler.step_times import STEP_PHASES
 from tests.train.support import (
     QUICK,
     REPOSITORY,
@@ -19,7 +20,6 @@ from tests.train.support import (
     start_train,
     train,
 )  # fmt: skip
-from train.profile.anatomy import STEP_PHASES
 
 DOCS = (REPOSITORY / "docs" / "profiler.md").read_text(encoding="utf-8")
 WINDOW = {"ProfilingParameters": {"DetailedProfilingConfig": '{"StartStep": 7, "NumSteps": 2, }'}}
@@ -126,8 +126,8 @@ def test_the_configuration(folder: Path) -> None:
 
 def test_off_is_off(jobs: tuple[Finished, Finished]) -> None:
     on, off = jobs
-    assert "| train.profile.observer" in on.err.replace("|  ", "| ").replace("  ", "")
-    assert "train.profile" not in off.err
+    assert "| monitor.profiler.callback" in on.err.replace("|  ", "| ").replace("  ", "")
+    assert "monitor.profiler" not in off.err
     # What an earlier run has left is gone all the same.
     assert list((off.root / "output" / "profiler").iterdir()) == []
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from contract.errors import DataError
+from monitor.profiler.judge import analyse
+from monitor.profiler.sagemaker_format import find, read
 from tests.train.profiles import Asked, ask, default_rules
-from train.profile.analysis import analyse
-from train.profile.sagemaker_format import find, read
 
 BEGAN = 1_733_636_920.0  # seconds since the epoch
 HOUR = "2024120805"

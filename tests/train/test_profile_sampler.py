@@ -11,8 +11,8 @@ from typing import Any
 import psutil
 import pytest
 
+from monitor.profiler.sampler import Sampler, until_next
 from tests.train.processes import MIB, child, waiting
-from train.profile.sampler import Sampler, until_next
 
 COLUMNS = [
     *("t", "cpu", "iowait", "memory", "memory_bytes", "process_bytes", "process_cpu", "disk_read", "disk_write"),

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from train.profile.statistics import describe, outliers, percentile, plain, spans, spread, thin
+from monitor.profiler.statistics import describe, outliers, percentile, plain, spans, spread, thin
 
 NAN = math.nan
 

@@ -18,12 +18,12 @@ from contract.hyperparameters import Hyperparameters
 from contract.metrics import MetricLog
 from contract.paths import MLPaths
 from contract.progress import Progress
+from model.metrics import Evaluation
 from model.preprocess import Preprocess
+from monitor.callbacks import Callbacks, TrainState
 from tests.train.support import QUICK, TIMEOUT_S, Finished, configure, finish, make_classes, start, train
-from train.callbacks import Callbacks, TrainState
 from train.data.load import load_data
 from train.data.roles import find_roles
-from model.metrics import Evaluation
 from train.pictures import BLACK, RED, Tile, contact_sheet, tile_side
 from train.run import Run
 from train.tensorboard import TensorBoard, latin, scalar_tag
@@ -109,7 +109,7 @@ def test_off_costs_nothing_and_leaves_nothing_of_an_earlier_job(tmp_path: Path) 
     result = train(tmp_path, {"PYTHONPROFILEIMPORTTIME": "1"}, tensorboard="off")
     assert result.code == 0, result.err
     assert [each.name for each in folder.iterdir()] == ["notes.txt"]
-    assert "train.callbacks" in result.err
+    assert "monitor.callbacks" in result.err
     assert "tensorboard" not in result.err.lower()
     assert "earlier" not in (result.model / "model_card.md").read_text()
 

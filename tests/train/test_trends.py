@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from monitor.debugger.trends import MOST_STEPS, Trends, layer_name, network_order
 from tests.train.saved_steps import Saved, losses
-from train.debug.trends import MOST_STEPS, Trends, layer_name, network_order
 
 
 def step_with(number: int, **tensors: tuple[str, Any]) -> Saved:

@@ -40,8 +40,8 @@ class Split:
         """The sample's name in the split, with forward slashes: class/file."""
         return sample.name
 
-    def reader(self) -> Callable[[str], bytes]:
-        """Gives an image's bytes by its name. Raises KeyError for other names, OSError for a file that's gone."""
+    def reader(self) -> Callable[[str], bytes | Path]:
+        """Gives an image by its name, as bytes or a file. Raises KeyError for other names, OSError without its file."""
         samples = {self.name(sample): sample for sample in self.samples}
         return lambda name: samples[name].encoded()
 

@@ -6,8 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from model.metrics import BINS, FloatArray, IntArray, brier_score, calibration_error, reliability
-from model.metrics import Evaluation
+from model.metrics import BINS, Evaluation, FloatArray, IntArray, brier_score, calibration_error, reliability
 
 # Whatever the data say, the temperature stays between these.
 LOWEST: Final = 0.05

@@ -11,13 +11,13 @@ from contract.errors import ConfigError
 from contract.progress import Progress
 from model.artifact import Artifact
 from model.machine import available_cpus
+from model.metrics import Evaluation
 from model.threads import use_threads
 from model.weights import load_network
 from train.data.dataset import DataSet, Split
 from train.data.load import load_data
 from train.data.roles import pick_split
 from train.device import choose_device
-from model.metrics import Evaluation
 from train.evaluation.result import evaluate
 from train.loader import Images, Loader
 from train.order import EpochOrder

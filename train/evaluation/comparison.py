@@ -6,9 +6,8 @@ from typing import Any, Final
 
 from contract.errors import DataError
 from model.artifact import Artifact
-from model.metrics import Z_95, brier_score, class_figures, confusion_matrix, macro, wilson_interval
+from model.metrics import Z_95, Evaluation, brier_score, class_figures, confusion_matrix, macro, wilson_interval
 from train.evaluation.calibration import expected_calibration_error
-from model.metrics import Evaluation
 
 SIGNIFICANT: Final = 0.05
 

@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from model.artifact import Artifact
-from model.metrics import IntArray, brier_score, class_figures, confusion_matrix, macro, wilson_interval
+from model.metrics import Evaluation, IntArray, brier_score, class_figures, confusion_matrix, macro, wilson_interval
 from train.evaluation.calibration import calibration_report
 from train.evaluation.findings import confident_mistakes, confused_pairs
 from train.evaluation.learning import learning_report
-from model.metrics import Evaluation
 
 
 def evaluation_report(

@@ -5,8 +5,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from model.metrics import IntArray
-from model.metrics import Evaluation
+from model.metrics import Evaluation, IntArray
 
 MISTAKES: Final = 100
 PAIRS: Final = 50

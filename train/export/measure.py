@@ -12,8 +12,8 @@ from torch import Tensor
 
 from model._openvino import openvino
 from model.forms import Score
-from model.network import Classifier
 from model.metrics import Evaluation
+from model.network import Classifier
 
 # uint8 (N, H, W, 3) on the CPU -> logits, float (N, classes)
 Predict = Callable[[Tensor], NDArray[np.floating[Any]]]

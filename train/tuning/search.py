@@ -17,8 +17,8 @@ from contract.metrics import MetricLog
 from contract.paths import MLPaths
 from contract.progress import Progress
 from model.artifact import MANIFEST, Artifact
+from monitor.client import CompanionProcess
 from train.backbones import Backbones
-from train.companion.process import CompanionProcess
 from train.data.dataset import DataSet
 from train.finish import save_stopped
 from train.shared import Shared, on_features

@@ -14,9 +14,9 @@ from contract.errors import ConfigError, DivergedError
 from contract.hyperparameters import Hyperparameters
 from contract.metrics import MetricLog
 from model.network import Classifier
+from monitor.callbacks import Callbacks, StopRequest
 from train.assessment import metrics_of_test
 from train.batches import Batches
-from train.callbacks import Callbacks, StopRequest
 from train.evaluation.calibration import Calibration
 from train.evaluation.result import evaluate
 from train.loop import Best, Trainer
