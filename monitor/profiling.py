@@ -8,9 +8,9 @@ from contract.paths import MLPaths
 from contract.profiler import read_settings
 from contract.rules.request import RuleRequest, parse_rules
 from contract.rules.verdict import ERROR, IN_PROGRESS, ISSUES, Outcome, Verdict
+from monitor.output import say, write_report
 from monitor.profiler.judge import ProfileJudge
 from monitor.profiler.sampler import Sampler
-from monitor.watch import say, write_report
 from reports.profiler_page import profiler_page
 
 

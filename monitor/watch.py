@@ -1,7 +1,6 @@
-"""One training, watched from beginning to end: lines for the log, documents as JSON, and their pages."""
+"""One training, watched from beginning to end."""
 
 import json
-import math
 import os
 import sys
 import time
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from contract.debugger import tensors_folder
-from contract.files import write_atomic, write_json
 from contract.paths import MLPaths
 from contract.rules.request import FINISH, REPORT, RUN
 from contract.rules.verdict import Outcome, Verdict
@@ -18,6 +16,7 @@ from monitor.actions import Commands, Stopper, done
 from monitor.debugger.advice import advise
 from monitor.debugger.judge import Background, Case, Judge, described
 from monitor.inbox import Inbox
+from monitor.output import say, write_report
 from monitor.profiling import Profiling
 from reports.debugger_page import debugger_page
 
@@ -178,31 +177,3 @@ def read_epochs(metrics: Path) -> list[dict[str, Any]]:
     except (OSError, ValueError):
         return []
     return [row for row in rows if isinstance(row, dict) and "epoch" in row]
-
-
-def write_report(
-    report: Path, page: Path, document: Mapping[str, Any], draw: Callable[[Mapping[str, Any]], bytes]
-) -> None:
-    """Write the page, then the JSON: who finds a report may look for its page. A page that fails leaves the JSON."""
-    clean = finite(document)
-    try:
-        write_atomic(page, draw(clean))
-    finally:
-        write_json(report, clean)
-
-
-def finite(value: Any) -> Any:
-    """The same with None for numbers that JSON doesn't have."""
-    if isinstance(value, Mapping):
-        return {key: finite(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def say(text: str) -> None:
-    """A line for the log, which may be closed by now."""
-    try:
-        print(text, flush=True)
-    except OSError:
-        sys.stdout = open("/dev/null", "w")  # noqa: PTH123, SIM115 - nobody reads on

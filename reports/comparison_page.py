@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from contract.files import write_atomic
 from reports.charts import axes
-from reports.page import Pictures, render
+from reports.page import render
+from reports.pictures import Pictures
 
 FILES: Final = 24
 

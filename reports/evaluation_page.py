@@ -11,7 +11,8 @@ from contract.files import write_atomic
 from reports.advice import advice
 from reports.charts import axes
 from reports.charts.confusion_matrix import heat_map
-from reports.page import Pictures, percent, render
+from reports.page import percent, render
+from reports.pictures import Pictures
 
 # What keeps a page of any data set below 5 MB: a picture takes some 10 kB.
 MISTAKES: Final = 24

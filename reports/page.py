@@ -1,19 +1,13 @@
-"""Renders a template to one self-contained HTML file: style, script, charts and thumbnails are all inside."""
+"""Renders a template to one self-contained HTML file: style, script, charts and pictures are all inside."""
 
 import base64
 import hashlib
-import io
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import jinja2
 from markupsafe import Markup
-from PIL import Image
-
-from contract.errors import ImageError
-from model.preprocess import decode
 
 NOTHING: Final = "\u2013"  # an en dash: there is no such figure
 _TEMPLATES: Final = Path(__file__).parent / "templates"
@@ -97,28 +91,3 @@ def render(template: str, **values: Any) -> bytes:
 def _hash(text: str) -> str:
     """As a Content-Security-Policy names an inline style or script."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-SIDE: Final = 224  # pixels: sharp at 112 CSS pixels on a screen with two pixels each
-QUALITY: Final = 72
-
-
-class Pictures:
-    """Thumbnails of the images that `read` gives, by the names that the reports use.
-
-    read: a name -> the image, as bytes or a file; raises KeyError or OSError where there is none any more.
-    """
-
-    def __init__(self, read: Callable[[str], bytes | Path]) -> None:
-        self._read = read
-
-    def __call__(self, file: str) -> str | None:
-        """A JPEG of at most SIDE x SIDE pixels as a data URI; None when the file can't be read any more."""
-        try:
-            image = decode(self._read(file), min_size=SIDE)
-        except (KeyError, ImageError, OSError):
-            return None
-        image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-        buffer = io.BytesIO()
-        image.save(buffer, "JPEG", quality=QUALITY, optimize=True)
-        return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any, Final
 
-from reports.charts.parallel_coordinates import ParameterAxis, parameter_axis
+from reports.charts.parameter_axes import ParameterAxis, parameter_axis
 from reports.page import percent
 from reports.units import figure, real, seconds
 

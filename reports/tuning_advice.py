@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from contract.hyperparameters import Hyperparameters
 from reports.advice import Advice
-from reports.charts.parallel_coordinates import ParameterAxis, shown
+from reports.charts.parameter_axes import ParameterAxis, shown
 from reports.page import count, percent
 from reports.search_data import SearchData, Trial, finite
 from reports.units import real, seconds

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from contract.files import write_atomic
 from contract.hyperparameters import Hyperparameters
-from reports.charts.parallel_coordinates import parallel_coordinates, shown
+from reports.charts.parallel_coordinates import parallel_coordinates
+from reports.charts.parameter_axes import shown
 from reports.charts.search import MOST_CURVES, curves, history, importance, pareto, slices, values_axis
 from reports.page import render
 from reports.rule_table import Outcome

@@ -3,6 +3,7 @@
 import ast
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,19 @@ def violations(files: dict[str, Path]) -> list[str]:
     return found
 
 
+def circles(files: dict[str, Path]) -> list[str]:
+    """Modules that import each other while they are imported, each circle as one sentence."""
+    needs: dict[str, set[str]] = {}
+    for module, file in files.items():
+        named = [name for name, _, at_import in imports(file, module) if at_import]
+        needs[module] = {each for name in named for each in (name, name.rpartition(".")[0]) if each in files} - {module}
+    try:
+        tuple(TopologicalSorter(needs).static_order())
+    except CycleError as error:
+        return [" -> ".join(error.args[1])]
+    return []
+
+
 def past_doors(files: dict[str, Path]) -> list[str]:
     return [
         f"{module}:{line} imports {name}; only {', '.join(doors) or 'nobody'} may"
@@ -184,6 +198,16 @@ def test_no_import_against_the_arrows() -> None:
     assert len(files) >= 40
     assert {"model.artifact", "train.loop", "contract.hyperparameters"} <= set(files)
     assert violations(files) == []
+
+
+def test_no_modules_import_each_other(tmp_path: Path) -> None:
+    assert circles(sources()) == []
+    write(tmp_path, "model/a.py", "from model.b import x\n")
+    write(tmp_path, "model/b.py", "def f():\n    import model.a\n")
+    assert circles(sources(tmp_path)) == []
+    write(tmp_path, "model/b.py", "from model import a\n")
+    (found,) = circles(sources(tmp_path))
+    assert set(found.split(" -> ")) == {"model.a", "model.b"}
 
 
 def write(root: Path, name: str, text: str) -> None:

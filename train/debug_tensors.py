@@ -18,8 +18,9 @@ from contract.progress import Progress
 from contract.rules.request import RuleRequest, parse_rules
 from contract.rules.verdict import Outcome
 from monitor.debugger.judge import Background, Judge
+from monitor.output import write_report
 from monitor.profiler.judge import analyse, is_profile
-from monitor.watch import read_epochs, write_report
+from monitor.watch import read_epochs
 from reports.debugger_page import debugger_page
 from reports.profiler_page import profiler_page
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.debugger.reader import read_tensor
+from monitor.debugger._smdebug import TensorReader
 
 # tensorflow/core/framework/types.proto
 _DTYPES: Final[dict[int, Any]] = {
@@ -111,3 +111,8 @@ def _size(dim: bytes) -> int:
         if field == 1:
             return int(value)
     return 0
+
+
+def read_tensor(record: bytes) -> Any:
+    """The tensor in a record of an event file, as smdebug reads it."""
+    return next(iter(TensorReader(record).read_tensors()))[2]

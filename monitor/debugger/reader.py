@@ -18,7 +18,6 @@ from monitor.debugger._smdebug import (
     ReadObjectRequest,
     S3Handler,
     S3Trial,
-    TensorReader,
     has_training_ended,
     is_s3,
 )
@@ -383,8 +382,3 @@ def read_object(url: str) -> bytes | None:
     """The content of an s3:// URL; None if there is no such object."""
     content: bytes | None = S3Handler.get_object(ReadObjectRequest(url))
     return content
-
-
-def read_tensor(record: bytes) -> Any:
-    """The tensor in a record of an event file, as smdebug reads it."""
-    return next(iter(TensorReader(record).read_tensors()))[2]

@@ -17,7 +17,8 @@ from reports.charts.axes import nice_ticks
 from reports.charts.confusion_matrix import heat_map
 from reports.comparison_page import comparison_page
 from reports.evaluation_page import evaluation_page
-from reports.page import Pictures, count, percent, points
+from reports.page import count, percent, points
+from reports.pictures import Pictures
 from tests.train.evaluations import MODEL, of_predictions, random_evaluation, whole_report
 from tests.train.pages import Seen
 from tests.train.support import make_classes

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reports.charts.parallel_coordinates import parameter_axis, value_axis
+from reports.charts.parameter_axes import parameter_axis, value_axis
 from reports.search_data import Objective, search_data
 from reports.tuning_advice import tuning_advice
 from tests.train.tuning_documents import ACCURACY, BATCH_SIZE, EPOCHS, LOSS, LR, document, trial

@@ -18,7 +18,7 @@ from monitor import client as module
 from monitor.actions import Commands, Stopper, done
 from monitor.client import CompanionProcess
 from monitor.inbox import Inbox
-from monitor.watch import finite, write_report
+from monitor.output import finite, write_report
 from tests.train.support import REPOSITORY
 
 
@@ -144,11 +144,9 @@ def test_a_report_without_its_page_is_still_a_report(tmp_path: Path) -> None:
 def test_a_companion_that_takes_too_long_is_killed_and_that_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-
-    (tmp_path / "train" / "companion").mkdir(parents=True)
-    (tmp_path / "train" / "__init__.py").touch()
-    (tmp_path / "train" / "companion" / "__init__.py").touch()
-    (tmp_path / "train" / "companion" / "__main__.py").write_text("import time\ntime.sleep(600)\n")
+    (tmp_path / "monitor").mkdir()
+    (tmp_path / "monitor" / "__init__.py").touch()
+    (tmp_path / "monitor" / "__main__.py").write_text("import time\ntime.sleep(600)\n")
     monkeypatch.setattr(module, "_ROOT", tmp_path)
     monkeypatch.setattr(module, "LIMIT_S", 1.0)
     monkeypatch.chdir(tmp_path)

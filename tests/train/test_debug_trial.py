@@ -13,7 +13,8 @@ from moto import mock_aws
 
 from contract.errors import TensorsError
 from monitor.debugger import events
-from monitor.debugger.reader import SavedStep, Tensors, read_tensor
+from monitor.debugger.events import read_tensor
+from monitor.debugger.reader import SavedStep, Tensors
 from tests.train.sick import Folder, reduced, write
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reports import tuning_advice, tuning_page
-from reports.charts import parallel_coordinates, search
+from reports.charts import parallel_coordinates, parameter_axes, search
 from reports.tuning_page import page_file
 from tests.train.support import REPOSITORY
 from tests.train.tuning_documents import ACCURACY, LATENCY, made_up, searched
@@ -86,7 +86,7 @@ def test_the_numbers_named_are_the_codes() -> None:
     assert f"beyond {tuning_page.MOST_ROWS} only those are in the table" in report
     assert f"below {results.FEWEST_TRIALS} completed" in report
     assert f"below {results.FEWEST_TRIALS} completed" in section("tuning.json")
-    assert parallel_coordinates._FAR == 4
+    assert parameter_axes._FAR == 4
     assert "more than four times as far" in report
     assert f"at least {100 * tuning_advice._EQUAL:g} % of the first's. Below {tuning_advice._ROUGH} trials" in suggests
     assert f"within {100 * tuning_advice._EDGE:g} % of the range" in suggests

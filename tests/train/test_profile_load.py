@@ -12,8 +12,7 @@ import psutil
 import pytest
 
 from monitor.profiler import machine_load
-from monitor.profiler.machine_load import MachineLoad
-from monitor.profiler.sampler import ProcessTree, Rates, disk_rates
+from monitor.profiler.machine_load import MachineLoad, ProcessTree, Rates, disk_rates
 from tests.train.processes import MIB, child, waiting
 
 
