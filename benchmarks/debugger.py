@@ -20,8 +20,8 @@ from model.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from model.threads import use_threads
 from monitor.callbacks import Callback, Callbacks, TrainState
 from monitor.debugger.callback import DebugHook
-from train.loop import Trainer
-from train.objective import Objective
+from train.loss import Objective
+from train.trainer import Trainer
 
 CLASSES, BATCH = 133, 32
 

@@ -23,8 +23,8 @@ from model.threads import use_threads
 from monitor.callbacks import Callback, Callbacks, TrainState
 from monitor.profiler.callback import StepProfiler
 from monitor.profiler.machine_load import MachineLoad
-from train.loop import Trainer
-from train.objective import Objective
+from train.loss import Objective
+from train.trainer import Trainer
 
 INTERVALS_MS: Final = (500, 100)
 ROUNDS: Final = 8

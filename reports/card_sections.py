@@ -12,7 +12,7 @@ from reports.card_facts import MANY, ROLES, Facts, bullets, escape, number, perc
 from reports.card_facts import details as folded
 
 _HEADS = {"linear": "a linear head", "mlp": "a head of 512 ReLU units"}
-# As train.split notes it in the data report.
+# As train.data.splits notes it in the data report.
 _SET_APART = "no validation data was given"
 
 

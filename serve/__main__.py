@@ -63,16 +63,16 @@ def _run(settings: "Settings") -> int:
 
     from gunicorn.errors import HaltServer
 
-    from serve import concurrency
     from serve.board import Board
     from serve.log import configure
     from serve.server import Server, listen
+    from serve.settings import choose_concurrency
 
     configure(settings.log_level)
     listener = listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    chosen = concurrency.choose(available_cpus(), settings.workers or _workers_on_gpu(settings), settings.threads)
+    chosen = choose_concurrency(available_cpus(), settings.workers or _workers_on_gpu(settings), settings.threads)
     some = ", ".join(artifact.labels[:5]) + (", ..." if len(artifact.labels) > 5 else "")
     logging.getLogger("serve").info(
         "listening on %s; artifact %s: %s, %d classes (%s); engine %s; "

@@ -8,7 +8,7 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from serve import batch_transform, direct
-from serve.admission import Admission
+from serve.batching import Admission
 from serve.errors import RequestError, unavailable
 from serve.invocations import Invocations
 from serve.model_host import ModelHost

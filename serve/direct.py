@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from gunicorn.http.body import LengthReader
 
-from serve.admission import Admission
+from serve.batching import Admission
 from serve.invocations import Invocations
 from serve.reply import Reply, log_request, tell
 

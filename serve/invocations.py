@@ -5,13 +5,11 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-from serve.admission import Admission
 from serve.answers import body as answer_body
-from serve.answers import timing
+from serve.batching import Admission
 from serve.bodies import batch as batches
 from serve.bodies.batch import Batch
-from serve.bodies.reader import load_image, read_batch
-from serve.bodies.stream import read_body
+from serve.bodies.reader import load_image, read_batch, read_body
 from serve.errors import RequestError
 from serve.media_types import OFFERS, BodyKind, Offer, body_kind, content_type_fault, negotiate
 from serve.model_host import ModelHost
@@ -66,9 +64,9 @@ class Invocations:
             probabilities = self._host.predict(images)
             predicted = time.monotonic()
             text = answer_body.encode(probabilities, artifact, offer, options, one=batch.one, files=batch.files)
-        moments = timing.Moments(started, received, decoded, predicted, time.monotonic())
+        moments = answer_body.Moments(started, received, decoded, predicted, time.monotonic())
         suffix = "; charset=utf-8" if offer.media_type.startswith("text/") else ""
-        return Answer(text, offer.media_type + suffix, {"Vary": "Accept", **timing.headers(artifact.id, moments)})
+        return Answer(text, offer.media_type + suffix, {"Vary": "Accept", **answer_body.headers(artifact.id, moments)})
 
     def _take_apart(self, kind: BodyKind, content_type: str, body: bytes) -> Batch:
         # That makes copies of it, so it too is done by a few at once.

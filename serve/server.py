@@ -16,12 +16,11 @@ from contract.paths import MLPaths
 from model.artifact import Artifact
 from serve.app import create_app
 from serve.board import Board
-from serve.concurrency import Concurrency
 from serve.engines import registry
 from serve.engines.base import EngineOptions
 from serve.log import GunicornLogger
 from serve.model_host import Model, ModelHost
-from serve.settings import Settings
+from serve.settings import Concurrency, Settings
 from serve.worker import Worker
 
 _log = logging.getLogger(__name__)

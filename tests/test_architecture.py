@@ -36,7 +36,7 @@ FORBIDDEN: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     *((part, tuple(other for other in PARTS if other not in (part, *known)), ()) for part, known in KNOWS.items()),
     ("train", CLOUD, ()),
     ("serve", CLOUD, ()),
-    ("train.loop", OBSERVERS, ()),
+    ("train.trainer", OBSERVERS, ()),
     ("monitor.debugger", ("monitor",), ("monitor.debugger", "monitor.callbacks")),
     ("monitor.profiler", ("monitor",), ("monitor.profiler", "monitor.callbacks")),
     ("tuning", ("torch", "numpy"), ()),
@@ -196,7 +196,7 @@ def test_no_import_against_the_arrows() -> None:
     files = sources()
     print(f"read {len(files)} files")
     assert len(files) >= 40
-    assert {"model.artifact", "train.loop", "contract.hyperparameters"} <= set(files)
+    assert {"model.artifact", "train.trainer", "contract.hyperparameters"} <= set(files)
     assert violations(files) == []
 
 
@@ -218,10 +218,14 @@ def write(root: Path, name: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("file", "text", "told"),
     [
-        ("model/network.py", "import train.loop\n", "model.network:1 imports train.loop"),
+        ("model/network.py", "import train.trainer\n", "model.network:1 imports train.trainer"),
         ("contract/paths.py", "from model import preprocess\n", "contract.paths:1 imports model.preprocess"),
-        ("train/loop.py", "def f():\n    from monitor import debugger\n", "train.loop:2 imports monitor.debugger"),
-        ("train/loop.py", "from . import tuning\n", "train.loop:1 imports train.tuning"),
+        (
+            "train/trainer.py",
+            "def f():\n    from monitor import debugger\n",
+            "train.trainer:2 imports monitor.debugger",
+        ),
+        ("train/trainer.py", "from . import tuning\n", "train.trainer:1 imports train.tuning"),
         (
             "monitor/debugger/hook.py",
             "from ..watch import Watch\n",

@@ -9,7 +9,7 @@ from contract.files import write_json
 from contract.progress import Progress
 from train.data.dataset import DataSet
 from train.data.load import load_data
-from train.data.roles import find_roles
+from train.data.splits import find_roles
 
 HELP_DATA = "folder with train/, valid/, test/, with class folders, archives or a manifest; or an archive"
 

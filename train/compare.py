@@ -9,10 +9,9 @@ from contract.command import run_command
 from contract.files import write_json
 from model.artifact import Artifact
 from reports.comparison_page import write_comparison_page
-from train.evaluation.command import Measurement, add_options, page_beside
+from train.evaluation.command import Measurement, add_options, artifact_folder, page_beside
 from train.evaluation.comparison import column_order, comparison_report
 from train.evaluation.document import model_facts
-from train.evaluation.packed import artifact_folder
 
 
 def main() -> None:

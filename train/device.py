@@ -1,4 +1,4 @@
-"""Which device to train on.
+"""Which device to train on, and how long a network takes there for one image, which a search may weigh.
 
 A GPU that is there but can't be used ends the job: hours on the CPU at a GPU's price are worse than an error.
 """
@@ -6,13 +6,17 @@ A GPU that is there but can't be used ends the job: hours on the CPU at a GPU's 
 import os
 import re
 import shutil
+import statistics
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import torch
 
 from contract.errors import DeviceError
+from model.network import Classifier
 
 # Where the driver and its devices show themselves: /proc/driver/nvidia/version, /dev/nvidia0 ...
 _SYSTEM = Path("/")
@@ -122,3 +126,25 @@ def _least_driver(cuda: str) -> str:
     """NVIDIA's table of the least Linux driver for each CUDA major version (CUDA release notes)."""
     least = {"11": "450.80", "12": "525.60", "13": "580"}.get(cuda.split(".", 1)[0])
     return f" ({least} or newer)" if least else ""
+
+
+_WARM_UP: Final = 5
+_MEASURED: Final = 20
+
+
+@torch.inference_mode()
+def measure_latency(network: Classifier, image_size: int, device: torch.device) -> float:
+    """Milliseconds from pixels to logits for a single image: the median of 20, after 5 that don't count.
+
+    image_size: side of the input in pixels. The network is left on `device`, in evaluation mode.
+    """
+    network.to(device).eval()
+    image = torch.zeros(1, image_size, image_size, 3, dtype=torch.uint8, device=device)
+    times = []
+    for number in range(_WARM_UP + _MEASURED):
+        start = time.perf_counter()
+        # On the CPU at last: that waits for a GPU, as whoever wants the answer has to.
+        network(image).cpu()
+        if number >= _WARM_UP:
+            times.append(time.perf_counter() - start)
+    return 1000 * statistics.median(times)

@@ -8,10 +8,8 @@ from contract.command import run_command
 from contract.files import write_json
 from model.artifact import Artifact
 from reports.evaluation_page import write_evaluation_page
-from train.evaluation.command import Measurement, add_options, page_beside
-from train.evaluation.document import evaluation_report, model_facts
-from train.evaluation.learning import read_history
-from train.evaluation.packed import artifact_folder
+from train.evaluation.command import Measurement, add_options, artifact_folder, page_beside
+from train.evaluation.document import evaluation_report, model_facts, read_history
 
 
 def main() -> None:

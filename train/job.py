@@ -20,11 +20,10 @@ from train.backbones import Backbones
 from train.data.dataset import DataSet
 from train.data.layouts import Place
 from train.data.load import load_data
-from train.data.roles import ROLES, find_roles, unused_channels
+from train.data.splits import ROLES, ensure_validation, find_roles, unused_channels
 from train.device import choose_device
-from train.hosts import joined
-from train.shared import Shared
-from train.split import ensure_validation
+from train.distributed import joined
+from train.resources import Shared
 from train.training import assist, train
 from tuning.objective import LATENCY, parse_objectives
 

@@ -1,20 +1,85 @@
-"""Batches of images: uint8 tensors (N, H, W, 3) and labels (N,)."""
+"""Batches of images: uint8 tensors (N, H, W, 3) and labels (N,); which images an epoch has, and in which order."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from contract.errors import DataError, ImageError
 from model.preprocess import Preprocess, UInt8Array, decode
 from train.augment import Augment
 from train.data.dataset import Sample
-from train.order import EpochOrder, Key
+
+Key = tuple[int, int, int]  # (epoch, index of the sample, how often it came before in this epoch)
+
+
+class EpochOrder(Sampler[list[Key]]):
+    """Batches of keys: shuffled by (seed, epoch) for training, in order otherwise.
+
+    The last, smaller batch is not dropped, but when shuffling a single image joins the batch before it: BatchNorm
+    can't train on a single value. share: (which, of how many) parts of each batch this one gives, where several hosts
+    train; then no host has a single image.
+    balance: the samples' classes, when all classes are to be drawn equally often; an epoch has as many images as ever.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        batch_size: int,
+        seed: int = 0,
+        shuffle: bool = False,
+        balance: Sequence[int] | None = None,
+        share: tuple[int, int] = (0, 1),
+    ) -> None:
+        self.count, self.batch_size, self.seed, self.shuffle = count, batch_size, seed, shuffle
+        self.share = share
+        self.balance = None if balance is None else np.asarray(balance)
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        whole, rest = divmod(self.count, self.batch_size)
+        return max(1, whole + (rest >= 2 * self.share[1] if self.shuffle else rest > 0))
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        keys = self._keys()
+        for number in range(len(self)):
+            start = number * self.batch_size
+            last = number == len(self) - 1
+            batch = keys[start:] if last else keys[start : start + self.batch_size]
+            yield batch[self.share[0] :: self.share[1]]
+
+    def _keys(self) -> list[Key]:
+        if not self.shuffle:
+            return [(self.epoch, index, 0) for index in range(self.count)]
+        rng = np.random.default_rng((self.seed, self.epoch))
+        if self.balance is None:
+            return [(self.epoch, int(index), 0) for index in rng.permutation(self.count)]
+        drawn = balanced(self.balance, self.count, rng)
+        return [(self.epoch, *drawn[place]) for place in rng.permutation(len(drawn))]
+
+
+def balanced(labels: NDArray[np.int64], count: int, rng: np.random.Generator) -> list[tuple[int, int]]:
+    """(index, repeat) of `count` draws, as even over the classes as can be; within a class every image comes once
+    before any comes again.
+    """
+    classes = np.unique(labels)
+    shares = np.full(len(classes), count // len(classes))
+    shares[rng.permutation(len(classes))[: count % len(classes)]] += 1
+    drawn: list[tuple[int, int]] = []
+    for label, share in zip(classes, shares, strict=True):
+        own = np.flatnonzero(labels == label)
+        for repeat in range(-(-int(share) // len(own))):
+            part = rng.permutation(own)[: int(share) - repeat * len(own)]
+            drawn += [(int(index), repeat) for index in part]
+    return drawn
+
 
 Kept = list[UInt8Array]  # an array an image, in the samples' order
 
@@ -128,3 +193,11 @@ def collate(samples: list[tuple[UInt8Array, int]]) -> tuple[Tensor, Tensor]:
     """[(array (H, W, 3), class)] -> (uint8 (N, H, W, 3), int64 (N,))."""
     arrays, labels = zip(*samples, strict=True)
     return torch.from_numpy(np.stack(arrays)), torch.tensor(labels)
+
+
+class Batches(Protocol):
+    """What is trained on: batches of inputs (images or features) and labels (N,), anew in every epoch."""
+
+    def __len__(self) -> int: ...
+
+    def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]: ...

@@ -15,7 +15,7 @@ from contract.errors import DataError, ImageError
 from train.check_data import HELP_DATA
 from train.data.dataset import Sample
 from train.data.load import find_images
-from train.data.roles import find_roles
+from train.data.splits import find_roles
 
 
 def main() -> None:

@@ -1,7 +1,8 @@
-"""Probabilities -> an answer's body, in the form that was asked for."""
+"""Probabilities -> an answer's body, in the form that was asked for, and headers with how long its parts took."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from model.artifact import Artifact
 from serve import codec
 from serve.engines.base import FloatArray
 from serve.media_types import CSV, JSON_LINES, LIST, NPY, PREDICTIONS, Offer
-from serve.options import Options
+from serve.options import ATTRIBUTES, Options
 
 
 def encode(
@@ -48,3 +49,29 @@ def _rows(probabilities: FloatArray) -> list[str]:
     """Each image's probabilities with nine significant digits: all that float32 arithmetic has, and half the bytes."""
     form = ",".join(["%.9g"] * probabilities.shape[1])
     return [form % tuple(row) for row in probabilities.tolist()]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """When the request, its body, its pixels, its prediction and its answer were there, in seconds of one clock."""
+
+    started: float
+    received: float
+    decoded: float
+    predicted: float
+    answered: float
+
+
+def headers(artifact_id: str, moments: Moments) -> Mapping[str, str]:
+    """Which weights answered, and the milliseconds that it took; waiting for a turn counts.
+
+    SageMaker hands on one header alone, so that one says all of it too.
+    """
+    decode = 1000 * (moments.decoded - moments.received)
+    predict = 1000 * (moments.predicted - moments.decoded)
+    total = 1000 * (moments.answered - moments.started)
+    return {
+        "X-Kennel-Artifact": artifact_id,
+        "Server-Timing": f"decode;dur={decode:.1f}, predict;dur={predict:.1f}, total;dur={total:.1f}",
+        ATTRIBUTES: (f"artifact={artifact_id},decode_ms={decode:.1f},predict_ms={predict:.1f},total_ms={total:.1f}"),
+    }

@@ -10,7 +10,7 @@ import numpy as np
 
 from contract.errors import ImageError
 from model.preprocess import Preprocess
-from serve.admission import Admission
+from serve.batching import Admission
 from serve.engines.base import UInt8Array
 from serve.errors import RequestError
 

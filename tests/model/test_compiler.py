@@ -175,7 +175,7 @@ if sys.argv[1] == "real":
     import torch._dynamo
 import torch
 from model.network import build
-from train.average import WeightAverage
+from train.optim import WeightAverage
 from contract.hyperparameters import Hyperparameters
 from train.optim import build_optimizer, build_schedule
 

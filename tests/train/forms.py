@@ -13,7 +13,7 @@ from contract.errors import DataError
 from contract.progress import Progress
 from train.data.dataset import DataSet
 from train.data.load import load_data
-from train.data.roles import find_roles
+from train.data.splits import find_roles
 
 
 def contents(folder: Path) -> dict[str, bytes]:

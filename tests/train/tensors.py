@@ -16,8 +16,8 @@ from model.network import Classifier, Normalise, build_head
 from monitor.callbacks import Callback, Callbacks, TrainState
 from monitor.debugger._smdebug import ModeKeys, create_trial
 from monitor.debugger.callback import DebugHook
-from train.loop import Trainer
-from train.objective import Objective
+from train.loss import Objective
+from train.trainer import Trainer
 
 # Two samples of two features, and their classes.
 INPUTS = torch.tensor([[1.0, -2.0], [3.0, 4.0]])

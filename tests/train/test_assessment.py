@@ -19,10 +19,10 @@ from model.network import Classifier
 from model.preprocess import Preprocess
 from tests.train.evaluations import random_evaluation
 from tests.train.support import make_classes
-from train import assessment
+from train import finish
+from train.context import Run
 from train.data.load import load_data
 from train.evaluation.calibration import fit_temperature
-from train.run import Run
 
 
 class NamedLoaders(Run):
@@ -35,7 +35,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Evaluation]:
     """What the network answers, by split: six images of three classes each."""
     found = {role: random_evaluation(6, 3, seed) for role, seed in (("valid", 1), ("test", 2))}
     found = {role: replace(each, labels=np.array([0, 0, 1, 1, 2, 2])) for role, each in found.items()}
-    monkeypatch.setattr(assessment, "evaluate", lambda _network, loader, _device: found[loader.role])
+    monkeypatch.setattr(finish, "evaluate", lambda _network, loader, _device: found[loader.role])
     return found
 
 
@@ -55,7 +55,7 @@ NETWORK = cast("Classifier", None)
 
 
 def test_the_test_is_made_with_the_validations_temperature(run: Run, answers: dict[str, Evaluation]) -> None:
-    calibration, metrics = assessment.assess(run, NETWORK, [], {"best_epoch": 1}, "0123456789ab")
+    calibration, metrics = finish.assess(run, NETWORK, [], {"best_epoch": 1}, "0123456789ab")
     temperature = fit_temperature(answers["valid"].logits, answers["valid"].labels)
     assert calibration.temperature == temperature
     assert metrics["test_loss"] == replace(answers["test"], temperature=temperature).loss
@@ -71,8 +71,8 @@ def test_a_page_that_fails_is_a_warning(
     def fail(*_: object) -> None:
         raise RuntimeError("no page today")
 
-    monkeypatch.setattr(assessment, "write_evaluation_page", fail)
-    _, metrics = assessment.assess(run, NETWORK, [], {}, "0123456789ab")
+    monkeypatch.setattr(finish, "write_evaluation_page", fail)
+    _, metrics = finish.assess(run, NETWORK, [], {}, "0123456789ab")
     assert 0 <= metrics["test_accuracy"] <= 1
     assert run.paths.evaluation.is_file()
     assert not run.paths.evaluation_page.exists()

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from train.average import WeightAverage
+from train.optim import WeightAverage
 
 
 def network(value: float) -> nn.Module:

@@ -14,11 +14,11 @@ from contract.paths import MLPaths
 from contract.progress import Progress
 from model.preprocess import Preprocess
 from tests.train.support import Finished, finish, make_classes, picture, start_train
-from train import cache
+from train import resources
 from train.augment import Augment
-from train.cache import keep_images
+from train.context import Run
 from train.data.load import load_data
-from train.run import Run
+from train.resources import keep_images
 
 # 6 training images of 48 x 40 pixels as decoded, and 3 for validation at the network's 32 x 32.
 TRAIN_BYTES, VALID_BYTES = 6 * 48 * 40 * 3, 3 * 32 * 32 * 3
@@ -115,7 +115,7 @@ def test_a_wrong_estimate_does_not_fill_the_memory(
     for number in range(2):
         picture(number, 90, (400, 500)).save(photos / "train" / "pug" / f"large{number}.png")
     try:
-        monkeypatch.setattr(cache, "_PROBES", 1)  # the first image, a small one
+        monkeypatch.setattr(resources, "_PROBES", 1)  # the first image, a small one
         run = run_of(photos, tmp_path, cache="memory")
         keep_images(run, available=1_000_000)
     finally:
@@ -156,9 +156,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Finished, Finished]:
     roots = [tmp_path_factory.mktemp(name) for name in ("plain", "cached")]
     for root in roots:
         make_classes(root / "input" / "data" / "train", 6)
-    started = [
-        start_train(root, epochs="2", cache=cache) for root, cache in zip(roots, ("none", "memory"), strict=True)
-    ]
+    started = [start_train(root, epochs="2", cache=kind) for root, kind in zip(roots, ("none", "memory"), strict=True)]
     plain, cached = (finish(process, root) for process, root in zip(started, roots, strict=True))
     return plain, cached
 

@@ -20,10 +20,10 @@ from model.preprocess import Preprocess
 from tests.train.support import make_classes
 from tests.train.tensors import small_network, trainer
 from train.checkpoint import Checkpoint, fingerprint
+from train.context import Run
 from train.data.load import load_data
-from train.data.roles import find_roles
-from train.loop import Trainer
-from train.run import Run
+from train.data.splits import find_roles
+from train.trainer import Trainer
 
 PRINT: dict[str, Any] = {
     "hyperparameters": {"lr": 0.001, "epochs": 3},

@@ -12,7 +12,7 @@ from tests.train.conftest import broken_files
 from tests.train.support import CLASSES, make_classes, picture
 from train.data.dataset import DataSet
 from train.data.load import load_data
-from train.split import ensure_validation
+from train.data.splits import ensure_validation
 
 NAMES = ("M\udcfcnster.jpg", "empty.png", "gone.jpg", "notes.txt", "truncated.jpg")
 

@@ -17,10 +17,9 @@ from tests.train.support import CLASSES, REPOSITORY, make_classes
 from train.data.archives import read_indexes
 from train.data.dataset import DataSet
 from train.data.layouts import Place
-from train.data.roles import find_roles, pick_split
 from train.data.sources import ZipSource
-from train.loader import Images, Loader
-from train.order import EpochOrder
+from train.data.splits import find_roles, pick_split
+from train.loader import EpochOrder, Images, Loader
 
 
 @pytest.fixture

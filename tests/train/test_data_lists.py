@@ -8,7 +8,7 @@ import pytest
 from tests.train.forms import contents, fault, ground_truth, load, names, write_lines, write_tar
 from tests.train.support import CLASSES, make_classes
 from train.data.layouts import Place
-from train.data.roles import find_roles, pick_split, unused_channels
+from train.data.splits import find_roles, pick_split, unused_channels
 
 URL = "s3://bucket/team/2026"
 

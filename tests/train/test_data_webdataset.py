@@ -8,7 +8,7 @@ import pytest
 from tests.train.forms import fault, load, names, write_tar
 from tests.train.support import picture
 from train.data.load import find_images
-from train.data.roles import find_roles
+from train.data.splits import find_roles
 
 WORDS = ("pug", "beagle")
 

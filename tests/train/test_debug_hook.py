@@ -18,8 +18,8 @@ from monitor.debugger.hook import Hook, Summary
 from monitor.debugger.writer import StepFile
 from tests.train.support import REPOSITORY
 from tests.train.tensors import Tensors, hook, torch_hooks, train_by_hand, trainer, two_layers
-from train.loop import Trainer
-from train.state import capture, restore
+from train.checkpoint import capture, restore
+from train.trainer import Trainer
 
 
 def full_disk(*_: object) -> None:

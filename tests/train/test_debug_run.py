@@ -89,7 +89,7 @@ def test_the_network_is_the_same_with_and_without_it(runs: dict[str, Finished]) 
 
 
 def test_off_costs_nothing(runs: dict[str, Finished]) -> None:
-    assert "train.loop" in runs["off"].err
+    assert "train.trainer" in runs["off"].err
     assert "smdebug" not in runs["off"].err
     assert "monitor.debugger" not in runs["off"].err
     assert not (runs["off"].root / "output" / "tensors").exists()

@@ -9,8 +9,7 @@ from typing import Any
 from model.metrics import BINS
 from tests.train.support import REPOSITORY, Finished, run
 from train.evaluation.calibration import HIGHEST, LOWEST
-from train.evaluation.findings import EXAMPLES, MISTAKES, PAIRS
-from train.evaluation.learning import LEARNED, SLOWEST
+from train.evaluation.document import EXAMPLES, LEARNED, MISTAKES, PAIRS, SLOWEST
 
 TEXT = (REPOSITORY / "docs" / "evaluation.md").read_text(encoding="utf-8")
 

@@ -7,7 +7,7 @@ import pytest
 from contract.hyperparameters import table_rows
 from contract.metrics import METRICS, metric_regex
 from tests.train.support import REPOSITORY, Finished
-from train.data.roles import ROLES
+from train.data.splits import ROLES
 
 TEXT = (REPOSITORY / "docs" / "training.md").read_text(encoding="utf-8")
 

@@ -12,7 +12,7 @@ import pytest
 from contract.errors import ArtifactError, DataError
 from tests.train.support import CLASSES, REPOSITORY, Finished, make_classes, run
 from train.data.layouts import Place
-from train.data.roles import pick_split
+from train.data.splits import pick_split
 from train.evaluate import main
 
 

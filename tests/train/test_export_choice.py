@@ -3,7 +3,7 @@
 import pytest
 
 from model.forms import may_replace, points_lost
-from train.export.choice import choose_default
+from train.export.step import choose_default
 
 
 @pytest.mark.parametrize(

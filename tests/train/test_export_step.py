@@ -21,10 +21,10 @@ from model.network import Classifier, build
 from model.preprocess import Preprocess
 from model.weights import serialise
 from tests.train.support import CLASSES, make_classes
+from train.context import Run
 from train.data.dataset import DataSet
 from train.data.load import load_data
 from train.export.step import Quantize, add_forms
-from train.run import Run
 
 SHAPE = Preprocess.for_size(32)
 ops = openvino.opset13

@@ -15,10 +15,10 @@ from model._openvino import openvino
 from model.network import Classifier, assemble, build_backbone
 from model.preprocess import Preprocess
 from tests.train.support import make_classes
-from train import extract
+from train import features
+from train.context import Run
 from train.data.load import load_data
 from train.features import compute_features
-from train.run import Run
 
 COUNT = 23  # images a class: 69 in all, so that the second batch of 64 is not full
 CHOSEN = Hyperparameters(pretrained="none", freeze="backbone", image_size=32, device="cpu")
@@ -64,21 +64,21 @@ def test_the_features_are_the_backbones(
     many: int,
     library: str,
 ) -> None:
-    monkeypatch.setattr(extract, "MANY", many)
+    monkeypatch.setattr(features, "MANY", many)
     used = []
 
-    def noted(name: str) -> Callable[..., extract.Extract]:
-        original = getattr(extract, name)
+    def noted(name: str) -> Callable[..., features.Extract]:
+        original = getattr(features, name)
 
-        def call(*arguments: Any) -> extract.Extract:
+        def call(*arguments: Any) -> features.Extract:
             used.append(name)
-            made: extract.Extract = original(*arguments)
+            made: features.Extract = original(*arguments)
             return made
 
         return call
 
     for name in ("_with_torch", "_with_openvino"):
-        monkeypatch.setattr(extract, name, noted(name))
+        monkeypatch.setattr(features, name, noted(name))
     run = make_run(CHOSEN)
     found = compute_features(run, network, "train", 2)
     assert set(used) == {f"_with_{library}"}
@@ -116,7 +116,7 @@ def test_bfloat16_is_near_and_said_where_there_is_none(
         assert not torch.equal(near, exact)
         assert (near - exact).abs().max() < 0.02 * exact.abs().max()
         assert "float32" not in capsys.readouterr().out
-    monkeypatch.setattr(extract, "_no_bf16", lambda: "this CPU has no instructions for bf16 (a test's)")
+    monkeypatch.setattr(features, "_no_bf16", lambda: "this CPU has no instructions for bf16 (a test's)")
     found = compute_features(run, network, "valid", 0).values[0]
     assert torch.allclose(found, exact, atol=1e-4)
     told = capsys.readouterr().out

@@ -10,7 +10,7 @@ from safetensors.numpy import load_file
 
 from tests.train.support import Finished, finish, make_classes, start_train
 from train.features import FeatureBatches, Features
-from train.order import EpochOrder
+from train.loader import EpochOrder
 
 SETTINGS = {"freeze": "backbone", "epochs": "3", "pretrained": "none", "lr": "0.01"}
 

@@ -9,9 +9,13 @@ import pytest
 from contract.errors import ArtifactError
 from model.metrics import confusion_matrix
 from tests.train.evaluations import evaluation
-from train.evaluation.document import evaluation_report
-from train.evaluation.findings import confident_mistakes, confused_pairs
-from train.evaluation.learning import learning_report, read_history
+from train.evaluation.document import (
+    confident_mistakes,
+    confused_pairs,
+    evaluation_report,
+    learning_report,
+    read_history,
+)
 
 LABELS = ["ant", "bee", "cat"]
 FILES = ["ant/1", "ant/2", "ant/3", "bee/1", "bee/2", "cat/1"]

@@ -9,7 +9,7 @@ from contract.hyperparameters import Hyperparameters
 from contract.paths import MLPaths
 from tests.train.support import CLASSES, configure
 from train.data.layouts import Place
-from train.data.roles import find_roles, unused_channels
+from train.data.splits import find_roles, unused_channels
 from train.job_config import read_job
 
 

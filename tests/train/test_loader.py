@@ -13,8 +13,7 @@ from train.augment import Augment
 from train.data.dataset import Sample
 from train.data.load import load_data
 from train.data.sources import FileSource
-from train.loader import Images, Loader
-from train.order import EpochOrder
+from train.loader import EpochOrder, Images, Loader
 
 SHAPE = Preprocess.for_size(32)
 

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from train.order import EpochOrder, balanced
+from train.loader import EpochOrder, balanced
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from contract.errors import ArtifactError
-from train.evaluation.packed import artifact_folder
+from train.evaluation.command import artifact_folder
 
 
 def archive(file: Path, *members: tuple[tarfile.TarInfo, bytes]) -> Path:

@@ -22,11 +22,10 @@ from model.metrics import Evaluation
 from model.preprocess import Preprocess
 from monitor.callbacks import Callbacks, TrainState
 from tests.train.support import QUICK, TIMEOUT_S, Finished, configure, finish, make_classes, start, train
+from train.context import Run
 from train.data.load import load_data
-from train.data.roles import find_roles
-from train.pictures import BLACK, RED, Tile, contact_sheet, tile_side
-from train.run import Run
-from train.tensorboard import TensorBoard, latin, scalar_tag
+from train.data.splits import find_roles
+from train.tensorboard import BLACK, RED, TensorBoard, Tile, contact_sheet, latin, scalar_tag, tile_side
 
 
 def read(root: Path) -> EventAccumulator:

@@ -11,7 +11,7 @@ from contract.hyperparameters import Hyperparameters
 from contract.progress import Progress
 from tests.train.support import make_classes
 from train.data.load import load_data
-from train.loop import Best
+from train.trainer import Best
 from train.tuning.checkpoint import BestTrial, Trained, check_data, note_data
 from tuning.objective import Objective, parse_objectives
 

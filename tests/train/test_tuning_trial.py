@@ -14,14 +14,13 @@ from contract.metrics import MetricLog
 from contract.paths import MLPaths
 from contract.progress import Progress
 from tests.train.support import make_classes
-from train import shared as shared_module
+from train import resources as shared_module
 from train.backbones import Backbones
-from train.cache import keep_images
 from train.data.dataset import DataSet
 from train.data.load import load_data
 from train.features import compute_features
-from train.loop import Best, Trainer
-from train.shared import Shared
+from train.resources import Shared, keep_images
+from train.trainer import Best, Trainer
 from train.training import train
 from train.tuning.checkpoint import BestTrial
 from train.tuning.trial import Measured, run_trials
@@ -197,7 +196,7 @@ def test_images_are_decoded_once_for_all_trials(data: DataSet, tmp_path: Path, m
 def test_where_images_do_not_fit_the_trials_go_on_without(
     data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("train.cache.available_memory", lambda: 1000)
+    monkeypatch.setattr("train.resources.available_memory", lambda: 1000)
     wanted = [replace(CHOSEN, epochs=1, lr=lr) for lr in (0.001, 0.01, 0.02)]
     assert len(tried(data, tmp_path, *wanted).completed) == 3
     # Told once, not by every trial.

@@ -15,7 +15,7 @@ import pytest
 
 from contract.errors import DataError, UserError
 from tests.train.support import REPOSITORY, TIMEOUT_S
-from train.one_at_a_time import one_at_a_time
+from train.features import one_at_a_time
 from train.tuning import workers
 from train.tuning.workers import Crew, NoWorkerError, Slot, slots_of
 

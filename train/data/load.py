@@ -1,18 +1,22 @@
-"""From the places of the roles to a checked data set."""
+"""From the folders and files of the splits to a checked data set: every image is decoded once before training."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from contract.errors import DataError
+from contract.errors import DataError, ImageError
 from contract.progress import Progress
-from train.data.check import check_images
+from model.machine import available_cpus
+from model.preprocess import decode
 from train.data.classes import settle_classes
 from train.data.dataset import DataSet, Sample, Skipped, Split
 from train.data.layouts import Place, read_place
 from train.data.listing import Listing
 from train.data.names import EXPECTED, printable
+from train.data.sources import FileSource, Source
 
 
 @dataclass(frozen=True)
@@ -130,3 +134,33 @@ def _refuse_lost(role: str, found: Found, data: DataSet, lost: Sequence[int]) ->
     files = sum(sample.label == number for sample in samples)
     step = "put images in that folder or remove it" if own else "add images of it or leave it out"
     raise DataError(f"{role} data: class {name} has no readable image among its {files} files{why}; {step}")
+
+
+# 100 megapixels, the most that are decoded, are 400 MB uncompressed with transparency.
+MAX_BYTES: Final = 512 * 2**20
+
+
+def check_images(sources: Sequence[Source], progress: Progress) -> list[str | None]:
+    """Why each image can't be used; None where it can. Pillow decodes outside Python's lock, so threads do."""
+    reasons: list[str | None] = []
+    with ThreadPoolExecutor(available_cpus()) as pool:
+        for reason in pool.map(_fault, sources):
+            reasons.append(reason)
+            progress.update("checking images", len(reasons), len(sources), "images")
+    return reasons
+
+
+def _fault(source: Source) -> str | None:
+    try:
+        if source.size == 0:
+            return "empty file"
+        # A file is read as far as the decoder asks; an archive's entry is read whole.
+        if source.size > MAX_BYTES and not isinstance(source, FileSource):
+            return f"larger than {MAX_BYTES // 2**20} MiB"
+        # Smallest scale: truncation and corruption show all the same, at a fraction of the cost.
+        decode(source.encoded(), min_size=8)
+    except ImageError as error:
+        return str(error)
+    except OSError as error:
+        return f"can't be read ({error.strerror})"
+    return None

@@ -1,13 +1,17 @@
-"""What `train.evaluate` and `train.compare` share: their options, the images, one artifact's answers."""
+"""What `train.evaluate` and `train.compare` share: options, images, an artifact, packed or not, and its answers."""
 
 import argparse
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
 
-from contract.errors import ConfigError
+from contract.errors import ArtifactError, ConfigError
 from contract.progress import Progress
 from model.artifact import Artifact
 from model.machine import available_cpus
@@ -16,11 +20,10 @@ from model.threads import use_threads
 from model.weights import load_network
 from train.data.dataset import DataSet, Split
 from train.data.load import load_data
-from train.data.roles import pick_split
+from train.data.splits import pick_split
 from train.device import choose_device
 from train.evaluation.result import evaluate
-from train.loader import Images, Loader
-from train.order import EpochOrder
+from train.loader import EpochOrder, Images, Loader
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -87,3 +90,40 @@ class Measurement:
             "skipped": self.data.report()["skipped"],
             "notes": list(self.data.notes),
         }
+
+
+@contextmanager
+def artifact_folder(given: Path) -> Iterator[Path]:
+    """The folder itself; of an archive one with its content, for as long as the block lasts.
+
+    Raises ArtifactError for a file that is no archive, or one with anything but plain files and folders below it.
+    """
+    if not given.is_file():
+        yield given
+        return
+    with tempfile.TemporaryDirectory(prefix="kennel-artifact-") as scratch:
+        try:
+            with tarfile.open(given, "r:gz") as archive:
+                _unpack(archive, given, Path(scratch))
+        except (tarfile.TarError, EOFError, OSError) as error:
+            raise ArtifactError(
+                f"{given} can't be unpacked ({error}); give an artifact's folder or its model.tar.gz"
+            ) from error
+        yield Path(scratch)
+
+
+def _unpack(archive: tarfile.TarFile, given: Path, folder: Path) -> None:
+    for member in archive:
+        name = PurePosixPath(member.name)
+        if name.is_absolute() or ".." in name.parts or not (member.isfile() or member.isdir()):
+            raise ArtifactError(f"{given} holds {member.name}, which is no plain file; pack the artifact again")
+        target = folder / name
+        if member.isdir():
+            target.mkdir(parents=True, exist_ok=True)
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        content = archive.extractfile(member)
+        assert content is not None
+        with content, target.open("wb") as file:
+            while block := content.read(1 << 20):
+                file.write(block)

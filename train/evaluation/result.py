@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from model.metrics import Evaluation
-from train.batches import Batches
+from train.loader import Batches
 
 
 class Watcher(Protocol):

@@ -1,4 +1,4 @@
-"""After training: make the forms for serving, measure them, add them to the artifact."""
+"""After training: make the forms for serving, measure them, add them to the artifact, and choose the default."""
 
 import contextlib
 import sys
@@ -25,8 +25,7 @@ from model.forms import (
 from model.machine import available_cpus
 from model.network import Classifier
 from model.preprocess import UInt8Array
-from train.export.choice import choose_default
-from train.run import Run
+from train.context import Run
 
 # As train.export.quantize.quantize: (model, load, indices, threads) -> quantized model.
 Quantize = Callable[[Any, Callable[[int], UInt8Array], Sequence[int], int], Any]
@@ -149,3 +148,8 @@ def _choose(scores: Scores) -> str:
 
 def _facts(file: Path) -> FormFile:
     return FormFile(artifact.sha256(file), file.stat().st_size)
+
+
+def choose_default(reference: int, int8: int | None, n: int) -> str:
+    """The form to serve: int8 unless it loses too much or isn't there (None)."""
+    return OPENVINO_INT8 if int8 is not None and may_replace(reference, int8, n) else OPENVINO

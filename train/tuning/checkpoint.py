@@ -18,7 +18,7 @@ from contract.errors import ConfigError
 from contract.files import write_atomic, write_json
 from contract.hyperparameters import Hyperparameters
 from train.data.dataset import DataSet
-from train.loop import Best, Epoch
+from train.trainer import Best, Epoch
 from tuning.objective import Objective
 
 JOURNAL: Final = "journal.log"

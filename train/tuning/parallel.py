@@ -19,7 +19,7 @@ from model.threads import use_threads
 from train.backbones import Backbones
 from train.data.dataset import DataSet
 from train.features import FOLDER_VARIABLE
-from train.shared import Shared
+from train.resources import Shared
 from train.tuning.checkpoint import BestTrial
 from train.tuning.client import LEADER_WAIT_S, Client
 from train.tuning.coordinator import Coordinator

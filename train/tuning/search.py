@@ -21,7 +21,7 @@ from monitor.client import CompanionProcess
 from train.backbones import Backbones
 from train.data.dataset import DataSet
 from train.finish import save_stopped
-from train.shared import Shared, on_features
+from train.resources import Shared, on_features
 from train.training import train
 from train.tuning.checkpoint import BEST, JOURNAL, BestTrial, check_data, note_data
 from train.tuning.document import Watched

@@ -15,14 +15,14 @@ from contract.hyperparameters import Hyperparameters
 from contract.metrics import MetricLog
 from model.network import Classifier
 from monitor.callbacks import Callbacks, StopRequest
-from train.assessment import metrics_of_test
-from train.batches import Batches
+from train.context import Run
 from train.evaluation.calibration import Calibration
 from train.evaluation.result import evaluate
-from train.loop import Best, Trainer
-from train.objective import Objective
-from train.run import Run
-from train.shared import Shared
+from train.finish import metrics_of_test
+from train.loader import Batches
+from train.loss import Objective
+from train.resources import Shared
+from train.trainer import Best, Trainer
 from train.tuning.checkpoint import BestTrial, Trained
 from tuning.objective import LATENCY
 from tuning.objective import Objective as Goal

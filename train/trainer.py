@@ -14,12 +14,11 @@ from contract.errors import DivergedError, StoppedError
 from contract.hyperparameters import Hyperparameters
 from model.network import Classifier
 from monitor.callbacks import Callbacks, TrainState
-from train.average import WeightAverage
-from train.batches import Batches
+from train.distributed import ALONE, Group
 from train.evaluation.result import evaluate
-from train.hosts import ALONE, Group
-from train.objective import Objective
-from train.optim import build_optimizer, build_schedule
+from train.loader import Batches
+from train.loss import Objective
+from train.optim import WeightAverage, build_optimizer, build_schedule
 
 Epoch = dict[str, Any]  # an epoch's metrics, and validation_class_accuracy: one for each class, None without images
 

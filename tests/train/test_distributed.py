@@ -16,10 +16,10 @@ from model.artifact import Artifact
 from tests.train.support import QUICK, Finished, configure, make_classes
 from tests.train.tuning_jobs import Followed
 from tests.train.two_hosts import LEADER, OTHER, host, port_in
-from train import hosts
+from train import distributed
 from train.data.dataset import DataSet, Sample, Split
 from train.data.sources import FileSource
-from train.hosts import HostLostError, joined
+from train.distributed import HostLostError, joined
 from train.job import must_suffice
 from train.job_config import read_job
 
@@ -217,7 +217,7 @@ def test_hosts_must_agree(other: str, tmp_path: Path, port: dict[str, str]) -> N
 
 
 def test_a_leader_that_never_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, port: dict[str, str]) -> None:
-    monkeypatch.setattr(hosts, "JOIN_S", 0.3)
+    monkeypatch.setattr(distributed, "JOIN_S", 0.3)
     monkeypatch.setenv(*next(iter(port.items())))
     configure(tmp_path, QUICK, host(OTHER))
     job = read_job(MLPaths(tmp_path))

@@ -15,8 +15,8 @@ from contract.hyperparameters import Hyperparameters
 from contract.progress import Progress
 from model.network import Classifier, Normalise, build, build_head
 from monitor.callbacks import Callback, Callbacks, TrainState
-from train.loop import Best, Trainer, snapshot, stages_to_train
-from train.objective import Objective
+from train.loss import Objective
+from train.trainer import Best, Trainer, snapshot, stages_to_train
 
 
 def best(accuracy: float, loss: float) -> Best:

@@ -17,9 +17,8 @@ from model.preprocess import Preprocess
 from monitor.callbacks import Callbacks
 from train.augment import Augment
 from train.data.dataset import DataSet
-from train.hosts import ALONE, Group
-from train.loader import Images, Kept, Loader, threaded_batches
-from train.order import EpochOrder
+from train.distributed import ALONE, Group
+from train.loader import EpochOrder, Images, Kept, Loader, threaded_batches
 
 
 @dataclass

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from contract.hyperparameters import Hyperparameters
-from train.objective import Objective, class_weights
+from train.loss import Objective, class_weights
 
 CPU = torch.device("cpu")
 # Probabilities 1/4 and 3/4, and 1/2 and 1/2.

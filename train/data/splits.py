@@ -1,14 +1,21 @@
-"""Which data are for training, validation and test: by the channels' names, or by what one channel holds."""
+"""Which data are for training, validation and test: by the channels' names, or by what one channel holds.
+
+A stratified validation split, for data that comes without validation images.
+"""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from contract.errors import DataError
 from train.data.archives import PLAIN, Index, Member, read_indexes
 from train.data.contents import CLASSES_FILE, Contents, look
+from train.data.dataset import DataSet, Sample, Split
 from train.data.folders import below, without_common_top
 from train.data.layouts import Place, lists_in
 from train.data.names import EXPECTED
@@ -223,3 +230,31 @@ def _any_splits(path: Path) -> dict[str, Place]:
     if archives and all(file.name.lower().endswith(PLAIN) for file in archives):
         return _inner_roles(path, without_common_top(read_indexes(archives), keep=[*ROLES]))
     return {}
+
+
+def ensure_validation(data: DataSet, fraction: float, seed: int) -> DataSet:
+    """The data as it is when it has validation images; else with `fraction` of every class moved there.
+
+    At least one image of a class goes to validation and at least one stays; a class of one image stays whole.
+    The choice depends on the seed and the classes alone. Raises DataError when no class has two images.
+    """
+    if "valid" in data.splits:
+        return data
+    train = data.splits["train"]
+    by_class: dict[int, list[Sample]] = defaultdict(list)
+    for sample in train.samples:
+        by_class[sample.label].append(sample)
+    chosen: set[Sample] = set()
+    for label, samples in sorted(by_class.items()):
+        count = min(max(1, round(fraction * len(samples))), len(samples) - 1)
+        order = np.random.default_rng((seed, label)).permutation(len(samples))
+        chosen.update(samples[i] for i in order[:count])
+    if not chosen:
+        raise DataError("no class has two training images, so none can be set apart for validation; add images")
+    kept = Split("train", tuple(s for s in train.samples if s not in chosen), train.where)
+    valid = Split("valid", tuple(s for s in train.samples if s in chosen), train.where)
+    note = (
+        f"no validation data was given: {len(valid.samples)} of {len(train.samples)} training images were "
+        f"set apart, stratified by class, seed {seed}"
+    )
+    return replace(data, splits={**data.splits, "train": kept, "valid": valid}, notes=(*data.notes, note))
