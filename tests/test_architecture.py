@@ -29,7 +29,7 @@ KNOWS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 PARTS = tuple(KNOWS)
 CLOUD = ("boto3", "botocore", "sagemaker")
-OBSERVERS = ("monitor.debugger", "monitor.profiler", "reports", "tuning", "train.tuning")
+OBSERVERS = ("monitor.debugger", "monitor.profiler", "reports", "tuning", "train.search")
 
 # (importer, what it may not import at any depth of its code, exceptions). Names are dotted prefixes.
 FORBIDDEN: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
@@ -225,7 +225,7 @@ def write(root: Path, name: str, text: str) -> None:
             "def f():\n    from monitor import debugger\n",
             "train.trainer:2 imports monitor.debugger",
         ),
-        ("train/trainer.py", "from . import tuning\n", "train.trainer:1 imports train.tuning"),
+        ("train/trainer.py", "from . import search\n", "train.trainer:1 imports train.search"),
         (
             "monitor/debugger/hook.py",
             "from ..watch import Watch\n",

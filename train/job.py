@@ -41,7 +41,7 @@ def run_job(paths: MLPaths, job: Job, companion: CompanionProcess | None = None)
     backbones = Backbones(several=chosen.tune_trials > 0)
     progress = Progress(paths.progress)
     if chosen.tune_trials:
-        from train.tuning.search import lend_workers, load_weights, search_and_train
+        from train.search.in_job import lend_workers, load_weights, search_and_train
 
         load_weights(backbones, chosen)
         data = _load(paths, job, roles, progress)

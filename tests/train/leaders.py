@@ -7,10 +7,8 @@ from typing import Any
 import numpy as np
 
 from contract.hyperparameters import Hyperparameters
-from train.tuning.client import Client
-from train.tuning.coordinator import Coordinator
-from train.tuning.protocol import FINGERPRINT_HEADER
-from train.tuning.server import Server
+from train.search.client import Client
+from train.search.remote import FINGERPRINT_HEADER, Coordinator, Server
 from tuning.searcher import Metrics, Trial
 
 PRINT = "0123456789abcdef"

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 import train.job
-import train.tuning.parallel
+import train.search.parallel
 from contract.hyperparameters import Hyperparameters
 from contract.job import Job
 from contract.paths import MLPaths
 from tests import forked
 from tests.train.support import QUICK, REPOSITORY, configure, make_classes
 from train.data.dataset import DataSet
-from train.tuning.parallel import Work
-from train.tuning.workers import Slot
+from train.search.parallel import Work
+from train.search.workers import Slot
 
 TRAININGS = 30  # quiet ones, and as many beside a busy program
 
@@ -45,7 +45,7 @@ def test_every_host_settles_its_arithmetic_before_all_else(
 def test_a_worker_of_a_search_does_so_with_its_share_of_the_cores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(train.tuning.parallel, "use_threads", settle)
+    monkeypatch.setattr(train.search.parallel, "use_threads", settle)
     work = Work(MLPaths(tmp_path), Hyperparameters(), DataSet((), {}), "cpu", 1, tmp_path / "best")
     with pytest.raises(Settled, match="3"):
         work("crew", 1, Slot({}, 3))

@@ -11,8 +11,8 @@ from contract.hyperparameters import Hyperparameters
 from contract.progress import Progress
 from tests.train.support import make_classes
 from train.data.load import load_data
+from train.search.best_trial import BestTrial, Trained, check_data, note_data
 from train.trainer import Best
-from train.tuning.checkpoint import BestTrial, Trained, check_data, note_data
 from tuning.objective import Objective, parse_objectives
 
 CHOSEN = Hyperparameters(freeze="backbone")

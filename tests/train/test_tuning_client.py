@@ -8,9 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.train.leaders import PRINT, Notes, Site
-from train.tuning.client import Client, LeaderError
-from train.tuning.coordinator import Coordinator
-from train.tuning.server import Server
+from train.search.client import Client, LeaderError
+from train.search.remote import Coordinator, Server
 
 HALF = b'HTTP/1.0 200 OK\r\nContent-Length: 90\r\n\r\n{"answer"'
 

@@ -11,10 +11,8 @@ import pytest
 from contract.errors import ConfigError
 from contract.hyperparameters import Hyperparameters
 from tests.train.leaders import PRINT, Notes, Site
-from train.tuning.client import Client, LeaderError
-from train.tuning.coordinator import Coordinator
-from train.tuning.protocol import BODY_LIMIT, FINGERPRINT_HEADER, LOST_AFTER_S, port_of
-from train.tuning.server import Server
+from train.search.client import Client, LeaderError
+from train.search.remote import BODY_LIMIT, FINGERPRINT_HEADER, LOST_AFTER_S, Coordinator, Server, port_of
 from tuning.searcher import Trial
 
 

@@ -18,11 +18,11 @@ from tests.train.two_hosts import LEADER, OTHER, host, port_in
 from train.data.dataset import DataSet, Sample, Split
 from train.data.sources import FileSource
 from train.job_config import read_job
-from train.tuning import parallel
-from train.tuning.client import LeaderError
-from train.tuning.parallel import Work, follow
-from train.tuning.protocol import fingerprint
-from train.tuning.workers import Slot
+from train.search import parallel
+from train.search.client import LeaderError
+from train.search.parallel import Work, follow
+from train.search.remote import fingerprint
+from train.search.workers import Slot
 
 
 @pytest.fixture(scope="session")

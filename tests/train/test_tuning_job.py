@@ -227,7 +227,7 @@ def test_a_search_without_any_completed_trial_fails(tmp_path: Path) -> None:
 def test_a_training_without_a_search_imports_none_of_it() -> None:
     code = (
         "import sys, train.job\n"
-        "print([each for each in ('optuna', 'train.tuning.search', 'tuning.study') if each in sys.modules])"
+        "print([each for each in ('optuna', 'train.search.in_job', 'tuning.study') if each in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

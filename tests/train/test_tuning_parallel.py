@@ -18,8 +18,8 @@ from tests.train.support import Finished
 from tests.train.test_tuning_workers import PLAIN, alive, until
 from tests.train.tuning_jobs import Followed, prepare, trials_of, tuning
 from train.data.dataset import DataSet
-from train.tuning.parallel import Work, leading
-from train.tuning.workers import Slot
+from train.search.parallel import Work, leading
+from train.search.workers import Slot
 
 
 class TestTwoWorkers:

@@ -20,10 +20,10 @@ from train.data.dataset import DataSet
 from train.data.load import load_data
 from train.features import compute_features
 from train.resources import Shared, keep_images
+from train.search.best_trial import BestTrial
+from train.search.trial import Measured, run_trials
 from train.trainer import Best, Trainer
 from train.training import train
-from train.tuning.checkpoint import BestTrial
-from train.tuning.trial import Measured, run_trials
 from tuning.objective import Objective, parse_objectives
 from tuning.searcher import Metrics, Trial
 

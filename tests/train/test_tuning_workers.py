@@ -16,8 +16,8 @@ import pytest
 from contract.errors import DataError, UserError
 from tests.train.support import REPOSITORY, TIMEOUT_S
 from train.features import one_at_a_time
-from train.tuning import workers
-from train.tuning.workers import Crew, NoWorkerError, Slot, slots_of
+from train.search import workers
+from train.search.workers import Crew, NoWorkerError, Slot, slots_of
 
 PLAIN = Slot({}, 1)
 
@@ -195,7 +195,7 @@ LEADER = """
 import sys
 from pathlib import Path
 from tests.train.test_tuning_workers import PLAIN, Tell
-from train.tuning.workers import Crew
+from train.search.workers import Crew
 if __name__ == "__main__":
     with Crew("algo-1", (PLAIN, PLAIN), Tell(Path(sys.argv[1]), ("wait", "stubborn"))) as crew:
         crew.wait(100)

@@ -8,7 +8,7 @@ import uuid
 from typing import Any, Final
 
 from contract.errors import UserError
-from train.tuning.protocol import FINGERPRINT_HEADER, SILENCE_S, decode_trial
+from train.search.remote import FINGERPRINT_HEADER, SILENCE_S, decode_trial
 from tuning.searcher import Metrics, Trial
 
 # The leader reads and checks its data first, and a peer's name may not resolve yet.

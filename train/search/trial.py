@@ -22,8 +22,8 @@ from train.finish import metrics_of_test
 from train.loader import Batches
 from train.loss import Objective
 from train.resources import Shared
+from train.search.best_trial import BestTrial, Trained
 from train.trainer import Best, Trainer
-from train.tuning.checkpoint import BestTrial, Trained
 from tuning.objective import LATENCY
 from tuning.objective import Objective as Goal
 from tuning.searcher import Searcher, Trial

@@ -20,13 +20,11 @@ from train.backbones import Backbones
 from train.data.dataset import DataSet
 from train.features import FOLDER_VARIABLE
 from train.resources import Shared
-from train.tuning.checkpoint import BestTrial
-from train.tuning.client import LEADER_WAIT_S, Client
-from train.tuning.coordinator import Coordinator
-from train.tuning.protocol import ALIVE_EVERY_S, fingerprint, port_of
-from train.tuning.server import Server
-from train.tuning.trial import Measured, run_trials
-from train.tuning.workers import Crew, Slot
+from train.search.best_trial import BestTrial
+from train.search.client import LEADER_WAIT_S, Client
+from train.search.remote import ALIVE_EVERY_S, Coordinator, Server, fingerprint, port_of
+from train.search.trial import Measured, run_trials
+from train.search.workers import Crew, Slot
 from tuning.searcher import Searcher
 from tuning.settings import SearchSettings
 
