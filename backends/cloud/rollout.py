@@ -38,7 +38,11 @@ def update(account: Account, run: Run, source: Path | str) -> bool:
     name, version = endpoint_of(run), Version(account, run, source)
     there = _ready(account, run, name, version)
     if there["EndpointStatus"] == "InService" and there["EndpointConfigName"] == version.config:
-        apply_scaling(account, run, name)
+        if "next" in made(run):
+            # An update that nobody watched any more has come to its end.
+            _follow(account, run, version)
+        else:
+            apply_scaling(account, run, name)
         return False
     try:
         if there["EndpointStatus"] == "InService":

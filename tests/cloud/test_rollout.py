@@ -241,8 +241,15 @@ def test_an_endpoint_that_is_gone_or_busy_isnt_updated(
         rollout.update(account, run, artifact)
 
 
+@pytest.mark.parametrize("ended", [False, True], ids=["going on", "ended meanwhile"])
 def test_ctrl_c_leaves_it_going_on_and_the_same_command_follows_it(
-    cloud: Simulator, account: Account, prepared: Prepared, run: Run, artifact: Path, monkeypatch: pytest.MonkeyPatch
+    cloud: Simulator,
+    account: Account,
+    prepared: Prepared,
+    run: Run,
+    artifact: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ended: bool,
 ) -> None:
     prepared.go.clear()
     with monkeypatch.context() as patch:
@@ -252,7 +259,9 @@ def test_ctrl_c_leaves_it_going_on_and_the_same_command_follows_it(
     noted = load_run(run.path).record["sagemaker"]
     assert noted["next"]["config"] == cloud.requests("UpdateEndpoint")[0]["EndpointConfigName"]
     prepared.go.set()
-    assert rollout.update(account, run, artifact) in (True, False)
+    if ended:
+        endpoints.settled(account, name_of(run))
+    assert rollout.update(account, run, artifact) in ((False,) if ended else (True, False))
     assert len(cloud.requests("UpdateEndpoint")) == 1
     after = load_run(run.path).record["sagemaker"]
     assert "next" not in after
