@@ -1,6 +1,6 @@
 # Kennel's commands. Each makes what it needs first; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check bench image wheels test-container test-browser lock clean
+.PHONY: help setup demo test test-all check bench image wheels test-container test-browser figure lock clean
 
 # The Python of .venv, else the first that suits and can make environments, else one that suits, else python3, which
 # setup then tells why it does not. PYTHON=... overrides.
@@ -51,6 +51,9 @@ test-container: setup ## Test the image in real containers
 
 test-browser: setup ## Test the pages in Chromium
 	@$(VENV_PYTHON) -m pytest tests/browser $(ARGS)
+
+figure: ## Draw docs/house.svg, the rooms and who imports whom, anew
+	@$(PYTHON) -m tools.figure
 
 lock: ## Pin the dependency groups of pyproject.toml anew (ARGS=--upgrade for newer versions)
 	@$(PYTHON) -m tools.lock $(ARGS)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tools.figure import FIGURE, arrows, draw
+
 ROOT = Path(__file__).resolve().parents[1]
 # Each part, and the others that it may import.
 KNOWS: dict[str, tuple[str, ...]] = {
@@ -171,6 +173,12 @@ def test_an_import_past_the_door_is_found(tmp_path: Path) -> None:
         "model._openvino:2 imports openvino_telemetry; only nobody may",
         "serve.engines.fast:2 imports openvino.Core; only model._openvino may",
     ]
+
+
+def test_the_figure_is_of_this_house() -> None:
+    drawn = arrows()
+    assert all(below <= set(KNOWS[room.removesuffix(".py")]) for room, below in drawn.items())
+    assert FIGURE.read_text(encoding="utf-8") == draw(drawn), "draw it anew: make figure"
 
 
 def beyond_the_standard_library(files: dict[str, Path]) -> list[str]:
