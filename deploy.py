@@ -84,7 +84,7 @@ def train(
         from backends.commands.tell import tell_training
         from backends.inputs import parse_settings
         from backends.jobs import train_run
-        from backends.tuning.document import what_to_train
+        from backends.search.results import what_to_train
 
         folder, chosen = what_to_train(where.runs, data, parse_settings(settings or []), from_tuning)
         tell_training(train_run(where.backend(), where.runs.resolve(), folder, chosen, name))

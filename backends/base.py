@@ -7,22 +7,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
-from backends.errors import BackendError
+from backends.errors import BackendError, Stop
 from backends.runs import Run
 from backends.settings.sections import Settings
-from backends.stop import Stop
 from contract.hyperparameters import Hyperparameters
 
 if TYPE_CHECKING:
-    from backends.cloud.account import Consent
-    from backends.transform.batch import Batch, Files
-    from backends.tuning.request import Request
+    from backends.sagemaker.account import Consent
+    from backends.search.request import Request
+    from backends.transform.inputs import Batch, Files
 
 # "name" -> "module:attribute", imported when chosen.
 BACKENDS: Final = {
     "local": "backends.local:LocalBackend",
     "docker": "backends.docker:DockerBackend",
-    "sagemaker": "backends.cloud.backend:CloudBackend",
+    "sagemaker": "backends.sagemaker.backend:CloudBackend",
 }
 # Those that are made from the settings and the person's consent; the others from an image's name.
 IN_ACCOUNT: Final = ("sagemaker",)

@@ -1,4 +1,4 @@
-"""Runs a command as a child process: its output goes to a log, its progress to whoever watches."""
+"""Runs a command as a child process: its output goes to a log, line by line, its progress to whoever watches."""
 
 import contextlib
 import json
@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from backends.base import Progress, Watch
-from backends.errors import Stopped
+from backends.errors import BackendError, Stop, Stopped, StopSignals
 from backends.runs import Run
-from backends.stop import Stop, StopSignals
 
 _POLL_S = 0.1
 
@@ -136,3 +136,27 @@ def last_error(log: Path) -> str:
 def python_environment(root: Path, **values: str) -> dict[str, str]:
     """The environment for a Python child that runs this project's packages."""
     return {**os.environ, "PYTHONPATH": str(root), "PYTHONUNBUFFERED": "1", **values}
+
+
+_LOOK_S: Final = 0.2
+
+
+def tail(file: Path, goes_on: Callable[[], bool] | None, say: Callable[[str], None]) -> None:
+    """Say every line of it; with `goes_on` those to come as well, as long as that says yes.
+
+    Raises BackendError when there is no such file.
+    """
+    if not file.is_file():
+        raise BackendError(f"there is no log {file} yet")
+    with file.open(encoding="utf-8", errors="replace") as opened:
+        rest = ""
+        while True:
+            more = goes_on is not None and goes_on()
+            *lines, rest = (rest + opened.read()).split("\n")
+            for line in lines:
+                say(line)
+            if not more:
+                break
+            time.sleep(_LOOK_S)
+        if rest:
+            say(rest)

@@ -11,13 +11,12 @@ from typing import Any, Final
 
 from backends.base import WHOLE_MACHINE, Slot, Watch
 from backends.child import Files, last_error, run_child
-from backends.errors import BackendError
-from backends.gpus import gpu_uuids
+from backends.errors import BackendError, Stop
 from backends.http_serving import HttpServing
 from backends.inputs import check_data_path, is_url, place_inside, write_inputs
 from backends.local import parse_answers, wait_foreground
+from backends.process import gpu_uuids
 from backends.runs import Run
-from backends.stop import Stop
 from contract.hyperparameters import Hyperparameters
 
 _ML: Final = "/opt/ml"

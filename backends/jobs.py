@@ -9,12 +9,11 @@ from typing import Final
 from backends.base import Backend, Progress, Registered, Searching, Watch
 from backends.child import last_error
 from backends.console import watching
-from backends.errors import BackendError, StillRunning, Stopped
+from backends.errors import BackendError, StillRunning, Stop, Stopped
 from backends.inputs import check_data_path
 from backends.process import end_process, process_of
 from backends.runs import Run, create_run, now, trials_of
-from backends.stop import Stop
-from backends.tuning.document import describe_search, read_search
+from backends.search.results import describe_search, read_search
 from contract.hyperparameters import Hyperparameters
 
 # Its trials have 30 s to leave a verdict, and then there is a report to write.

@@ -12,13 +12,11 @@ from typing import Any, Final
 
 from backends.base import WHOLE_MACHINE, Slot, Watch
 from backends.child import Files, last_error, pinned, python_environment, run_child
-from backends.errors import BackendError
-from backends.gpus import gpu_uuids
+from backends.errors import BackendError, Stop
 from backends.http_serving import HttpServing
 from backends.inputs import check_data_path, is_url, write_inputs
-from backends.process import end_process, identity, process_of
+from backends.process import end_process, gpu_uuids, identity, process_of
 from backends.runs import Run
-from backends.stop import Stop
 from contract.hyperparameters import Hyperparameters
 
 ROOT: Final = Path(__file__).resolve().parents[1]

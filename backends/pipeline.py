@@ -18,9 +18,9 @@ from backends.inputs import parse_hyperparameters
 from backends.jobs import deploy_artifact, stop_run
 from backends.reports import pages, print_rules, run_documents
 from backends.runs import Run, load_run
-from backends.tuning.document import read_search
-from backends.tuning.request import ONLY_FOR_THE_BEST, Request
-from backends.tuning.tune import create_tuning, search_in
+from backends.search.request import ONLY_FOR_THE_BEST, Request
+from backends.search.results import read_search
+from backends.search.tune import create_tuning, search_in
 from tuning.space import Continuous, Space
 
 ROOT: Final = Path(__file__).resolve().parents[1]

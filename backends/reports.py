@@ -13,7 +13,7 @@ from backends.console import print_table, say, watching
 from backends.errors import BackendError
 from backends.inputs import check_report
 from backends.runs import Run, find_artifact, find_run
-from backends.tuning.document import print_found
+from backends.search.results import print_found
 
 # In the order in which they are worth reading.
 PAGES: Final = (

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from backends.settings.names import TABLE
+from backends.settings.read import TABLE
 from tests.forked import remember_environment
 
 LEFT_OUT = pytest.StashKey[int]()

@@ -322,7 +322,7 @@ def _import_all() -> None:
                 importlib.import_module(each.name)
     for library in _LIBRARIES:
         importlib.import_module(library)
-    sdk = importlib.import_module("backends.cloud.sdk").sdk
+    sdk = importlib.import_module("backends.sagemaker.sdk").sdk
     for module in _SDK:
         sdk(module)
     importlib.import_module("deploy")

@@ -257,7 +257,7 @@ def write(root: Path, name: str, text: str) -> None:
             "backends.local:1 imports model.artifact.Artifact",
         ),
         ("backends/local.py", "import train.job\n", "backends.local:1 imports train.job"),
-        ("backends/cloud.py", "import boto3\n", "backends.cloud:1 imports boto3 at module level"),
+        ("backends/sagemaker.py", "import boto3\n", "backends.sagemaker:1 imports boto3 at module level"),
         (
             "deploy.py",
             "try:\n    import torch\nexcept ImportError:\n    pass\n",
@@ -279,7 +279,7 @@ def test_a_forbidden_import_is_found(tmp_path: Path, file: str, text: str, told:
 
 def test_what_is_allowed_is_not_told(tmp_path: Path) -> None:
     write(tmp_path, "backends/base.py", "from contract.hyperparameters import Hyperparameters\nimport json\n")
-    write(tmp_path, "backends/cloud.py", "def client():\n    import boto3\n    return boto3\n")
+    write(tmp_path, "backends/sagemaker.py", "def client():\n    import boto3\n    return boto3\n")
     write(
         tmp_path,
         "serve/app.py",

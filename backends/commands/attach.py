@@ -9,9 +9,9 @@ from backends.commands.options import sentences
 from backends.commands.where import Where
 
 if TYPE_CHECKING:
-    from backends.cloud.account import Account
-    from backends.cloud.data import DryRun
     from backends.runs import Run
+    from backends.sagemaker.account import Account
+    from backends.sagemaker.storage.datasets import DryRun
 
 
 def attach(
@@ -19,9 +19,9 @@ def attach(
 ) -> None:
     """Follow a job that runs in the account and fetch what it leaves; or take an endpoint that is there under a run."""
     with sentences():
-        from backends.cloud.attach import attach as adopt
         from backends.console import say
         from backends.errors import BackendError
+        from backends.sagemaker.jobs.attach import attach as adopt
 
         run = adopt(where.account, name, where.runs.resolve())
         if run.record["backend"] != "sagemaker":
@@ -39,8 +39,8 @@ def attach(
 
             go_on(where, run.name, {})
         elif run.kind == "evaluation":
-            from backends.cloud.evaluate import resume
             from backends.console import watching
+            from backends.sagemaker.jobs.evaluation import resume
 
             with watching("evaluating") as watch:
                 report = resume(where.account_of(run), run, watch)
@@ -51,10 +51,10 @@ def attach(
 
 
 def _follow(account: "Account", run: "Run") -> None:
-    from backends.cloud.training import finish
     from backends.commands.tell import tell_training
     from backends.console import watching
     from backends.jobs import recorded
+    from backends.sagemaker.jobs.training import finish
 
     for ended in ("finished_at", "reason", "metrics"):
         run.record.pop(ended, None)
@@ -74,8 +74,8 @@ def logs(
         if run is None or run.record["backend"] == "sagemaker":
             _cloud_log(where, name, run, follow)
         else:
+            from backends.child import tail
             from backends.jobs import refresh
-            from backends.tail import tail
 
             def goes_on() -> bool:
                 refresh(where.backend_of(run), run)
@@ -85,10 +85,10 @@ def logs(
 
 
 def _cloud_log(where: Where, name: str, run: "Run | None", follow: bool) -> None:
-    from backends.cloud.logs import find_log, log_of
-    from backends.cloud.logs import follow as show
+    from backends.child import tail
     from backends.errors import BackendError
-    from backends.tail import tail
+    from backends.sagemaker.logs import find_log, log_of
+    from backends.sagemaker.logs import follow as show
 
     if run is None:
         account = where.account
@@ -113,10 +113,10 @@ def upload(
 ) -> None:  # fmt: skip
     """Check a data set and send it to S3, as training there does: only what changed."""
     with sentences():
-        from backends.cloud.data import opened
         from backends.console import say, watching
+        from backends.errors import StopSignals
         from backends.local import LocalBackend
-        from backends.stop import StopSignals
+        from backends.sagemaker.storage.datasets import opened
 
         account = where.account
         with StopSignals() as wish, watching("uploading") as watch:
@@ -134,9 +134,8 @@ def upload(
 
 
 def _describe(account: "Account", plan: "DryRun") -> str:
-    from backends.cloud.money.api import prices_of
-    from backends.cloud.money.estimate import estimate, money
-    from backends.cloud.money.prices import MONTH_DAYS
+    from backends.sagemaker.billing.estimate import estimate, money
+    from backends.sagemaker.billing.prices import MONTH_DAYS, prices_of
 
     day = estimate([plan.item], account.region, prices_of(account)).per_day_usd
     cost = (
@@ -149,7 +148,7 @@ def _describe(account: "Account", plan: "DryRun") -> str:
 
 
 def _run_of(where: Where, name: str) -> "Run | None":
-    from backends.cloud.attach import known
+    from backends.sagemaker.jobs.attach import known
 
     return known(where.runs.resolve(), name)
 

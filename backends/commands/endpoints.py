@@ -9,14 +9,14 @@ from backends.commands.options import sentences
 from backends.commands.where import Where
 
 if TYPE_CHECKING:
-    from backends.cloud.account import Account
     from backends.runs import Run
+    from backends.sagemaker.account import Account
 
 
 def update(where: Where, name: str, source: Path | str) -> None:
     """Let a deployment on SageMaker serve an artifact's folder, or a model package by its ARN, as the settings say."""
-    from backends.cloud.rollout import update as roll_out
     from backends.console import say
+    from backends.sagemaker.endpoints.rollout import update as roll_out
 
     run = _deployment(where, name)
     if roll_out(_account_of(where, run), run, source):
@@ -32,8 +32,8 @@ def captured(
 ) -> None:  # fmt: skip
     """What an endpoint was asked and has answered, where deploy.capture_percent keeps it."""
     with sentences():
-        from backends.cloud.capture import ROWS, fetch_captured
         from backends.console import say
+        from backends.sagemaker.endpoints.capture import ROWS, fetch_captured
 
         run = _deployment(where, name)
         count = fetch_captured(_account_of(where, run), run, out)
@@ -48,8 +48,8 @@ def ask(where: Where, name: str, images: list[Path]) -> list[dict[str, Any]]:
     """For each image {"file", "predictions"} or {"file", "error"}. name: of a deployment, or of an endpoint in the
     account. Raises BackendError when there is neither.
     """
-    from backends.cloud.attach import known
-    from backends.cloud.invoke import ask_endpoint, kind_of
+    from backends.sagemaker.endpoints.invoke import ask_endpoint, kind_of
+    from backends.sagemaker.jobs.attach import known
 
     run = known(where.runs.resolve(), name)
     if run is not None and run.record["backend"] != "sagemaker":
@@ -71,8 +71,8 @@ def _answer(image: Path, ask: Any) -> dict[str, Any]:
 
 
 def _deployment(where: Where, name: str) -> "Run":
-    from backends.cloud.attach import known
     from backends.errors import BackendError
+    from backends.sagemaker.jobs.attach import known
 
     run = known(where.runs.resolve(), name)
     if run is None:
@@ -86,14 +86,14 @@ def _deployment(where: Where, name: str) -> "Run":
 
 
 def _endpoint_of(run: "Run") -> str:
-    from backends.cloud.endpoints import endpoint_of
+    from backends.sagemaker.endpoints.endpoints import endpoint_of
 
     return endpoint_of(run)
 
 
 def _account_of(where: Where, run: "Run") -> "Account":
     """The account where the run's endpoint is, whatever is set by now."""
-    from backends.cloud.account import Account
-    from backends.settings.reopen import as_begun
+    from backends.sagemaker.account import Account
+    from backends.settings.read import as_begun
 
     return Account(as_begun(where.settings, run), where.consent)

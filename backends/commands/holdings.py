@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 from backends.commands.where import Where
 
 if TYPE_CHECKING:
-    from backends.cloud.account import Account
-    from backends.cloud.holdings.things import Thing
     from backends.runs import Run
+    from backends.sagemaker.account import Account
+    from backends.sagemaker.resources.resource import Thing
 
 
 def show_account(account: "Account") -> None:
     """What Kennel has in the account, and what it costs a day."""
-    from backends.cloud.inventory import Inventory
     from backends.console import print_table, say
+    from backends.sagemaker.resources.inventory import Inventory
 
     found = Inventory(account)
     place = f"account {account.identity['Account']}, {account.region}"
@@ -32,9 +32,9 @@ def show_account(account: "Account") -> None:
 
 def delete_named(where: Where, name: str, run: "Run | None", with_data: bool) -> None:
     """End and remove what a run has in the account, or what has this name there; the run's record says so then."""
-    from backends.cloud.delete import of_run
-    from backends.cloud.inventory import Inventory
     from backends.console import say
+    from backends.sagemaker.resources.delete import of_run
+    from backends.sagemaker.resources.inventory import Inventory
 
     account = where.account if run is None else where.account_of(run)
     found = Inventory(account)
@@ -54,9 +54,9 @@ def delete_named(where: Where, name: str, run: "Run | None", with_data: bool) ->
 
 def delete_all(where: Where, with_data: bool) -> None:
     """End and remove all that Kennel has in the account, whoever began it; of the runs in the folder, note it."""
-    from backends.cloud.inventory import Inventory
     from backends.console import say
     from backends.runs import all_runs
+    from backends.sagemaker.resources.inventory import Inventory
 
     account = where.account
     found = Inventory(account)
@@ -75,8 +75,8 @@ def delete_all(where: Where, with_data: bool) -> None:
 def _remove(account: "Account", things: Sequence["Thing"], with_data: bool, ask_first: bool) -> None:
     """Say what goes, remove it, and say what stays. Raises BackendError; Stopped when the person says no."""
     from backends import console
-    from backends.cloud.delete import delete, left_meanwhile
     from backends.errors import BackendError, Stopped
+    from backends.sagemaker.resources.delete import delete, left_meanwhile
 
     going = [each for each in things if with_data or not each.is_data]
     if going:
@@ -106,14 +106,14 @@ def _short(thing: "Thing") -> tuple[str, ...]:
 
 
 def _money(usd: float | None) -> str:
-    from backends.cloud.money.estimate import money
+    from backends.sagemaker.billing.estimate import money
 
     return "unknown" if usd is None else money(usd) if usd else ""
 
 
 def _cost(things: Sequence["Thing"]) -> str:
     """As in "$6.35 a day"; what has no known price is named."""
-    from backends.cloud.money.estimate import money
+    from backends.sagemaker.billing.estimate import money
 
     said = f"{money(sum(each.usd_per_day or 0.0 for each in things))} a day"
     unknown = sorted({each.detail or each.kind for each in things if each.usd_per_day is None})

@@ -23,9 +23,9 @@ def report(
         from backends.reports import show_reports
 
         if fetch:
-            from backends.cloud.report import fetch_report
             from backends.console import watching
-            from backends.stop import StopSignals
+            from backends.errors import StopSignals
+            from backends.sagemaker.jobs.report import fetch_report
 
             with StopSignals() as stop, watching("fetching") as watch:
                 run = fetch_report(where.account, run, where.runs.resolve(), watch, stop).name

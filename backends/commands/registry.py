@@ -9,7 +9,7 @@ from backends.commands.options import ArtifactOption, Name, sentences
 from backends.commands.where import Where, configured
 
 if TYPE_CHECKING:
-    from backends.cloud.backend import CloudBackend
+    from backends.sagemaker.backend import CloudBackend
 
 app = typer.Typer(no_args_is_help=True, help="Artifacts as versions in SageMaker's model registry.")
 
@@ -22,9 +22,9 @@ def add(where: Where, artifact: ArtifactOption = None) -> None:
     with sentences():
         import tempfile
 
-        from backends.cloud import registry
         from backends.console import say
         from backends.runs import find_artifact
+        from backends.sagemaker.endpoints import registry
 
         folder = find_artifact(where.runs, artifact)
         with tempfile.TemporaryDirectory() as scratch:
@@ -37,8 +37,8 @@ def add(where: Where, artifact: ArtifactOption = None) -> None:
 def show(where: Where) -> None:
     """The group's versions, the newest first."""
     with sentences():
-        from backends.cloud.registry import versions
         from backends.console import print_table, say
+        from backends.sagemaker.endpoints.registry import versions
 
         found = versions(where.account)
         if not found:
@@ -57,7 +57,7 @@ def show(where: Where) -> None:
 def approve(where: Where, version: Number, why: Why = "") -> None:
     """Say that a version may be deployed."""
     with sentences():
-        from backends.cloud.registry import APPROVED
+        from backends.sagemaker.endpoints.registry import APPROVED
 
         _judge(where, version, APPROVED, why)
 
@@ -65,7 +65,7 @@ def approve(where: Where, version: Number, why: Why = "") -> None:
 def reject(where: Where, version: Number, why: Why = "") -> None:
     """Say that a version may not be deployed."""
     with sentences():
-        from backends.cloud.registry import REJECTED
+        from backends.sagemaker.endpoints.registry import REJECTED
 
         _judge(where, version, REJECTED, why)
 
@@ -82,11 +82,11 @@ def deploy(
 ) -> None:
     """Deploy an approved version on an endpoint, as the settings have it."""
     with sentences():
-        from backends.cloud.registry import deployable, find
         from backends.commands import endpoints
         from backends.console import say
+        from backends.errors import StopSignals
         from backends.jobs import deploy_source
-        from backends.stop import StopSignals
+        from backends.sagemaker.endpoints.registry import deployable, find
 
         chosen = find(where.account, version)
         arn = deployable(chosen)
@@ -100,8 +100,8 @@ def deploy(
 
 
 def _judge(where: Where, number: int, status: str, why: str) -> None:
-    from backends.cloud.registry import find, judge
     from backends.console import say
+    from backends.sagemaker.endpoints.registry import find, judge
 
     version = find(where.account, number)
     judge(where.account, version, status, why)
@@ -112,7 +112,7 @@ def _judge(where: Where, number: int, status: str, why: str) -> None:
 
 def _cloud(where: Where) -> "CloudBackend":
     """SageMaker, whatever `on` says: there is no registry elsewhere."""
-    from backends.cloud.backend import CloudBackend
+    from backends.sagemaker.backend import CloudBackend
 
     return CloudBackend(where.settings, where.consent)
 

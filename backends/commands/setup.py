@@ -34,7 +34,7 @@ def doctor(where: Where) -> None:
     with sentences():
         from backends.console import print_check, say
         from backends.doctor.examine import examine
-        from backends.settings.origins import described
+        from backends.settings.read import described
 
         print_check("ok", "settings", described(where.reading))
         faults = 0

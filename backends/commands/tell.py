@@ -11,7 +11,7 @@ def tell_training(run: "Run") -> None:
     from backends.console import say
     from backends.jobs import describe
     from backends.reports import pages, print_rules, run_documents
-    from backends.tuning.document import print_found
+    from backends.search.results import print_found
 
     print_found(run)
     print_rules(run_documents(run))

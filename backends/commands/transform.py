@@ -29,11 +29,10 @@ def transform(
         from backends.errors import BackendError
         from backends.inputs import is_url
         from backends.runs import find_artifact
-        from backends.transform.batch import Files
-        from backends.transform.classes import read_artifact
-        from backends.transform.inputs import Inputs
+        from backends.transform.inputs import Files, Inputs
         from backends.transform.job import Request, Server, batching
         from backends.transform.job import transform as run
+        from backends.transform.summary import read_artifact
 
         if url is not None:
             server = Server(client.base(url))

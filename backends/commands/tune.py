@@ -12,7 +12,7 @@ from backends.commands.where import Where
 
 if TYPE_CHECKING:
     from backends.runs import Run
-    from backends.tuning.request import Asked
+    from backends.search.request import Asked
 
 _TRIALS = 20
 
@@ -47,7 +47,7 @@ def tune(  # noqa: PLR0913, PLR0917 - each is an option
     """Search for the best hyperparameters: RUNS/NAME/ with the search, RUNS/NAME-trial-001/ ... with its trials."""
     with sentences():
         from backends.errors import BackendError
-        from backends.tuning.request import Asked
+        from backends.search.request import Asked
 
         changes = {
             f"tune_{key}": value
@@ -75,9 +75,9 @@ def tune(  # noqa: PLR0913, PLR0917 - each is an option
 
 def _start(where: Where, asked: "Asked", name: str | None, one_job: bool) -> None:
     from backends.console import say
-    from backends.tuning.one_job import create_job, search_in_job
-    from backends.tuning.request import read_request
-    from backends.tuning.tune import create_tuning, search_in
+    from backends.search.one_job import create_job, search_in_job
+    from backends.search.request import read_request
+    from backends.search.tune import create_tuning, search_in
 
     request, backend, runs = read_request(asked), where.backend(), where.runs.resolve()
     if one_job:
@@ -96,8 +96,8 @@ def go_on(where: Where, name: str, changes: dict[str, int]) -> None:
     """Go on with a search, and say what it has found at its end. Raises BackendError."""
     from backends.errors import BackendError
     from backends.runs import find_run
-    from backends.tuning.one_job import is_one_job, reopen_job, search_in_job
-    from backends.tuning.tune import reopen_tuning, search_in
+    from backends.search.one_job import is_one_job, reopen_job, search_in_job
+    from backends.search.tune import reopen_tuning, search_in
 
     run = find_run(where.runs.resolve(), name)
     if run.kind != "tuning" and not is_one_job(run):
@@ -118,7 +118,7 @@ def _closing(run: "Run") -> Iterator[None]:
     """Says what was found, however the search ends."""
     from backends.console import say
     from backends.reports import pages
-    from backends.tuning.document import best_trial, print_search, read_search, train_command
+    from backends.search.results import best_trial, print_search, read_search, train_command
 
     try:
         yield

@@ -13,9 +13,9 @@ import typer
 
 if TYPE_CHECKING:
     from backends.base import Backend
-    from backends.cloud.account import Account
-    from backends.cloud.money.consent import Consent
     from backends.runs import Run
+    from backends.sagemaker.account import Account
+    from backends.sagemaker.billing.consent import Consent
     from backends.settings.read import Reading
     from backends.settings.sections import Settings
 
@@ -87,14 +87,14 @@ class Where:
     @cached_property
     def account(self) -> "Account":
         """The account, for what isn't a job's."""
-        from backends.cloud.account import Account
+        from backends.sagemaker.account import Account
 
         return Account(self.settings, self.consent)
 
     def account_of(self, run: "Run") -> "Account":
         """The account as a run was begun in it."""
-        from backends.cloud.account import Account
-        from backends.settings.reopen import as_begun
+        from backends.sagemaker.account import Account
+        from backends.settings.read import as_begun
 
         settings = as_begun(self.settings, run)
         return Account(settings, self._consent(settings))
@@ -105,7 +105,7 @@ class Where:
 
     def backend_of(self, run: "Run") -> "Backend":
         """The backend that a run was started on, with its image, and with its region and bucket in the account."""
-        from backends.settings.reopen import as_begun
+        from backends.settings.read import as_begun
 
         return self._create(run.record["backend"], as_begun(self.settings, run))
 
@@ -116,7 +116,7 @@ class Where:
         return create(name, settings.kennel.image, settings, consent)
 
     def _consent(self, settings: "Settings") -> "Consent":
-        from backends.cloud.money.consent import Consent
+        from backends.sagemaker.billing.consent import Consent
 
         return Consent(self.yes, settings)
 

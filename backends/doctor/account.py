@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import unquote
 
-from backends.cloud.account import Account
-from backends.cloud.errors import Refused, told
 from backends.doctor.image import Address
 from backends.doctor.rows import Row
 from backends.errors import BackendError
+from backends.sagemaker.account import Account
+from backends.sagemaker.errors import Refused, told
 
 _SERVICE: Final = "sagemaker.amazonaws.com"
 _RIGHTS: Final = "docs/iam/execution-role.json"
@@ -20,7 +20,7 @@ def check_sdk() -> Iterator[Row]:
     """Raises BackendError without the SDK's version 2."""
     from importlib.metadata import version
 
-    from backends.cloud.sdk import sdk
+    from backends.sagemaker.sdk import sdk
 
     sdk("estimator")
     yield Row("SageMaker's SDK", "ok", f"sagemaker {version('sagemaker')}, boto3 {version('boto3')}")

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from backends.cloud.account import Account
 from backends.doctor.account import (
     check_bucket,
     check_identity,
@@ -18,6 +17,7 @@ from backends.doctor.image import check_image
 from backends.doctor.machine import check_docker, check_packages, check_runs
 from backends.doctor.quotas import check_quotas
 from backends.doctor.rows import Row, checked
+from backends.sagemaker.account import Account
 from backends.settings.sections import Settings
 
 

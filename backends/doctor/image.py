@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from backends.cloud.account import Account
-from backends.cloud.drivers import check_processor, has_gpu, host_image
-from backends.cloud.errors import told
 from backends.doctor.rows import Row, checked
 from backends.errors import BackendError
+from backends.sagemaker.account import Account
+from backends.sagemaker.endpoints.drivers import check_processor, has_gpu, host_image
+from backends.sagemaker.errors import told
 from backends.settings.sections import Settings
 
 _URI: Final = re.compile(

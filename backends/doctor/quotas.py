@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from backends.cloud.account import Account
-from backends.cloud.quotas import Kind, quota_name, quotas
 from backends.doctor.rows import Row
+from backends.sagemaker.account import Account
+from backends.sagemaker.billing.quotas import Kind, quota_name, quotas
 from backends.settings.sections import Settings
 
 

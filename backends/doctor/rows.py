@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from backends.cloud.errors import Refused
 from backends.errors import BackendError
+from backends.sagemaker.errors import Refused
 
 # note: worth knowing, and no reason that jobs fail; also what could not be looked at.
 State = Literal["ok", "note", "fault"]

@@ -1,18 +1,107 @@
-"""Reads the settings: kennel.toml, then the environment, then flags, the later over the earlier; all faults at once."""
+"""Reads the settings: kennel.toml, then the environment, then flags, the later over the earlier; all faults at once.
 
+For a run that exists, what it was begun with decides where it is, whatever is set by now. Settings may each be allowed
+and still clash.
+"""
+
+import difflib
 import os
+import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import Field, dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import Field, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
 from backends.errors import BackendError
-from backends.settings.clashes import clashes
-from backends.settings.names import SECTIONS, TABLE, Name, hint, named, of_variable, outside, unknown
-from backends.settings.sections import Settings
-from contract.hyperparameters import describe_faults
+from backends.runs import Run
+from backends.settings.sections import Deploy, Settings
+from contract.hyperparameters import describe_faults, table_rows
 from contract.options import from_text, from_toml
+
+# Names that a sentence lists; of more it says where they are.
+_FEW: Final = 12
+
+
+@dataclass(frozen=True)
+class Name:
+    """Of one setting: `key` below [section] of kennel.toml, section.key in flags."""
+
+    section: str
+    key: str
+
+    def __str__(self) -> str:
+        return f"{self.section}.{self.key}"
+
+    @property
+    def variable(self) -> str:
+        """In the environment: KENNEL_SECTION_KEY, of [kennel] KENNEL_KEY."""
+        return "_".join(part.upper() for part in ("kennel", self.section, self.key)[self.section == "kennel" :])
+
+
+SECTIONS: Final = tuple(each.name for each in fields(Settings))
+# Every setting, in order.
+TABLE: Final[dict[Name, "Field[Any]"]] = {
+    Name(section.name, each.name): each
+    for section in fields(Settings)
+    for each in fields(section.type)  # type: ignore[arg-type] # each section is a dataclass
+}
+
+
+def of_variable(variable: str) -> Name | None:
+    """What an environment variable would set, whether there is such a setting or not.
+
+    None for those that begin as [kennel]'s do: training and serving have such variables, too.
+    """
+    for section in SECTIONS:
+        stem = f"KENNEL_{section.upper()}_"
+        if section != "kennel" and variable.startswith(stem):
+            return Name(section, variable.removeprefix(stem).lower())
+    return None
+
+
+def named(text: str) -> Name:
+    """The setting of a flag: SECTION.NAME, or NAME where one section alone has it. Raises ValueError for others."""
+    plain = text.replace("-", "_")
+    found = [name for name in TABLE if plain in (str(name), name.key)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ValueError(f"is in several sections; say which: {' or '.join(map(str, found))}")
+    if same := [str(name) for name in TABLE if name.key == plain.rpartition(".")[2]]:
+        raise ValueError(f"no such setting; did you mean {' or '.join(same)}?")
+    known = [str(name) if "." in plain else name.key for name in TABLE]
+    raise ValueError(f"no such setting; {hint(plain, known, 'settings')}")
+
+
+def unknown(name: Name) -> str:
+    """What to say of a name that its section doesn't have."""
+    keys = [each.key for each in TABLE if each.section == name.section]
+    if elsewhere := [f"[{each.section}]" for each in TABLE if each.key == name.key]:
+        return f"no such setting there; it is in {' and '.join(elsewhere)}"
+    return f"no such setting; {hint(name.key, keys, 'names')}"
+
+
+def outside(key: str) -> str:
+    """What to say of a name that stands above all sections of a file."""
+    if key in SECTIONS:
+        return f"is a section; write [{key}], and its settings below it"
+    if places := [f"[{each.section}]" for each in TABLE if each.key == key]:
+        return f"stands outside of all sections; put it below {' or '.join(places)}"
+    return f"no such setting; {hint(key, [each.key for each in TABLE], 'settings')}"
+
+
+def hint(wrong: str, known: Sequence[str], what: str) -> str:
+    """The name that was meant, if one is alike; else where they all are."""
+    key = wrong.rpartition(".")[2]
+    if key in {row[0] for row in table_rows()}:
+        return f"{key} is a hyperparameter, which --set gives"
+    if close := difflib.get_close_matches(wrong, known, n=1, cutoff=0.6):
+        return f"did you mean {close[0]}?"
+    if len(known) <= _FEW:
+        return f"the {what} are {', '.join(known)}"
+    return f"docs/configuration.md has all {what}"
+
 
 FILE: Final = "kennel.toml"
 _RUNS: Final = Name("kennel", "runs")
@@ -147,3 +236,126 @@ class _Reader:
         if self.faults:
             raise BackendError(describe_faults("setting", self.faults))
         return Reading(settings, self.origins)
+
+
+def described(reading: Reading) -> str:
+    """As in: 3 set: kennel.toml (on, region), KENNEL_TRAIN_SPOT, -o (deploy.kind)."""
+    places: dict[str, list[str]] = {}
+    for name, origin in reading.origins.items():
+        places.setdefault(origin, []).append(str(name))
+    if not places:
+        return "the defaults"
+    # A variable, or an option such as --on, says itself what it sets.
+    parts = [place if _speaks(place) else f"{place} ({', '.join(names)})" for place, names in places.items()]
+    return f"{len(reading.origins)} set: {', '.join(parts)}"
+
+
+def _speaks(place: str) -> bool:
+    return place.startswith(("KENNEL_", "--"))
+
+
+def as_begun(settings: Settings, run: Run) -> Settings:
+    """With the run's image and, of one in an account, its number, region, bucket and prefix."""
+    image = run.record.get("image")
+    if run.record["backend"] != "sagemaker":
+        return replace(settings, kennel=replace(settings.kennel, image=image or settings.kennel.image))
+    noted = run.record.get("sagemaker", {})
+    kept = {key: noted[key] for key in ("account", "region", "bucket", "prefix") if noted.get(key)}
+    if image:
+        kept["image"] = image
+    return replace(settings, sagemaker=replace(settings.sagemaker, **kept))
+
+
+_INTERVALS_MS: Final = (100, 200, 500, 1000, 5000, 60_000)
+# Minutes, hours, day of the month, month, day of the week, year; then the limits.
+_SCHEDULE: Final = re.compile(r"([\w,*/?#-]+(?: [\w,*/?#-]+){5})=(\d{1,4}):(\d{1,4})")
+
+Clash = tuple[tuple[Name, ...], str]
+
+
+def clashes(settings: Settings) -> Iterator[Clash]:
+    """(the settings involved, what is wrong and what to do)."""
+    yield from _account(settings)
+    yield from _training(settings)
+    yield from _endpoint(settings.deploy)
+    yield from _scaling(settings.deploy)
+
+
+def _clash(section: str, keys: str, told: str) -> Clash:
+    """keys: separated by spaces, the first of them the one to name."""
+    names = tuple(Name(section, key) for key in keys.split())
+    return names, f"[{section}] {names[0].key}: {told}"
+
+
+def _account(settings: Settings) -> Iterator[Clash]:
+    account = settings.sagemaker
+    if account.subnets and not account.security_groups:
+        yield _clash("sagemaker", "subnets security_groups", "a VPC needs security_groups, too")
+    if account.security_groups and not account.subnets:
+        yield _clash("sagemaker", "security_groups subnets", "a VPC needs subnets, too")
+
+
+def _training(settings: Settings) -> Iterator[Clash]:
+    train = settings.train
+    if train.spot and 0 < train.max_wait_hours < train.max_hours:
+        yield _clash(
+            "train", "max_wait_hours max_hours spot",
+            f"must be 0 or at least max_hours, {train.max_hours:g}, for it includes the running, got "
+            f"{train.max_wait_hours:g}",
+        )  # fmt: skip
+    if train.spot and train.keep_alive_minutes:
+        yield _clash(
+            "train", "keep_alive_minutes spot", "SageMaker keeps no warm pool for spot jobs; set one of the two alone"
+        )
+    if train.profiler_interval_ms not in _INTERVALS_MS:
+        known = ", ".join(map(str, _INTERVALS_MS))
+        yield _clash("train", "profiler_interval_ms", f"must be one of {known}, got {train.profiler_interval_ms}")
+
+
+def _endpoint(deploy: Deploy) -> Iterator[Clash]:
+    if deploy.memory_mb % 1024:
+        yield _clash("deploy", "memory_mb", f"must be a multiple of 1024, got {deploy.memory_mb}")
+    if deploy.kind == "serverless" and deploy.provisioned_concurrency > deploy.max_concurrency:
+        yield _clash(
+            "deploy", "provisioned_concurrency max_concurrency kind",
+            f"must be max_concurrency, {deploy.max_concurrency}, at most, got {deploy.provisioned_concurrency}",
+        )  # fmt: skip
+    if deploy.shift == "linear" and deploy.shift_percent < 10:
+        yield _clash(
+            "deploy", "shift_percent shift", f"a linear shift moves at least 10 at a time, got {deploy.shift_percent}"
+        )
+
+
+def _scaling(deploy: Deploy) -> Iterator[Clash]:
+    on = deploy.max_instances > 0
+    if on and deploy.min_instances > deploy.max_instances:
+        yield _clash(
+            "deploy", "min_instances max_instances",
+            f"must be max_instances, {deploy.max_instances}, at most, got {deploy.min_instances}",
+        )  # fmt: skip
+    if on and deploy.min_instances == 0 and deploy.kind != "async":
+        yield _clash(
+            "deploy", "min_instances max_instances kind", f"0 is for kind async; a {deploy.kind} endpoint needs 1"
+        )
+    if deploy.schedule and not on:
+        yield _clash("deploy", "schedule max_instances", "is of autoscaling; set max_instances, too")
+    for entry in deploy.schedule:
+        yield from _scheduled(entry, deploy)
+
+
+def _scheduled(entry: str, deploy: Deploy) -> Iterator[Clash]:
+    form = _SCHEDULE.fullmatch(entry)
+    if form is None:
+        yield _clash(
+            "deploy", "schedule", f"must be six fields of cron, =, MIN:MAX, as in 0 7 ? * MON-FRI *=2:4, got {entry}"
+        )
+        return
+    fields, least, most = form[1].split(), int(form[2]), int(form[3])
+    if [fields[2], fields[4]].count("?") != 1:
+        yield _clash(
+            "deploy", "schedule", f"of the day of the month and the day of the week one must be ?, got {entry}"
+        )
+    if least > most or most == 0:
+        yield _clash("deploy", "schedule", f"MIN:MAX must rise to 1 at least, got {entry}")
+    if least == 0 and deploy.kind != "async":
+        yield _clash("deploy", "schedule kind", f"a {deploy.kind} endpoint needs 1 instance at least, got {entry}")

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from backends.errors import BackendError
-from backends.settings.names import SECTIONS, TABLE, Name
-from backends.settings.read import read
+from backends.settings.read import SECTIONS, TABLE, Name, read
 from backends.settings.sections import Settings
 from contract.options import allowed
 

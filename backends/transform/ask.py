@@ -1,20 +1,25 @@
-"""Files to a server, a few at a time: what an answer means for a file, and when to ask again."""
+"""Files to a server, a few at a time: what an answer means for a file, and when to ask again.
+
+Servers of Kennel take several images in one request. Many questions are under way at once, their answers in order.
+"""
 
 import functools
+import itertools
 import json
 import mimetypes
 import os
+import queue
 import random
+import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from backends.errors import BackendError
-from backends.transform.connection import Answer, Connection, Dropped, Silent, Unreachable
-from backends.transform.endpoint import Parameters
-from backends.transform.together import CONTENT_TYPE, form, groups, parts_of
+from backends.transform.connection import Answer, Connection, Dropped, Parameters, Silent, Unreachable
 
 # The file's own fault, or the server's with this one file: noted, and the others go on.
 _OF_THE_FILE: Final = frozenset((400, 413, 415, 422, 424, 500))
@@ -193,3 +198,117 @@ def _message(answer: Answer) -> str:
 def _retry_after(answer: Answer) -> float:
     text = answer.headers.get("retry-after", "")
     return min(float(text), _LONGEST_PAUSE_S) if text.isdecimal() and len(text) < 9 else 1.0
+
+
+# What HTTP costs is nothing beside the decoding of images that are larger than this together.
+_MOST_BYTES: Final = 1024 * 1024
+_BOUNDARY: Final = secrets.token_hex(16)
+CONTENT_TYPE: Final = f"multipart/form-data; boundary={_BOUNDARY}"
+
+
+def groups(sizes: Mapping[int, int], limit: int) -> Iterator[list[int]]:
+    """Which images go together, in order. sizes: bytes by the image's number. limit: the largest body, in bytes.
+
+    An image that is too large for company comes alone, whatever the limit.
+    """
+    group: list[int] = []
+    total = 0
+    for number, size in sizes.items():
+        # The form itself takes less than 200 bytes an image.
+        if group and total + size + 200 * (len(group) + 2) > min(limit, _MOST_BYTES):
+            yield group
+            group, total = [], 0
+        group.append(number)
+        total += size
+    if group:
+        yield group
+
+
+def form(images: Sequence[bytes]) -> bytes:
+    """A body of CONTENT_TYPE with the images, in order."""
+    pieces = []
+    for number, image in enumerate(images):
+        head = f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="{number}"\r\n\r\n'
+        pieces += [head.encode(), image, b"\r\n"]
+    return b"".join((*pieces, f"--{_BOUNDARY}--\r\n".encode()))
+
+
+def parts_of(answer: Answer, count: int, all_classes: int | None) -> list[Any] | None:
+    """What a server says of each of `count` images; None when it doesn't, and each has to be asked for alone.
+
+    all_classes: how many probabilities there have to be; None for the best predictions.
+    """
+    try:
+        value = json.loads(answer.body) if answer.status == 200 else None
+    except ValueError:
+        return None
+    if all_classes is None:
+        value = value.get("predictions") if isinstance(value, dict) else None
+    if not isinstance(value, list) or len(value) != count:
+        return None
+    good = all(isinstance(each, list) and all_classes in (None, len(each)) for each in value)
+    return value if good else None
+
+
+# Answers that wait for an earlier one, for each image under way: so that one that is asked again holds up nobody soon.
+_WINDOW: Final = 16
+# Fewer at once would leave the server without work while the next is on its way.
+_REQUESTS: Final = 4
+# Answers are gathered so often: to be woken for each one would take as long as all else that is done for it here.
+_SWEEP_S: Final = 0.02
+
+
+@dataclass
+class _Slot:
+    """Files on their way. outcome: the answers, or what was raised."""
+
+    files: list[str]
+    outcome: list[dict[str, Any]] | BaseException | None = None
+
+
+def answers(files: Iterator[str], conversation: Conversation, goes_on: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+    """The answer to each file, in order, from threads that together have as many under way as the server wants.
+
+    Memory is bounded, however many files there are. Ends early when `goes_on` says no; raises what an asker raises,
+    after the answers before it.
+    """
+    images = conversation.parameters.concurrent
+    # Where that is enough for several requests, images share one.
+    together = max(1, min(conversation.parameters.together, images // _REQUESTS))
+    count = -(-images // together)
+    waiting: queue.SimpleQueue[_Slot | None] = queue.SimpleQueue()
+    # Daemons: one that waits for an answer nobody wants any more must not keep the process from ending.
+    for _ in range(count):
+        threading.Thread(target=_work, args=(conversation, waiting), daemon=True).start()
+    window: deque[_Slot] = deque()
+    try:
+        while goes_on():
+            while len(window) < _WINDOW * count and (some := list(itertools.islice(files, together))):
+                window.append(_Slot(some))
+                waiting.put(window[-1])
+            if not window:
+                return
+            if window[0].outcome is None:
+                time.sleep(_SWEEP_S)
+                continue
+            while window and (outcome := window[0].outcome) is not None:
+                if isinstance(outcome, BaseException):
+                    raise outcome
+                yield from outcome
+                window.popleft()
+    finally:
+        conversation.closed.set()
+        for _ in range(count):
+            waiting.put(None)
+
+
+def _work(conversation: Conversation, waiting: "queue.SimpleQueue[_Slot | None]") -> None:
+    asker = Asker(conversation)
+    while (slot := waiting.get()) is not None and not conversation.closed.is_set():
+        try:
+            slot.outcome = asker.ask(slot.files)
+        except Closed:
+            break
+        except BaseException as error:  # noqa: BLE001 - handed on
+            slot.outcome = error
+    asker.close()

@@ -1,15 +1,19 @@
 """HTTP/1.1 over connections that stay open, and no more of it than a transform needs.
 
 The client has to share the cores with the server: http.client takes four times the processor time for each request,
-most of it for headers (docs/transform.md).
+most of it for headers (docs/transform.md). Before a transform the server is asked for /ping and /execution-parameters.
 """
 
+import json
 import socket
 import ssl
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 from urllib.parse import urlsplit
+
+from backends.errors import BackendError
 
 _TIMEOUT_S: Final = 120.0
 _PORTS: Final = {"http": 80, "https": 443}
@@ -153,3 +157,72 @@ def _exactly(reader: BinaryIO, size: int) -> bytes:
     if len(body) < size:
         raise ValueError("the answer isn't whole")
     return body
+
+
+# SageMaker's defaults where a container says nothing.
+DEFAULT_CONCURRENT: Final = 1
+DEFAULT_PAYLOAD_MB: Final = 6
+# 0 says that there is no limit.
+_UNLIMITED_MB: Final = 1024
+# Kennel's own word for it; SageMaker has none.
+_IMAGES: Final = "x-kennel-max-images"
+# As many as the engine predicts at once.
+_MOST_TOGETHER: Final = 4
+# A server that is being loaded answers, that it isn't ready; one that isn't there doesn't.
+_SILENT_LIMIT_S: Final = 10.0
+_LOADING_LIMIT_S: Final = 120.0
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """How a server wants to be asked: images under way at once, the largest body in bytes, and images in a request."""
+
+    concurrent: int = DEFAULT_CONCURRENT
+    most_bytes: int = DEFAULT_PAYLOAD_MB * 1024 * 1024
+    together: int = 1
+
+
+def wait_ready(url: str, goes_on: Callable[[], bool]) -> bool:
+    """Wait until /ping answers 200; False when `goes_on` said no before. Raises BackendError when it doesn't come."""
+    connection, start = Connection(url), time.monotonic()
+    heard, said = start, "nobody answers"
+    while goes_on():
+        now = time.monotonic()
+        try:
+            status = connection.request("GET", "/ping").status
+        except (Unreachable, Dropped, Silent) as error:
+            said = f"nobody answers: {error}"
+        else:
+            if status == 200:
+                connection.close()
+                return True
+            heard, said = now, f"it answers {status}"
+        if now - heard > _SILENT_LIMIT_S or now - start > _LOADING_LIMIT_S:
+            raise BackendError(f"{url}/ping gives no 200 ({said}); deploy.py status shows what is up")
+        time.sleep(0.1)
+    return False
+
+
+def ask_parameters(url: str) -> Parameters:
+    """What /execution-parameters says; SageMaker's defaults where there is no such path. Raises BackendError."""
+    connection = Connection(url)
+    images = ""
+    try:
+        answer = connection.request("GET", "/execution-parameters")
+        images = answer.headers.get(_IMAGES, "")
+        values = json.loads(answer.body) if answer.status == 200 else {}
+    except ValueError:
+        values = {}
+    except (Unreachable, Dropped, Silent) as error:
+        raise BackendError(f"{url} gave no answer ({error}); deploy.py status shows what is up") from error
+    finally:
+        connection.close()
+    values = values if isinstance(values, dict) else {}
+    concurrent = _count(values.get("MaxConcurrentTransforms"), DEFAULT_CONCURRENT)
+    payload = _count(values.get("MaxPayloadInMB"), DEFAULT_PAYLOAD_MB)
+    together = min(int(images), _MOST_TOGETHER) if images.isdecimal() and len(images) < 9 else 1
+    return Parameters(concurrent or DEFAULT_CONCURRENT, (payload or _UNLIMITED_MB) * 1024 * 1024, max(1, together))
+
+
+def _count(value: object, default: int) -> int:
+    return value if type(value) is int and value >= 0 else default

@@ -6,10 +6,9 @@ from pathlib import Path
 
 from backends.base import Batching
 from backends.console import watching
-from backends.errors import BackendError, StillRunning, Stopped
+from backends.errors import BackendError, StillRunning, Stop, Stopped
 from backends.runs import Run, create_run, load_run
-from backends.stop import Stop
-from backends.transform.batch import Batch
+from backends.transform.inputs import Batch
 from backends.transform.results import Results
 
 

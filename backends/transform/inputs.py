@@ -1,4 +1,4 @@
-"""The images of a transform: folders, globs and files -> file names in a fixed order, one after the other."""
+"""The images of a transform: folders, globs and files -> file names in a fixed order, for one job or one by one."""
 
 import glob
 import hashlib
@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from backends.errors import BackendError
 
@@ -156,3 +156,25 @@ def _hidden(name: str) -> bool:
 
 def _is_image(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122
+
+
+class Files(Protocol):
+    """Images by name, in a fixed order, each time anew; `Inputs` are some."""
+
+    def __iter__(self) -> Iterator[str]: ...
+
+    def survey(self, goes_on: Callable[[], bool]) -> Survey:
+        """Count and fingerprint them; given up early when `goes_on` says no."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """artifact: its folder. labels: the classes' in order, where all probabilities are wanted. concurrent: requests at
+    once, or None for what the server says.
+    """
+
+    files: Files
+    count: int
+    artifact: Path
+    labels: tuple[str, ...] | None = None
+    concurrent: int | None = None

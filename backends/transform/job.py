@@ -13,19 +13,15 @@ from backends.base import Backend, Batching, Progress, Watch, create
 from backends.child import last_error
 from backends.client import choose_port
 from backends.console import watching
-from backends.errors import BackendError, Stopped
+from backends.errors import BackendError, Stop, Stopped, StopSignals
 from backends.jobs import deploy_artifact, refresh, stop_run
 from backends.runs import Run, load_run
-from backends.stop import Stop, StopSignals
-from backends.transform.ask import Conversation
-from backends.transform.batch import Batch, Files
-from backends.transform.classes import Artifact
-from backends.transform.endpoint import ask_parameters, wait_ready
+from backends.transform.ask import Conversation, answers
+from backends.transform.connection import ask_parameters, wait_ready
 from backends.transform.in_job import transform_in_job
-from backends.transform.inputs import Survey
+from backends.transform.inputs import Batch, Files, Survey
 from backends.transform.results import Results
-from backends.transform.summary import conclude
-from backends.transform.window import answers
+from backends.transform.summary import Artifact, conclude
 
 _TELL_EVERY_S: Final = 0.2
 

@@ -7,7 +7,7 @@ from typing import Any
 import boto3
 from botocore.session import Session as Models
 
-from backends.cloud.sdk import sdk
+from backends.sagemaker.sdk import sdk
 from contract.hyperparameters import Hyperparameters
 from tuning.settings import SearchSettings
 

@@ -6,8 +6,7 @@ from dataclasses import Field
 from pathlib import Path
 from typing import Any
 
-from backends.settings.names import SECTIONS, TABLE
-from backends.settings.read import load
+from backends.settings.read import SECTIONS, TABLE, load
 from contract.options import allowed
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")

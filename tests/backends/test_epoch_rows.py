@@ -4,8 +4,8 @@ import os
 import signal
 from pathlib import Path
 
-from backends.stop import Stop, StopSignals
-from backends.tuning.trial import EpochRows
+from backends.errors import Stop, StopSignals
+from backends.search.trial import EpochRows
 
 
 def test_every_row_comes_once_in_order_and_whole(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.stub import Stubber
 
-from backends.tuner import metric_definitions, static_hyperparameters, tuner_arguments
+from backends.sagemaker.jobs.tuner_arguments import metric_definitions, static_hyperparameters, tuner_arguments
 from contract.hyperparameters import Hyperparameters
 from tests.backends.sagemaker_requests import REGION, allowed, breaches, client, service_model, session, settings
 from tests.train.support import REPOSITORY

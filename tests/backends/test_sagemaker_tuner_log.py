@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from backends.tuner import metric_definitions, static_hyperparameters
+from backends.sagemaker.jobs.tuner_arguments import metric_definitions, static_hyperparameters
 from contract.metrics import METRICS
 from tests.backends.sagemaker_requests import settings
 from tests.train.support import Finished, make_classes, train

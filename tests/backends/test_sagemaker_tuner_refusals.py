@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from backends import tuner
 from backends.errors import BackendError
-from backends.tuner import tuner_arguments
+from backends.sagemaker.jobs import tuner_arguments as tuner
+from backends.sagemaker.jobs.tuner_arguments import tuner_arguments
 from contract.metrics import METRICS
 from tests.backends.sagemaker_requests import service_model, settings
 from tests.train.support import REPOSITORY
@@ -121,7 +121,8 @@ def in_python(folder: Path, version: str | None) -> str:
         "m.version = none\n"
     )  # fmt: skip
     code = (
-        hide + "from backends.tuner import parameter_ranges\nfrom backends.errors import BackendError\n"
+        hide + "from backends.sagemaker.jobs.tuner_arguments import parameter_ranges\n"
+        "from backends.errors import BackendError\n"
         "from tuning.space import Space\n"
         "try: parameter_ranges(Space.parse('default'))\nexcept BackendError as error: print(error)"
     )

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from backends.settings.names import SECTIONS, TABLE, Name
-from backends.settings.read import load, read
+from backends.settings.read import SECTIONS, TABLE, Name, load, read
 from backends.settings.sections import Settings
 
 ROOT = Path(__file__).resolve().parents[2]

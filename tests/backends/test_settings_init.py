@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from backends.settings.names import SECTIONS, TABLE
-from backends.settings.read import load
+from backends.settings.read import SECTIONS, TABLE, load
 from backends.settings.sections import Settings
 from tests.backends.terminal import deploy
 

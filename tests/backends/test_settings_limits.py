@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from backends.settings.names import TABLE, Name
+from backends.settings.read import TABLE, Name
 from tests.backends.sagemaker_requests import service_model
 
 # The shapes whose least and most the setting must keep, and by how much its unit is larger.

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from backends.base import WHOLE_MACHINE, Slot
-from backends.gpus import gpu_uuids, visible_uuids
-from backends.tuning.slots import divide
+from backends.process import gpu_uuids, visible_uuids
+from backends.search.trial import divide
 
 LISTING = """\
 GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-aaaa-1)

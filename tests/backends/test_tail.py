@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from backends.errors import BackendError
-from backends.stop import StopSignals
-from backends.tail import tail
+from backends.child import tail
+from backends.errors import BackendError, StopSignals
 
 
 def test_lines_are_said_whole_as_they_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backends.tail._POLL_S", 0)
+    monkeypatch.setattr("backends.child._POLL_S", 0)
     file, said = tmp_path / "log.txt", list[str]()
     file.write_text("one\nhal")
     parts = iter(["f\ntwo\n", "last words"])

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from backends.transform.classes import Truth
 from backends.transform.inputs import Inputs
+from backends.transform.summary import Truth
 from model.labels import readable_labels
 from tests.backends.terminal import deploy
 from tests.backends.transform_runs import (

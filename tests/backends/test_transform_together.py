@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from backends.transform.together import groups
+from backends.transform.ask import groups
 from tests.backends.terminal import deploy
 from tests.backends.test_transform_requests import named, run
 from tests.backends.transform_runs import (

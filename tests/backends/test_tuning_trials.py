@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 
 from backends.base import WHOLE_MACHINE, Slot, Watch
-from backends.errors import BackendError, Stopped
+from backends.errors import BackendError, Stop, Stopped
 from backends.inputs import parse_hyperparameters
 from backends.local import LocalBackend
 from backends.runs import Run, create_run, load_run
-from backends.stop import Stop
-from backends.tuning.request import Request
-from backends.tuning.tune import create_tuning, search_in
+from backends.search.request import Request
+from backends.search.tune import create_tuning, search_in
 from contract.hyperparameters import Hyperparameters
 
 Training = Callable[[Run, Hyperparameters, Stop], None]

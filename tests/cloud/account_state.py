@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from backends.cloud.account import Account
-from backends.cloud.names import KIND_TAG, RUN_TAG
+from backends.sagemaker.account import Account
+from backends.sagemaker.names import KIND_TAG, RUN_TAG
 
 ROLE = "arn:aws:iam::123456789012:role/kennel-execution"
 BUCKET = "kennel-bucket"

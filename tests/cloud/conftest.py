@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from backends.cloud.account import Account
+from backends.sagemaker.account import Account
 from backends.settings.sections import Account as AccountSettings
 from backends.settings.sections import Settings
 from tests.cloud.policies import Call, hold, within_policy

@@ -7,9 +7,9 @@ from typing import Any
 
 import boto3
 
-from backends.cloud import endpoints
-from backends.cloud.account import Account
 from backends.runs import Run, create_run
+from backends.sagemaker.account import Account
+from backends.sagemaker.endpoints import endpoints
 from backends.settings.sections import Settings
 from tests.backends.sagemaker_requests import breaches
 from tests.cloud.simulator.store import REGION

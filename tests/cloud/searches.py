@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from backends.runs import Run, create_run
-from backends.tuning.request import Request
+from backends.search.request import Request
 from contract.hyperparameters import Hyperparameters
 from tests.cloud.simulator.work import Prepared, Task
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from backends.cloud.account import Account
 from backends.errors import BackendError
+from backends.sagemaker.account import Account
 from backends.settings.sections import Account as AccountSettings
 from backends.settings.sections import Settings
 from tests.cloud.simulator.server import Simulator

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from backends.cloud.account import Account
-from backends.cloud.artifact import pack, read_content, upload
 from backends.errors import BackendError
+from backends.sagemaker.account import Account
+from backends.sagemaker.storage.artifact import pack, read_content, upload
 from tests.cloud.conftest import BUCKET, settings
 from tests.cloud.endpoint_cases import DIGEST_OF_ARTIFACT, account_of, make_artifact
 from tests.cloud.simulator.server import Simulator

@@ -9,12 +9,11 @@ import pytest
 from typer.testing import CliRunner
 
 from backends.base import Progress
-from backends.cloud import training
-from backends.cloud.account import Account
-from backends.cloud.attach import attach
-from backends.errors import BackendError
+from backends.errors import BackendError, Stop
 from backends.runs import create_run, load_run
-from backends.stop import Stop
+from backends.sagemaker.account import Account
+from backends.sagemaker.jobs import training
+from backends.sagemaker.jobs.attach import attach
 from deploy import app
 from tests.backends.photos import make_photos
 from tests.cloud.conftest import BUCKET, IMAGE, ROLE

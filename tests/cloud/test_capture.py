@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from backends.cloud import invoke
-from backends.cloud.capture import captured_at, fetch_captured
+from backends.sagemaker.endpoints import invoke
+from backends.sagemaker.endpoints.capture import captured_at, fetch_captured
 from backends.settings.sections import Deploy
 from tests.cloud.conftest import settings
 from tests.cloud.endpoint_cases import account_of, deployment, make_artifact, up

@@ -4,9 +4,9 @@ import io
 
 import pytest
 
-from backends.cloud.money.consent import Consent
-from backends.cloud.money.items import Item
 from backends.errors import BackendError, Stopped
+from backends.sagemaker.billing.consent import Consent
+from backends.sagemaker.billing.items import Item
 from backends.settings.sections import Account, Settings
 
 TRAINING = Item("training job kennel-first-1a2b3c", "training", "ml.g4dn.xlarge", 1, 4.0)

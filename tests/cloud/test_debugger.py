@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from backends.cloud.account import Account
 from backends.errors import BackendError
 from backends.reports import print_rules, run_documents
+from backends.sagemaker.account import Account
 from backends.settings.sections import Train
 from tests.cloud.conftest import BUCKET, settings
 from tests.cloud.simulator.server import Simulator
@@ -163,7 +163,7 @@ def test_what_its_rules_said_is_in_the_table(
 
 
 def test_a_region_that_never_had_it(cloud: Simulator, tmp_path: Path) -> None:
-    from backends.cloud.debugger import Observers
+    from backends.sagemaker.jobs.debugger import Observers
 
     there = replace(settings().sagemaker, region="us-iso-east-1")
     wanted = Observers.wanted(Account(settings(sagemaker=there), lambda _items: None))

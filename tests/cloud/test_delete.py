@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from backends.cloud.account import Account
-from backends.cloud.delete import delete, of_run, plan
-from backends.cloud.holdings.things import Thing
-from backends.cloud.inventory import everything
 from backends.errors import BackendError
 from backends.runs import Run
+from backends.sagemaker.account import Account
+from backends.sagemaker.resources.delete import delete, of_run, plan
+from backends.sagemaker.resources.inventory import everything
+from backends.sagemaker.resources.resource import Thing
 from backends.settings.sections import Account as AccountSettings
 from backends.settings.sections import Settings
 from tests.cloud.account_state import BUCKET, FIRST, SECOND, State, answer
@@ -249,7 +249,7 @@ def test_every_version_of_an_object_goes(state: State) -> None:
 
 
 def test_more_objects_than_a_request_may_name_go(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backends.cloud.holdings.storage.AT_ONCE", 2)
+    monkeypatch.setattr("backends.sagemaker.resources.storage.AT_ONCE", 2)
     for number in range(5):
         state.put(f"kennel/runs/{FIRST}/output/{number}", 1)
     remove(state, FIRST, with_data=True)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import deploy as program
-from backends.cloud.account import Account
 from backends.runs import Run, create_run, load_run
+from backends.sagemaker.account import Account
 from backends.settings.sections import Deploy
 from tests.cloud.conftest import BUCKET, settings
 from tests.cloud.endpoint_cases import account_of, make_artifact, up

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from backends.cloud.deployable import check_deploy
 from backends.errors import BackendError
+from backends.sagemaker.endpoints.config import check_deploy
 from backends.settings.sections import Deploy
 from tests.cloud.conftest import settings
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from backends.cloud.debugger import _DEBUG, _PROFILE
-from backends.cloud.upload import send
-from backends.cloud.waiting import poll_seconds
+from backends.sagemaker.jobs.debugger import _DEBUG, _PROFILE
+from backends.sagemaker.jobs.polling import poll_seconds
+from backends.sagemaker.storage import upload
 from backends.settings.sections import Settings
 from tests.cloud.conftest import settings
 from tests.cloud.simulator.server import Simulator
@@ -32,7 +32,7 @@ def test_the_settings_it_names_exist() -> None:
 def test_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KENNEL_POLL_S", raising=False)
     assert poll_seconds() == 5
-    assert send._ONE_PART == 64 * 2**20
+    assert upload._ONE_PART == 64 * 2**20
     assert "files above 64 MiB in parts" in PAGE
 
 

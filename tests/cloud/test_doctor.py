@@ -8,11 +8,11 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from backends.cloud.account import Account
 from backends.doctor.account import check_bucket, check_network, check_rights, check_role, check_sdk, trusts
 from backends.doctor.examine import examine
 from backends.doctor.rows import Row, checked
 from backends.errors import BackendError
+from backends.sagemaker.account import Account
 from backends.settings.sections import General, Settings
 from tests.backends.terminal import deploy
 from tests.cloud.conftest import IMAGE, ROLE

@@ -2,8 +2,8 @@
 
 import pytest
 
-from backends.cloud.drivers import DRIVERS, has_gpu, host_image
 from backends.errors import BackendError
+from backends.sagemaker.endpoints.drivers import DRIVERS, has_gpu, host_image
 from tests.cloud.endpoint_cases import checked
 
 NEWEST = "al2023-ami-sagemaker-inference-gpu-4-1"

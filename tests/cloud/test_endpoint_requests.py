@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from backends.cloud import endpoints
-from backends.cloud.account import Account
-from backends.cloud.money.items import Item
 from backends.errors import BackendError, Stopped
 from backends.runs import Run, load_run
+from backends.sagemaker.account import Account
+from backends.sagemaker.billing.items import Item
+from backends.sagemaker.endpoints import endpoints
 from backends.settings.sections import Deploy, Settings
 from tests.cloud.conftest import BUCKET, IMAGE, ROLE, settings
 from tests.cloud.endpoint_cases import (

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from botocore.stub import Stubber
 
-from backends.cloud import endpoints
-from backends.cloud.account import Account
 from backends.errors import BackendError, Stopped
 from backends.runs import Run
+from backends.sagemaker.account import Account
+from backends.sagemaker.endpoints import endpoints
 from tests.cloud.endpoint_cases import deployment, interrupt_instead_of, make_artifact, up
 from tests.cloud.simulator.server import Simulator
 from tests.cloud.simulator.work import Prepared
@@ -146,7 +146,7 @@ def test_ctrl_c_while_it_starts_is_a_sentence(
 
 
 def test_the_lines_of_all_containers_come_in_their_order(cloud: Simulator, account: Account, run: Run) -> None:
-    from backends.cloud.endpoint_log import save_tail
+    from backends.sagemaker.logs import save_tail
 
     logs, group = cloud.client("logs"), f"/aws/sagemaker/Endpoints/{NAME}"
     logs.create_log_group(logGroupName=group)
@@ -160,7 +160,7 @@ def test_the_lines_of_all_containers_come_in_their_order(cloud: Simulator, accou
 
 
 def test_a_log_that_may_not_be_read_is_no_second_failure(cloud: Simulator, account: Account, run: Run) -> None:
-    from backends.cloud.endpoint_log import save_tail
+    from backends.sagemaker.logs import save_tail
 
     cloud.fail("DescribeLogStreams", "AccessDeniedException", "Not you")
     (line,) = save_tail(account, run, NAME)

@@ -11,11 +11,10 @@ import yaml
 from boto3.exceptions import RetriesExceededError
 from botocore.stub import Stubber
 
-from backends.cloud.advice import Fault, one_line, rule_of
-from backends.cloud.errors import Refused, told
-from backends.cloud.refusals import RULES
-from backends.cloud.sdk import sdk
 from backends.errors import BackendError
+from backends.sagemaker.error_table import RULES
+from backends.sagemaker.errors import Fault, Refused, one_line, rule_of, told
+from backends.sagemaker.sdk import sdk
 
 KEYS = {"region_name": "eu-west-1", "aws_access_key_id": "none", "aws_secret_access_key": "none"}
 SENTENCES = yaml.safe_load(Path(__file__).with_name("refusals.yaml").read_text())

@@ -2,8 +2,8 @@
 
 import pytest
 
-from backends.cloud.money.estimate import estimate, money, size
-from backends.cloud.money.items import Item
+from backends.sagemaker.billing.estimate import estimate, money, size
+from backends.sagemaker.billing.items import Item
 
 
 def test_a_training_costs_its_hours_of_all_its_hosts() -> None:

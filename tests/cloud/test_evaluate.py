@@ -6,16 +6,15 @@ from pathlib import Path
 import pytest
 
 from backends.base import Progress
-from backends.cloud import evaluate
-from backends.cloud.account import Account
-from backends.cloud.artifact import place, read_content
-from backends.cloud.money.items import Item
-from backends.cloud.names import resource_name
-from backends.errors import BackendError, StillRunning, Stopped
+from backends.errors import BackendError, StillRunning, Stop, Stopped
 from backends.runs import Run, all_runs
+from backends.sagemaker.account import Account
+from backends.sagemaker.billing.items import Item
+from backends.sagemaker.jobs import evaluation
+from backends.sagemaker.names import resource_name
+from backends.sagemaker.storage.artifact import place, read_content
 from backends.settings.sections import Account as AccountSettings
 from backends.settings.sections import Evaluate, General, Settings
-from backends.stop import Stop
 from tests.backends.sagemaker_requests import breaches, service_model
 from tests.cloud.conftest import BUCKET, IMAGE, ROLE, settings
 from tests.cloud.searches import photos
@@ -83,7 +82,7 @@ def test_the_whole_request(cloud: Simulator, evaluator: Evaluator, artifact: Pat
     photos(data)
     (data / "extra").mkdir()
     (data / "extra" / "9.jpg").write_bytes(b"9")
-    evaluate.evaluate(account, artifact, data, tmp_path / "evaluation.json", nothing, stop=Stop())
+    evaluation.evaluate(account, artifact, data, tmp_path / "evaluation.json", nothing, stop=Stop())
     run = only_run(tmp_path)
     name = resource_name(run)
     (sent,) = cloud.requests("CreateProcessingJob")
@@ -129,7 +128,7 @@ def test_the_whole_request(cloud: Simulator, evaluator: Evaluator, artifact: Pat
 
 def test_report_and_page_come_back(cloud: Simulator, evaluator: Evaluator, artifact: Path, tmp_path: Path) -> None:
     report = tmp_path / "reports" / "mine.json"
-    evaluate.evaluate(an_account(tmp_path), artifact, photos(tmp_path / "photos"), report, nothing, stop=Stop())
+    evaluation.evaluate(an_account(tmp_path), artifact, photos(tmp_path / "photos"), report, nothing, stop=Stop())
     assert json.loads(report.read_text()) == {"n": 12, "accuracy": 0.75}
     assert report.with_suffix(".html").read_text() == "<p>the page"
     run = only_run(tmp_path)
@@ -142,7 +141,7 @@ def test_only_the_split_that_is_judged_travels(
     cloud: Simulator, evaluator: Evaluator, artifact: Path, tmp_path: Path
 ) -> None:
     data = photos(tmp_path / "photos")
-    evaluate.evaluate(an_account(tmp_path), artifact, data, tmp_path / "e.json", nothing, stop=Stop())
+    evaluation.evaluate(an_account(tmp_path), artifact, data, tmp_path / "e.json", nothing, stop=Stop())
     (sent,) = cloud.requests("CreateProcessingJob")
     source = sent["ProcessingInputs"][1]["S3Input"]
     assert source["S3Uri"].endswith("/valid/")
@@ -153,7 +152,7 @@ def test_only_the_split_that_is_judged_travels(
 def test_a_comparison(cloud: Simulator, evaluator: Evaluator, artifact: Path, tmp_path: Path) -> None:
     baseline = made_artifact(tmp_path / "old", b"others")
     report = tmp_path / "comparison.json"
-    evaluate.evaluate(
+    evaluation.evaluate(
         an_account(tmp_path), artifact, photos(tmp_path / "photos"), report, nothing, baseline, stop=Stop()
     )
     (sent,) = cloud.requests("CreateProcessingJob")
@@ -173,7 +172,7 @@ def test_settings_reach_the_job(cloud: Simulator, evaluator: Evaluator, artifact
     )  # fmt: skip
     own = Evaluate(instance_type="ml.g5.xlarge", volume_gb=30, max_hours=0.5)
     account = an_account(tmp_path, sagemaker=common, evaluate=own)
-    evaluate.evaluate(account, artifact, photos(tmp_path / "photos"), tmp_path / "e.json", nothing, stop=Stop())
+    evaluation.evaluate(account, artifact, photos(tmp_path / "photos"), tmp_path / "e.json", nothing, stop=Stop())
     (sent,) = cloud.requests("CreateProcessingJob")
     # An instance with a disk of its own takes no key for it.
     assert sent["ProcessingResources"]["ClusterConfig"] == {
@@ -193,7 +192,7 @@ def test_a_failure_is_told_with_the_logs_end(
     evaluator.code = 2
     said = r"^processing job kennel-evaluation-\S+ failed: exit code 2; its log ends: 12 images: accuracy 0\.7500 \(run"
     with pytest.raises(BackendError, match=said):
-        evaluate.evaluate(
+        evaluation.evaluate(
             an_account(tmp_path), artifact, photos(tmp_path / "photos"), tmp_path / "e.json", nothing, stop=Stop()
         )
     assert only_run(tmp_path).status == "failed"
@@ -209,7 +208,7 @@ def test_a_wish_to_stop_stops_the_job(cloud: Simulator, evaluator: Evaluator, ar
             stop.request()
 
     with pytest.raises(Stopped):
-        evaluate.evaluate(
+        evaluation.evaluate(
             an_account(tmp_path), artifact, photos(tmp_path / "photos"), tmp_path / "e.json", watch, stop=stop
         )
     assert [each.status for each in cloud.store] == ["Stopped"]
@@ -230,10 +229,10 @@ def test_an_evaluation_that_was_left_is_gone_on_with(
 
     account, report = an_account(tmp_path), tmp_path / "e.json"
     with pytest.raises(StillRunning, match=r"processing job kennel-evaluation-\S+ goes on .* attach evaluation-"):
-        evaluate.evaluate(account, artifact, photos(tmp_path / "photos"), report, watch, stop=stop)
+        evaluation.evaluate(account, artifact, photos(tmp_path / "photos"), report, watch, stop=stop)
     assert only_run(tmp_path).status == "running"
     evaluator.go.set()
-    assert evaluate.resume(account, only_run(tmp_path), nothing, Stop()) == report
+    assert evaluation.resume(account, only_run(tmp_path), nothing, Stop()) == report
     assert report.is_file()
     assert len(cloud.requests("CreateProcessingJob")) == 1
     assert only_run(tmp_path).status == "completed"

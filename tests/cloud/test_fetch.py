@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from backends.cloud.account import Account
-from backends.cloud.fetch import fetch_archive, unpack
-from backends.cloud.names import Place
 from backends.errors import BackendError
+from backends.sagemaker.account import Account
+from backends.sagemaker.jobs.results import fetch_archive, unpack
+from backends.sagemaker.names import Place
 from tests.cloud.conftest import BUCKET
 from tests.cloud.simulator.server import Simulator
 from tests.cloud.trainings import Seen

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore import xform_name
 
-from backends.cloud.sdk import sdk
+from backends.sagemaker.sdk import sdk
 from tests.cloud.iam.needs import _S3, needs
 from tests.cloud.iam.policy import Need, actions, read
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from backends.cloud.image import image_cuda, image_labels
 from backends.errors import BackendError
+from backends.sagemaker.endpoints.drivers import image_cuda, image_labels
 from tests.cloud.conftest import BUCKET, IMAGE, settings
 from tests.cloud.endpoint_cases import account_of
 from tests.cloud.simulator.server import Simulator

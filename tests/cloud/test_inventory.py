@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 from botocore.exceptions import ClientError
 
-from backends.cloud.account import Account
-from backends.cloud.holdings.things import Thing
-from backends.cloud.inventory import Inventory, everything
 from backends.errors import BackendError
+from backends.sagemaker.account import Account
+from backends.sagemaker.resources.inventory import Inventory, everything
+from backends.sagemaker.resources.resource import Thing
 from backends.settings.sections import Account as AccountSettings
 from backends.settings.sections import Settings
 from tests.cloud.account_state import BUCKET, FIRST, ROLE, SECOND, State, tags, variant

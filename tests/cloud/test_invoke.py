@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from backends.cloud import invoke
-from backends.cloud.account import Account
 from backends.errors import BackendError
 from backends.runs import Run
+from backends.sagemaker.account import Account
+from backends.sagemaker.endpoints import invoke
 from backends.settings.sections import Deploy
 from tests.cloud.conftest import BUCKET, settings
 from tests.cloud.endpoint_cases import account_of, deployment, make_artifact, up

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from backends.cloud.account import Account
-from backends.cloud.logs import TRAINING, Log, find_log, follow, log_of
 from backends.errors import BackendError
 from backends.runs import create_run
+from backends.sagemaker.account import Account
+from backends.sagemaker.logs import TRAINING, Log, find_log, follow, log_of
 from deploy import app
 from tests.cloud.conftest import BUCKET, IMAGE, ROLE
 from tests.cloud.simulator.server import Simulator

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from backends.cloud.backend import CloudBackend
-from backends.cloud.names import resource_name
 from backends.runs import load_run
+from backends.sagemaker.backend import CloudBackend
+from backends.sagemaker.names import resource_name
+from backends.search.one_job import create_job, reopen_job, search_in_job
+from backends.search.results import read_search
 from backends.settings.sections import Train
-from backends.tuning.document import read_search
-from backends.tuning.one_job import create_job, reopen_job, search_in_job
 from tests.backends.photos import make_photos
 from tests.cloud.conftest import settings
 from tests.cloud.searches import request

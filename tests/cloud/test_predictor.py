@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from backends.cloud import predictor as ours
-from backends.cloud.account import Account
-from backends.cloud.predictor import ImageSerializer, PredictionsDeserializer, is_several, to_bytes
-from backends.cloud.sdk import sdk
+from backends.sagemaker.account import Account
+from backends.sagemaker.endpoints import predictor as ours
+from backends.sagemaker.endpoints.predictor import ImageSerializer, PredictionsDeserializer, is_several, to_bytes
+from backends.sagemaker.sdk import sdk
 from tests.cloud.conftest import BUCKET, IMAGE, ROLE
 from tests.cloud.simulator.server import Simulator
 from tests.cloud.simulator.work import Prepared
@@ -188,7 +188,7 @@ def test_an_asynchronous_endpoint_by_the_sdks_wrapper(
 
 
 def test_it_is_made_when_it_is_asked_for() -> None:
-    from backends.cloud.predictor import ImagePredictor
+    from backends.sagemaker.endpoints.predictor import ImagePredictor
 
     assert ours.ImagePredictor is ImagePredictor
     assert issubclass(ImagePredictor, sdk("predictor").Predictor)

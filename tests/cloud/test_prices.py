@@ -8,8 +8,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from backends.cloud.money.api import ApiPrices
-from backends.cloud.money.prices import TablePrices, read_table
+from backends.sagemaker.billing.prices import ApiPrices, TablePrices, read_table
 from backends.settings.sections import Settings
 from tests.backends.sagemaker_requests import service_model
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from backends.cloud import registry
-from backends.cloud.account import Account
-from backends.cloud.artifact import place, read_content
 from backends.errors import BackendError
+from backends.sagemaker.account import Account
+from backends.sagemaker.endpoints import registry
+from backends.sagemaker.storage.artifact import place, read_content
 from tests.backends.sagemaker_requests import breaches, service_model
 from tests.cloud.conftest import BUCKET, IMAGE, ROLE
 from tests.cloud.simulator.server import Simulator
@@ -134,7 +134,7 @@ def test_the_whole_request(cloud: Simulator, account: Account, artifact: Path, t
 
 def test_the_sdk_reads_the_card(cloud: Simulator, account: Account, artifact: Path, tmp_path: Path) -> None:
     """Its classes hold the schema's limits of lists and its enumerations."""
-    from backends.cloud.sdk import sdk
+    from backends.sagemaker.sdk import sdk
 
     registry.add(account, artifact, "first", tmp_path)
     card = json.loads(cloud.requests("CreateModelPackage")[0]["ModelCard"]["ModelCardContent"])

@@ -10,11 +10,10 @@ import boto3
 import pytest
 
 from backends.base import Progress
-from backends.cloud.account import Account
-from backends.cloud.report import fetch_report, places
-from backends.errors import BackendError
+from backends.errors import BackendError, Stop
 from backends.runs import load_run
-from backends.stop import Stop
+from backends.sagemaker.account import Account
+from backends.sagemaker.jobs.report import fetch_report, places
 from tests.backends.test_deploy_debug import SCRIPT
 from tests.cloud.conftest import BUCKET
 from tests.cloud.simulator.server import Simulator

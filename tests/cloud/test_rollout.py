@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from botocore.stub import Stubber
 
-from backends.cloud import endpoints, rollout
-from backends.cloud.account import Account
-from backends.cloud.money.items import Item
 from backends.errors import BackendError, Stopped
 from backends.runs import Run, load_run
+from backends.sagemaker.account import Account
+from backends.sagemaker.billing.items import Item
+from backends.sagemaker.endpoints import endpoints, rollout
 from backends.settings.sections import Deploy
 from tests.cloud.conftest import settings
 from tests.cloud.endpoint_cases import account_of, checked, deployment, interrupt_instead_of, make_artifact, tags_of, up

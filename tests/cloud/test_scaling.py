@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from backends.cloud.scaling import apply_scaling, remove_scaling, virtual_cpus
 from backends.runs import Run
+from backends.sagemaker.endpoints.scaling import apply_scaling, remove_scaling, virtual_cpus
 from backends.settings.sections import Deploy
 from tests.cloud.conftest import settings
 from tests.cloud.endpoint_cases import account_of, checked, deployment, make_artifact, tags_of, up

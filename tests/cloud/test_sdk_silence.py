@@ -7,8 +7,8 @@ from typing import Any
 import boto3
 import pytest
 
-from backends.cloud.account import Account
-from backends.cloud.sdk import SDK_CONFIG, sdk
+from backends.sagemaker.account import Account
+from backends.sagemaker.sdk import SDK_CONFIG, sdk
 from backends.settings import sections
 
 ROLE = "arn:aws:iam::123456789012:role/kennel-execution"

@@ -8,15 +8,14 @@ import boto3
 import pytest
 
 from backends.base import Progress
-from backends.cloud import training
-from backends.cloud.account import Account
-from backends.cloud.results import verdict_of
-from backends.errors import BackendError
+from backends.errors import BackendError, Stop
 from backends.jobs import recorded
 from backends.runs import Run, load_run
+from backends.sagemaker.account import Account
+from backends.sagemaker.jobs import training
+from backends.sagemaker.jobs.results import verdict_of
 from backends.settings.sections import Account as AccountSettings
 from backends.settings.sections import Settings
-from backends.stop import Stop
 from tests.cloud.conftest import BUCKET
 from tests.cloud.simulator.server import Simulator
 from tests.cloud.simulator.work import Prepared

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from backends.base import Progress
-from backends.cloud import training
-from backends.cloud.account import Account
+from backends.errors import Stop
+from backends.sagemaker.account import Account
+from backends.sagemaker.jobs import training
 from backends.settings.sections import Train
-from backends.stop import Stop
 from contract.hyperparameters import Hyperparameters
 from tests.cloud.conftest import settings
 from tests.cloud.simulator.server import Simulator

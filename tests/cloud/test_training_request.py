@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 
-from backends.cloud.account import Account
-from backends.cloud.money.items import Item
-from backends.cloud.training import train
-from backends.errors import BackendError, Stopped
+from backends.errors import BackendError, Stop, Stopped
+from backends.sagemaker.account import Account
+from backends.sagemaker.billing.items import Item
+from backends.sagemaker.jobs.training import train
 from backends.settings.sections import Account as Common
 from backends.settings.sections import Data, Train
-from backends.stop import Stop
 from tests.backends.sagemaker_requests import breaches, service_model
 from tests.cloud.conftest import BUCKET, IMAGE, ROLE, settings
 from tests.cloud.simulator.server import Simulator

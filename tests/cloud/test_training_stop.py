@@ -6,12 +6,11 @@ from typing import Any
 import pytest
 
 from backends.base import Progress
-from backends.cloud import training, waiting
-from backends.cloud.account import Account
-from backends.errors import StillRunning, Stopped
+from backends.errors import StillRunning, Stop, Stopped
 from backends.jobs import recorded
 from backends.runs import Run, load_run
-from backends.stop import Stop
+from backends.sagemaker.account import Account
+from backends.sagemaker.jobs import polling, training
 from tests.cloud.simulator.server import Simulator
 from tests.cloud.simulator.work import Prepared
 from tests.cloud.trainings import SMALL, Seen, leave, new_run, photos
@@ -113,7 +112,7 @@ def test_a_lost_network_for_a_while(
 def test_credentials_that_end_leave_the_job_alone(
     account: Account, cloud: Simulator, prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waiting, "_PATIENCE", 2)
+    monkeypatch.setattr(polling, "_PATIENCE", 2)
     prepared.go.clear()
     run, seen = new_run(tmp_path / "runs"), Seen()
 

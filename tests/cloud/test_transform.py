@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from backends.cloud.account import Account
-from backends.cloud.images import Plan, listing
-from backends.cloud.money.items import Item
-from backends.cloud.names import Place, resource_name
 from backends.errors import BackendError
+from backends.sagemaker.account import Account
+from backends.sagemaker.billing.items import Item
+from backends.sagemaker.jobs.transform import Plan, listing
+from backends.sagemaker.names import Place, resource_name
 from backends.settings.sections import Account as AccountSettings
 from backends.settings.sections import Transform
 from backends.transform.inputs import Inputs

@@ -6,14 +6,12 @@ from typing import Any
 import pytest
 
 from backends.base import Progress
-from backends.cloud.backend import CloudBackend
-from backends.cloud.images import MOST_MB
-from backends.errors import BackendError, StillRunning, Stopped
+from backends.errors import BackendError, StillRunning, Stop, Stopped
 from backends.runs import Run, create_run
+from backends.sagemaker.backend import CloudBackend
+from backends.sagemaker.jobs.transform import MOST_MB
 from backends.settings.sections import Transform
-from backends.stop import Stop
-from backends.transform.batch import Batch
-from backends.transform.inputs import Inputs
+from backends.transform.inputs import Batch, Inputs
 from backends.transform.job import transform
 from tests.cloud.conftest import BUCKET, settings
 from tests.cloud.simulator.server import Simulator

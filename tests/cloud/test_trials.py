@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from botocore.stub import Stubber
 
-from backends.cloud.account import Account
-from backends.cloud.trials import Jobs, rows_in
+from backends.sagemaker.account import Account
+from backends.sagemaker.jobs.tuning_trials import Jobs, rows_in
 from contract.hyperparameters import Hyperparameters
 from tests.cloud.conftest import settings
 from tests.cloud.searches import DEFAULTS

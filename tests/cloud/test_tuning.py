@@ -6,15 +6,14 @@ from typing import Any
 
 import pytest
 
-from backends.cloud import tuning
-from backends.cloud.account import Account
-from backends.cloud.money.items import Item
-from backends.cloud.names import LONGEST_TUNING, resource_name
-from backends.errors import BackendError, Stopped
+from backends.errors import BackendError, Stop, Stopped
 from backends.runs import Run, load_run
+from backends.sagemaker.account import Account
+from backends.sagemaker.billing.items import Item
+from backends.sagemaker.jobs import tuning
+from backends.sagemaker.names import LONGEST_TUNING, resource_name
 from backends.settings.sections import Account as AccountSettings
 from backends.settings.sections import Train, Tune
-from backends.stop import Stop
 from tests.backends.sagemaker_requests import allowed
 from tests.cloud.conftest import BUCKET, IMAGE, ROLE, settings
 from tests.cloud.searches import Trials, accuracy, photos, request, tuning_run

@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 
 from backends.base import Progress
-from backends.cloud.account import Account
-from backends.cloud.data import Uploaded, dry_run, upload, upload_weights
-from backends.cloud.upload import send
-from backends.errors import BackendError, Stopped
+from backends.errors import BackendError, Stop, Stopped
+from backends.sagemaker.account import Account
+from backends.sagemaker.storage import upload as send
+from backends.sagemaker.storage.datasets import Uploaded, dry_run, upload, upload_weights
 from backends.settings.sections import Data
-from backends.stop import Stop
 from tests.backends.photos import make_photos
 from tests.cloud.conftest import BUCKET, settings
 from tests.cloud.simulator.server import Simulator

@@ -2,7 +2,7 @@
 
 import pytest
 
-from backends.cloud.verdicts import verdict
+from backends.sagemaker.errors import verdict
 
 ROLE = "see whether it is there, and whether the execution role has docs/iam/execution-role.json"
 

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from backends.cloud import waiting
-from backends.cloud.waiting import Answer, Job, answers, hearing, pause, poll_seconds, wait_for
-from backends.errors import BackendError, StillRunning
-from backends.stop import Stop, StopSignals
+from backends.errors import BackendError, StillRunning, Stop, StopSignals
+from backends.sagemaker.jobs import polling
+from backends.sagemaker.jobs.polling import Answer, Job, answers, hearing, pause, poll_seconds, wait_for
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +66,7 @@ def test_failures_that_pass(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_failures_that_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "_PATIENCE", 3)
+    monkeypatch.setattr(polling, "_PATIENCE", 3)
     job = Described("a", *(BackendError("the token has expired") for _ in range(4)))
     with pytest.raises(StillRunning) as told:
         wait_for(job.job, Stop(), lambda _: None)

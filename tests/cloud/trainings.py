@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 from backends.base import Progress, Watch
-from backends.cloud.account import Account
-from backends.cloud.training import train
+from backends.errors import Stop
 from backends.runs import Run, create_run
-from backends.stop import Stop
+from backends.sagemaker.account import Account
+from backends.sagemaker.jobs.training import train
 from contract.hyperparameters import Hyperparameters
 from tests.cloud.simulator.work import Prepared
 

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from backends.cloud.backend import CloudBackend
-from backends.cloud.money.items import Item
 from backends.runs import Run, all_runs
+from backends.sagemaker.backend import CloudBackend
+from backends.sagemaker.billing.items import Item
 from backends.settings.sections import Settings
-from backends.transform.batch import Files
-from backends.transform.classes import read_artifact
+from backends.transform.inputs import Files
 from backends.transform.job import Request, Server
+from backends.transform.summary import read_artifact
 from tests.cloud.conftest import settings
 from tests.cloud.simulator.work import Answer, Prepared, Task
 

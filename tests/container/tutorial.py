@@ -36,7 +36,7 @@ Processor = sdk("processing").Processor
 ProcessingInput = sdk("processing").ProcessingInput
 ProcessingOutput = sdk("processing").ProcessingOutput
 
-KennelPredictor: Any = importlib.import_module("backends.cloud.predictor").ImagePredictor
+KennelPredictor: Any = importlib.import_module("backends.sagemaker.endpoints.predictor").ImagePredictor
 
 ROLE = "arn:aws:iam::123456789012:role/dogs"
 SMALL: dict[str, Any] = {"pretrained": "none", "image_size": 32, "batch_size": 16, "export": "none"}

@@ -14,18 +14,17 @@ import pytest
 
 from backends import client
 from backends.base import WHOLE_MACHINE, Backend, Progress, Slot
-from backends.errors import BackendError, Stopped
+from backends.errors import BackendError, Stop, Stopped
 from backends.inputs import parse_hyperparameters
 from backends.jobs import deploy_artifact, refresh, stop_run, train_run
 from backends.runs import Run, all_runs, create_run, find_artifact, load_run, trials_of
-from backends.stop import Stop
-from backends.transform.classes import read_artifact
+from backends.search.request import Request
+from backends.search.results import read_search
+from backends.search.tune import create_tuning, search_in
 from backends.transform.inputs import Inputs
 from backends.transform.job import Request as TransformRequest
 from backends.transform.job import Server, transform
-from backends.tuning.document import read_search
-from backends.tuning.request import Request
-from backends.tuning.tune import create_tuning, search_in
+from backends.transform.summary import read_artifact
 
 TINY = {"pretrained": "none", "image_size": "32", "epochs": "2", "export": "none"}
 LABELS = {"Red dog", "Green dog", "Blue dog"}

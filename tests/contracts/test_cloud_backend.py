@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from backends.base import Backend
-from backends.cloud.backend import CloudBackend
-from backends.cloud.report import fetch_report
+from backends.errors import Stop
 from backends.runs import Run
-from backends.stop import Stop
+from backends.sagemaker.backend import CloudBackend
+from backends.sagemaker.jobs.report import fetch_report
 from tests.backends.photos import make_photos
 from tests.cloud.conftest import moto, settings
 from tests.cloud.service_models import read_once

@@ -9,7 +9,7 @@ import pytest
 from optuna._transform import _SearchSpaceTransform
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from backends.tuner import parameter_ranges
+from backends.sagemaker.jobs.tuner_arguments import parameter_ranges
 from contract.hyperparameters import Hyperparameters
 from tuning.optuna_study import params_for_optuna, to_optuna, values_from_optuna
 from tuning.space import Categorical, Continuous, Integer, Parameter, Space, Value

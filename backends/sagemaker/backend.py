@@ -1,0 +1,155 @@
+"""Jobs and endpoints on SageMaker, by the protocol that all backends keep."""
+
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, Final
+
+from backends.base import WHOLE_MACHINE, Slot, Watch
+from backends.console import say, watching
+from backends.errors import BackendError, StillRunning, Stop
+from backends.inputs import is_url
+from backends.local import LocalBackend
+from backends.runs import Run
+from backends.sagemaker.account import Account, Consent, made
+from backends.sagemaker.billing.consent import Consent as Asking
+from backends.sagemaker.billing.estimate import money
+from backends.sagemaker.billing.items import Item
+from backends.sagemaker.endpoints import config, endpoints, invoke
+from backends.sagemaker.jobs import evaluation as evaluate
+from backends.sagemaker.jobs import job, training, transform, tuning
+from backends.sagemaker.jobs.polling import hearing
+from backends.sagemaker.jobs.transform import listing
+from backends.sagemaker.logs import save_tail
+from backends.sagemaker.names import Place
+from backends.sagemaker.resources.delete import delete, plan
+from backends.sagemaker.resources.inventory import everything
+from backends.sagemaker.storage import datasets as data
+from backends.sagemaker.storage.datasets import check_photos
+from backends.sagemaker.storage.objects import fetch
+from backends.search.request import Request
+from backends.settings.sections import Settings
+from backends.transform.inputs import Batch, Files
+from contract.hyperparameters import Hyperparameters
+from tuning.settings import SearchSettings
+
+# Artifacts, reports, tensors and logs of a search, at most: agreed to with the rest.
+_RESULTS_GB: Final = 2.0
+
+
+class CloudBackend:
+    """What reads the person's own files (checking data, predicting without a server, pages) runs on this machine; what
+    trains, searches, evaluates, transforms and serves is a job or an endpoint.
+    """
+
+    name = "sagemaker"
+
+    def __init__(self, settings: Settings, consent: Consent) -> None:
+        self.account = Account(settings, consent)
+        self.image = settings.sagemaker.image
+        self._here = LocalBackend()
+        # Data sets that were found in order a moment ago: `run` checks them before it asks, for all that follows.
+        self._checked: set[Path] = set()
+
+    def check_data(self, data: Path, report: Path, watch: Watch) -> None:
+        self._here.check_data(data, report, watch)
+        self._checked.add(data.absolute())
+
+    def train(
+        self, run: Run, data: Path, hyperparameters: Hyperparameters, watch: Watch,
+        slot: Slot = WHOLE_MACHINE, stop: Stop | None = None,  # noqa: ARG002 - a job has its instances to itself
+    ) -> None:  # fmt: skip
+        with hearing(stop) as wish:
+            if "job" not in made(run) and data.absolute() not in self._checked:
+                # Before anything is sent and paid for; the job's own report takes its place.
+                check_photos(data, run.ml / "output" / "data" / "data.json", watch, wish)
+            training.train(self.account, run, data, hyperparameters, watch, wish)
+
+    def search(self, run: Run, request: Request, stop: Stop) -> None:
+        if "tuning_job" not in made(run) and request.data.absolute() not in self._checked:
+            with watching("checking data") as watch:
+                check_photos(request.data, run.ml / "output" / "data" / "data.json", watch, stop)
+        tuning.search(self.account, run, request, stop)
+
+    def gpus(self) -> list[str]:
+        return []
+
+    def tuning_page(self, document: Path) -> None:
+        self._here.tuning_page(document)
+
+    def evaluate(self, artifact: Path, data: Path, report: Path, watch: Watch, baseline: Path | None = None) -> None:
+        evaluate.evaluate(self.account, artifact, data, report, watch, baseline)
+
+    def debug(self, tensors: str, report: Path, rules: str, watch: Watch) -> None:
+        if not is_url(tensors):
+            self._here.debug(tensors, report, rules, watch)
+            return
+        # Here by Kennel's own account: the profile or region may be those of kennel.toml alone.
+        with tempfile.TemporaryDirectory() as scratch:
+            fetch(self.account, Place.parse(tensors), Path(scratch), Stop())
+            self._here.debug(scratch, report, rules, watch)
+
+    def predict(self, artifact: Path, images: Sequence[Path]) -> list[dict[str, Any]]:
+        return self._here.predict(artifact, images)
+
+    def listing(self, urls: Sequence[str]) -> Files:
+        return listing(self.account, urls)
+
+    def transform(self, run: Run, batch: Batch, watch: Watch, stop: Stop) -> Iterator[dict[str, Any]]:
+        return transform.transform(self.account, run, batch, watch, stop)
+
+    def deploy(self, run: Run, artifact: Path, port: int) -> str:  # noqa: ARG002 - it has a name, and no port
+        return endpoints.deploy(self.account, run, artifact)
+
+    def deploy_version(self, run: Run, version: str) -> str:
+        return endpoints.deploy(self.account, run, version)
+
+    def wait_ready(self, run: Run, goes_on: Callable[[], bool]) -> bool:
+        return endpoints.wait_ready(self.account, run, goes_on)
+
+    def ask(self, run: Run, image: Path) -> dict[str, Any]:
+        return invoke.ask(self.account, run, image)
+
+    def serve(self, artifact: Path, port: int) -> int:  # noqa: ARG002 - it doesn't come to that
+        raise BackendError("an endpoint on SageMaker has no foreground; leave --foreground out, or use --on local")
+
+    def is_alive(self, run: Run) -> bool:
+        if run.kind == "deployment":
+            return endpoints.is_alive(self.account, run)
+        if run.kind == "training":
+            # What one has left that ended meanwhile is fetched: the record is to say how it went.
+            return training.is_running(self.account, run)
+        return job.is_alive(self.account, run)
+
+    def stop(self, run: Run) -> None:
+        if run.kind == "deployment" and (endpoint := made(run).get("endpoint")) and not run.log.exists():
+            save_tail(self.account, run, str(endpoint))
+        try:
+            delete(self.account, plan(self.account, run), say)
+        except KeyboardInterrupt:
+            if run.kind != "deployment":
+                raise
+            raise StillRunning(endpoints.left(run)) from None
+
+    def agreed(self, request: Request) -> AbstractContextManager[None]:
+        self.account.check_settings()
+        consent = self.account.consent
+        return consent.covering(self._items(request)) if isinstance(consent, Asking) else nullcontext()
+
+    def _items(self, request: Request) -> list[Item]:
+        return [
+            *tuning.items(self.account, "", SearchSettings.of(request.hyperparameters)),
+            *config.items(self.account, "for the best trial"),
+            data.dry_run(self.account, request.data, lambda _: None).item,
+            Item("artifacts, reports and logs", "storage", gigabytes=_RESULTS_GB),
+        ]
+
+    def left(self) -> str:
+        things = everything(self.account)
+        if not things:
+            return "nothing"
+        kinds = Counter(each.kind for each in things)
+        cost = sum(each.usd_per_day or 0.0 for each in things)
+        return f"{', '.join(f'{count} x {kind}' for kind, count in kinds.items())}: {money(cost)} a day"

@@ -1,0 +1,257 @@
+"""What AWS and the SDK say when they refuse, as one sentence: what was wrong, the value, the next step.
+
+The same for how a job or an endpoint ended, from its FailureReason and its log; and asking for what may not be there.
+"""
+
+import re
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from backends.errors import BackendError
+from backends.sagemaker.error_table import QUOTAS, RULES, UNANSWERED, Rule
+
+_DENIED: Final = (
+    "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "Forbidden", "403",
+    "KmsAccessDeniedException",
+)  # fmt: skip
+# A HEAD request is answered without words; and some operations want a permission of another name.
+_PERMISSIONS: Final = {
+    "HeadObject": "s3:GetObject", "HeadBucket": "s3:ListBucket", "ListObjectsV2": "s3:ListBucket",
+    "CreateMultipartUpload": "s3:PutObject", "UploadPart": "s3:PutObject", "DeleteObjects": "s3:DeleteObject",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What AWS answered: its code, its words on one line, the operation that was called, the HTTP status."""
+
+    code: str
+    said: str
+    operation: str
+    status: int = 400
+
+    @classmethod
+    def of(cls, error: Any) -> "Fault":
+        """Of botocore's ClientError."""
+        answer = error.response
+        fault = answer.get("Error", {})
+        # What an endpoint's container says and its status lie beside AWS's own, which wrap them.
+        said = answer.get("OriginalMessage") or fault.get("Message") or ""
+        status = answer.get("OriginalStatusCode") or answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
+        return cls(str(fault.get("Code", "")), one_line(said), error.operation_name, status)
+
+    @property
+    def denied(self) -> bool:
+        return self.code in _DENIED or "not authorized to perform" in self.said
+
+
+def one_line(error: object) -> str:
+    """Its words without line breaks and without a full stop."""
+    return " ".join(str(error).split()).rstrip(".")
+
+
+def advice(fault: Fault) -> str:
+    """The rest of a sentence that begins with what was being done."""
+    if fault.denied:
+        return _denied(fault)
+    if rule := rule_of(fault):
+        found = re.search(rule.words, fault.said, re.IGNORECASE)
+        words = found.groups() if found else ()
+        return rule.sentence.format(*words, said=fault.said or fault.code, code=fault.code, status=fault.status)
+    return f"AWS refuses {fault.operation}: {fault.code or fault.status}{f': {fault.said}' if fault.said else ''}"
+
+
+def rule_of(fault: Fault) -> Rule | None:
+    """The first rule of the table that is for such a fault."""
+    for rule in RULES:
+        fits = not rule.codes or fault.code in rule.codes.split()
+        if fits and re.search(rule.words, fault.said, re.IGNORECASE):
+            return rule
+    return None
+
+
+def _denied(fault: Fault) -> str:
+    asked = re.search(r"not authorized to perform:? (\S+)(?: on(?: the)? resource:? \"?([^\s\",]+))?", fault.said)
+    action = asked[1] if asked else _PERMISSIONS.get(fault.operation, fault.operation)
+    resource = f" on {asked[2]}" if asked and asked[2] else ""
+    who = re.search(r"User: (\S+)", fault.said)
+    # What is said otherwise is often no more than that.
+    words = "" if asked or fault.said in ("", "Access Denied", "Forbidden") else f" ({fault.said})"
+    refusal = f"{who[1] if who else 'whoever these credentials are'} may not do {action}{resource}{words}"
+    if deny := re.search(r"explicit deny in an? ([\w -]+)", fault.said):
+        return f"{refusal}, by an explicit deny in a {deny[1]}; only who administers the account can change that"
+    if action.startswith("kms:"):
+        return f"{refusal}; the key's own policy has to allow it as well as docs/iam/person.json does"
+    if action == "iam:PassRole":
+        return f"{refusal}; allow it for this role as docs/iam/person.json does, or set another role in [sagemaker]"
+    return f"{refusal}; docs/iam/person.json lists all that Kennel asks for"
+
+
+def unanswered(error: Exception) -> str:
+    """What botocore raises by itself, in words."""
+    names = [each.__name__ for each in type(error).__mro__]
+    sentence = next((UNANSWERED[name] for name in names if name in UNANSWERED), "{said}")
+    return sentence.format(said=one_line(error))
+
+
+_MISSING: Final = (
+    "ResourceNotFound", "ResourceNotFoundException", "NotFoundException", "ObjectNotFoundException", "404", "NotFound",
+    "NoSuchResourceException", "NoSuchEntity", "NoSuchBucket", "NoSuchKey", "RepositoryNotFoundException",
+    "ImageNotFoundException",
+)  # fmt: skip
+_TAKEN: Final = (
+    "ResourceInUse", "ResourceAlreadyExists", "ResourceAlreadyExistsException", "EntityAlreadyExists",
+    "BucketAlreadyOwnedByYou", "RepositoryAlreadyExistsException",
+)  # fmt: skip
+# SageMaker says most of both by ValidationException and its words.
+_MISSING_WORDS: Final = ("could not find", "not found", "does not exist", "cannot find")
+_TAKEN_WORDS: Final = ("already exist",)
+
+
+class Refused(BackendError):
+    """AWS's refusal. fault: the code, words and operation that it came with."""
+
+    def __init__(self, sentence: str, fault: Fault) -> None:
+        super().__init__(sentence)
+        self.fault = fault
+
+    @property
+    def missing(self) -> bool:
+        """Whether what was asked about isn't there. Of a call that creates something, it may be another thing."""
+        return self.fault.code in _MISSING or self._says(_MISSING_WORDS)
+
+    @property
+    def taken(self) -> bool:
+        """Whether what was to be made is there already."""
+        return self.fault.code in _TAKEN or self._says(_TAKEN_WORDS)
+
+    @property
+    def denied(self) -> bool:
+        """Whether it is a matter of permissions."""
+        return self.fault.denied
+
+    def _says(self, words: tuple[str, ...]) -> bool:
+        spoken = self.fault.code in ("ValidationException", "ValidationError", "ConflictException", "BadRequest")
+        return spoken and any(each in self.fault.said.lower() for each in words)
+
+
+@contextmanager
+def told(doing: str) -> Iterator[None]:
+    """Turns what boto3 and the SDK raise into BackendError; Refused where AWS itself has answered.
+
+    doing: what was asked, as in "starting the job".
+    """
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        raise _refused(doing, error) from error
+    except BotoCoreError as error:
+        raise BackendError(f"{doing}: {unanswered(error)}") from error
+    except Boto3Error as error:
+        # A transfer's: the answer of S3 is what it was raised for.
+        inner = error.__cause__ or error.__context__ or getattr(error, "last_exception", None)
+        if isinstance(inner, ClientError):
+            raise _refused(doing, inner) from error
+        raise BackendError(f"{doing}: {one_line(error)}; repeat it, it goes on where it was") from error
+    except ValueError as error:
+        if not _from_sdk(error):
+            raise
+        raise BackendError(f"{doing}: SageMaker's SDK says: {one_line(error)}") from error
+
+
+def _refused(doing: str, error: Any) -> Refused:
+    fault = Fault.of(error)
+    return Refused(f"{doing}: {advice(fault)}", fault)
+
+
+def _from_sdk(error: Exception) -> bool:
+    """Whether the SDK raised it, and not something of ours or a library that it called."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return str(frames[-1].f_globals.get("__name__", "")).split(".")[0] == "sagemaker"
+
+
+def found(doing: str, ask: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
+    """The answer of a Describe call, None when there is no such thing. doing: as for `told`. Raises BackendError."""
+    try:
+        with told(doing):
+            return ask()
+    except Refused as refused:
+        if refused.missing:
+            return None
+        raise
+
+
+_TAIL: Final = 3
+_LINE: Final = 200
+# Secondary statuses of a job that was ended for its own limits.
+_LIMITS: Final = ("MaxRuntimeExceeded", "MaxWaitTimeExceeded")
+_AGAIN: Final = "repeat it; what is done stays done"
+_NO_ROLE: Final = "see whether it is there, and whether the execution role has docs/iam/execution-role.json"
+# (words of the reason, or of the log's last lines; what to do). The first that fits.
+_STEPS: Final = (
+    ("exec format error", "the image is for another processor: build it with docker/build.sh and push it again"),
+    ("Unsupported manifest", "push the image again with ./build_and_push.sh, which sends it in Docker's own form"),
+    ("insufficient.?(instance.?)?capacity|CapacityError|unable to provision",
+     "repeat it later, or with another instance type or region"),
+    ("service limit|ResourceLimitExceeded", f"raise that quota at {QUOTAS}, or choose another instance type"),
+    ("MaxRuntimeExceeded", "it took longer than it may: raise max_hours in kennel.toml"),
+    ("MaxWaitTimeExceeded", "no spare capacity came in time: raise max_wait_hours in [train], or set spot = false"),
+    ("out of memory|OutOfMemory|exit code: 137|MemoryError|Cannot allocate memory",
+     "memory ran out: take a larger instance type or a smaller batch_size"),
+    ("no space left", "the disk is full: raise volume_gb in kennel.toml"),
+    ("Image size", "a serverless endpoint takes images of 10 GB at most: build the image with TORCH=cpu"),
+    ("assume|trust", "give the execution role the trust policy docs/iam/execution-role-trust.json"),
+    ("download|s3:|NoSuchKey|NoSuchBucket|AccessDenied|not authorized|Access denied", _NO_ROLE),
+    ("CannotStartContainer|ping health check|allotted .* timeout|invoked with 'docker run",
+     "see whether the server starts on this machine: docker run IMAGE serve"),
+    ("Cannot pull|pull access|image .*(not found|does not exist)",
+     "push the image (./build_and_push.sh kennel) and set image in [sagemaker]"),
+    ("InternalServerError|internal error|Request to service failed|InternalFailure", _AGAIN),
+)  # fmt: skip
+
+
+def verdict(what: str, reason: str, log: Sequence[str] = ()) -> str:
+    """`WHAT failed: CAUSE; NEXT STEP; its log ends: LINES`.
+
+    what: as in "the training job kennel-first-1a2b3c". reason: its FailureReason, or its last secondary status; may be
+    empty. log: its last lines, for what leaves its cause there; a cause that the container itself has told needs none.
+    """
+    lines = [one_line(line)[:_LINE] for line in log if line.strip()]
+    cause, told = _cause(reason)
+    step = next((step for words, step in _STEPS if _found(words, [reason, *lines[-50:]])), "")
+    ended = "was stopped" if cause in _LIMITS else "failed"
+    parts = [f"{what} {ended}" + (f": {cause}" if cause else "")]
+    if step and not told:
+        parts.append(step)
+    if lines and not told:
+        parts.append("its log ends: " + " / ".join(_tail(lines)))
+    return "; ".join(parts)
+
+
+def _cause(reason: str) -> tuple[str, bool]:
+    """What a reason says, without SageMaker's wrapping; and whether Kennel's own container has said it."""
+    first = next((line for line in reason.splitlines() if line.strip()), "")
+    found = re.fullmatch(r"AlgorithmError:\s*(.*?)(?:,? ?exit code: (\d+))?", first.strip())
+    if found is None:
+        return one_line(first), False
+    words = one_line(found[1].removeprefix("ClientError: ")).strip(" ,")
+    if not words:
+        return f"exit code {found[2]}" if found[2] else "", False
+    # The failure file holds Kennel's own sentence, which tells the next step itself.
+    return words, True
+
+
+def _found(words: str, texts: Sequence[str]) -> bool:
+    return any(re.search(words, text, re.IGNORECASE) for text in texts)
+
+
+def _tail(lines: Sequence[str]) -> list[str]:
+    """The last lines; before them the last that says error, when it isn't one of them."""
+    errors = [line for line in lines[-50:-_TAIL] if re.match(r"(error|ClientError|AlgorithmError): ", line)]
+    return [*errors[-1:], *lines[-_TAIL:]]

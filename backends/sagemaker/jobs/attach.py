@@ -1,0 +1,99 @@
+"""Run folders for what is in the account already: a job or an endpoint, whoever started it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from backends.errors import BackendError
+from backends.runs import Run, all_runs, create_run
+from backends.sagemaker.account import Account, made, note
+from backends.sagemaker.errors import Refused, told
+from backends.sagemaker.jobs.estimator import from_container
+
+Answer = Mapping[str, Any]
+# Where a run's record has the name of what it has in the account.
+_KEYS = ("job", "tuning_job", "endpoint", "transform_job", "processing_job", "name")
+
+
+def attach(account: Account, name: str, runs: Path) -> Run:
+    """The run folder of a run's name, or of a training job's or an endpoint's in the account, made if there is none.
+
+    Raises BackendError when there is nothing of that name.
+    """
+    if run := known(runs, name):
+        return run
+    for look, adopt in ((_training_job, _adopt_job), (_endpoint, _adopt_endpoint)):
+        if (answer := look(account, name)) is not None:
+            return adopt(account, name, runs, answer)
+    raise BackendError(
+        f"there is no run {name} in {runs}, and no training job or endpoint {name} in {account.region}; "
+        "python deploy.py status --on sagemaker lists what there is"
+    )
+
+
+def known(runs: Path, name: str) -> Run | None:
+    """The run of that name, or the newest that has something of that name in the account."""
+    there = all_runs(runs)
+    for run in there:
+        if run.name == name:
+            return run
+    return next((run for run in reversed(there) if name in {made(run).get(key) for key in _KEYS}), None)
+
+
+def _asked(doing: str, ask: Callable[[], Answer]) -> Answer | None:
+    """The answer; None when there is no such thing."""
+    try:
+        with told(doing):
+            return ask()
+    except Refused as error:
+        if error.missing:
+            return None
+        raise
+
+
+def _training_job(account: Account, name: str) -> Answer | None:
+    client = account.client("sagemaker")
+    return _asked(f"asking about training job {name}", lambda: client.describe_training_job(TrainingJobName=name))
+
+
+def _endpoint(account: Account, name: str) -> Answer | None:
+    client = account.client("sagemaker")
+    return _asked(f"asking about endpoint {name}", lambda: client.describe_endpoint(EndpointName=name))
+
+
+def _adopt_job(account: Account, name: str, runs: Path, answer: Answer) -> Run:
+    channels = {
+        each["ChannelName"]: each["DataSource"].get("S3DataSource", {}).get("S3Uri", "")
+        for each in answer.get("InputDataConfig", [])
+    }
+    resources = answer["ResourceConfig"]
+    run = create_run(
+        runs, "training", _free(runs, name), backend="sagemaker", attached=True,
+        data=next(iter(channels.values()), ""), hyperparameters=_hyperparameters(answer.get("HyperParameters", {})),
+    )  # fmt: skip
+    hosts = f"{resources.get('InstanceCount', 1)} x {resources.get('InstanceType', 'its instances')}"
+    note(account, run, name=name, job=name, hosts=hosts, log_from=0, fetched=False, channels=channels)
+    return run
+
+
+def _hyperparameters(given: Mapping[str, str]) -> dict[str, Any]:
+    """As a run's record has them where the job is Kennel's own, else as they are."""
+    chosen = from_container(given)
+    return asdict(chosen) if chosen else dict(given)
+
+
+def _adopt_endpoint(account: Account, name: str, runs: Path, answer: Answer) -> Run:
+    url = f"https://runtime.sagemaker.{account.region}.amazonaws.com/endpoints/{name}/invocations"
+    run = create_run(runs, "deployment", _free(runs, name), backend="sagemaker", attached=True, artifact="", url=url)
+    note(account, run, name=name, endpoint=name, config=answer.get("EndpointConfigName", ""))
+    return run
+
+
+def _free(runs: Path, name: str) -> str:
+    """The name, or with a number where a folder that is no run of it has it."""
+    number, free = 1, name
+    while (runs / free).exists():
+        number += 1
+        free = f"{name[: 60 - len(str(number))]}-{number}"
+    return free

@@ -1,0 +1,213 @@
+"""An evaluation, or a comparison of two artifacts, as a processing job: the image's own commands on data in S3."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from backends.base import Progress, Watch
+from backends.errors import BackendError, StillRunning, Stop, Stopped
+from backends.inputs import check_data_path, place_inside
+from backends.runs import Run, create_run
+from backends.sagemaker.account import Account, note
+from backends.sagemaker.billing.items import Item
+from backends.sagemaker.errors import told
+from backends.sagemaker.jobs import job
+from backends.sagemaker.jobs.job import ended_well
+from backends.sagemaker.jobs.polling import hearing, wait_for
+from backends.sagemaker.names import Place, resource_name, tags
+from backends.sagemaker.sdk import sdk
+from backends.sagemaker.storage import artifact as packed
+from backends.sagemaker.storage import datasets as data_sets
+from backends.sagemaker.storage.objects import fetch
+
+_ROOT: Final = "/opt/ml/processing"
+_DATA: Final = f"{_ROOT}/data"
+_OUTPUT: Final = f"{_ROOT}/output"
+# In the order in which the command chooses, docs/evaluation.md.
+_SPLITS: Final = ("test", "testing", "valid", "validation", "val")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is evaluated, on which data, into which report; compared with a baseline where there is one."""
+
+    artifact: Path
+    data: Path
+    report: Path
+    baseline: Path | None = None
+
+    @property
+    def module(self) -> str:
+        """The command of the image that does it."""
+        return "train.evaluate" if self.baseline is None else "train.compare"
+
+    @property
+    def document(self) -> str:
+        """The report's name without its ending, in the job."""
+        return "evaluation" if self.baseline is None else "comparison"
+
+
+def evaluate(
+    account: Account, artifact: Path, data: Path, report: Path, watch: Watch, baseline: Path | None = None,
+    stop: Stop | None = None,
+) -> None:  # fmt: skip
+    """Evaluate in a run folder of its own, and put the report (JSON) and its page where `report` says.
+
+    stop: a wish to end it; without one, Ctrl-C and SIGTERM, for the main thread alone.
+    Raises BackendError; Stopped when it was wished for, and StillRunning when the job goes on without us.
+    """
+    subject = Subject(artifact, check_data_path(data), report, baseline)
+    values = {"artifact": str(artifact), "data": str(subject.data), "report": str(report)}
+    run = create_run(
+        Path(account.settings.kennel.runs).resolve(), "evaluation", None, backend="sagemaker",
+        **values, **({"baseline": str(baseline)} if baseline else {}),
+    )  # fmt: skip
+    _recorded(account, run, subject, watch, stop)
+
+
+def resume(account: Account, run: Run, watch: Watch, stop: Stop | None = None) -> Path:
+    """Go on with an evaluation that was left; returns the report's path. Raises as `evaluate` does."""
+    record = run.record
+    baseline = record.get("baseline")
+    report = Path(record["report"])
+    subject = Subject(Path(record["artifact"]), Path(record["data"]), report, Path(baseline) if baseline else None)
+    for ended in ("finished_at", "reason"):
+        record.pop(ended, None)
+    run.update(status="running")
+    _recorded(account, run, subject, watch, stop)
+    return report
+
+
+def _recorded(account: Account, run: Run, subject: Subject, watch: Watch, stop: Stop | None) -> None:
+    """To its end, which the record tells then."""
+    try:
+        with hearing(stop) as wish:
+            evaluate_in(account, run, subject, watch, wish)
+    except StillRunning:
+        raise
+    except Stopped as error:
+        run.finish("stopped", reason=str(error))
+        raise
+    except BackendError as error:
+        run.finish("failed", reason=str(error))
+        raise BackendError(f"{error} (run {run.name}, log {run.log})") from error
+    except BaseException as error:
+        run.finish("failed", reason=repr(error))
+        raise
+    run.finish("completed")
+
+
+def evaluate_in(account: Account, run: Run, subject: Subject, watch: Watch, stop: Stop) -> None:
+    """The same in a run folder that is there; once more it goes on with the job that the run has."""
+    name = resource_name(run)
+    if job.describe(account, "evaluation", name) is None:
+        _start(account, run, subject, watch, stop)
+    chosen = account.settings.evaluate
+
+    def each(answer: Mapping[str, Any]) -> None:
+        watch(Progress(str(answer["ProcessingJobStatus"]), 0, 0, "images"))
+
+    answer = wait_for(job.waited(account, run, name, f"runs on {chosen.instance_type}"), stop, each)
+    ended_well(account, run, name, answer, stop)
+    _take_report(account, run, subject, stop)
+
+
+def item(account: Account, run: Run) -> Item:
+    """What an evaluation may cost."""
+    chosen = account.settings.evaluate
+    return Item(f"processing job {resource_name(run)}", "processing", chosen.instance_type, hours=chosen.max_hours)
+
+
+def _start(account: Account, run: Run, subject: Subject, watch: Watch, stop: Stop) -> None:
+    name = resource_name(run)
+    with data_sets.opened(account, subject.data, watch, stop) as found:
+        account.check_settings()
+        account.consent([item(account, run), found.plan.item])
+        artifacts = {"artifact": packed.upload(account, subject.artifact, run.path)}
+        if subject.baseline is not None:
+            artifacts["baseline"] = packed.upload(account, subject.baseline, run.path)
+        uploaded = found.send(watch, stop)
+    split = _split(account, subject.data)
+    note(account, run, processing_job=name)
+    processing = sdk("processing")
+    inputs = [
+        *((each, place.url, f"{_ROOT}/{each}") for each, place in artifacts.items()),
+        ("data", f"{uploaded.place.url}/{split}", f"{_DATA}/{split}".rstrip("/")),
+    ]
+    with told(f"starting processing job {name}"):
+        _processor(account, run, subject).run(
+            inputs=[
+                processing.ProcessingInput(input_name=each, source=source, destination=target)
+                for each, source, target in inputs
+            ],
+            outputs=[
+                processing.ProcessingOutput(
+                    output_name="report", source=_OUTPUT, destination=_outputs(account, run).url
+                )
+            ],
+            arguments=_arguments(subject, artifacts),
+            job_name=name,
+            wait=False,
+            logs=False,
+        )
+
+
+def _split(account: Account, data: Path) -> str:
+    """`test/`, say: the only part of the data that is judged, where that is plain; else nothing, for all of it."""
+    if data.is_file() or account.settings.data.form != "folders":
+        return ""
+    there = {each.name.lower(): each.name for each in data.iterdir() if not each.name.startswith(".")}
+    # Anything else beside the splits may be a list of images, or a class.
+    if not set(there) <= set(_SPLITS) | {"train", "training"}:
+        return ""
+    return next((f"{there[name]}/" for name in _SPLITS if name in there), "")
+
+
+def _arguments(subject: Subject, artifacts: Mapping[str, Place]) -> list[str]:
+    given: list[str] = []
+    for each in artifacts:
+        given += [f"--{each}", f"{_ROOT}/{each}/{packed.ARCHIVE}"]
+    return [*given, "--data", place_inside(_DATA, subject.data), "--json", f"{_OUTPUT}/{subject.document}.json"]
+
+
+def _processor(account: Account, run: Run, subject: Subject) -> Any:
+    chosen, common = account.settings.evaluate, account.settings.sagemaker
+    network = None
+    if common.network_isolation or common.subnets or common.encrypt_traffic:
+        network = sdk("network").NetworkConfig(
+            enable_network_isolation=common.network_isolation,
+            security_group_ids=list(common.security_groups) or None,
+            subnets=list(common.subnets) or None,
+            encrypt_inter_container_traffic=common.encrypt_traffic or None,
+        )
+    return sdk("processing").Processor(
+        role=account.role,
+        image_uri=account.image,
+        instance_count=1,
+        instance_type=chosen.instance_type,
+        entrypoint=["python", "-m", subject.module],
+        volume_size_in_gb=chosen.volume_gb,
+        volume_kms_key=job.volume_key(account, chosen.instance_type),
+        output_kms_key=common.kms_key or None,
+        max_runtime_in_seconds=round(chosen.max_hours * 3600),
+        tags=tags(run, account.settings),
+        network_config=network,
+        sagemaker_session=account.session,
+    )
+
+
+def _outputs(account: Account, run: Run) -> Place:
+    return account.place(run) / "evaluate"
+
+
+def _take_report(account: Account, run: Run, subject: Subject, stop: Stop) -> None:
+    """Report and page from S3 to the run folder, and from there to where they are wanted."""
+    folder = run.ml / "output" / "data"
+    fetch(account, _outputs(account, run), folder, stop)
+    subject.report.parent.mkdir(parents=True, exist_ok=True)
+    for target in (subject.report, subject.report.with_suffix(".html")):
+        source = folder / f"{subject.document}{target.suffix if target.suffix == '.html' else '.json'}"
+        if not source.is_file():
+            raise BackendError(f"processing job {resource_name(run)} left no {source.name}; its log is {run.log}")
+        target.write_bytes(source.read_bytes())

@@ -1,0 +1,155 @@
+"""Jobs in the account by their kind: what they are called in SageMaker's calls, and whether they go on.
+
+How a job ended, as a sentence where it didn't end well.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from backends.console import complain
+from backends.errors import BackendError, Stop, Stopped
+from backends.runs import Run
+from backends.sagemaker import logs
+from backends.sagemaker.account import Account, made
+from backends.sagemaker.errors import Refused, told, verdict
+from backends.sagemaker.jobs import training
+from backends.sagemaker.jobs.polling import Job
+from backends.sagemaker.logs import Log
+from backends.sagemaker.sdk import sdk
+
+Answer = Mapping[str, Any]
+_OVER: Final = frozenset(("Completed", "Failed", "Stopped", "DeleteFailed"))
+
+
+@dataclass(frozen=True)
+class Calls:
+    """what: in words. name, status: keys of requests and answers. key: of the job's name in the run's record. logs: the
+    group in CloudWatch.
+    """
+
+    what: str
+    describe: str
+    stop: str
+    name: str
+    status: str
+    key: str
+    logs: str
+
+    def over(self, answer: Answer) -> bool:
+        """Whether an answer says that the job has ended, somehow."""
+        return answer[self.status] in _OVER
+
+
+def _calls(what: str, stem: str, key: str, group: str) -> Calls:
+    name = stem.title().replace("_", "")
+    return Calls(what, f"describe_{stem}", f"stop_{stem}", f"{name}Name", f"{name}Status", key, group)
+
+
+# By the kind of run that has one.
+CALLS: Final = {
+    "training": _calls("training job", "training_job", "job", logs.TRAINING),
+    "tuning": _calls("tuning job", "hyper_parameter_tuning_job", "tuning_job", logs.TRAINING),
+    "transform": _calls("transform job", "transform_job", "transform_job", logs.TRANSFORM),
+    "evaluation": _calls("processing job", "processing_job", "processing_job", logs.PROCESSING),
+}
+
+
+def describe(account: Account, kind: str, job: str) -> Answer | None:
+    """What SageMaker says of a job; None when there is none of that name. Raises BackendError."""
+    calls = CALLS[kind]
+    try:
+        with told(f"asking about {calls.what} {job}"):
+            answer: Answer = getattr(account.client("sagemaker"), calls.describe)(**{calls.name: job})
+    except Refused as error:
+        if error.missing:
+            return None
+        raise
+    return answer
+
+
+def stop_job(account: Account, kind: str, job: str) -> None:
+    """Ask a job to stop. Raises BackendError."""
+    calls = CALLS[kind]
+    with told(f"stopping {calls.what} {job}"):
+        getattr(account.client("sagemaker"), calls.stop)(**{calls.name: job})
+
+
+def waited(account: Account, run: Run, job: str, costs: str, ask: Callable[[], Answer] | None = None) -> Job:
+    """The run's job as `wait_for` takes it. costs: what it costs while it goes on. ask: asks about it, and perhaps
+    about more; raises BackendError.
+    """
+    calls = CALLS[run.kind]
+
+    def plainly() -> Answer:
+        answer = describe(account, run.kind, job)
+        return {calls.status: "Stopped", "FailureReason": "it was deleted"} if answer is None else answer
+
+    return Job(f"{calls.what} {job}", run.name, ask or plainly, calls.over,
+               lambda: stop_job(account, run.kind, job), costs)  # fmt: skip
+
+
+def volume_key(account: Account, instance_type: str) -> str | None:
+    """The key for a job's volume, if one is set and the type has volumes that take it."""
+    key = account.settings.sagemaker.kms_key
+    return key if key and sdk("utils").instance_supports_kms(instance_type) else None
+
+
+def job_of(run: Run) -> str | None:
+    """The name of the job that the run has, or was to have, in the account."""
+    calls = CALLS.get(run.kind)
+    name = made(run).get(calls.key) if calls else None
+    return str(name) if name else None
+
+
+def is_alive(account: Account, run: Run) -> bool:
+    """Whether the run's job is there and goes on; what a training has left is fetched first. Raises BackendError."""
+    if run.kind == "training":
+        return training.is_running(account, run)
+    job = job_of(run)
+    answer = describe(account, run.kind, job) if job else None
+    return answer is not None and not CALLS[run.kind].over(answer)
+
+
+def stop(account: Account, run: Run) -> None:
+    """Ask the run's job to stop, if it goes on; returns at once, but for a training. Raises BackendError."""
+    if run.kind == "training":
+        training.stop_job(account, run)
+        return
+    if (job := job_of(run)) and is_alive(account, run):
+        stop_job(account, run.kind, job)
+
+
+# What a reason says that knows none; the log's end says it, then.
+_SEE_LOG: Final = "See job logs for more information"
+
+
+def ended_well(account: Account, run: Run, job: str, answer: Mapping[str, Any], stop: Stop) -> None:
+    """Keep the job's log in the run's, and see that it is completed. answer: the last about it.
+
+    Raises Stopped when that was wished for, else BackendError with the reason, the next step and the log's end.
+    """
+    calls = CALLS[run.kind]
+    lines = keep_log(Log(account, calls.logs, f"{job}/"), run)
+    status = answer[calls.status]
+    if status == "Completed":
+        return
+    if stop.requested:
+        raise Stopped(f"stopped; {calls.what} {job} has ended")
+    # What a processing job's container has said is apart from SageMaker's own reason.
+    reason = str(answer.get("ExitMessage") or answer.get("FailureReason") or "").replace(_SEE_LOG, "").strip()
+    reason = "" if reason == "ClientError:" else reason
+    if status == "Stopped":
+        raise BackendError(f"{calls.what} {job} was stopped before its end" + (f": {reason}" if reason else ""))
+    raise BackendError(verdict(f"{calls.what} {job}", reason, lines))
+
+
+def keep_log(log: Log, run: Run) -> list[str]:
+    """The job's lines, which are the run's log then; none when they can't be had, for the results are what counts."""
+    try:
+        lines = log.new_lines()
+    except BackendError as error:
+        complain(str(error))
+        return []
+    run.log.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return lines

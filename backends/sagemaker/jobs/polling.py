@@ -1,0 +1,135 @@
+"""Waiting for something in the account: asked about every few seconds, through failures that pass, and what becomes of
+it when the person at the terminal has had enough.
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from backends.console import say
+from backends.errors import BackendError, StillRunning, Stop, StopSignals
+
+Answer = Mapping[str, Any]
+
+_VARIABLE: Final = "KENNEL_POLL_S"
+_POLL_S: Final = 5.0
+_NAP_S: Final = 0.1
+# Questions that may fail in a row, ten minutes of them: a laptop without its network must not lose a job of hours.
+_PATIENCE: Final = 120
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job in the account.
+
+    what: in words, as in "training job kennel-first-1a2b3c". run: name of the run folder that it belongs to.
+    describe: asks about it. ended: whether an answer says that it is over. stop: asks it to end. costs: what it costs
+    as long as it goes on, in words. Both calls raise BackendError.
+    """
+
+    what: str
+    run: str
+    describe: Callable[[], Answer]
+    ended: Callable[[Answer], bool]
+    stop: Callable[[], None]
+    costs: str
+
+    def still(self, why: str) -> StillRunning:
+        """The error that leaves it alone."""
+        return StillRunning(
+            f"{why}; {self.what} goes on and {self.costs}; follow it with: python deploy.py attach {self.run}, "
+            f"end it with: python deploy.py delete {self.run}"
+        )
+
+
+def poll_seconds() -> float:
+    """Seconds between two questions; KENNEL_POLL_S says otherwise. Raises BackendError when that is no number."""
+    given = os.environ.get(_VARIABLE, "")
+    try:
+        seconds = float(given or _POLL_S)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= 600:
+        raise BackendError(f"{_VARIABLE} must be a number of seconds from 0 to 600, got {given!r}")
+    return seconds
+
+
+def pause(wish: Stop | None = None) -> None:
+    """Let the time between two questions pass; a wish that wasn't there before ends it at once."""
+    before = (wish.requested, wish.insisted) if wish else None
+    end = time.monotonic() + poll_seconds()
+    while (left := end - time.monotonic()) > 0:
+        if wish and (wish.requested, wish.insisted) != before:
+            return
+        time.sleep(min(left, _NAP_S))
+
+
+def hearing(stop: Stop | None) -> AbstractContextManager[Stop]:
+    """The wish to heed within a block: the one that was given, else Ctrl-C and SIGTERM, for the main thread alone."""
+    return contextlib.nullcontext(stop) if stop is not None else StopSignals()
+
+
+def answers(ask: Callable[[], Answer], wish: Stop | None = None) -> Iterator[Answer]:
+    """What is answered, again and again, with a pause before each question but the first.
+
+    Questions that fail are asked again, ten minutes long; then, and when the very first fails, BackendError is raised.
+    """
+    answer = ask()
+    while True:
+        yield answer
+        pause(wish)
+        answer = _patiently(ask, wish)
+
+
+def _patiently(ask: Callable[[], Answer], wish: Stop | None) -> Answer:
+    for failed in range(_PATIENCE):
+        try:
+            return ask()
+        except BackendError as error:
+            if wish and wish.insisted:
+                raise
+            if not failed:
+                say(f"{error}; asking again")
+            pause(wish)
+    return ask()
+
+
+def wait_for(job: Job, wish: Stop, each: Callable[[Answer], None]) -> Answer:
+    """Wait until a job is over; returns the last answer. each: hears every answer, the last one too.
+
+    The wish asks the job to stop, once, and its end is waited for. Raises StillRunning when the wish is made again, and
+    when the job can't be asked about or stopped any more; BackendError when the very first question fails.
+    """
+    asked = False
+    first = True
+    try:
+        for answer in answers(job.describe, wish):
+            first = False
+            each(answer)
+            if job.ended(answer):
+                return answer
+            if wish.insisted:
+                raise job.still("left alone" if not asked else "it was asked to stop and hasn't yet")
+            if wish.requested and not asked:
+                asked = True
+                _stop(job)
+    except StillRunning:
+        raise
+    except BackendError as error:
+        raise error if first else job.still(str(error)) from error
+    raise AssertionError("answers never end")
+
+
+def _stop(job: Job) -> None:
+    try:
+        job.stop()
+    except BackendError as error:
+        # It may have ended between question and wish.
+        if not job.ended(job.describe()):
+            raise job.still(str(error)) from error
+    else:
+        say(f"{job.what} is asked to stop; Ctrl-C once more leaves it alone")

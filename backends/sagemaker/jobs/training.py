@@ -1,0 +1,203 @@
+"""Training jobs: started from a run folder, followed to their end, and fetched into it."""
+
+import contextlib
+from pathlib import Path
+from typing import Any, Final
+
+from backends.base import Watch
+from backends.console import say
+from backends.errors import BackendError, Stop, Stopped
+from backends.runs import Run
+from backends.sagemaker.account import Account, made, note
+from backends.sagemaker.billing.items import Item
+from backends.sagemaker.errors import Refused, told
+from backends.sagemaker.jobs import debugger
+from backends.sagemaker.jobs.debugger import Observers
+from backends.sagemaker.jobs.estimator import Inputs, check, from_container, has_volumes, luggage, max_wait, travelling
+from backends.sagemaker.jobs.estimator import estimator as estimator  # noqa: PLC0414 - part of what is said here
+from backends.sagemaker.jobs.follow import ENDED, Follower, training_log
+from backends.sagemaker.jobs.polling import Answer, Job, hearing, wait_for
+from backends.sagemaker.jobs.results import fetch, verdict_of
+from backends.sagemaker.names import LONGEST, resource_name
+from contract.hyperparameters import Hyperparameters
+
+_WATCHED: Final = "SageMaker's Debugger"
+
+
+def train(
+    account: Account, run: Run, data: Path, hyperparameters: Hyperparameters, watch: Watch, stop: Stop | None = None
+) -> None:
+    """Train in a job of the account; returns when the artifact is in the run folder.
+
+    A run whose job goes on, or has ended well, is followed and fetched; after a failure, and for a search of more
+    trials, another job is started, with the checkpoints of the last. `stop`, which is Ctrl-C and SIGTERM unless it is
+    given, stops the job and raises Stopped once it has ended; made twice, StillRunning leaves it. Raises BackendError,
+    all at once what is wrong with the settings.
+    """
+    with hearing(stop) as wish:
+        if not _goes_on(account, run, hyperparameters):
+            _start(account, run, data, hyperparameters, watch, wish)
+        finish(account, run, watch, wish)
+
+
+def finish(account: Account, run: Run, watch: Watch, stop: Stop | None = None) -> None:
+    """Follow the run's job to its end and fetch what it left. Raises as `train` does; starts nothing."""
+    with hearing(stop) as wish:
+        description = follow(account, run, watch, wish)
+        _conclude(account, run, description, watch, stopped=wish.requested)
+
+
+def follow(account: Account, run: Run, watch: Watch, stop: Stop | None = None) -> Answer:
+    """Wait for the run's job to end, keeping its log in the run folder; returns its last description."""
+    job = str(made(run)["job"])
+    follower = Follower(training_log(account, job), run, watch)
+    with hearing(stop) as wish:
+        last = wait_for(as_job(account, run), wish, follower)
+    if last.get("TrainingStartTime"):
+        follower.drain()
+    return last
+
+
+def is_running(account: Account, run: Run) -> bool:
+    """Whether the run's job goes on; what one left that has ended is fetched first, unless it was."""
+    if "job" not in made(run) or (description := _described(account, run)) is None:
+        return False
+    if description["TrainingJobStatus"] not in ENDED:
+        return True
+    if not made(run).get("fetched"):
+        with contextlib.suppress(BackendError):
+            _conclude(account, run, description, lambda _: None, stopped=True)
+    return False
+
+
+def stop_job(account: Account, run: Run) -> None:
+    """End the run's job, if it goes on, and fetch what it left. Raises BackendError when it can't be ended."""
+    if not is_running(account, run):
+        return
+    wish = Stop()
+    wish.request()
+    with contextlib.suppress(Stopped):
+        finish(account, run, lambda _: None, wish)
+
+
+def as_job(account: Account, run: Run) -> Job:
+    """The run's job, to be waited for."""
+    name, hosts = str(made(run)["job"]), made(run).get("hosts", "its instances")
+    client = account.client("sagemaker")
+
+    def describe() -> Answer:
+        with told(f"asking about training job {name}"):
+            answer: Answer = client.describe_training_job(TrainingJobName=name)
+        return answer
+
+    def end() -> None:
+        with told(f"stopping training job {name}"):
+            client.stop_training_job(TrainingJobName=name)
+
+    return Job(
+        what=f"training job {name}", run=run.name, describe=describe, stop=end,
+        ended=lambda answer: answer["TrainingJobStatus"] in ENDED,
+        costs=f"costs {hosts} until it ends",
+    )  # fmt: skip
+
+
+def items(account: Account, job: str) -> list[Item]:
+    """What a training job may cost at most."""
+    chosen = account.settings.train
+    kind: Any = "spot" if chosen.spot else "training"
+    disk = chosen.volume_gb if has_volumes(chosen.instance_type) else 0
+    found = [
+        Item(f"training job {job}", kind, chosen.instance_type, chosen.instance_count, chosen.max_hours, gigabytes=disk)
+    ]
+    if chosen.keep_alive_minutes:
+        hours = chosen.keep_alive_minutes / 60
+        found.append(Item(f"warm pool after {job}", "training", chosen.instance_type, chosen.instance_count, hours))
+    return found
+
+
+def _described(account: Account, run: Run) -> Answer | None:
+    """The job's description; None when there is none."""
+    try:
+        return as_job(account, run).describe()
+    except Refused as error:
+        if error.missing:
+            return None
+        raise
+
+
+def _goes_on(account: Account, run: Run, hyperparameters: Hyperparameters) -> bool:
+    """Whether the run has a job that runs or was completed: one to follow, and not another to start."""
+    if "job" not in made(run) or (description := _described(account, run)) is None:
+        return False
+    if description["TrainingJobStatus"] in ("Failed", "Stopped"):
+        return False
+    had = from_container(description.get("HyperParameters", {}))
+    if description["TrainingJobStatus"] == "Completed" and had and had.tune_trials < hyperparameters.tune_trials:
+        return False
+    say(f"training job {made(run)['job']} is there already ({description['TrainingJobStatus']}); following it")
+    return True
+
+
+def _start(account: Account, run: Run, data: Path, hyperparameters: Hyperparameters, watch: Watch, wish: Stop) -> None:
+    account.check_settings()
+    check(account.settings, travelling(hyperparameters).to_json())
+    name = _next_name(account, run)
+    with luggage(account, data, hyperparameters, watch, wish) as packed:
+        account.consent([*items(account, name), packed.data.plan.item])
+        inputs = packed.send(watch, wish)
+    if wish.requested:
+        raise Stopped("stopped before the job was started")
+    (run.ml / "output" / "failure").unlink(missing_ok=True)
+    before = run.log.stat().st_size if run.log.exists() else 0
+    chosen = account.settings.train
+    hosts = f"{chosen.instance_count} x {chosen.instance_type}"
+    note(account, run, job=name, hosts=hosts, log_from=before, fetched=False, channels=dict(inputs.channels))
+    _create(account, run, name, inputs)
+    waiting = f", {max_wait(account.settings) / 3600:g} with waiting" if chosen.spot else ""
+    say(f"training job {name} in {account.region}: {hosts}, {chosen.max_hours:g} hours at most{waiting}")
+
+
+def _next_name(account: Account, run: Run) -> str:
+    """The run's name in the account; with a number where a job of that name has ended, for none is used twice."""
+    number = 1
+    if "job" in made(run):
+        number = int(made(run).get("attempt", 1))
+        if _described(account, run) is not None:
+            number += 1
+    run.record["sagemaker"] = {**made(run), "attempt": number}
+    suffix = f"-{number}" if number > 1 else ""
+    return f"{resource_name(run, LONGEST - len(suffix))}{suffix}"
+
+
+def _create(account: Account, run: Run, name: str, inputs: Inputs) -> None:
+    """Start the job; without the Debugger where the account hasn't got it."""
+    observers: Observers | None = Observers.wanted(account)
+    while observers is not None:
+        try:
+            with told(f"starting training job {name}"):
+                made_by_sdk = estimator(
+                    account, run, inputs.hyperparameters.to_json(), debugger.arguments(account, run, observers)
+                )
+                made_by_sdk.fit(dict(inputs.channels), wait=False, logs=False, job_name=name)
+        except Refused as error:
+            if error.taken and _described(account, run) is not None:
+                # The answer to a first try was lost on its way.
+                return
+            observers = observers.without(error, account)
+            if observers is None:
+                raise
+            say(f"this account has no {_WATCHED} ({error.fault.said}); Kennel's own rules and profiler do its work")
+        else:
+            return
+
+
+def _conclude(account: Account, run: Run, description: Answer, watch: Watch, stopped: bool) -> None:
+    """Fetch, and say by an exception when the job didn't end well. stopped: it was asked to."""
+    try:
+        fetch(account, run, description, watch)
+    except BackendError as error:
+        if description["TrainingJobStatus"] == "Completed":
+            raise
+        say(str(error))
+    if fault := verdict_of(run, description):
+        raise Stopped(fault) if stopped and fault.startswith("Stopped: ") else BackendError(fault)

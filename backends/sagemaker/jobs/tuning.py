@@ -1,0 +1,239 @@
+"""A search by SageMaker's tuner: one tuning job, a training job a trial, and the usual documents of what came out."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+from backends.base import Progress
+from backends.console import Board, board, say, watching
+from backends.errors import BackendError, Stop, Stopped
+from backends.jobs import read_metrics
+from backends.runs import Run, create_run, load_run
+from backends.sagemaker.account import Account, note
+from backends.sagemaker.billing.items import Item
+from backends.sagemaker.errors import Refused, told
+from backends.sagemaker.jobs import job as jobs
+from backends.sagemaker.jobs.estimator import check, estimator, luggage, travelling
+from backends.sagemaker.jobs.job import keep_log
+from backends.sagemaker.jobs.polling import wait_for
+from backends.sagemaker.jobs.results import fetch
+from backends.sagemaker.jobs.tuner_arguments import static_hyperparameters, tuner_arguments
+from backends.sagemaker.jobs.tuning_trials import Found, Jobs
+from backends.sagemaker.logs import TRAINING, Log
+from backends.sagemaker.names import LONGEST_TUNING, resource_name, tags
+from backends.sagemaker.sdk import sdk
+from backends.search.request import Request
+from backends.search.results import best_trial
+from tuning.results import document_of, failure_of, finished_line, write_results
+from tuning.settings import SearchSettings
+
+Answer = Mapping[str, Any]
+
+
+def search(account: Account, run: Run, request: Request, stop: Stop) -> None:
+    """Search to the end, in a new tuning job or on with the one that the run has; leave documents and the best trial's
+    run folder, and note it in the record.
+
+    Raises BackendError, Stopped, and StillRunning when the job goes on without us. What was found until then is there.
+    """
+    settings = SearchSettings.of(request.hyperparameters)
+    job = resource_name(run, LONGEST_TUNING)
+    answer = jobs.describe(account, "tuning", job)
+    if answer is None:
+        _start(account, run, request, settings, job, stop)
+    else:
+        _check_same(answer, settings, run)
+    following = Following(account, run, settings, job)
+    answer = following.to_the_end(stop)
+    following.catch_up()
+    state, reason = _verdict(answer, settings, stop)
+    following.write(state, reason)
+    best = best_trial(following.document)
+    if best is not None:
+        fetch_best(account, run, request, following.found.jobs[best["number"]], best)
+        following.write(state, reason)
+    if state == "stopped":
+        ended = len(following.found.finished)
+        raise Stopped(f"stopped after {ended} of {settings.trials} trials; {_begin_another(job)}")
+    if best is None:
+        raise BackendError(f"{failure_of(following.found.finished, reason)} (tuning job {job})")
+
+
+def items(account: Account, job: str, settings: SearchSettings) -> list[Item]:
+    """What a search by a tuning job may cost: each trial as long as a job may take, unless tune_minutes ends it.
+
+    job: its name, empty as long as it has none.
+    """
+    chosen = account.settings.train
+    hours = settings.trials * chosen.max_hours
+    if settings.minutes:
+        hours = min(hours, min(settings.parallel, settings.trials) * settings.minutes / 60)
+    what = f"tuning job {job}: {_extent(settings)}" if job else f"tuning job: {_extent(settings)}"
+    return [
+        Item(
+            what, "spot" if chosen.spot else "training", chosen.instance_type, count=chosen.instance_count, hours=hours
+        )
+    ]
+
+
+def _start(
+    account: Account, run: Run, request: Request, settings: SearchSettings, job: str, stop: Stop
+) -> None:  # fmt: skip
+    chosen = account.settings
+    # Of what every trial is trained with; the search's own base is told and trained with afterwards.
+    base = request.of_trial(settings.base)
+    arguments = tuner_arguments(replace(settings, base=base), chosen.tune.warm_start, chosen.tune.warm_start_same)
+    account.check_settings()
+    check(chosen, static_hyperparameters(replace(settings, base=travelling(base))))
+    with watching("uploading") as watch, luggage(account, request.data, base, watch, stop) as packed:
+        account.consent([*items(account, job, settings), packed.data.plan.item])
+        inputs = packed.send(watch, stop)
+    if stop.requested:
+        raise Stopped("stopped before the search was started")
+    note(account, run, tuning_job=job)
+    static = static_hyperparameters(replace(settings, base=inputs.hyperparameters))
+    made_by_sdk = estimator(account, run, static)
+    # All trials would share it, and none goes on from another one's.
+    made_by_sdk.checkpoint_s3_uri = None
+    made_by_sdk.max_retry_attempts = chosen.tune.retries or None
+    tuner = sdk("tuner").HyperparameterTuner(made_by_sdk, **arguments, tags=tags(run, chosen))
+    try:
+        with told(f"starting tuning job {job}"):
+            tuner.fit(dict(inputs.channels), job_name=job, include_cls_metadata=False, wait=False)
+    except Refused as error:
+        # The answer to a first try may have been lost on its way.
+        if not error.taken:
+            raise
+    say(f"tuning job {job} in {account.region}: {_extent(settings)}")
+
+
+def _extent(settings: SearchSettings) -> str:
+    return f"{settings.trials} training jobs, {min(settings.parallel, settings.trials)} at a time"
+
+
+def _check_same(answer: Answer, settings: SearchSettings, run: Run) -> None:
+    """A tuning job takes no changes once it is there."""
+    limits = answer["HyperParameterTuningJobConfig"]["ResourceLimits"]
+    there = (limits["MaxNumberOfTrainingJobs"], limits["MaxParallelTrainingJobs"])
+    wanted = (settings.trials, min(settings.parallel, settings.trials))
+    if there != wanted:
+        raise BackendError(
+            f"the tuning job of {run.name} has {there[0]} trials, {there[1]} at a time, and SageMaker lets nobody "
+            f"change that (wanted: {wanted[0]}, {wanted[1]}); {_begin_another(answer['HyperParameterTuningJobName'])}"
+        )
+
+
+def _begin_another(job: str) -> str:
+    return f"a search that goes on from its results: python deploy.py tune ... -o tune.warm_start={job}"
+
+
+def _verdict(answer: Answer, settings: SearchSettings, stop: Stop) -> tuple[str, str | None]:
+    """The document's state and reason."""
+    status = answer["HyperParameterTuningJobStatus"]
+    if status == "Completed":
+        done = answer.get("TrainingJobStatusCounters", {}).get("Completed", settings.trials)
+        return "completed", None if done else str(answer.get("FailureReason") or "") or None
+    if status == "Stopped" and not stop.requested and settings.minutes:
+        return "completed", f"tune_minutes: {settings.minutes:g} minutes are over"
+    if status == "Stopped":
+        return "stopped", "stopped by hand"
+    return "completed", str(answer.get("FailureReason") or f"its tuning job ended as {status}")
+
+
+class Following:
+    """What is known of a tuning job while it runs, told and written as it changes. document: as it was last written."""
+
+    def __init__(self, account: Account, run: Run, settings: SearchSettings, job: str) -> None:
+        self._account = account
+        self._run = run
+        self._settings = settings
+        self._job = job
+        self._jobs = Jobs(account, job, settings)
+        self._told: set[int] = set()
+        self.found: Found
+        self.document: dict[str, Any] = {}
+
+    def to_the_end(self, stop: Stop) -> Answer:
+        """Wait for its end; returns the last answer. Raises BackendError, of a job that goes on StillRunning."""
+        costs = f"trains on {self._account.settings.train.instance_type}"
+        with board(f"{self._run.name} on SageMaker") as shown:
+            job = jobs.waited(self._account, self._run, self._job, costs, self._ask)
+            return wait_for(job, stop, lambda _: self._tell(shown))
+
+    def catch_up(self) -> None:
+        """The logs lag behind the jobs."""
+        self._jobs.catch_up()
+        self._ask()
+
+    def write(self, state: str, reason: str | None) -> None:
+        """Write tuning.json and its like, and note the best trial."""
+        for record in self.found.finished:
+            record.run = trial_name(self._run, record.number, record.run)
+        self.document = document_of(self.found, state, reason)
+        write_results(self._run.ml / "output" / "data", self.document)
+        best = best_trial(self.document)
+        self._run.update(best=best["run"] if best else None)
+
+    def _ask(self) -> Answer:
+        answer = jobs.describe(self._account, "tuning", self._job)
+        if answer is None:
+            raise BackendError(f"there is no tuning job {self._job} any more")
+        self.found = self._jobs.look(answer)
+        return answer
+
+    def _tell(self, shown: Board) -> None:
+        found, settings = self.found, self._settings
+        best = found.front[0] if found.front else None
+        new = [each for each in found.finished if each.number not in self._told]
+        for record in new:
+            shown.show(finished_line(record, settings.objectives, settings.trials, best))
+            self._told.add(record.number)
+        for record in found.running:
+            if record.epochs:
+                row = {k: v for k, v in record.epochs[max(record.epochs)].items() if v is not None}
+                total = record.hyperparameters.epochs
+                shown.tell(record.number, Progress("training", max(record.epochs), total, "epochs", row))
+        told_best = f"{best.objective[0]:.4g} (trial {best.number})" if best and best.objective else ""
+        shown.draw(len(found.finished), settings.trials, told_best, [each.number for each in found.running])
+        if new or not self.document:
+            self.write("running", None)
+
+
+def trial_name(tuning: Run, number: int, job: str | None) -> str | None:
+    """The name of the trial's run folder where it has one, else of its training job."""
+    name = _folder_name(tuning, number)
+    return name if (tuning.path.parent / name / "run.json").is_file() else job
+
+
+def _folder_name(tuning: Run, number: int) -> str:
+    return f"{tuning.name}-trial-{number:03d}"
+
+
+def fetch_best(
+    account: Account, tuning: Run, request: Request, job: str, row: Mapping[str, Any]
+) -> Run:  # fmt: skip
+    """The best trial as a run folder like any other, with artifact, reports and log. Raises BackendError."""
+    path = tuning.path.parent / _folder_name(tuning, row["number"])
+    if (path / "run.json").is_file():
+        trial = load_run(path)
+        if trial.status == "completed":
+            return trial
+    else:
+        chosen = request.of_trial(replace(SearchSettings.of(request.hyperparameters).base, **row["values"]))
+        trial = create_run(
+            path.parent, "training", path.name, backend="sagemaker", tuning=tuning.name, trial=row["number"],
+            data=str(request.data), hyperparameters=asdict(chosen),
+        )  # fmt: skip
+    note(account, trial, job=job)
+    try:
+        with watching(f"fetching {path.name}") as watch:
+            description = jobs.describe(account, "training", job)
+            if description is None:
+                raise BackendError(f"there is no training job {job} any more")
+            keep_log(Log(account, TRAINING, f"{job}/"), trial)
+            fetch(account, trial, description, watch)
+    except BackendError as error:
+        trial.finish("failed", reason=str(error))
+        raise
+    trial.finish("completed", metrics=read_metrics(trial))
+    return trial

@@ -1,0 +1,177 @@
+"""A data set in S3: sent where it isn't there yet, and named as the channels that a training job reads."""
+
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from backends.base import Progress, Watch
+from backends.child import Files, last_error, python_environment, run_child
+from backends.errors import BackendError, Stop
+from backends.inputs import DATA_CHANNEL, check_data_path
+from backends.sagemaker.account import Account
+from backends.sagemaker.billing.items import Item
+from backends.sagemaker.names import Place
+from backends.sagemaker.storage.sync import Difference, compare, files_below
+from backends.sagemaker.storage.upload import send
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+_GB: Final = 1024**3  # as S3 counts
+_DIGEST: Final = 8
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    """A data set in S3. channels: of a training job, name -> URL of a prefix. bytes: of all its `files`, of which
+    `sent_bytes` were new.
+    """
+
+    place: Place
+    channels: Mapping[str, str]
+    files: int
+    bytes: int
+    sent_bytes: int
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What an upload would do: send `send` of `files` files, `send_bytes` of `bytes`, and remove `gone`."""
+
+    place: Place
+    files: int
+    bytes: int
+    send: int
+    send_bytes: int
+    gone: int
+
+    @property
+    def item(self) -> Item:
+        """The data set as something that costs money as long as it lies there."""
+        return Item(f"data set in {self.place.url}", "storage", gigabytes=self.bytes / _GB)
+
+
+class DataSet:
+    """A data set of this machine, compared with what S3 has of it. channels: it as a training job's, name -> URL."""
+
+    def __init__(self, account: Account, difference: Difference, channels: Mapping[str, str]) -> None:
+        self._account = account
+        self._difference = difference
+        self.channels = channels
+
+    @property
+    def plan(self) -> DryRun:
+        """What `send` would do."""
+        found = self._difference
+        return DryRun(found.place, len(found.files), found.bytes, len(found.send), found.bytes_to_send, len(found.gone))
+
+    def send(self, watch: Watch, wish: Stop) -> Uploaded:
+        """Make S3 hold it. Raises BackendError, and Stopped for the wish."""
+        plan = self.plan
+        send(self._account, self._difference, watch, wish)
+        return Uploaded(plan.place, self.channels, plan.files, plan.bytes, plan.send_bytes)
+
+
+@contextmanager
+def opened(account: Account, data: Path, watch: Watch, wish: Stop) -> Iterator[DataSet]:
+    """The data set, read and compared with S3. Files that had to be made for it are gone at the end.
+
+    Raises BackendError, and Stopped for the wish.
+    """
+    with _files(account, data, watch, wish) as (files, place):
+        yield DataSet(account, compare(account, files, place, watch, wish), _channels(account, place, files))
+
+
+def upload(account: Account, data: Path, watch: Watch, stop: Stop | None = None) -> Uploaded:
+    """Make S3 hold the data set, sending only what it lacks. Raises BackendError, and Stopped for the wish `stop`.
+
+    Files that are gone here are removed there. Cut off, it goes on from there the next time.
+    """
+    wish = stop or Stop()
+    with opened(account, data, watch, wish) as found:
+        return found.send(watch, wish)
+
+
+def dry_run(account: Account, data: Path, watch: Watch, stop: Stop | None = None) -> DryRun:
+    """What `upload` would do. Nothing is sent."""
+    with opened(account, data, watch, stop or Stop()) as found:
+        return found.plan
+
+
+def check_photos(data: Path, report: Path, watch: Watch, wish: Stop) -> None:
+    """Check the data set as training would, on this machine, before anything is sent; writes the report (JSON).
+
+    Raises BackendError with what training would say, and Stopped for the wish.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        told = Files(Path(scratch, "log.txt"), Path(scratch, "progress.json"))
+        command = [sys.executable, "-m", "train.check_data", "--data", str(check_data_path(data)),
+                   "--json", str(report), "--progress", str(told.progress)]  # fmt: skip
+        if run_child(command, told, watch, env=python_environment(ROOT), cwd=ROOT, stop=wish):
+            raise BackendError(last_error(told.log))
+
+
+def check_weights(weights: Path) -> None:
+    """Raises BackendError when there is no such file."""
+    if not weights.is_file():
+        raise BackendError(f"pretrained: there is no file {weights}; give imagenet, none or a weights file")
+
+
+def upload_weights(account: Account, weights: Path, watch: Watch, stop: Stop | None = None) -> Place:
+    """Make S3 hold a file of weights; returns the prefix that it lies in, which is called after its content."""
+    wish = stop or Stop()
+    check_weights(weights)
+    try:
+        with weights.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()[:_DIGEST]
+    except OSError as error:
+        raise BackendError(f"pretrained: {weights} can't be read ({error.strerror})") from error
+    place = _base(account) / f"weights-{digest}"
+    send(account, compare(account, {weights.name: weights}, place, watch, wish), watch, wish)
+    return place
+
+
+def _base(account: Account) -> Place:
+    return Place(account.bucket, f"{account.settings.sagemaker.prefix.strip('/')}/data")
+
+
+@contextmanager
+def _files(account: Account, data: Path, watch: Watch, wish: Stop) -> Iterator[tuple[dict[str, Path], Place]]:
+    """The files that are to lie in S3 by relative key, and where. Those that had to be made are gone afterwards."""
+    source = check_data_path(data)
+    digest = hashlib.sha256(os.fsencode(source)).hexdigest()[:_DIGEST]
+    name = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in source.name).strip("-")
+    place = _base(account) / f"{name[:40] or 'data'}-{digest}"
+    if source.is_file():
+        # An archive already.
+        yield {source.name: source}, place
+    elif account.settings.data.form == "archives":
+        with tempfile.TemporaryDirectory() as scratch:
+            yield _pack(source, Path(scratch), watch, wish), Place(place.bucket, f"{place.key}-archives")
+    else:
+        if not (files := files_below(source)):
+            raise BackendError(f"there are no files in {data}; give --data a folder with train/CLASS/photo.jpg")
+        yield files, place
+
+
+def _pack(data: Path, scratch: Path, watch: Watch, wish: Stop) -> dict[str, Path]:
+    """One tar a split, by `train.pack`."""
+    watch(Progress("packing", 0, 1, "archives"))
+    log, packed = scratch / "log.txt", scratch / "packed"
+    command = [sys.executable, "-m", "train.pack", "--data", str(data), "--out", str(packed)]
+    files = Files(log, scratch / "progress.json")
+    if run_child(command, files, watch, env=python_environment(ROOT), cwd=ROOT, stop=wish):
+        raise BackendError(last_error(log))
+    return files_below(packed)
+
+
+def _channels(account: Account, place: Place, files: Mapping[str, Path]) -> dict[str, str]:
+    """One channel for folders, in which training finds the splits; of archives each split is a channel of its own."""
+    splits = sorted({key.split("/")[0] for key in files})
+    if account.settings.data.form == "archives" and all("/" in key for key in files):
+        return {split: f"{place.url}/{split}/" for split in splits}
+    return {DATA_CHANNEL: f"{place.url}/"}

@@ -1,0 +1,254 @@
+"""One trial of a tuning run: an ordinary training in a run folder of its own.
+
+Runs a search's trials, several at a time: a thread for each slot, signals and display in the main thread.
+
+How a machine is divided among trials that run at the same time.
+"""
+
+import json
+import math
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from backends.base import WHOLE_MACHINE, Backend, Progress, Slot
+from backends.errors import BackendError, Stop, Stopped
+from backends.inputs import DATA_CHANNEL
+from backends.jobs import read_metrics
+from backends.runs import Run, create_run, trials_of
+from backends.search.request import Request
+from contract.hyperparameters import Hyperparameters
+from tuning.searcher import Metrics, Trial
+from tuning.study import Search
+
+
+@dataclass(frozen=True)
+class Trials:
+    """What all trials of a tuning run share. tell: hears how a running trial comes along."""
+
+    backend: Backend
+    tuning: Run
+    request: Request
+    search: Search
+    stop: Stop
+    tell: Callable[[int, Progress], None]
+
+    def run(self, trial: Trial, slot: Slot) -> str | None:
+        """Train a trial to its end, tell the search and note it; the reason if it failed.
+
+        A trial that `stop` ended is left as it is for the search, which has it run again when it goes on.
+        """
+        chosen = self.request.of_trial(trial.hyperparameters)
+        if done := self._trained_unnoticed(trial.number):
+            seconds = done.read_json("ml/model/kennel.json")["provenance"]["seconds"]
+            return self._complete(trial.number, done, EpochRows.of(done), seconds)
+        run = self._folder(trial.number, asdict(chosen))
+        rows = EpochRows.of(run)
+        own = Stop(self.stop)
+        start = time.monotonic()
+
+        def watch(progress: Progress) -> None:
+            self.tell(trial.number, progress)
+            for row in rows.read():
+                if self.search.report(trial.number, int(row["epoch"]), row):
+                    own.request()
+
+        try:
+            self.backend.train(run, self.request.data, chosen, watch, slot, own)
+        except Stopped:
+            if not own.made_here:
+                run.finish("stopped", reason=run.failure() or "Stopped: ended before training began")
+                return None
+            self.search.prune(trial.number, time.monotonic() - start, run.name)
+            run.finish("pruned", reason=f"pruned by {self.tuning.name}", metrics=read_metrics(run))
+        except BackendError as error:
+            # Not where this trial saw the data, but where they are: of two trials with one fault the reasons are equal.
+            seen = str(run.ml / "input" / "data" / DATA_CHANNEL)
+            reason = str(error).removeprefix("ClientError: ").replace(seen, str(self.request.data))
+            self.search.fail(trial.number, reason, time.monotonic() - start, run.name)
+            run.finish("failed", reason=reason)
+            return reason
+        except BaseException as error:
+            run.finish("failed", reason=repr(error))
+            raise
+        else:
+            return self._complete(trial.number, run, rows, time.monotonic() - start)
+        return None
+
+    def _complete(self, number: int, run: Run, rows: "EpochRows", seconds: float) -> str | None:
+        """The reason if the search can do nothing with it: its metrics lack the objective, say."""
+        # All epochs, also those of the last tenth of a second: the learning curves are the report's.
+        for row in rows.read():
+            self.search.report(number, int(row["epoch"]), row)
+        metrics = read_metrics(run)
+        # The search first: a trial that it doesn't know would be run again.
+        self.search.complete(number, metrics, seconds, run.name)
+        run.finish("completed", metrics=metrics)
+        return next((each.reason for each in self.search.finished if each.number == number), None)
+
+    def _trained_unnoticed(self, number: int) -> Run | None:
+        """The trial's run, if it was trained to its end when nobody was there to note it."""
+        found = (run for run in trials_of(self.tuning) if run.record["trial"] == number)
+        return next((run for run in found if run.status == "completed"), None)
+
+    def _folder(self, number: int, hyperparameters: dict[str, object]) -> Run:
+        """NAME-trial-007; with -2 behind it for one that is run again."""
+        runs, stem = self.tuning.path.parent, f"{self.tuning.name}-trial-{number:03d}"
+        name, again = stem, 1
+        while (runs / name).exists():
+            again += 1
+            name = f"{stem}-{again}"
+        record = {"data": str(self.request.data), "hyperparameters": hyperparameters}
+        return create_run(runs, "training", name, backend=self.backend.name, tuning=self.tuning.name, trial=number,
+                          **record)  # fmt: skip
+
+
+def end_left_over(backend: Backend, tuning: Run, search: Search) -> None:
+    """Make true the records of trials that outlived their tuning run, and end those that still run.
+
+    Those cut off are marked stopped, and the search has them run again.
+    """
+    known = {each.run: each for each in search.finished}
+    for run in trials_of(tuning):
+        if run.status != "running":
+            continue
+        backend.stop(run)
+        ended = known.get(run.name)
+        if ended is not None and ended.state in ("pruned", "failed"):
+            run.finish(ended.state, reason=ended.reason or f"pruned by {tuning.name}", metrics=read_metrics(run))
+        elif run.read_json("ml/model/kennel.json").get("provenance", {}).get("completed"):
+            run.finish("completed", metrics=read_metrics(run))
+        else:
+            run.finish("stopped", reason=f"cut off with {tuning.name}, and run again when that goes on")
+
+
+class EpochRows:
+    """The epochs' rows of a metrics.jsonl that is being written, each once and in order."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._read = 0
+
+    @classmethod
+    def of(cls, run: Run) -> "EpochRows":
+        return cls(run.ml / "output" / "data" / "metrics.jsonl")
+
+    def read(self) -> Iterator[Metrics]:
+        """Those that have been written since. A value that is no number is left out, as is a half-written row."""
+        try:
+            with self._file.open("rb") as file:
+                file.seek(self._read)
+                text = file.read()
+        except OSError:
+            return
+        whole = text[: text.rfind(b"\n") + 1]
+        self._read += len(whole)
+        for line in whole.splitlines():
+            row = json.loads(line)
+            if "validation_loss" in row:
+                yield {name: value for name, value in row.items() if value is not None and math.isfinite(value)}
+
+
+_POLL_S: Final = 0.2
+
+
+class Driver:
+    """One thread for each slot asks for trials until there are none, `stop` is wished, or one thread can't go on."""
+
+    def __init__(self, trials: Trials, slots: Sequence[Slot]) -> None:
+        self._trials = trials
+        self._slots = slots
+        self._lock = threading.Lock()
+        self._running: set[int] = set()
+        self._ended_well = False
+        self._reasons: list[str] = []
+        self._error: BaseException | None = None
+
+    @property
+    def running(self) -> list[int]:
+        """The numbers of the trials that run now."""
+        with self._lock:
+            return sorted(self._running)
+
+    def run(self, draw: Callable[[list[int]], None]) -> None:
+        """To the search's end. draw: called a few times a second, and once at the end, with the running trials.
+
+        Raises what a thread could not handle, and BackendError when trials only fail, all for one reason.
+        """
+        threads = [threading.Thread(target=self._work, args=(slot,), name=f"slot {slot}") for slot in self._slots]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            while thread.is_alive():
+                thread.join(_POLL_S)
+                draw(self.running)
+        if self._error is not None:
+            raise self._error
+
+    def _work(self, slot: Slot) -> None:
+        try:
+            while not self._trials.stop.requested:
+                trial = self._trials.search.ask()
+                if trial is None:
+                    return
+                self._one(trial, slot)
+        except BaseException as error:  # noqa: BLE001 - raised in the main thread, once the others have ended
+            with self._lock:
+                self._error = self._error or error
+            self._trials.stop.request()
+
+    def _one(self, trial: Trial, slot: Slot) -> None:
+        with self._lock:
+            self._running.add(trial.number)
+        try:
+            reason = self._trials.run(trial, slot)
+        finally:
+            with self._lock:
+                self._running.discard(trial.number)
+        if reason is None:
+            self._ended_well = True
+            return
+        with self._lock:
+            self._reasons.append(reason)
+            # A fault of the data, say, of which no trial will be free.
+            if not self._ended_well and self._reasons.count(reason) > 1:
+                raise BackendError(f"{reason} (as in each of the first trials, so there is no further one)")
+
+
+# Below this a training alone makes better use of the cores.
+_CORES_A_TRIAL: Final = 4
+_QUOTA: Final = Path("/sys/fs/cgroup/cpu.max")
+
+
+def choose_slots(backend: Backend, chosen: Hyperparameters, wanted: int) -> list[Slot]:
+    """A slot for each of the trials at a time: `wanted` of them; for 0 one a GPU, on the CPU one for every 4 cores."""
+    gpus = [] if chosen.device == "cpu" else backend.gpus()
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    usable = min(len(cores) or os.cpu_count() or 1, _quota(_QUOTA))
+    return divide(gpus, cores, wanted or len(gpus) or max(1, usable // _CORES_A_TRIAL))
+
+
+def divide(gpus: Sequence[str], cores: Sequence[int], count: int) -> list[Slot]:
+    """`count` slots that share cores and GPUs as evenly as can be; one alone has the whole machine."""
+    if count == 1:
+        return [WHOLE_MACHINE]
+    slots = []
+    for number in range(count):
+        first, end = number * len(cores) // count, (number + 1) * len(cores) // count
+        # More slots than cores: each has one, and some share it.
+        own = cores[first : max(end, first + 1)]
+        slots.append(Slot(tuple(own), gpus[number % len(gpus)] if gpus else None))
+    return slots
+
+
+def _quota(file: Path) -> int:
+    """The container's CPU limit in cores, from cgroup v2; a very large number when there is none."""
+    try:
+        quota, period = file.read_text().split()
+        return max(1, math.ceil(int(quota) / int(period)))
+    except (OSError, ValueError):
+        return 1 << 30

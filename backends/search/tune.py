@@ -1,0 +1,146 @@
+"""A tuning run from its first trial to its report, and on from where it was cut off."""
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from backends.base import Backend, Searching
+from backends.console import Board, board, complain
+from backends.errors import BackendError, StillRunning, Stop, Stopped, StopSignals
+from backends.process import identity, process_of
+from backends.runs import Run, create_run
+from backends.search.request import Request
+from backends.search.results import DOCUMENT, best_trial
+from backends.search.trial import Driver, Trials, choose_slots, end_left_over
+from contract.errors import ConfigError
+from tuning.results import write_results
+from tuning.study import Search, SearchSettings
+
+# NAME-trial-001-2 has to be a name too, of 63 characters.
+_LONGEST_NAME: Final = 50
+
+
+def create_tuning(backend: Backend, runs: Path, request: Request, name: str | None) -> Run:
+    """A new tuning run. Raises BackendError for a name that can't be its."""
+    if name is not None and len(name) > _LONGEST_NAME:
+        raise BackendError(f"--name may have {_LONGEST_NAME} characters at most for a tuning, got {len(name)}")
+    image = {"image": backend.image} if backend.image else {}
+    return create_run(runs, "tuning", name, backend=backend.name, **image, **request.to_record(),
+                      **identity(os.getpid()))  # fmt: skip
+
+
+def reopen_tuning(run: Run, changes: dict[str, int]) -> Request:
+    """Take over a tuning run that ended before its last trial, and give what it is asked for.
+
+    changes: of tune_trials, tune_minutes and tune_parallel. Raises BackendError when it still runs.
+    """
+    process = process_of(run.record)
+    if process is not None and run.status == "running":
+        raise BackendError(
+            f"{run.name} is still running, as process {process.pid}; end it with: deploy.py delete {run.name}"
+        )
+    request = Request.of_run(run).changed(changes)
+    for ended in ("finished_at", "reason"):
+        run.record.pop(ended, None)
+    run.update(status="running", **request.to_record(), **identity(os.getpid()))
+    return request
+
+
+def search_in(backend: Backend, run: Run, request: Request) -> None:
+    """Search to the end, in a new tuning run or on from where one was cut off; leave documents, record and page.
+
+    Raises Stopped when a signal ended it, BackendError when it can't go on or has found nothing, and StillRunning when
+    it goes on elsewhere. What was found until then is there all the same.
+    """
+    reason: str | None = None
+    status: Any = "failed"
+    try:
+        with StopSignals() as stop:
+            if isinstance(backend, Searching):
+                backend.search(run, request, stop)
+            else:
+                _search(backend, run, request, stop)
+        status = "completed"
+    except StillRunning:
+        status = "running"
+        raise
+    except Stopped as error:
+        status, reason = "stopped", str(error)
+        raise
+    except ConfigError as error:
+        reason = str(error)
+        raise BackendError(f"{error} (run {run.name})") from error
+    except BackendError as error:
+        reason = str(error)
+        raise BackendError(f"{error} (run {run.name})") from error
+    except BaseException as error:
+        reason = repr(error)
+        raise
+    finally:
+        if status != "running":
+            run.finish(status, **({"reason": reason} if reason else {}))
+        _write_page(backend, run)
+
+
+def _search(backend: Backend, run: Run, request: Request, stop: Stop) -> None:
+    chosen = request.hyperparameters
+    slots = choose_slots(backend, chosen, chosen.tune_parallel)[: chosen.tune_trials]
+    settings = replace(SearchSettings.of(chosen), parallel=len(slots))
+    with board(f"{run.name} on {backend.name}") as shown:
+        search = Search(run.path / "study.log", settings, shown.show)
+        # Of its own: when a thread can't go on it ends the others, and no person has asked for that.
+        trials = Trials(backend, run, request, search, Stop(stop), shown.tell)
+        state, reason = "stopped", None
+        try:
+            end_left_over(backend, run, search)
+            Driver(trials, slots).run(_drawing(run, search, shown))
+            if not stop.requested or len(search.finished) >= settings.trials:
+                state = "completed"
+        except Exception as error:
+            reason = str(error)
+            raise
+        finally:
+            _write_results(run, search, state, reason)
+            search.close()
+    if state == "stopped":
+        raise Stopped(
+            f"stopped after {len(search.finished)} of {settings.trials} trials; "
+            f"go on with: python deploy.py tune --resume {run.name}"
+        )
+    if search.failure:
+        raise BackendError(search.failure)
+
+
+def _write_results(run: Run, search: Search, state: str, reason: str | None = None) -> None:
+    document = search.document(state, reason)
+    write_results(run.ml / "output" / "data", document)
+    best = best_trial(document)
+    run.update(best=best["run"] if best else None)
+
+
+def _drawing(run: Run, search: Search, shown: Board) -> Callable[[list[int]], None]:
+    """Draws the search's state, and writes its results after every trial: a kill leaves those until then."""
+    written = -1
+
+    def draw(running: list[int]) -> None:
+        nonlocal written
+        done = len(search.finished)
+        if done != written:
+            _write_results(run, search, "running")
+            written = done
+        best = search.best
+        told = f"{best.objective[0]:.4g} (trial {best.number})" if best is not None and best.objective else ""
+        shown.draw(done, search.settings.trials, told, running)
+
+    return draw
+
+
+def _write_page(backend: Backend, run: Run) -> None:
+    if not (document := run.path / DOCUMENT).is_file():
+        return
+    try:
+        backend.tuning_page(document)
+    except BackendError as error:
+        complain(f"the page of {run.name} can't be written: {error}")
