@@ -21,15 +21,15 @@ except ModuleNotFoundError:
         os.execv(own, [str(own), *sys.argv])
     sys.exit("error: Kennel's environment isn't there yet; run `make setup` first")
 
-from backends.commands.attach import attach, logs, upload
-from backends.commands.endpoints import captured
-from backends.commands.options import ArtifactOption, Data, DataOrSample, DataOrTuning, Name, Port, Set, sentences
-from backends.commands.records import delete, report, status
-from backends.commands.registry import app as registry
-from backends.commands.setup import doctor, init
-from backends.commands.transform import transform
-from backends.commands.tune import tune
-from backends.commands.where import Where, configured
+from cli.attach import attach, logs, upload
+from cli.context import Where, configured
+from cli.endpoints import captured
+from cli.options import ArtifactOption, Data, DataOrSample, DataOrTuning, Name, Port, Set, sentences
+from cli.registry import app as registry
+from cli.runs import delete, report, status
+from cli.setup import doctor, init
+from cli.transform import transform
+from cli.tune import tune
 
 # The imports of each command are in it: `--help` must answer at once.
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -46,7 +46,7 @@ def run(
     """Everything: check the data, search for a learning rate, serve the best trial, ask it, sum up."""
     with sentences():
         from backends.inputs import parse_settings
-        from backends.pipeline import Wishes, run_all
+        from cli.run import Wishes, run_all
 
         wishes = Wishes(data, parse_settings(settings or []), trials, port, keep)
         run_all(where.backend(), where.runs.resolve(), wishes)
@@ -60,7 +60,7 @@ def check_data(where: Where, data: DataOrSample = None) -> None:
         import json
 
         from backends.console import print_data, watching
-        from backends.pipeline import SAMPLE, make_sample_data
+        from cli.run import SAMPLE, make_sample_data
 
         backend = where.backend()
         if data is None:
@@ -81,10 +81,10 @@ def train(
 ) -> None:  # fmt: skip
     """Train in a new run folder: RUNS/NAME/ with ml/model (the artifact), log.txt and run.json."""
     with sentences():
-        from backends.commands.tell import tell_training
         from backends.inputs import parse_settings
         from backends.jobs import train_run
         from backends.search.results import what_to_train
+        from cli.runs import tell_training
 
         folder, chosen = what_to_train(where.runs, data, parse_settings(settings or []), from_tuning)
         tell_training(train_run(where.backend(), where.runs.resolve(), folder, chosen, name))
@@ -102,7 +102,7 @@ def evaluate(
 ) -> None:  # fmt: skip
     """How good an artifact is on labelled images, or whether it is better than another: as JSON and as a page."""
     with sentences():
-        from backends.reports import evaluate_artifact
+        from cli.reports import evaluate_artifact
 
         evaluate_artifact(where.backend(), where.runs, artifact, data, compare, report)
 
@@ -117,7 +117,7 @@ def debug(
 ) -> None:  # fmt: skip
     """Judge any training's saved tensors, or profiler files, by rules: a table, a report as JSON and a page."""
     with sentences():
-        from backends.reports import debug_tensors
+        from cli.reports import debug_tensors
 
         debug_tensors(where.backend(), where.runs, tensors, rules, report)
 
@@ -137,10 +137,10 @@ def deploy(
     """Serve an artifact over HTTP, in the background until `delete`."""
     with sentences():
         from backends.client import choose_port
-        from backends.commands import endpoints
         from backends.console import say
         from backends.jobs import deploy_artifact
         from backends.runs import find_artifact
+        from cli import endpoints
 
         if update is not None:
             endpoints.update(where, update, find_artifact(where.runs, artifact))
@@ -172,10 +172,10 @@ def predict(
         import json
 
         from backends import client
-        from backends.commands import endpoints
         from backends.console import print_predictions
         from backends.errors import BackendError
         from backends.runs import find_artifact
+        from cli import endpoints
 
         given = {"--url": url, "--endpoint": endpoint, "--artifact": artifact}
         if len(named := [option for option, value in given.items() if value is not None]) > 1:

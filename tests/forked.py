@@ -37,7 +37,9 @@ from types import ModuleType
 from typing import Any, Final, NoReturn
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-_PACKAGES: Final = ("contract", "model", "tuning", "reports", "monitor", "train", "serve", "backends", "local_test")
+_PACKAGES: Final = (
+    "contract", "model", "tuning", "reports", "monitor", "train", "serve", "backends", "cli", "local_test",
+)  # fmt: skip
 _LIBRARIES: Final = ("openvino.frontend.pytorch", "nncf", "tensorboardX", "PIL.WebPImagePlugin")
 _SDK: Final = ("estimator", "tuner", "session", "transformer", "processing", "debugger")
 # Variables that the interpreter or a library reads once, when it is loaded.

@@ -21,7 +21,8 @@ KNOWS: dict[str, tuple[str, ...]] = {
     "train": ("monitor", "tuning", "reports", "model", "contract"),
     "serve": ("model", "contract"),
     "backends": ("tuning", "contract"),
-    "deploy": ("backends", "tuning", "contract"),
+    "cli": ("backends", "tuning", "contract"),
+    "deploy": ("cli", "backends", "tuning", "contract"),
     "local_test": (),
     "tools": (),
     "benchmarks": (
@@ -55,6 +56,7 @@ FORBIDDEN: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
 # (importer, what it may not import when it is imported itself): `deploy.py --help` has to answer at once.
 LATE: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("deploy", ("torch", "torchvision", "numpy", "PIL", *CLOUD)),
+    ("cli", ("torch", "torchvision", "numpy", "PIL", "optuna", *CLOUD)),
     ("backends", ("torch", "torchvision", "numpy", "PIL", "optuna", *CLOUD)),
     # Two thirds of a second that only a search needs.
     ("tuning", ("optuna",)),

@@ -12,7 +12,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 FIGURE: Final = ROOT / "docs" / "house.svg"
-ROOMS: Final = ("deploy.py", "backends", "train", "serve", "monitor", "reports", "tuning", "model", "contract")
+ROOMS: Final = ("deploy.py", "cli", "backends", "train", "serve", "monitor", "reports", "tuning", "model", "contract")
 
 _WIDTH, _HEIGHT, _GAP, _FLOOR = 130, 40, 40, 90  # pixels
 _FONT: Final = 'font-family="system-ui, sans-serif" font-size="15"'

@@ -21,9 +21,9 @@ def test_help_is_quick_because_it_loads_nothing_heavy() -> None:
     heavy = {"torch", "torchvision", "numpy", "boto3", "sagemaker", "flask", "PIL", "train", "optuna", "psutil"}
     assert not loaded & heavy
     assert {name for name in loaded if name.split(".")[0] == "backends"} == {
-        "backends", "backends.commands", "backends.commands.attach", "backends.commands.endpoints",
-        "backends.commands.options", "backends.commands.records", "backends.commands.registry",
-        "backends.commands.setup", "backends.commands.transform", "backends.commands.tune", "backends.commands.where",
+        "backends", "cli", "cli.attach", "cli.endpoints",
+        "cli.options", "cli.runs", "cli.registry",
+        "cli.setup", "cli.transform", "cli.tune", "cli.context",
     }  # fmt: skip
     for command_name in (
         "run",

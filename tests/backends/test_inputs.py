@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from backends.errors import BackendError
-from backends.example import example_image
 from backends.inputs import check_data_path, place_inside, write_inputs
 from backends.runs import create_run
+from cli.run import example_image
 from contract.hyperparameters import Hyperparameters
 from tests.backends.terminal import TINY, deploy
 

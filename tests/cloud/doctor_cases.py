@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from backends.doctor.rows import Row
 from backends.sagemaker.account import Account
+from cli.doctor.finding import Row
 from tests.cloud.simulator.server import Simulator
 
 QUOTAS = {

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from backends.errors import BackendError
-from backends.reports import print_rules, run_documents
 from backends.sagemaker.account import Account
 from backends.settings.sections import Train
+from cli.reports import print_rules, run_documents
 from tests.cloud.conftest import BUCKET, settings
 from tests.cloud.simulator.server import Simulator
 from tests.cloud.simulator.work import Prepared

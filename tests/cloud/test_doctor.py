@@ -8,12 +8,12 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from backends.doctor.account import check_bucket, check_network, check_rights, check_role, check_sdk, trusts
-from backends.doctor.examine import examine
-from backends.doctor.rows import Row, checked
 from backends.errors import BackendError
 from backends.sagemaker.account import Account
 from backends.settings.sections import General, Settings
+from cli.doctor.account import check_bucket, check_network, check_rights, check_role, check_sdk, trusts
+from cli.doctor.examine import examine
+from cli.doctor.finding import Row, checked
 from tests.backends.terminal import deploy
 from tests.cloud.conftest import IMAGE, ROLE
 from tests.cloud.doctor_cases import changed, fault, in_order, only

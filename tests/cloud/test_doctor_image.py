@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from backends.doctor.image import Address, check_image
-from backends.doctor.quotas import check_quotas, wanted
-from backends.doctor.rows import Row, checked
 from backends.errors import BackendError
 from backends.sagemaker.account import Account
 from backends.sagemaker.billing.quotas import Quota
 from backends.settings.sections import Deploy, Settings, Train
+from cli.doctor.account import check_quotas, wanted
+from cli.doctor.finding import Row, checked
+from cli.doctor.image import Address, check_image
 from tests.cloud.conftest import IMAGE
 from tests.cloud.doctor_cases import CONFIG, LABELS, QUOTAS, changed, fault, give_config, give_quotas, only
 from tests.cloud.simulator.server import Simulator

@@ -1,1 +1,1 @@
-"""Files to a prefix in S3: only what changed, several at a time, and going on where an upload was cut off."""
+"""Data sets and artifacts in S3: only what changed is sent, several files at a time, going on where it was cut off."""

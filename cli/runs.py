@@ -1,11 +1,11 @@
-"""report, status, delete: what there is in the run folders."""
+"""report, status, delete: what there is in the run folders; what commands say at their end."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backends.commands.options import sentences
-from backends.commands.where import Where
+from cli.context import Where
+from cli.options import sentences
 
 if TYPE_CHECKING:
     from backends.runs import Run
@@ -20,7 +20,7 @@ def report(
 ) -> None:  # fmt: skip
     """What the rules found in a run, or what a search found, and where its pages are."""
     with sentences():
-        from backends.reports import show_reports
+        from cli.reports import show_reports
 
         if fetch:
             from backends.console import watching
@@ -37,7 +37,7 @@ def status(
 ) -> None:
     """The runs and deployments in the run folder, and which are up; on sagemaker also all that is in the account."""
     with sentences():
-        from backends.commands.holdings import show_account
+        from cli.resources import show_account
 
         _show_runs(where, everything)
         if where.on == "sagemaker":
@@ -75,10 +75,10 @@ def delete(
 ) -> None:  # fmt: skip
     """End deployments, or trainings and tunings that run. Run folders and artifacts are kept."""
     with sentences():
-        from backends.commands.holdings import delete_all
         from backends.console import say
         from backends.errors import BackendError
         from backends.runs import all_runs
+        from cli.resources import delete_all
 
         if everything and where.on == "sagemaker":
             delete_all(where, with_data)
@@ -97,11 +97,11 @@ def delete(
 
 def _end(where: Where, name: str, with_data: bool) -> None:
     """End one by name: a run of the folder; on sagemaker, also what has lost its run folder."""
-    from backends.commands.holdings import delete_named
     from backends.console import say
     from backends.errors import BackendError
     from backends.jobs import stop_run
     from backends.runs import load_run
+    from cli.resources import delete_named
 
     folder = where.runs / name
     there = (folder / "run.json").is_file()
@@ -132,3 +132,22 @@ def _refreshed(where: Where, run: "Run") -> "Run":
         except BackendError as error:
             typer.echo(f"{run.name}: {error}", err=True)
     return run
+
+
+if TYPE_CHECKING:
+    from backends.runs import Run
+
+
+def tell_training(run: "Run") -> None:
+    """What a training found, its rules' table, where its pages and its artifact are."""
+    from backends.console import say
+    from backends.jobs import describe
+    from backends.search.results import print_found
+    from cli.reports import pages, print_rules, run_documents
+
+    print_found(run)
+    print_rules(run_documents(run))
+    for what, page in pages(run.ml):
+        say(f"{what:<10}  {page}")
+    say(f"{run.name}: {describe(run)}")
+    say(str(run.artifact))

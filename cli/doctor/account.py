@@ -1,15 +1,17 @@
-"""The account: credentials, region, role, bucket, VPC and key."""
+"""The account: credentials, region, role, bucket, VPC and key, and how many instances it may start."""
 
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import unquote
 
-from backends.doctor.image import Address
-from backends.doctor.rows import Row
 from backends.errors import BackendError
 from backends.sagemaker.account import Account
+from backends.sagemaker.billing.quotas import Kind, quota_name, quotas
 from backends.sagemaker.errors import Refused, told
+from backends.settings.sections import Settings
+from cli.doctor.finding import Row
+from cli.doctor.image import Address
 
 _SERVICE: Final = "sagemaker.amazonaws.com"
 _RIGHTS: Final = "docs/iam/execution-role.json"
@@ -190,3 +192,38 @@ def check_network(account: Account) -> Iterator[Row]:
         if key["KeyState"] != "Enabled":
             raise BackendError(f"the key {common.kms_key} is {key['KeyState']}; enable it, or set another kms_key")
         yield Row("key", "ok", key["Arn"])
+
+
+def wanted(settings: Settings) -> dict[str, int]:
+    """The quotas that the settings need, by name, and how many instances of each."""
+    train, deploy, transform = settings.train, settings.deploy, settings.transform
+    needs: list[tuple[Kind, str, int]] = [
+        ("spot" if train.spot else "training", train.instance_type, train.instance_count),
+        ("transform", transform.instance_type, transform.instance_count),
+        ("processing", settings.evaluate.instance_type, 1),
+    ]
+    if train.keep_alive_minutes:
+        needs.append(("warm", train.instance_type, train.instance_count))
+    if deploy.kind != "serverless":
+        needs.append(("hosting", deploy.instance_type, max(deploy.instance_count, deploy.max_instances)))
+    return {quota_name(kind, instance_type): count for kind, instance_type, count in needs}
+
+
+def check_quotas(account: Account) -> Iterator[Row]:
+    """A row a quota. Raises BackendError when they can't be had."""
+    needed = wanted(account.settings)
+    found = quotas(account, set(needed))
+    for name, count in needed.items():
+        quota = found.get(name)
+        if quota is None:
+            yield Row(
+                "quota", "fault",
+                f"{account.region} has no quota {name!r}, so the instance type isn't offered there; set another",
+            )  # fmt: skip
+        elif quota.instances < count:
+            yield Row(
+                "quota", "fault",
+                f"{name}: {quota.instances}, and {count} needed; {quota.remedy(count, account.region)}",
+            )  # fmt: skip
+        else:
+            yield Row("quota", "ok", f"{name}: {quota.instances}, {count} needed")

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backends.commands.options import sentences
-from backends.commands.where import Where
+from cli.context import Where
+from cli.options import sentences
 
 if TYPE_CHECKING:
     from backends.runs import Run
@@ -35,7 +35,7 @@ def attach(
         elif run.kind == "training":
             _follow(where.account_of(run), run)
         elif run.kind == "tuning":
-            from backends.commands.tune import go_on
+            from cli.tune import go_on
 
             go_on(where, run.name, {})
         elif run.kind == "evaluation":
@@ -51,10 +51,10 @@ def attach(
 
 
 def _follow(account: "Account", run: "Run") -> None:
-    from backends.commands.tell import tell_training
     from backends.console import watching
     from backends.jobs import recorded
     from backends.sagemaker.jobs.training import finish
+    from cli.runs import tell_training
 
     for ended in ("finished_at", "reason", "metrics"):
         run.record.pop(ended, None)

@@ -9,10 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 import deploy as program
-from backends.commands.where import Where
 from backends.local import LocalBackend
 from backends.runs import Run, create_run
 from backends.sagemaker.backend import CloudBackend
+from cli.context import Where
 from tests.backends.terminal import deploy
 
 # Those that start nothing, and so have no use for --on, --image and --yes.

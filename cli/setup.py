@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from backends.commands.options import sentences
-from backends.commands.where import Where
+from cli.context import Where
+from cli.options import sentences
 
 
 def init(
@@ -33,8 +33,8 @@ def doctor(where: Where) -> None:
     """
     with sentences():
         from backends.console import print_check, say
-        from backends.doctor.examine import examine
         from backends.settings.read import described
+        from cli.doctor.examine import examine
 
         print_check("ok", "settings", described(where.reading))
         faults = 0

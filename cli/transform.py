@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from backends.commands.options import ArtifactOption, sentences
-from backends.commands.where import Where
+from cli.context import Where
+from cli.options import ArtifactOption, sentences
 
 _SHOWN = 10
 

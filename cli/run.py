@@ -1,26 +1,28 @@
 """`deploy.py run`: data -> trials -> the best artifact -> one prediction over HTTP -> summary."""
 
 import json
+import re
 import subprocess
 import sys
+import tarfile
+import zipfile
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from backends import client
 from backends.base import Backend, Costly
 from backends.console import print_predictions, print_summary, say, watching
 from backends.errors import BackendError, Stopped
-from backends.example import example_image
 from backends.inputs import parse_hyperparameters
 from backends.jobs import deploy_artifact, stop_run
-from backends.reports import pages, print_rules, run_documents
 from backends.runs import Run, load_run
 from backends.search.request import ONLY_FOR_THE_BEST, Request
 from backends.search.results import read_search
 from backends.search.tune import create_tuning, search_in
+from cli.reports import pages, print_rules, run_documents
 from tuning.space import Continuous, Space
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -180,3 +182,63 @@ def _relative(path: Path) -> str:
     """The path from here where that is shorter."""
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+_IMAGES: Final = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+
+
+def example_image(data: Path, tested: list[str], scratch: Path) -> Path:
+    """A test image (a validation or training one, where there are none) as a file.
+
+    data: folder or archive. tested: the evaluation's own file names. An image that lies in an archive is copied into
+    the folder `scratch`. Raises BackendError when no file is named like an image.
+    """
+    roles = ("test", "testing")
+    found = [data / role / name for role in roles for name in tested if (data / role / name).is_file()]
+    if not found:
+        files = sorted(data.rglob("*")) if data.is_dir() else []
+        found = [path for path in files if path.suffix.lower() in _IMAGES and path.is_file()]
+    if found:
+        return found[0]
+    archives = sorted(data.rglob("*")) if data.is_dir() else [data]
+    # Test images first: sorted, a False comes before a True.
+    for archive in sorted(archives, key=lambda file: not _is_test(file.relative_to(data.parent).as_posix())):
+        if image := _copy_first(archive, scratch):
+            return image
+    raise BackendError(f"{data} holds no file that is named like an image, so none was asked about")
+
+
+def _is_test(path: str) -> bool:
+    return re.search(r"(^|/)test(ing)?([-_./]|$)", path, re.IGNORECASE) is not None
+
+
+def _copy_first(archive: Path, scratch: Path) -> Path | None:
+    """Copy one image out of a .tar or .zip file; None where there is none, or the file is something else."""
+    name, content = _read_first(archive)
+    if not name:
+        return None
+    # The name's ending alone: the rest is whatever somebody wrote into the archive.
+    copy = scratch / f"example{PurePosixPath(name).suffix.lower()}"
+    copy.write_bytes(content)
+    return copy
+
+
+def _read_first(archive: Path) -> tuple[str, bytes]:
+    """(name, bytes) of an image in a .tar or .zip file; ("", b"") where there is none."""
+    name, content = "", b""
+    if archive.suffix.lower() == ".zip":
+        with zipfile.ZipFile(archive) as opened:
+            name = _choose([each.filename for each in opened.infolist()])
+            content = opened.read(name) if name else b""
+    elif archive.suffix.lower() == ".tar":
+        with tarfile.open(archive, "r:") as tar:
+            name = _choose([each.name for each in tar if each.isreg()])
+            file = tar.extractfile(name) if name else None
+            content = file.read() if file else b""
+    return name, content
+
+
+def _choose(names: list[str]) -> str:
+    visible = [name for name in names if not PurePosixPath(name).name.startswith(".") and "__MACOSX" not in name]
+    images = sorted(name for name in visible if name.lower().endswith(_IMAGES))
+    return min(images, key=lambda name: not _is_test(name), default="")

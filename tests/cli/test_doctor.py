@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from backends.doctor.machine import check_docker, check_packages, check_runs
-from backends.doctor.rows import Row
 from backends.settings.sections import General
+from cli.doctor.finding import Row
+from cli.doctor.machine import check_docker, check_packages, check_runs
 from tests.backends.terminal import deploy
 
 OTHER_MACHINE = (

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from backends.commands.where import Where
+from cli.context import Where
 
 if TYPE_CHECKING:
     from backends.runs import Run

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backends.commands.options import ArtifactOption, Name, sentences
-from backends.commands.where import Where, configured
+from cli.context import Where, configured
+from cli.options import ArtifactOption, Name, sentences
 
 if TYPE_CHECKING:
     from backends.sagemaker.backend import CloudBackend
@@ -82,11 +82,11 @@ def deploy(
 ) -> None:
     """Deploy an approved version on an endpoint, as the settings have it."""
     with sentences():
-        from backends.commands import endpoints
         from backends.console import say
         from backends.errors import StopSignals
         from backends.jobs import deploy_source
         from backends.sagemaker.endpoints.registry import deployable, find
+        from cli import endpoints
 
         chosen = find(where.account, version)
         arn = deployable(chosen)

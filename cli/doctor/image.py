@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from backends.doctor.rows import Row, checked
 from backends.errors import BackendError
 from backends.sagemaker.account import Account
 from backends.sagemaker.endpoints.drivers import check_processor, has_gpu, host_image
 from backends.sagemaker.errors import told
 from backends.settings.sections import Settings
+from cli.doctor.finding import Row, checked
 
 _URI: Final = re.compile(
     r"(\d{12})\.dkr\.ecr(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/([a-z0-9._/-]+)(?::([\w.-]+))?(?:@(sha256:\w+))?"

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backends.commands.options import Name, Set, sentences
-from backends.commands.where import Where
+from cli.context import Where
+from cli.options import Name, Set, sentences
 
 if TYPE_CHECKING:
     from backends.runs import Run
@@ -117,8 +117,8 @@ def go_on(where: Where, name: str, changes: dict[str, int]) -> None:
 def _closing(run: "Run") -> Iterator[None]:
     """Says what was found, however the search ends."""
     from backends.console import say
-    from backends.reports import pages
     from backends.search.results import best_trial, print_search, read_search, train_command
+    from cli.reports import pages
 
     try:
         yield

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from backends.commands.options import sentences
-from backends.commands.where import Where
+from cli.context import Where
+from cli.options import sentences
 
 if TYPE_CHECKING:
     from backends.runs import Run

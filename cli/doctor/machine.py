@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from backends.doctor.rows import Row, State
 from backends.settings.sections import General
+from cli.doctor.finding import Row, State
 
 _NEEDED: Final = ("torch", "torchvision", "numpy", "PIL", "safetensors", "gunicorn", "openvino")
 _ROOM_GB: Final = 5.0

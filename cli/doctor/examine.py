@@ -4,21 +4,21 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from backends.doctor.account import (
+from backends.sagemaker.account import Account
+from backends.settings.sections import Settings
+from cli.doctor.account import (
     check_bucket,
     check_identity,
     check_network,
+    check_quotas,
     check_rights,
     check_role,
     check_sdk,
     check_service,
 )
-from backends.doctor.image import check_image
-from backends.doctor.machine import check_docker, check_packages, check_runs
-from backends.doctor.quotas import check_quotas
-from backends.doctor.rows import Row, checked
-from backends.sagemaker.account import Account
-from backends.settings.sections import Settings
+from cli.doctor.finding import Row, checked
+from cli.doctor.image import check_image
+from cli.doctor.machine import check_docker, check_packages, check_runs
 
 
 def examine(settings: Settings, runs: Path, account: Account) -> Iterator[Row]:

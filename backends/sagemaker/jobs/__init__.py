@@ -1,0 +1,1 @@
+"""Jobs: training, search, transform, evaluation; waiting for them, following them, and what they leave."""
