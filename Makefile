@@ -47,10 +47,10 @@ wheels: ## Collect the wheels for an offline build of the image
 	@docker/wheels.sh $(ARGS)
 
 test-container: setup ## Test the image in real containers
-	@$(VENV_PYTHON) -m pytest tests/container $(ARGS)
+	@$(VENV_PYTHON) -m pytest tests/container --all $(ARGS)
 
 test-browser: setup ## Test the pages in Chromium
-	@$(VENV_PYTHON) -m pytest tests/browser $(ARGS)
+	@$(VENV_PYTHON) -m pytest tests/browser --all $(ARGS)
 
 figure: ## Draw docs/house.svg, the rooms and who imports whom, anew
 	@$(PYTHON) -m tools.figure
