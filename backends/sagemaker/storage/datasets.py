@@ -20,7 +20,7 @@ from backends.sagemaker.names import Place
 from backends.sagemaker.storage.sync import Difference, compare, files_below
 from backends.sagemaker.storage.upload import send
 
-ROOT: Final = Path(__file__).resolve().parents[2]
+ROOT: Final = Path(__file__).resolve().parents[3]
 _GB: Final = 1024**3  # as S3 counts
 _DIGEST: Final = 8
 
