@@ -9,7 +9,7 @@ PYTHON ?= $(shell for needs in sys,ensurepip sys; do for python in .venv/bin/pyt
 	&& { echo $$python; exit; }; done; done; echo python3)
 VENV_PYTHON = .venv/bin/python
 # Tests run in as many processes as there are cores, up to four: each grows to as much as 4 GB.
-PARALLEL = -n logical --maxprocesses=4 --dist=loadfile
+PARALLEL = -n logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 # Further arguments for demo, test, test-all, test-container, test-browser, bench, image, wheels and lock, as in `make test ARGS="-k serve -x"`.
 ARGS ?=
 
@@ -35,7 +35,7 @@ check: setup ## Lint, formatting, types, import rules and documentation
 	@$(VENV_PYTHON) -m ruff check .
 	@$(VENV_PYTHON) -m ruff format --check .
 	@$(VENV_PYTHON) -m mypy
-	@$(VENV_PYTHON) -m pytest -q tests/test_architecture.py tests/test_docs.py
+	@$(VENV_PYTHON) -m pytest -q tests/test_architecture.py tests/test_docs.py tests/test_words.py
 
 bench: setup ## Measure speed; prints hardware, versions and n
 	@$(VENV_PYTHON) -m benchmarks $(ARGS)

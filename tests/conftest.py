@@ -13,6 +13,8 @@ from backends.settings.read import TABLE
 from tests.forked import remember_environment
 
 LEFT_OUT = pytest.StashKey[int]()
+# Where the longest tests are: they begin first, so that no process is left alone with one at the end.
+LONGEST_FIRST = ("test_same_weights.py", "train/", "cloud/", "contracts/", "backends/", "serve/", "local_test/")
 # Port 9 (discard) on the loopback: closed on any sane machine, so a download fails at once.
 CLOSED_PROXY = "http://127.0.0.1:9"
 
@@ -36,8 +38,10 @@ def pytest_collection() -> Generator[None, object, object]:
         sys.dont_write_bytecode = before
 
 
+@pytest.hookimpl(tryfirst=True)  # Whoever asks for a random order gets it.
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is marked as long, unless it is asked for: by --all, or by its own name."""
+    """The folders of long tests first. What is marked as long stays out, unless --all or its own name asks for it."""
+    items.sort(key=_place)
     if config.option.all:
         return
     asked = [each for each in config.args if "::" in each]
@@ -49,6 +53,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.workeroutput["left_out"] = len(left_out)
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in set(left_out)]
+
+
+def _place(item: pytest.Item) -> int:
+    path = item.path.as_posix()
+    return next((place for place, part in enumerate(LONGEST_FIRST) if part in path), len(LONGEST_FIRST))
 
 
 @pytest.hookimpl(optionalhook=True)

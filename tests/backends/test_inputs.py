@@ -38,6 +38,7 @@ def test_an_archive_is_placed_in_the_channel_under_its_name(archive: Path, tmp_p
     }
 
 
+@pytest.mark.long
 def test_data_train_and_evaluate_take_one_archive(archive: Path, data: Path, tmp_path: Path) -> None:
     answer = deploy("data", "--data", archive, "--runs", tmp_path)
     assert answer.returncode == 0, answer.stderr

@@ -130,6 +130,7 @@ class TestAWholeNetwork:
         assert self.other.err == ""
 
 
+@pytest.mark.long
 def test_both_end_early(tmp_path: Path, port: dict[str, str]) -> None:
     # Steps of nothing bring nothing better.
     chosen = {"freeze": "backbone", "epochs": "50", "patience": "2", "lr": "1e-12"}

@@ -82,6 +82,7 @@ def read_images(folder: Path) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.from_numpy(np.stack([SHAPE.load(file) for file in files])), truth
 
 
+@pytest.mark.long
 def test_int8_keeps_the_labels(learnt: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     images, _ = read_images(learnt / "train")
     asked: list[int] = []

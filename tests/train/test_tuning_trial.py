@@ -219,6 +219,7 @@ def test_patience_works_within_a_trial(data: DataSet, tmp_path: Path) -> None:
     assert told.completed[1]["epoch"] == 1
 
 
+@pytest.mark.long
 def test_failed_trials_end_no_search(data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = Trainer.fit
 
