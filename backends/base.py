@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
-from backends.errors import BackendError, Stop
+from backends.cancel import CancelToken
+from backends.errors import BackendError
 from backends.runs import Run
 from backends.settings.sections import Settings
 from contract.hyperparameters import Hyperparameters
@@ -66,12 +67,12 @@ class Backend(Protocol):
 
     def train(
         self, run: Run, data: Path, hyperparameters: Hyperparameters, watch: Watch,
-        slot: Slot = WHOLE_MACHINE, stop: Stop | None = None,
+        slot: Slot = WHOLE_MACHINE, cancel: CancelToken | None = None,
     ) -> None:  # fmt: skip
         """Train in the run's folder; returns when its artifact is written. Once more in the same folder it goes on
         from the checkpoints there.
 
-        stop: a wish to end it, which then raises Stopped; without one, Ctrl-C and SIGTERM, for the main thread alone.
+        cancel: ends it, which then raises Stopped; without one, Ctrl-C and SIGTERM do, in the main thread alone.
         """
 
     def gpus(self) -> list[str]:
@@ -118,11 +119,11 @@ class Backend(Protocol):
 class Searching(Protocol):
     """A backend that chooses and runs the trials of a search itself."""
 
-    def search(self, run: Run, request: "Request", stop: Stop) -> None:
+    def search(self, run: Run, request: "Request", cancel: CancelToken) -> None:
         """Search to the end, in a new tuning run or on from where one was left.
 
         Leaves tuning.json and its like in the run folder, the best trial in a run folder of its own, and the name of
-        that as the record's `best`. Raises Stopped when it was wished for, BackendError.
+        that as the record's `best`. Raises Stopped when cancelled, BackendError.
         """
 
 
@@ -133,10 +134,10 @@ class Batching(Protocol):
     def listing(self, urls: Sequence[str]) -> "Files":
         """The images below s3://... URLs."""
 
-    def transform(self, run: Run, batch: "Batch", watch: Watch, stop: Stop) -> Iterator[dict[str, Any]]:
+    def transform(self, run: Run, batch: "Batch", watch: Watch, cancel: CancelToken) -> Iterator[dict[str, Any]]:
         """A row an image, in the order of the batch: {"file", "predictions"} or {"file", "error"}.
 
-        Once more in the same run folder it goes on. Raises Stopped when it was wished for, BackendError.
+        Once more in the same run folder it goes on. Raises Stopped when cancelled, BackendError.
         """
 
 

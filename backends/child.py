@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from backends.base import Progress, Watch
-from backends.errors import BackendError, Stop, Stopped, StopSignals
+from backends.cancel import CancelToken, cancel_on_signals
+from backends.errors import BackendError, Stopped
 from backends.runs import Run
 
 _POLL_S = 0.1
@@ -41,22 +42,22 @@ def run_child(
     *,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
-    stop: Stop | None = None,
+    cancel: CancelToken | None = None,
     on_start: Callable[[int], None] = lambda _pid: None,
 ) -> int:
-    """Run until it ends; returns the exit code. `stop`, which is Ctrl-C and SIGTERM unless it is given, reaches the
+    """Run until it ends; returns the exit code. `cancel`, which is Ctrl-C and SIGTERM unless it is given, reaches the
     child as one SIGTERM, so that it can leave its verdict, and raises Stopped once it has ended.
 
-    Without `stop` it has to be called from the main thread.
+    Without `cancel` it has to be called from the main thread.
     """
-    with contextlib.nullcontext(stop) if stop is not None else StopSignals() as wish:
+    with cancel_on_signals(cancel) as token:
         child = _start(command, files.log, env, cwd)
         told = False
         seen: Progress | None = None
         try:
             on_start(child.pid)
             while child.poll() is None:
-                if wish.requested and not told:
+                if token.requested and not told:
                     child.send_signal(signal.SIGTERM)
                     told = True
                 progress = read_progress(files.progress, files.metrics)
@@ -72,7 +73,7 @@ def run_child(
     if last is not None and last != seen:
         watch(last)
     # It may have been through before the signal came.
-    if wish.requested and child.returncode != 0:
+    if token.requested and child.returncode != 0:
         raise Stopped("stopped")
     return child.returncode
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from backends.base import WHOLE_MACHINE, Slot, Watch
+from backends.cancel import CancelToken
 from backends.child import Files, last_error, run_child
-from backends.errors import BackendError, Stop
+from backends.errors import BackendError
 from backends.http_serving import HttpServing
 from backends.inputs import check_data_path, is_url, place_inside, write_inputs
 from backends.local import parse_answers, wait_foreground
@@ -121,7 +122,7 @@ class DockerBackend(HttpServing):
 
     def train(
         self, run: Run, data: Path, hyperparameters: Hyperparameters, watch: Watch,
-        slot: Slot = WHOLE_MACHINE, stop: Stop | None = None,
+        slot: Slot = WHOLE_MACHINE, cancel: CancelToken | None = None,
     ) -> None:  # fmt: skip
         options = [f"--name={container(run)}", f"-e=TRAINING_JOB_NAME={run.name}", f"-v={run.ml}:{_ML}"]
         for inside, source in write_inputs(run, data, hyperparameters, _ML).items():
@@ -138,7 +139,7 @@ class DockerBackend(HttpServing):
         if slot.cores:
             options.append(f"--cpuset-cpus={','.join(map(str, slot.cores))}")
         run.update(container=container(run), image=self.image)
-        code = run_child([*self._run(*options, gpu=slot.gpu), self.image, "train"], Files.of(run), watch, stop=stop)
+        code = run_child([*self._run(*options, gpu=slot.gpu), self.image, "train"], Files.of(run), watch, cancel=cancel)
         if code:
             raise BackendError(run.failure() or last_error(run.log))
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Final
 
 from backends.base import Backend, Progress, Registered, Searching, Watch
+from backends.cancel import CancelToken
 from backends.child import last_error
 from backends.console import watching
-from backends.errors import BackendError, StillRunning, Stop, Stopped
+from backends.errors import BackendError, StillRunning, Stopped
 from backends.inputs import check_data_path
 from backends.process import end_process, process_of
 from backends.runs import Run, create_run, now, trials_of
@@ -84,29 +85,36 @@ def both(first: Watch, second: Watch) -> Watch:
 
 
 def deploy_artifact(
-    backend: Backend, runs: Path, artifact: Path, port: int, name: str | None, stop: Stop | None = None
+    backend: Backend, runs: Path, artifact: Path, port: int, name: str | None, cancel: CancelToken | None = None
 ) -> Run:
-    """Serve an artifact in the background, and wait until it answers, or until `stop` is wished for.
+    """Serve an artifact in the background, and wait until it answers, or until `cancel` is requested.
 
     Raises BackendError when it does not come up; nothing is left running then.
     """
-    return _deploy(backend, runs, str(artifact), lambda run: backend.deploy(run, artifact, port), name, stop)
+    return _deploy(backend, runs, str(artifact), lambda run: backend.deploy(run, artifact, port), name, cancel)
 
 
-def deploy_source(backend: Registered, runs: Path, source: str, name: str | None, stop: Stop | None = None) -> Run:
+def deploy_source(
+    backend: Registered, runs: Path, source: str, name: str | None, cancel: CancelToken | None = None
+) -> Run:
     """The same of a version in a registry. source: its name there."""
-    return _deploy(backend, runs, source, lambda run: backend.deploy_version(run, source), name, stop)
+    return _deploy(backend, runs, source, lambda run: backend.deploy_version(run, source), name, cancel)
 
 
 def _deploy(
-    backend: Backend, runs: Path, source: str, begin: Callable[[Run], object], name: str | None, stop: Stop | None
+    backend: Backend,
+    runs: Path,
+    source: str,
+    begin: Callable[[Run], object],
+    name: str | None,
+    cancel: CancelToken | None,
 ) -> Run:
     run = create_run(runs, "deployment", name, backend=backend.name, artifact=source)
     try:
         begin(run)
-        wish = stop or Stop()
-        if not backend.wait_ready(run, lambda: not wish.requested and backend.is_alive(run)):
-            if wish.requested:
+        cancel = cancel or CancelToken()
+        if not backend.wait_ready(run, lambda: not cancel.requested and backend.is_alive(run)):
+            if cancel.requested:
                 raise Stopped(_STOPPED_EARLY)
             backend.stop(run)  # before its log is read: Docker's is fetched by this
             raise BackendError(f"the server did not come up: {last_error(run.log)} (its log is {run.log})")

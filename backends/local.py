@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from backends.base import WHOLE_MACHINE, Slot, Watch
+from backends.cancel import CancelToken
 from backends.child import Files, last_error, pinned, python_environment, run_child
-from backends.errors import BackendError, Stop
+from backends.errors import BackendError
 from backends.http_serving import HttpServing
 from backends.inputs import check_data_path, is_url, write_inputs
 from backends.process import end_process, gpu_uuids, identity, process_of
@@ -62,7 +63,7 @@ class LocalBackend(HttpServing):
 
     def train(
         self, run: Run, data: Path, hyperparameters: Hyperparameters, watch: Watch,
-        slot: Slot = WHOLE_MACHINE, stop: Stop | None = None,
+        slot: Slot = WHOLE_MACHINE, cancel: CancelToken | None = None,
     ) -> None:  # fmt: skip
         for inside, source in write_inputs(run, data, hyperparameters, str(run.ml)).items():
             link = run.ml / "input" / "data" / inside
@@ -76,7 +77,7 @@ class LocalBackend(HttpServing):
         command = [self._python, "-m", "train"]
         with pinned(slot.cores):
             code = run_child(
-                command, Files.of(run), watch, env=environment, cwd=ROOT, stop=stop,
+                command, Files.of(run), watch, env=environment, cwd=ROOT, cancel=cancel,
                 on_start=lambda pid: run.update(**identity(pid)),
             )  # fmt: skip
         if code:

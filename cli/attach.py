@@ -113,21 +113,21 @@ def upload(
 ) -> None:  # fmt: skip
     """Check a data set and send it to S3, as training there does: only what changed."""
     with sentences():
+        from backends.cancel import CancelOnSignals
         from backends.console import say, watching
-        from backends.errors import StopSignals
         from backends.local import LocalBackend
         from backends.sagemaker.storage.datasets import opened
 
         account = where.account
-        with StopSignals() as wish, watching("uploading") as watch:
+        with CancelOnSignals() as cancel, watching("uploading") as watch:
             LocalBackend().check_data(data, where.runs.resolve() / "data.json", watch)
-            with opened(account, data, watch, wish) as found:
+            with opened(account, data, watch, cancel) as found:
                 plan = found.plan
                 say(_describe(account, plan))
                 if dry:
                     return
                 account.consent([plan.item])
-                sent = found.send(watch, wish)
+                sent = found.send(watch, cancel)
         say(f"{sent.files} files in {sent.place.url}")
         for channel, url in sent.channels.items():
             say(f"  channel {channel}: {url}")

@@ -82,8 +82,8 @@ def deploy(
 ) -> None:
     """Deploy an approved version on an endpoint, as the settings have it."""
     with sentences():
+        from backends.cancel import CancelOnSignals
         from backends.console import say
-        from backends.errors import StopSignals
         from backends.jobs import deploy_source
         from backends.sagemaker.endpoints.registry import deployable, find
         from cli import endpoints
@@ -93,8 +93,8 @@ def deploy(
         if update is not None:
             endpoints.update(where, update, arn)
             return
-        with StopSignals() as stop:
-            run = deploy_source(_cloud(where), where.runs.resolve(), arn, name, stop)
+        with CancelOnSignals() as cancel:
+            run = deploy_source(_cloud(where), where.runs.resolve(), arn, name, cancel)
         say(f"{run.name} serves version {chosen.number}; end it with: python deploy.py delete {run.name}")
         say(str(run.record["url"]))
 

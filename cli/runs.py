@@ -23,12 +23,12 @@ def report(
         from cli.reports import show_reports
 
         if fetch:
+            from backends.cancel import CancelOnSignals
             from backends.console import watching
-            from backends.errors import StopSignals
             from backends.sagemaker.jobs.report import fetch_report
 
-            with StopSignals() as stop, watching("fetching") as watch:
-                run = fetch_report(where.account, run, where.runs.resolve(), watch, stop).name
+            with CancelOnSignals() as cancel, watching("fetching") as watch:
+                run = fetch_report(where.account, run, where.runs.resolve(), watch, cancel).name
         show_reports(where.runs, run, browse)
 
 

@@ -11,6 +11,8 @@ ROOT = Path(__file__).resolve().parents[1]
 RETIRED: dict[str, str] = {
     "rulebook": "rules",
     "holdings": "resources",
+    "StopSignals": "CancelOnSignals",
+    "made_here": "own",
 }
 # What happened is told in the words of its time; and this list names them.
 MAY_SAY_THEM = ("CHANGELOG.md", "tests/test_words.py")

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from backends.base import WHOLE_MACHINE, Slot, Watch
+from backends.cancel import CancelToken, cancel_on_signals
 from backends.console import say, watching
-from backends.errors import BackendError, StillRunning, Stop
+from backends.errors import BackendError, StillRunning
 from backends.inputs import is_url
 from backends.local import LocalBackend
 from backends.runs import Run
@@ -20,7 +21,6 @@ from backends.sagemaker.billing.items import Item
 from backends.sagemaker.endpoints import config, endpoints, invoke
 from backends.sagemaker.jobs import evaluation as evaluate
 from backends.sagemaker.jobs import job, training, transform, tuning
-from backends.sagemaker.jobs.polling import hearing
 from backends.sagemaker.jobs.transform import listing
 from backends.sagemaker.logs import save_tail
 from backends.sagemaker.names import Place
@@ -59,19 +59,19 @@ class CloudBackend:
 
     def train(
         self, run: Run, data: Path, hyperparameters: Hyperparameters, watch: Watch,
-        slot: Slot = WHOLE_MACHINE, stop: Stop | None = None,  # noqa: ARG002 - a job has its instances to itself
+        slot: Slot = WHOLE_MACHINE, cancel: CancelToken | None = None,  # noqa: ARG002 - a job has its instances to itself
     ) -> None:  # fmt: skip
-        with hearing(stop) as wish:
+        with cancel_on_signals(cancel) as token:
             if "job" not in made(run) and data.absolute() not in self._checked:
                 # Before anything is sent and paid for; the job's own report takes its place.
-                check_photos(data, run.ml / "output" / "data" / "data.json", watch, wish)
-            training.train(self.account, run, data, hyperparameters, watch, wish)
+                check_photos(data, run.ml / "output" / "data" / "data.json", watch, token)
+            training.train(self.account, run, data, hyperparameters, watch, token)
 
-    def search(self, run: Run, request: Request, stop: Stop) -> None:
+    def search(self, run: Run, request: Request, cancel: CancelToken) -> None:
         if "tuning_job" not in made(run) and request.data.absolute() not in self._checked:
             with watching("checking data") as watch:
-                check_photos(request.data, run.ml / "output" / "data" / "data.json", watch, stop)
-        tuning.search(self.account, run, request, stop)
+                check_photos(request.data, run.ml / "output" / "data" / "data.json", watch, cancel)
+        tuning.search(self.account, run, request, cancel)
 
     def gpus(self) -> list[str]:
         return []
@@ -88,7 +88,7 @@ class CloudBackend:
             return
         # Here by Kennel's own account: the profile or region may be those of kennel.toml alone.
         with tempfile.TemporaryDirectory() as scratch:
-            fetch(self.account, Place.parse(tensors), Path(scratch), Stop())
+            fetch(self.account, Place.parse(tensors), Path(scratch), CancelToken())
             self._here.debug(scratch, report, rules, watch)
 
     def predict(self, artifact: Path, images: Sequence[Path]) -> list[dict[str, Any]]:
@@ -97,8 +97,8 @@ class CloudBackend:
     def listing(self, urls: Sequence[str]) -> Files:
         return listing(self.account, urls)
 
-    def transform(self, run: Run, batch: Batch, watch: Watch, stop: Stop) -> Iterator[dict[str, Any]]:
-        return transform.transform(self.account, run, batch, watch, stop)
+    def transform(self, run: Run, batch: Batch, watch: Watch, cancel: CancelToken) -> Iterator[dict[str, Any]]:
+        return transform.transform(self.account, run, batch, watch, cancel)
 
     def deploy(self, run: Run, artifact: Path, port: int) -> str:  # noqa: ARG002 - it has a name, and no port
         return endpoints.deploy(self.account, run, artifact)

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from backends.base import WHOLE_MACHINE, Backend, Progress, Slot
-from backends.errors import BackendError, Stop, Stopped
+from backends.cancel import CancelToken
+from backends.errors import BackendError, Stopped
 from backends.inputs import DATA_CHANNEL
 from backends.jobs import read_metrics
 from backends.runs import Run, create_run, trials_of
@@ -34,13 +35,13 @@ class Trials:
     tuning: Run
     request: Request
     search: Search
-    stop: Stop
+    cancel: CancelToken
     tell: Callable[[int, Progress], None]
 
     def run(self, trial: Trial, slot: Slot) -> str | None:
         """Train a trial to its end, tell the search and note it; the reason if it failed.
 
-        A trial that `stop` ended is left as it is for the search, which has it run again when it goes on.
+        A trial that `cancel` ended is left as it is for the search, which has it run again when it goes on.
         """
         chosen = self.request.of_trial(trial.hyperparameters)
         if done := self._trained_unnoticed(trial.number):
@@ -48,7 +49,7 @@ class Trials:
             return self._complete(trial.number, done, EpochRows.of(done), seconds)
         run = self._folder(trial.number, asdict(chosen))
         rows = EpochRows.of(run)
-        own = Stop(self.stop)
+        own = CancelToken(self.cancel)
         start = time.monotonic()
 
         def watch(progress: Progress) -> None:
@@ -60,7 +61,7 @@ class Trials:
         try:
             self.backend.train(run, self.request.data, chosen, watch, slot, own)
         except Stopped:
-            if not own.made_here:
+            if not own.own:
                 run.finish("stopped", reason=run.failure() or "Stopped: ended before training began")
                 return None
             self.search.prune(trial.number, time.monotonic() - start, run.name)
@@ -157,7 +158,7 @@ _POLL_S: Final = 0.2
 
 
 class Driver:
-    """One thread for each slot asks for trials until there are none, `stop` is wished, or one thread can't go on."""
+    """One thread for each slot runs trials until none is left, the search is cancelled, or one thread can't go on."""
 
     def __init__(self, trials: Trials, slots: Sequence[Slot]) -> None:
         self._trials = trials
@@ -191,7 +192,7 @@ class Driver:
 
     def _work(self, slot: Slot) -> None:
         try:
-            while not self._trials.stop.requested:
+            while not self._trials.cancel.requested:
                 trial = self._trials.search.ask()
                 if trial is None:
                     return
@@ -199,7 +200,7 @@ class Driver:
         except BaseException as error:  # noqa: BLE001 - raised in the main thread, once the others have ended
             with self._lock:
                 self._error = self._error or error
-            self._trials.stop.request()
+            self._trials.cancel.request()
 
     def _one(self, trial: Trial, slot: Slot) -> None:
         with self._lock:

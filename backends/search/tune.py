@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from backends.base import Backend, Searching
+from backends.cancel import CancelOnSignals, CancelToken
 from backends.console import Board, board, complain
-from backends.errors import BackendError, StillRunning, Stop, Stopped, StopSignals
+from backends.errors import BackendError, StillRunning, Stopped
 from backends.process import identity, process_of
 from backends.runs import Run, create_run
 from backends.search.request import Request
@@ -57,11 +58,11 @@ def search_in(backend: Backend, run: Run, request: Request) -> None:
     reason: str | None = None
     status: Any = "failed"
     try:
-        with StopSignals() as stop:
+        with CancelOnSignals() as cancel:
             if isinstance(backend, Searching):
-                backend.search(run, request, stop)
+                backend.search(run, request, cancel)
             else:
-                _search(backend, run, request, stop)
+                _search(backend, run, request, cancel)
         status = "completed"
     except StillRunning:
         status = "running"
@@ -84,19 +85,19 @@ def search_in(backend: Backend, run: Run, request: Request) -> None:
         _write_page(backend, run)
 
 
-def _search(backend: Backend, run: Run, request: Request, stop: Stop) -> None:
+def _search(backend: Backend, run: Run, request: Request, cancel: CancelToken) -> None:
     chosen = request.hyperparameters
     slots = choose_slots(backend, chosen, chosen.tune_parallel)[: chosen.tune_trials]
     settings = replace(SearchSettings.of(chosen), parallel=len(slots))
     with board(f"{run.name} on {backend.name}") as shown:
         search = Search(run.path / "study.log", settings, shown.show)
         # Of its own: when a thread can't go on it ends the others, and no person has asked for that.
-        trials = Trials(backend, run, request, search, Stop(stop), shown.tell)
+        trials = Trials(backend, run, request, search, CancelToken(cancel), shown.tell)
         state, reason = "stopped", None
         try:
             end_left_over(backend, run, search)
             Driver(trials, slots).run(_drawing(run, search, shown))
-            if not stop.requested or len(search.finished) >= settings.trials:
+            if not cancel.requested or len(search.finished) >= settings.trials:
                 state = "completed"
         except Exception as error:
             reason = str(error)

@@ -5,26 +5,27 @@ import time
 from pathlib import Path
 
 from backends.base import Batching
+from backends.cancel import CancelToken
 from backends.console import watching
-from backends.errors import BackendError, StillRunning, Stop, Stopped
+from backends.errors import BackendError, StillRunning, Stopped
 from backends.runs import Run, create_run, load_run
 from backends.transform.inputs import Batch
 from backends.transform.results import Results
 
 
 def transform_in_job(
-    backend: Batching, batch: Batch, results: Results, runs: Path, done: int, stop: Stop
+    backend: Batching, batch: Batch, results: Results, runs: Path, done: int, cancel: CancelToken
 ) -> float:  # fmt: skip
     """Have the job made, or go on with the one that was made for these results, and write its answers from the `done`th
     on. Returns the seconds that it worked.
 
-    Raises BackendError; Stopped when it was wished for, and StillRunning when the job goes on without us.
+    Raises BackendError; Stopped when cancelled, and StillRunning when the job goes on without us.
     """
     run = _former(results) or _new(backend, batch, results, runs)
     started = time.monotonic()
     try:
         with watching(f"{run.name} on SageMaker") as watch:
-            rows = backend.transform(run, batch, watch, stop)
+            rows = backend.transform(run, batch, watch, cancel)
             with results.append() as appender:
                 for row in itertools.islice(rows, done, None):
                     appender.add(row)

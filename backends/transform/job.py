@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from backends.base import Backend, Batching, Progress, Watch, create
+from backends.cancel import CancelOnSignals, CancelToken
 from backends.child import last_error
 from backends.client import choose_port
 from backends.console import watching
-from backends.errors import BackendError, Stop, Stopped, StopSignals
+from backends.errors import BackendError, Stopped
 from backends.jobs import deploy_artifact, refresh, stop_run
 from backends.runs import Run, load_run
 from backends.transform.ask import Conversation, answers
@@ -63,9 +64,9 @@ def transform(request: Request) -> tuple[dict[str, Any], Survey]:
     artifact = request.artifact
     if request.probabilities and artifact is None:
         raise BackendError("--probabilities needs the classes' names: give --artifact, too, the one that --url serves")
-    with StopSignals() as stop, Results(request.out) as results:
-        survey = request.inputs.survey(lambda: not stop.requested)
-        if stop.requested:
+    with CancelOnSignals() as cancel, Results(request.out) as results:
+        survey = request.inputs.survey(lambda: not cancel.requested)
+        if cancel.requested:
             raise Stopped("stopped before anything was sent")
         if not survey.count:
             raise BackendError("there is no image in what was given; name photos, or a folder or glob of them")
@@ -73,7 +74,7 @@ def transform(request: Request) -> tuple[dict[str, Any], Survey]:
         _end_former_server(results)
         done, files = results.recover(iter(request.inputs))
         work = _ask if batching(request.server) is None else _ask_job
-        seconds = work(request, results, files, (done, survey.count), stop) if done < survey.count else 0.0
+        seconds = work(request, results, files, (done, survey.count), cancel) if done < survey.count else 0.0
         facts = {
             "artifact": artifact.id if artifact else None,
             "url": request.server.url,
@@ -105,17 +106,19 @@ def batching(server: Server) -> Batching | None:
     return backend if isinstance(backend, Batching) else None
 
 
-def _ask_job(request: Request, results: Results, _files: object, extent: tuple[int, int], stop: Stop) -> float:
+def _ask_job(request: Request, results: Results, _files: object, extent: tuple[int, int], cancel: CancelToken) -> float:
     """As `_ask`, by a job: of the whole batch, for there is no other."""
     backend, folder, artifact = batching(request.server), request.server.folder, request.artifact
     assert backend is not None
     assert folder is not None
     labels = artifact.labels if artifact and request.probabilities else None
     batch = Batch(request.inputs, extent[1], folder, labels, request.concurrent)
-    return transform_in_job(backend, batch, results, request.server.runs, extent[0], stop)
+    return transform_in_job(backend, batch, results, request.server.runs, extent[0], cancel)
 
 
-def _ask(request: Request, results: Results, files: Iterator[str], extent: tuple[int, int], stop: Stop) -> float:
+def _ask(
+    request: Request, results: Results, files: Iterator[str], extent: tuple[int, int], cancel: CancelToken
+) -> float:
     """Send the files and write the answers; returns the seconds it took, without the server's start.
 
     extent: how many images are done already, and how many there are.
@@ -124,14 +127,14 @@ def _ask(request: Request, results: Results, files: Iterator[str], extent: tuple
     labels = request.artifact.labels if request.artifact and request.probabilities else None
     kept = f"are kept in {request.out}; the same command goes on from there"
     try:
-        with _server(request.server, results, stop) as (url, alive):
+        with _server(request.server, results, cancel) as (url, alive):
             found = ask_parameters(url)
             parameters = replace(found, concurrent=request.concurrent or found.concurrent)
             conversation = Conversation(url, parameters, alive, labels)
             started = time.monotonic()
             with watching("transforming") as watch, results.append() as appender:
                 tell = _telling(watch, count)
-                for row in answers(files, conversation, lambda: not stop.requested):
+                for row in answers(files, conversation, lambda: not cancel.requested):
                     appender.add(row)
                     now += 1
                     tell(now)
@@ -140,16 +143,16 @@ def _ask(request: Request, results: Results, files: Iterator[str], extent: tuple
         raise
     except BackendError as error:
         raise BackendError(f"{error} ({now} of {count} images {kept})" if now else str(error)) from error
-    if now < count and stop.requested:
+    if now < count and cancel.requested:
         raise Stopped(f"stopped; {now} of {count} images {kept}")
     return seconds
 
 
 @contextmanager
-def _server(server: Server, results: Results, stop: Stop) -> Iterator[tuple[str, Callable[[], None]]]:
+def _server(server: Server, results: Results, cancel: CancelToken) -> Iterator[tuple[str, Callable[[], None]]]:
     """The server's address, once it answers, and what raises BackendError when it has ended."""
     if server.url is not None:
-        if not wait_ready(server.url, lambda: not stop.requested):
+        if not wait_ready(server.url, lambda: not cancel.requested):
             raise Stopped("stopped before the server answered")
         yield server.url, lambda: None
         return
@@ -159,7 +162,7 @@ def _server(server: Server, results: Results, stop: Stop) -> Iterator[tuple[str,
     name = f"transform-{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
     # Before it is there: whoever comes after a kill knows where to look.
     results.note(server=str(server.runs / name))
-    run = deploy_artifact(backend, server.runs, folder, choose_port(0), name, stop)
+    run = deploy_artifact(backend, server.runs, folder, choose_port(0), name, cancel)
 
     def alive() -> None:
         if not backend.is_alive(run):

@@ -1,10 +1,10 @@
-"""The epochs of a running trial, read while they are written; and the wish that ends it."""
+"""The epochs of a running trial, read while they are written; and the cancellation that ends it."""
 
 import os
 import signal
 from pathlib import Path
 
-from backends.errors import Stop, StopSignals
+from backends.cancel import CancelOnSignals, CancelToken
 from backends.search.trial import EpochRows
 
 
@@ -21,19 +21,19 @@ def test_every_row_comes_once_in_order_and_whole(tmp_path: Path) -> None:
 
 
 def test_a_wish_reaches_those_below_and_not_those_above() -> None:
-    above = Stop()
-    one, other = Stop(above), Stop(above)
+    above = CancelToken()
+    one, other = CancelToken(above), CancelToken(above)
     one.request()
     assert (one.requested, other.requested, above.requested) == (True, False, False)
     above.request()
-    assert (other.requested, other.made_here, one.made_here) == (True, False, True)
+    assert (other.requested, other.own, one.own) == (True, False, True)
 
 
 def test_signals_make_the_wish_within_the_block_only() -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    with StopSignals() as stop:
-        seen = [stop.requested]
+    with CancelOnSignals() as cancel:
+        seen = [cancel.requested]
         os.kill(os.getpid(), signal.SIGTERM)
-        seen.append(stop.requested)
+        seen.append(cancel.requested)
     assert seen == [False, True]
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before

@@ -1,4 +1,4 @@
-"""A log that grows, and wishes that signals make."""
+"""A log that grows, and cancellations by signals."""
 
 import os
 import signal
@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from backends.cancel import CancelOnSignals
 from backends.child import tail
-from backends.errors import BackendError, StopSignals
+from backends.errors import BackendError
 
 
 def test_lines_are_said_whole_as_they_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,10 +39,10 @@ def test_a_log_as_it_is(tmp_path: Path) -> None:
 
 
 def test_a_second_signal_insists(capfd: pytest.CaptureFixture[str]) -> None:
-    with StopSignals() as wish:
+    with CancelOnSignals() as cancel:
         seen = []
         for number in (signal.SIGINT, signal.SIGTERM):
             os.kill(os.getpid(), number)
-            seen.append((wish.requested, wish.insisted))
+            seen.append((cancel.requested, cancel.forced))
     assert seen == [(True, False), (True, True)]
     assert capfd.readouterr().err == "stopping ...\n"

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from backends.base import WHOLE_MACHINE, Slot, Watch
-from backends.errors import BackendError, Stop, Stopped
+from backends.cancel import CancelToken
+from backends.errors import BackendError, Stopped
 from backends.inputs import parse_hyperparameters
 from backends.local import LocalBackend
 from backends.runs import Run, create_run, load_run
@@ -17,7 +18,7 @@ from backends.search.request import Request
 from backends.search.tune import create_tuning, search_in
 from contract.hyperparameters import Hyperparameters
 
-Training = Callable[[Run, Hyperparameters, Stop], None]
+Training = Callable[[Run, Hyperparameters, CancelToken], None]
 
 
 class Quick(LocalBackend):
@@ -29,10 +30,10 @@ class Quick(LocalBackend):
 
     def train(
         self, run: Run, data: Path, hyperparameters: Hyperparameters, watch: Watch,
-        slot: Slot = WHOLE_MACHINE, stop: Stop | None = None,
+        slot: Slot = WHOLE_MACHINE, cancel: CancelToken | None = None,
     ) -> None:  # fmt: skip
-        assert stop is not None
-        self._training(run, hyperparameters, stop)
+        assert cancel is not None
+        self._training(run, hyperparameters, cancel)
 
     def tuning_page(self, document: Path) -> None:
         document.with_name("tuning-report.html").write_text("a page")
@@ -56,7 +57,7 @@ def begin(tmp_path: Path, backend: Quick, **search: Any) -> tuple[Run, Request]:
 def test_a_trial_that_was_trained_with_nobody_there_counts(tmp_path: Path) -> None:
     trained: list[str] = []
 
-    def training(run: Run, chosen: Hyperparameters, stop: Stop) -> None:
+    def training(run: Run, chosen: Hyperparameters, cancel: CancelToken) -> None:
         trained.append(run.name)
         leave_artifact(run, 0.5)
 
@@ -86,12 +87,12 @@ def test_when_no_trial_has_the_objective_the_search_ends_after_two(tmp_path: Pat
 def test_a_fault_of_ours_in_one_trial_stops_the_others_and_is_raised(tmp_path: Path) -> None:
     both = threading.Barrier(2, timeout=60)
 
-    def training(run: Run, chosen: Hyperparameters, stop: Stop) -> None:
+    def training(run: Run, chosen: Hyperparameters, cancel: CancelToken) -> None:
         both.wait()
         if run.record["trial"] == 1:
             raise ZeroDivisionError("in trial 1")
         ended = threading.Event()
-        while not stop.requested:
+        while not cancel.requested:
             ended.wait(0.01)
         raise Stopped("stopped")
 

@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from backends.base import Progress
-from backends.errors import BackendError, Stop
+from backends.cancel import CancelToken
+from backends.errors import BackendError
 from backends.runs import create_run, load_run
 from backends.sagemaker.account import Account
 from backends.sagemaker.jobs import training
@@ -49,7 +50,7 @@ def left_alone(account: Account, prepared: Prepared, folder: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        training.train(account, new_run(folder / "runs"), photos(folder / "photos"), SMALL, leave_it, Stop())
+        training.train(account, new_run(folder / "runs"), photos(folder / "photos"), SMALL, leave_it, CancelToken())
 
 
 @pytest.mark.beyond_policy("reads what lies elsewhere")
@@ -60,7 +61,7 @@ def test_a_job_of_another_program(account: Account, cloud: Simulator, prepared: 
     assert (run.name, run.kind, run.status) == ("notebook-job", "training", "running")
     assert (run.record["hyperparameters"]["epochs"], run.record["hyperparameters"]["lr"]) == (2, 0.01)
     assert run.record["data"] == f"s3://{BUCKET}/theirs/"
-    training.finish(account, run, lambda _: None, Stop())
+    training.finish(account, run, lambda _: None, CancelToken())
     assert (run.artifact / "kennel.json").is_file()
     assert run.log.read_text().splitlines() == list(EPOCHS)
     # The second time it is the same run.

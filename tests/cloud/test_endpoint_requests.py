@@ -228,7 +228,7 @@ def test_without_consent_nothing_is_made(cloud: Simulator, run: Run, artifact: P
 
     def refuse(items: Any) -> None:
         asked_for.extend(items)
-        raise Stopped("not wished for")
+        raise Stopped("not cancelled")
 
     chosen = settings(deploy=Deploy(instance_type="ml.c6i.xlarge", instance_count=2, max_instances=6))
     with pytest.raises(Stopped):

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from backends.base import Progress
-from backends.errors import BackendError, StillRunning, Stop, Stopped
+from backends.cancel import CancelToken
+from backends.errors import BackendError, StillRunning, Stopped
 from backends.runs import Run, all_runs
 from backends.sagemaker.account import Account
 from backends.sagemaker.billing.items import Item
@@ -82,7 +83,7 @@ def test_the_whole_request(cloud: Simulator, evaluator: Evaluator, artifact: Pat
     photos(data)
     (data / "extra").mkdir()
     (data / "extra" / "9.jpg").write_bytes(b"9")
-    evaluation.evaluate(account, artifact, data, tmp_path / "evaluation.json", nothing, stop=Stop())
+    evaluation.evaluate(account, artifact, data, tmp_path / "evaluation.json", nothing, cancel=CancelToken())
     run = only_run(tmp_path)
     name = resource_name(run)
     (sent,) = cloud.requests("CreateProcessingJob")
@@ -128,7 +129,9 @@ def test_the_whole_request(cloud: Simulator, evaluator: Evaluator, artifact: Pat
 
 def test_report_and_page_come_back(cloud: Simulator, evaluator: Evaluator, artifact: Path, tmp_path: Path) -> None:
     report = tmp_path / "reports" / "mine.json"
-    evaluation.evaluate(an_account(tmp_path), artifact, photos(tmp_path / "photos"), report, nothing, stop=Stop())
+    evaluation.evaluate(
+        an_account(tmp_path), artifact, photos(tmp_path / "photos"), report, nothing, cancel=CancelToken()
+    )
     assert json.loads(report.read_text()) == {"n": 12, "accuracy": 0.75}
     assert report.with_suffix(".html").read_text() == "<p>the page"
     run = only_run(tmp_path)
@@ -141,7 +144,7 @@ def test_only_the_split_that_is_judged_travels(
     cloud: Simulator, evaluator: Evaluator, artifact: Path, tmp_path: Path
 ) -> None:
     data = photos(tmp_path / "photos")
-    evaluation.evaluate(an_account(tmp_path), artifact, data, tmp_path / "e.json", nothing, stop=Stop())
+    evaluation.evaluate(an_account(tmp_path), artifact, data, tmp_path / "e.json", nothing, cancel=CancelToken())
     (sent,) = cloud.requests("CreateProcessingJob")
     source = sent["ProcessingInputs"][1]["S3Input"]
     assert source["S3Uri"].endswith("/valid/")
@@ -153,7 +156,7 @@ def test_a_comparison(cloud: Simulator, evaluator: Evaluator, artifact: Path, tm
     baseline = made_artifact(tmp_path / "old", b"others")
     report = tmp_path / "comparison.json"
     evaluation.evaluate(
-        an_account(tmp_path), artifact, photos(tmp_path / "photos"), report, nothing, baseline, stop=Stop()
+        an_account(tmp_path), artifact, photos(tmp_path / "photos"), report, nothing, baseline, cancel=CancelToken()
     )
     (sent,) = cloud.requests("CreateProcessingJob")
     assert sent["AppSpecification"]["ContainerEntrypoint"] == ["python", "-m", "train.compare"]
@@ -172,7 +175,9 @@ def test_settings_reach_the_job(cloud: Simulator, evaluator: Evaluator, artifact
     )  # fmt: skip
     own = Evaluate(instance_type="ml.g5.xlarge", volume_gb=30, max_hours=0.5)
     account = an_account(tmp_path, sagemaker=common, evaluate=own)
-    evaluation.evaluate(account, artifact, photos(tmp_path / "photos"), tmp_path / "e.json", nothing, stop=Stop())
+    evaluation.evaluate(
+        account, artifact, photos(tmp_path / "photos"), tmp_path / "e.json", nothing, cancel=CancelToken()
+    )
     (sent,) = cloud.requests("CreateProcessingJob")
     # An instance with a disk of its own takes no key for it.
     assert sent["ProcessingResources"]["ClusterConfig"] == {
@@ -193,7 +198,12 @@ def test_a_failure_is_told_with_the_logs_end(
     said = r"^processing job kennel-evaluation-\S+ failed: exit code 2; its log ends: 12 images: accuracy 0\.7500 \(run"
     with pytest.raises(BackendError, match=said):
         evaluation.evaluate(
-            an_account(tmp_path), artifact, photos(tmp_path / "photos"), tmp_path / "e.json", nothing, stop=Stop()
+            an_account(tmp_path),
+            artifact,
+            photos(tmp_path / "photos"),
+            tmp_path / "e.json",
+            nothing,
+            cancel=CancelToken(),
         )
     assert only_run(tmp_path).status == "failed"
     assert not (tmp_path / "e.json").exists()
@@ -201,15 +211,15 @@ def test_a_failure_is_told_with_the_logs_end(
 
 def test_a_wish_to_stop_stops_the_job(cloud: Simulator, evaluator: Evaluator, artifact: Path, tmp_path: Path) -> None:
     evaluator.go.clear()
-    stop = Stop()
+    cancel = CancelToken()
 
     def watch(_: Progress) -> None:
-        if cloud.requests("CreateProcessingJob") and not stop.requested:
-            stop.request()
+        if cloud.requests("CreateProcessingJob") and not cancel.requested:
+            cancel.request()
 
     with pytest.raises(Stopped):
         evaluation.evaluate(
-            an_account(tmp_path), artifact, photos(tmp_path / "photos"), tmp_path / "e.json", watch, stop=stop
+            an_account(tmp_path), artifact, photos(tmp_path / "photos"), tmp_path / "e.json", watch, cancel=cancel
         )
     assert [each.status for each in cloud.store] == ["Stopped"]
     assert only_run(tmp_path).status == "stopped"
@@ -219,20 +229,20 @@ def test_an_evaluation_that_was_left_is_gone_on_with(
     cloud: Simulator, evaluator: Evaluator, artifact: Path, tmp_path: Path
 ) -> None:
     evaluator.go.clear()
-    stop = Stop()
+    cancel = CancelToken()
 
     def watch(_: Progress) -> None:
         # Ctrl-C, and again.
         if cloud.requests("CreateProcessingJob"):
-            stop.request()
-            stop.request()
+            cancel.request()
+            cancel.request()
 
     account, report = an_account(tmp_path), tmp_path / "e.json"
     with pytest.raises(StillRunning, match=r"processing job kennel-evaluation-\S+ goes on .* attach evaluation-"):
-        evaluation.evaluate(account, artifact, photos(tmp_path / "photos"), report, watch, stop=stop)
+        evaluation.evaluate(account, artifact, photos(tmp_path / "photos"), report, watch, cancel=cancel)
     assert only_run(tmp_path).status == "running"
     evaluator.go.set()
-    assert evaluation.resume(account, only_run(tmp_path), nothing, Stop()) == report
+    assert evaluation.resume(account, only_run(tmp_path), nothing, CancelToken()) == report
     assert report.is_file()
     assert len(cloud.requests("CreateProcessingJob")) == 1
     assert only_run(tmp_path).status == "completed"

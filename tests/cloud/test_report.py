@@ -10,7 +10,8 @@ import boto3
 import pytest
 
 from backends.base import Progress
-from backends.errors import BackendError, Stop
+from backends.cancel import CancelToken
+from backends.errors import BackendError
 from backends.runs import load_run
 from backends.sagemaker.account import Account
 from backends.sagemaker.jobs.report import fetch_report, places
@@ -56,7 +57,7 @@ def test_a_job_of_somebody_elses_gets_the_same_pages(
     cloud.wait("TrainingJob", "tutorial-1")
     rules = f"s3://{BUCKET}/kennel/out/tutorial-1/rule-output/ProfilerReport-1/profiler-output/profiler-report.html"
     cloud.objects.write(rules, b"<p>AWS's own")
-    run = fetch_report(account, "tutorial-1", tmp_path / "runs", nothing, Stop())
+    run = fetch_report(account, "tutorial-1", tmp_path / "runs", nothing, CancelToken())
     assert run.path == (tmp_path / "runs" / "tutorial-1").resolve()
     assert (run.artifact / "model.pth").read_bytes() == b"weights"
     assert run.log.read_text() == "train loss: 76.0000, acc: 13.0000\n"
@@ -84,14 +85,14 @@ def test_only_what_is_new_is_fetched_again(
     prepared.go.clear()
     start(cloud, "own-1", DebugHookConfig=HOOK, ProfilerConfig=PROFILER)
     cloud.objects.write(f"s3://{BUCKET}/kennel/debug/own-1/debug-output/events/1.tfevents", b"first")
-    run = fetch_report(account, "own-1", tmp_path / "runs", nothing, Stop())
+    run = fetch_report(account, "own-1", tmp_path / "runs", nothing, CancelToken())
     assert (run.ml / "output" / "tensors" / "events" / "1.tfevents").read_bytes() == b"first"
     assert not (run.artifact / "kennel.json").exists()
     prepared.go.set()
     cloud.wait("TrainingJob", "own-1")
     cloud.objects.write(f"s3://{BUCKET}/kennel/debug/own-1/debug-output/events/2.tfevents", b"second")
     fetched = len(cloud.requests("GetObject"))
-    run = fetch_report(account, "own-1", tmp_path / "runs", nothing, Stop())
+    run = fetch_report(account, "own-1", tmp_path / "runs", nothing, CancelToken())
     assert (run.ml / "output" / "tensors" / "events" / "2.tfevents").read_bytes() == b"second"
     assert (run.artifact / "kennel.json").is_file()
     assert [each["Key"].rsplit("/", 1)[-1] for each in cloud.requests("GetObject")[fetched:]] == [
@@ -123,7 +124,7 @@ def test_where_things_lie() -> None:
 
 def test_names_that_lead_nowhere(cloud: Simulator, account: Account, tmp_path: Path) -> None:
     with pytest.raises(BackendError, match=r"^there is no run nobody in .*, and no training job or endpoint nobody"):
-        fetch_report(account, "nobody", tmp_path / "runs", nothing, Stop())
+        fetch_report(account, "nobody", tmp_path / "runs", nothing, CancelToken())
 
 
 def test_a_key_that_would_leave_the_folder_is_refused(
@@ -133,5 +134,5 @@ def test_a_key_that_would_leave_the_folder_is_refused(
     cloud.wait("TrainingJob", "evil-1")
     cloud.objects.write(f"s3://{BUCKET}/kennel/debug/evil-1/debug-output/../../../x", b"x")
     with pytest.raises(BackendError, match=r"would lie outside"):
-        fetch_report(account, "evil-1", tmp_path / "runs", nothing, Stop())
+        fetch_report(account, "evil-1", tmp_path / "runs", nothing, CancelToken())
     assert not list(tmp_path.rglob("x"))

@@ -8,7 +8,8 @@ import boto3
 import pytest
 
 from backends.base import Progress
-from backends.errors import BackendError, Stop
+from backends.cancel import CancelToken
+from backends.errors import BackendError
 from backends.jobs import recorded
 from backends.runs import Run, load_run
 from backends.sagemaker.account import Account
@@ -33,7 +34,7 @@ def job_of(run: Run) -> str:
 
 def test_afterwards_the_run_folder_is_as_a_local_one(account: Account, cloud: Simulator, tmp_path: Path) -> None:
     run, seen = new_run(tmp_path / "runs"), Seen()
-    training.train(account, run, photos(tmp_path / "photos"), SMALL, seen.watch, Stop())
+    training.train(account, run, photos(tmp_path / "photos"), SMALL, seen.watch, CancelToken())
     assert json.loads((run.artifact / "kennel.json").read_text())["metrics"] == {"test_accuracy": 0.875}
     assert (run.artifact / "model.safetensors").read_bytes() == b"weights"
     assert (run.ml / "output" / "data" / "metrics.jsonl").read_text() == '{"epoch": 1}\n'
@@ -72,7 +73,7 @@ def test_a_failed_job_says_why_in_one_sentence(account: Account, prepared: Prepa
     prepared.code, prepared.lines = 3, ["loading", "error: the disk is full"]
     run = new_run(tmp_path / "runs")
     with pytest.raises(BackendError) as told, recorded(run):
-        training.train(account, run, photos(tmp_path / "photos"), SMALL, lambda _: None, Stop())
+        training.train(account, run, photos(tmp_path / "photos"), SMALL, lambda _: None, CancelToken())
     sentence = f"training job {job_of(run)} failed: exit code 3; "
     assert str(told.value).startswith(sentence)
     assert "its log ends: loading / error: the disk is full" in str(told.value)
@@ -87,9 +88,9 @@ def test_after_a_failure_the_same_folder_starts_another_job(
     prepared.code, prepared.lines = 1, ["first try"]
     run, data = new_run(tmp_path / "runs"), photos(tmp_path / "photos")
     with pytest.raises(BackendError):
-        training.train(account, run, data, SMALL, lambda _: None, Stop())
+        training.train(account, run, data, SMALL, lambda _: None, CancelToken())
     prepared.code, prepared.lines = 0, ["second try"]
-    training.train(account, load_run(run.path), data, SMALL, lambda _: None, Stop())
+    training.train(account, load_run(run.path), data, SMALL, lambda _: None, CancelToken())
     first, second = cloud.requests("CreateTrainingJob")
     assert second["TrainingJobName"] == f"{first['TrainingJobName']}-2"
     # The checkpoints of the first are the second's, and so are its tags, by which both are found.
@@ -114,11 +115,11 @@ def test_killed_and_begun_again_it_follows_the_same_job(
             raise Killed
 
     with pytest.raises(Killed):
-        training.train(account, run, data, SMALL, kill, Stop())
+        training.train(account, run, data, SMALL, kill, CancelToken())
     assert run.log.read_text().splitlines() == list(EPOCHS)
     prepared.go.set()
     # A fresh process has nothing but the folder.
-    training.train(account, load_run(run.path), data, SMALL, lambda _: None, Stop())
+    training.train(account, load_run(run.path), data, SMALL, lambda _: None, CancelToken())
     assert len(cloud.requests("CreateTrainingJob")) == 1
     assert run.log.read_text().splitlines() == list(EPOCHS)
     assert (run.artifact / "kennel.json").is_file()
@@ -128,8 +129,8 @@ def test_killed_before_the_job_was_made(account: Account, cloud: Simulator, tmp_
     cloud.fail("CreateTrainingJob", "ExpiredTokenException", "The security token included in the request is expired")
     run, data = new_run(tmp_path / "runs"), photos(tmp_path / "photos")
     with pytest.raises(BackendError, match="starting training job"):
-        training.train(account, run, data, SMALL, lambda _: None, Stop())
-    training.train(account, load_run(run.path), data, SMALL, lambda _: None, Stop())
+        training.train(account, run, data, SMALL, lambda _: None, CancelToken())
+    training.train(account, load_run(run.path), data, SMALL, lambda _: None, CancelToken())
     first, second = cloud.requests("CreateTrainingJob")
     assert first["TrainingJobName"] == second["TrainingJobName"] == job_of(load_run(run.path))
 
@@ -170,7 +171,7 @@ def test_whoever_asks_later_finds_what_it_left(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        training.train(account, run, photos(tmp_path / "photos"), SMALL, leave_it, Stop())
+        training.train(account, run, photos(tmp_path / "photos"), SMALL, leave_it, CancelToken())
     assert training.is_running(account, run)
     prepared.go.set()
     cloud.wait("TrainingJob", job_of(run))

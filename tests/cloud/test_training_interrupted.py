@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from backends.base import Progress
-from backends.errors import Stop
+from backends.cancel import CancelToken
 from backends.sagemaker.account import Account
 from backends.sagemaker.jobs import training
 from backends.settings.sections import Train
@@ -39,7 +39,7 @@ def test_an_interrupted_spot_training_goes_on(
             cloud.interrupt(str(run.record["sagemaker"]["job"]))
 
     spot = settings(train=Train(spot=True, debugger="off", profiler="off"))
-    training.train(Account(spot, lambda _items: None), run, tmp_path / "photos", CHOSEN, watch, Stop())
+    training.train(Account(spot, lambda _items: None), run, tmp_path / "photos", CHOSEN, watch, CancelToken())
     (request,) = cloud.requests("CreateTrainingJob")
     assert request["EnableManagedSpotTraining"] is True
     log = run.log.read_text().splitlines()

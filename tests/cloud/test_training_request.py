@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from backends.errors import BackendError, Stop, Stopped
+from backends.cancel import CancelToken
+from backends.errors import BackendError, Stopped
 from backends.sagemaker.account import Account
 from backends.sagemaker.billing.items import Item
 from backends.sagemaker.jobs.training import train
@@ -184,7 +185,12 @@ def test_all_faults_are_told_at_once_and_nothing_is_asked(cloud: Simulator, tmp_
     run = new_run(tmp_path / "runs")
     with pytest.raises(BackendError) as told:
         train(
-            account, run, photos(tmp_path / "photos"), replace(SMALL, rules=rules, batch_size=3), lambda _: None, Stop()
+            account,
+            run,
+            photos(tmp_path / "photos"),
+            replace(SMALL, rules=rules, batch_size=3),
+            lambda _: None,
+            CancelToken(),
         )
     assert str(told.value) == (
         "7 training job faults: train.instance_count: 2 hosts share every batch, each needs 2 images of it, and "
@@ -215,7 +221,9 @@ def test_consent_comes_before_anything_is_sent(cloud: Simulator, tmp_path: Path)
     chosen = Train(instance_type="ml.m5.xlarge", max_hours=2, keep_alive_minutes=30)
     run = new_run(tmp_path / "runs")
     with pytest.raises(Stopped, match="not agreed to"):
-        train(Account(settings(train=chosen), no), run, photos(tmp_path / "photos"), SMALL, lambda _: None, Stop())
+        train(
+            Account(settings(train=chosen), no), run, photos(tmp_path / "photos"), SMALL, lambda _: None, CancelToken()
+        )
     assert cloud.changes(objects=True) == []
     job, pool, data = asked
     assert job.what.startswith("training job kennel-first-")

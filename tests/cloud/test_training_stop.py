@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from backends.base import Progress
-from backends.errors import StillRunning, Stop, Stopped
+from backends.cancel import CancelToken
+from backends.errors import StillRunning, Stopped
 from backends.jobs import recorded
 from backends.runs import Run, load_run
 from backends.sagemaker.account import Account
@@ -25,8 +26,8 @@ def job_of(run: Run) -> str:
     return str(run.record["sagemaker"]["job"])
 
 
-class StopAt(Stop):
-    """A wish that is made when a phase is seen, and again `again` answers later."""
+class StopAt(CancelToken):
+    """Cancelled when a phase is seen, and again `again` answers later."""
 
     def __init__(self, phase: str, again: int | None = None) -> None:
         super().__init__()
@@ -44,9 +45,9 @@ def test_a_wish_to_stop_stops_the_job_and_keeps_what_there_is(
     account: Account, cloud: Simulator, prepared: Prepared, tmp_path: Path
 ) -> None:
     prepared.go.clear()
-    run, stop = new_run(tmp_path / "runs"), StopAt("training")
+    run, cancel = new_run(tmp_path / "runs"), StopAt("training")
     with pytest.raises(Stopped) as told, recorded(run):
-        training.train(account, run, photos(tmp_path / "photos"), SMALL, stop.watch, stop)
+        training.train(account, run, photos(tmp_path / "photos"), SMALL, cancel.watch, cancel)
     assert str(told.value).startswith(f"training job {job_of(run)} was stopped before its first epoch was over (run ")
     assert cloud.requests("StopTrainingJob") == [{"TrainingJobName": job_of(run)}]
     assert cloud.wait("TrainingJob", job_of(run))["TrainingJobStatus"] == "Stopped"
@@ -57,11 +58,11 @@ def test_a_second_wish_leaves_it_alone_and_says_how_to_come_back(
     account: Account, cloud: Simulator, prepared: Prepared, tmp_path: Path
 ) -> None:
     prepared.go.clear()
-    run, stop = new_run(tmp_path / "runs"), StopAt("training", again=2)
+    run, cancel = new_run(tmp_path / "runs"), StopAt("training", again=2)
     # It takes its time to stop.
     prepared.run = lambda task: _late(prepared, task)  # type: ignore[method-assign]
     with pytest.raises(StillRunning) as told, recorded(run):
-        training.train(account, run, photos(tmp_path / "photos"), SMALL, stop.watch, stop)
+        training.train(account, run, photos(tmp_path / "photos"), SMALL, cancel.watch, cancel)
     assert str(told.value) == (
         f"it was asked to stop and hasn't yet; training job {job_of(run)} goes on and costs 1 x ml.g4dn.xlarge until "
         "it ends; follow it with: python deploy.py attach first, end it with: python deploy.py delete first"
@@ -80,15 +81,15 @@ def _late(prepared: Prepared, task: Any) -> int:
 
 def test_an_end_between_wish_and_stop_is_an_end(account: Account, cloud: Simulator, tmp_path: Path) -> None:
     run = new_run(tmp_path / "runs")
-    wish = StopAt("uploading the results")
+    cancel = StopAt("uploading the results")
 
     def watch(progress: Progress) -> None:
-        if progress.phase == wish.phase:
+        if progress.phase == cancel.phase:
             # By the time the stop is asked for, the job is over.
             cloud.wait("TrainingJob", job_of(run))
-        wish.watch(progress)
+        cancel.watch(progress)
 
-    training.train(account, run, photos(tmp_path / "photos"), SMALL, watch, wish)
+    training.train(account, run, photos(tmp_path / "photos"), SMALL, watch, cancel)
     assert (run.artifact / "kennel.json").is_file()
 
 
@@ -104,7 +105,7 @@ def test_a_lost_network_for_a_while(
             cloud.fail("DescribeTrainingJob", "ExpiredTokenException", "The token is expired", times=3)
             prepared.go.set()
 
-    training.train(account, run, photos(tmp_path / "photos"), SMALL, watch, Stop())
+    training.train(account, run, photos(tmp_path / "photos"), SMALL, watch, CancelToken())
     assert capsys.readouterr().out.count("; asking again\n") == 1
     assert (run.artifact / "kennel.json").is_file()
 
@@ -122,7 +123,7 @@ def test_credentials_that_end_leave_the_job_alone(
             cloud.fail("DescribeTrainingJob", "ExpiredTokenException", "The token is expired", times=99)
 
     with pytest.raises(StillRunning, match=r"goes on and costs 1 x ml.g4dn.xlarge until it ends; follow it with"):
-        training.train(account, run, photos(tmp_path / "photos"), SMALL, watch, Stop())
+        training.train(account, run, photos(tmp_path / "photos"), SMALL, watch, CancelToken())
     assert cloud.requests("StopTrainingJob") == []
 
 
@@ -137,7 +138,7 @@ def test_stopping_a_job_waits_for_its_end_and_fetches(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        training.train(account, run, photos(tmp_path / "photos"), SMALL, leave_it, Stop())
+        training.train(account, run, photos(tmp_path / "photos"), SMALL, leave_it, CancelToken())
     training.stop_job(account, run)
     assert cloud.wait("TrainingJob", job_of(run))["TrainingJobStatus"] == "Stopped"
     assert run.failure() == f"Stopped: training job {job_of(run)} was stopped before its first epoch was over"
@@ -146,7 +147,7 @@ def test_stopping_a_job_waits_for_its_end_and_fetches(
 
 
 def test_a_wish_before_the_job_starts_none(account: Account, cloud: Simulator, tmp_path: Path) -> None:
-    wish = StopAt("checking files")
+    cancel = StopAt("checking files")
     with pytest.raises(Stopped, match="stopped while checking files; the same command goes on from here"):
-        training.train(account, new_run(tmp_path / "runs"), photos(tmp_path / "photos"), SMALL, wish.watch, wish)
+        training.train(account, new_run(tmp_path / "runs"), photos(tmp_path / "photos"), SMALL, cancel.watch, cancel)
     assert cloud.changes(objects=True) == []

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from backends.base import Progress
-from backends.errors import BackendError, StillRunning, Stop, Stopped
+from backends.cancel import CancelToken
+from backends.errors import BackendError, StillRunning, Stopped
 from backends.runs import Run, create_run
 from backends.sagemaker.backend import CloudBackend
 from backends.sagemaker.jobs.transform import MOST_MB
@@ -119,14 +120,14 @@ def test_a_wish_to_stop_ends_job_and_model(
     echo.go.clear()
     backend = CloudBackend(settings(), lambda _: None)
     run = create_run(tmp_path / "runs", "transform", "mine", backend="sagemaker")
-    stop = Stop()
+    cancel = CancelToken()
 
     def watch(_: Progress) -> None:
-        if cloud.requests("CreateTransformJob") and not stop.requested:
-            stop.request()
+        if cloud.requests("CreateTransformJob") and not cancel.requested:
+            cancel.request()
 
     with pytest.raises(Stopped, match=r"^stopped; transform job kennel-mine-\w+ has ended$"):
-        list(backend.transform(run, Batch(Inputs([str(photos)]), 3, artifact), watch, stop))
+        list(backend.transform(run, Batch(Inputs([str(photos)]), 3, artifact), watch, cancel))
     assert len(cloud.requests("StopTransformJob")) == 1
     assert [(each.kind.noun, each.status) for each in cloud.store] == [("TransformJob", "Stopped")]
 

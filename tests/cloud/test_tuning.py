@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from backends.errors import BackendError, Stop, Stopped
+from backends.cancel import CancelToken
+from backends.errors import BackendError, Stopped
 from backends.runs import Run, load_run
 from backends.sagemaker.account import Account
 from backends.sagemaker.billing.items import Item
@@ -43,7 +44,7 @@ def document(run: Run) -> dict[str, Any]:
 def test_the_whole_request(cloud: Simulator, trials: Trials, account: Account, data: Path, tmp_path: Path) -> None:
     run = tuning_run(tmp_path / "runs", request(data))
     job, place = resource_name(run, LONGEST_TUNING), account.place(run)
-    tuning.search(account, run, request(data), Stop())
+    tuning.search(account, run, request(data), CancelToken())
     (sent,) = cloud.requests("CreateHyperParameterTuningJob")
     allowed(sent)
     definition = sent["TrainingJobDefinition"]
@@ -100,7 +101,7 @@ def test_what_a_search_leaves(
 ) -> None:
     wanted = request(data)
     run = tuning_run(tmp_path / "runs", wanted)
-    tuning.search(account, run, wanted, Stop())
+    tuning.search(account, run, wanted, CancelToken())
     found = document(run)
     rates = [row["values"]["lr"] for row in found["trials"]]
     best = rates.index(min(rates)) + 1
@@ -139,11 +140,11 @@ def test_a_second_start_goes_on_with_the_same_job(
 ) -> None:
     wanted = request(data)
     run = tuning_run(tmp_path / "runs", wanted)
-    tuning.search(account, run, wanted, Stop())
+    tuning.search(account, run, wanted, CancelToken())
     first = document(run)
     asked: list[Item] = []
     again = Account(account.settings, asked.extend)
-    tuning.search(again, load_run(run.path), wanted, Stop())
+    tuning.search(again, load_run(run.path), wanted, CancelToken())
     assert document(run)["trials"] == first["trials"]
     assert len(cloud.requests("CreateHyperParameterTuningJob")) == 1
     assert asked == []
@@ -154,11 +155,11 @@ def test_more_trials_for_a_job_that_is_there_are_refused(
 ) -> None:
     wanted = request(data)
     run = tuning_run(tmp_path / "runs", wanted)
-    tuning.search(account, run, wanted, Stop())
+    tuning.search(account, run, wanted, CancelToken())
     with pytest.raises(
         BackendError, match=r"has 4 trials, 2 at a time, .*\(wanted: 9, 2\); .*tune\.warm_start=kennel-"
     ):
-        tuning.search(account, run, wanted.changed({"tune_trials": 9}), Stop())
+        tuning.search(account, run, wanted.changed({"tune_trials": 9}), CancelToken())
 
 
 def test_what_is_asked_consent_for(trials: Trials, account: Account, data: Path, tmp_path: Path) -> None:
@@ -166,7 +167,7 @@ def test_what_is_asked_consent_for(trials: Trials, account: Account, data: Path,
     chosen = settings(train=Train(instance_type="ml.g5.xlarge", max_hours=2.0, spot=True))
     wanted = request(data, tune_trials=10)
     run = tuning_run(tmp_path / "runs", wanted)
-    tuning.search(Account(chosen, asked.extend), run, wanted, Stop())
+    tuning.search(Account(chosen, asked.extend), run, wanted, CancelToken())
     job = resource_name(run, LONGEST_TUNING)
     assert asked[0] == Item(f"tuning job {job}: 10 training jobs, 2 at a time", "spot", "ml.g5.xlarge", 1, 20.0)
     assert [each.kind for each in asked[1:]] == ["storage"]
@@ -180,7 +181,7 @@ def test_nothing_is_made_without_consent(cloud: Simulator, data: Path, tmp_path:
 
     run = tuning_run(tmp_path / "runs", request(data))
     with pytest.raises(Stopped, match="not consented"):
-        tuning.search(Account(settings(), refuse), run, request(data), Stop())
+        tuning.search(Account(settings(), refuse), run, request(data), CancelToken())
     assert cloud.changes() == []
 
 
@@ -197,7 +198,7 @@ def test_settings_reach_the_jobs(cloud: Simulator, trials: Trials, data: Path, t
     )  # fmt: skip
     wanted = request(data, tune_pruner="hyperband", tune_minutes=30, tune_objective="validation_loss")
     run = tuning_run(tmp_path / "runs", wanted)
-    tuning.search(Account(chosen, lambda _: None), run, wanted, Stop())
+    tuning.search(Account(chosen, lambda _: None), run, wanted, CancelToken())
     (sent,) = cloud.requests("CreateHyperParameterTuningJob")
     allowed(sent)
     config, definition = sent["HyperParameterTuningJobConfig"], sent["TrainingJobDefinition"]
@@ -228,7 +229,7 @@ def test_failed_trials_tell_why(cloud: Simulator, account: Account, data: Path, 
     cloud.work = Trials(fails=lambda rate: rate > 0.01)
     wanted = request(data, tune_trials=6)
     run = tuning_run(tmp_path / "runs", wanted)
-    tuning.search(account, run, wanted, Stop())
+    tuning.search(account, run, wanted, CancelToken())
     found = document(run)
     failed = [row for row in found["trials"] if row["state"] == "failed"]
     assert {row["values"]["lr"] > 0.01 for row in failed} == {True}
@@ -243,7 +244,7 @@ def test_a_search_in_which_all_trials_fail(cloud: Simulator, account: Account, d
         BackendError,
         match=r"^all 4 trials failed; the first one: AlgorithmError: the loss is nan .*\(tuning job kennel-search-",
     ):
-        tuning.search(account, run, request(data), Stop())
+        tuning.search(account, run, request(data), CancelToken())
     assert document(run)["best"] is None
     assert not (tmp_path / "runs" / "search-trial-001").exists()
 
@@ -252,19 +253,19 @@ def test_a_wish_to_stop_stops_the_job_and_keeps_what_is_there(
     cloud: Simulator, trials: Trials, account: Account, data: Path, tmp_path: Path
 ) -> None:
     trials.go.clear()
-    stop = Stop()
+    cancel = CancelToken()
     seen: list[int] = []
 
     def stop_with_the_second(call: Any) -> None:
         if call.operation == "ListTrainingJobsForHyperParameterTuningJob":
             seen.append(1)
             if len(seen) == 3:
-                stop.request()
+                cancel.request()
 
     cloud.after = stop_with_the_second
     run = tuning_run(tmp_path / "runs", request(data))
     with pytest.raises(Stopped, match=r"^stopped after \d of 4 trials; .*-o tune\.warm_start=kennel-search-"):
-        tuning.search(account, run, request(data), stop)
+        tuning.search(account, run, request(data), cancel)
     assert len(cloud.requests("StopHyperParameterTuningJob")) == 1
     assert document(run)["state"] == "stopped"
     assert {each.status for each in cloud.store} == {"Stopped"}

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from backends.base import Progress
-from backends.errors import BackendError, Stop, Stopped
+from backends.cancel import CancelToken
+from backends.errors import BackendError, Stopped
 from backends.sagemaker.account import Account
 from backends.sagemaker.storage import upload as send
 from backends.sagemaker.storage.datasets import Uploaded, dry_run, upload, upload_weights
@@ -133,14 +134,14 @@ def test_cut_off_it_goes_on(account: Account, cloud: Simulator, data: Path) -> N
 def test_a_wish_ends_it_soon(account: Account, cloud: Simulator, data: Path) -> None:
     for number in range(60):
         (data / "train" / "pug" / f"more{number}.jpg").write_bytes(b"%d" % number)
-    wish = Stop()
+    cancel = CancelToken()
 
     def watch(progress: Progress) -> None:
         if progress.phase == "uploading":
-            wish.request()
+            cancel.request()
 
     with pytest.raises(Stopped, match="stopped while uploading; the same command goes on from here"):
-        upload(account, data, watch, wish)
+        upload(account, data, watch, cancel)
     assert 1 <= dry_run(account, data, lambda _: None).send < 64
 
 

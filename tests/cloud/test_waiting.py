@@ -1,4 +1,4 @@
-"""Waiting for a job of the account: its end, failures that pass, and wishes. No account is needed."""
+"""Waiting for a job of the account: its end, failures that pass, and cancellation. No account is needed."""
 
 import time
 from collections.abc import Iterator
@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from backends.errors import BackendError, StillRunning, Stop, StopSignals
+from backends.cancel import CancelOnSignals, CancelToken, cancel_on_signals
+from backends.errors import BackendError, StillRunning
 from backends.sagemaker.jobs import polling
-from backends.sagemaker.jobs.polling import Answer, Job, answers, hearing, pause, poll_seconds, wait_for
+from backends.sagemaker.jobs.polling import Answer, Job, answers, pause, poll_seconds, wait_for
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +41,7 @@ class Described:
         return Job("job j", "first", self.describe, lambda each: each["status"] == "done", self.stop, "costs money")
 
 
-class Wishes(Stop):
+class Wishes(CancelToken):
     """Made when it has heard so many answers."""
 
     def __init__(self, *at: int) -> None:
@@ -55,13 +56,13 @@ class Wishes(Stop):
 
 def test_to_its_end() -> None:
     heard: list[Any] = []
-    assert wait_for(Described("a", "b", "done").job, Stop(), heard.append) == {"status": "done"}
+    assert wait_for(Described("a", "b", "done").job, CancelToken(), heard.append) == {"status": "done"}
     assert [each["status"] for each in heard] == ["a", "b", "done"]
 
 
 def test_failures_that_pass(capsys: pytest.CaptureFixture[str]) -> None:
     job = Described("a", BackendError("no network"), BackendError("no network"), "b", BackendError("again"), "done")
-    assert wait_for(job.job, Stop(), lambda _: None) == {"status": "done"}
+    assert wait_for(job.job, CancelToken(), lambda _: None) == {"status": "done"}
     assert capsys.readouterr().out == "no network; asking again\nagain; asking again\n"
 
 
@@ -69,7 +70,7 @@ def test_failures_that_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(polling, "_PATIENCE", 3)
     job = Described("a", *(BackendError("the token has expired") for _ in range(4)))
     with pytest.raises(StillRunning) as told:
-        wait_for(job.job, Stop(), lambda _: None)
+        wait_for(job.job, CancelToken(), lambda _: None)
     assert str(told.value) == (
         "the token has expired; job j goes on and costs money; follow it with: python deploy.py attach first, end it "
         "with: python deploy.py delete first"
@@ -78,57 +79,57 @@ def test_failures_that_stay(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_was_never_there_is_no_job_that_goes_on() -> None:
     with pytest.raises(BackendError, match="no such job") as told:
-        wait_for(Described(BackendError("no such job")).job, Stop(), lambda _: None)
+        wait_for(Described(BackendError("no such job")).job, CancelToken(), lambda _: None)
     assert not isinstance(told.value, StillRunning)
 
 
 def test_a_wish_stops_it_once_and_its_end_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
-    job, wish = Described("a", "b", "c", "done"), Wishes(2)
-    assert wait_for(job.job, wish, wish.each) == {"status": "done"}
-    assert (job.stops, wish.heard) == (1, 4)
+    job, cancel = Described("a", "b", "c", "done"), Wishes(2)
+    assert wait_for(job.job, cancel, cancel.each) == {"status": "done"}
+    assert (job.stops, cancel.heard) == (1, 4)
     assert capsys.readouterr().out == "job j is asked to stop; Ctrl-C once more leaves it alone\n"
 
 
 def test_a_second_wish_leaves_it() -> None:
-    job, wish = Described("a", "b", "c"), Wishes(2, 3)
+    job, cancel = Described("a", "b", "c"), Wishes(2, 3)
     with pytest.raises(StillRunning, match=r"^it was asked to stop and hasn't yet; job j goes on"):
-        wait_for(job.job, wish, wish.each)
+        wait_for(job.job, cancel, cancel.each)
     assert job.stops == 1
 
 
 def test_two_wishes_at_once_leave_it_untouched() -> None:
-    job, wish = Described("a"), Wishes(1, 1)
+    job, cancel = Described("a"), Wishes(1, 1)
     with pytest.raises(StillRunning, match=r"^left alone; job j goes on"):
-        wait_for(job.job, wish, wish.each)
+        wait_for(job.job, cancel, cancel.each)
     assert job.stops == 0
 
 
 def test_one_that_cannot_be_stopped_goes_on() -> None:
-    job, wish = Described("a", "a"), Wishes(1)
+    job, cancel = Described("a", "a"), Wishes(1)
     job.refusal = BackendError("you may not do sagemaker:StopTrainingJob")
     with pytest.raises(StillRunning, match=r"^you may not do sagemaker:StopTrainingJob; job j goes on"):
-        wait_for(job.job, wish, wish.each)
+        wait_for(job.job, cancel, cancel.each)
 
 
 def test_one_that_had_just_ended_needs_no_stop() -> None:
-    job, wish = Described("a", "done", "done"), Wishes(1)
+    job, cancel = Described("a", "done", "done"), Wishes(1)
     job.refusal = BackendError("it has ended")
-    assert wait_for(job.job, wish, wish.each) == {"status": "done"}
+    assert wait_for(job.job, cancel, cancel.each) == {"status": "done"}
 
 
 def test_a_wish_ends_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KENNEL_POLL_S", "60")
-    wish, naps = Stop(), []
+    cancel, naps = CancelToken(), []
 
     def nap(seconds: float) -> None:
         naps.append(seconds)
-        wish.request()
+        cancel.request()
 
     monkeypatch.setattr(time, "sleep", nap)
-    pause(wish)
+    pause(cancel)
     assert len(naps) == 1
     # That it was made before ends no pause; that it is made again does.
-    pause(wish)
+    pause(cancel)
     assert len(naps) == 2
 
 
@@ -146,19 +147,19 @@ def test_a_time_that_is_none(monkeypatch: pytest.MonkeyPatch, given: str) -> Non
 
 
 def test_whose_wish_is_heard() -> None:
-    given = Stop()
-    with hearing(given) as wish:
-        assert wish is given
-    with hearing(None) as own:
-        assert isinstance(own, StopSignals)
+    given = CancelToken()
+    with cancel_on_signals(given) as cancel:
+        assert cancel is given
+    with cancel_on_signals(None) as own:
+        assert isinstance(own, CancelOnSignals)
 
 
 def test_a_wish_made_twice() -> None:
-    above = Stop()
-    below, seen = Stop(above), []
+    above = CancelToken()
+    below, seen = CancelToken(above), []
     for _ in range(2):
         above.request()
-        seen.append((below.requested, below.insisted, below.made_here))
+        seen.append((below.requested, below.forced, below.own))
     assert seen == [(True, False, False), (True, True, False)]
 
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from backends.base import Progress, Watch
-from backends.errors import Stop
+from backends.cancel import CancelToken
 from backends.runs import Run, create_run
 from backends.sagemaker.account import Account
 from backends.sagemaker.jobs.training import train
@@ -57,8 +57,10 @@ class Seen(list[Progress]):
         return list(dict.fromkeys(each.phase for each in self))
 
 
-def trained(account: Account, folder: Path, hyperparameters: Hyperparameters = SMALL, stop: Stop | None = None) -> Run:
+def trained(
+    account: Account, folder: Path, hyperparameters: Hyperparameters = SMALL, cancel: CancelToken | None = None
+) -> Run:
     """A run that was trained on the photos."""
     run = new_run(folder / "runs")
-    train(account, run, photos(folder / "photos"), hyperparameters, lambda _: None, stop or Stop())
+    train(account, run, photos(folder / "photos"), hyperparameters, lambda _: None, cancel or CancelToken())
     return run

@@ -14,7 +14,8 @@ import pytest
 
 from backends import client
 from backends.base import WHOLE_MACHINE, Backend, Progress, Slot
-from backends.errors import BackendError, Stop, Stopped
+from backends.cancel import CancelToken
+from backends.errors import BackendError, Stopped
 from backends.inputs import parse_hyperparameters
 from backends.jobs import deploy_artifact, refresh, stop_run, train_run
 from backends.runs import Run, all_runs, create_run, find_artifact, load_run, trials_of
@@ -85,8 +86,8 @@ class BackendContract:
 
     def test_a_training_can_be_stopped_from_any_thread(self, backend: Backend, data: Path, tmp_path: Path) -> None:
         run = create_run(tmp_path, "training", "cut", backend=backend.name, hyperparameters={})
-        above = Stop()
-        own = Stop(above)
+        above = CancelToken()
+        own = CancelToken(above)
         caught: list[BaseException] = []
 
         def watch(progress: Progress) -> None:
@@ -106,7 +107,7 @@ class BackendContract:
         thread.start()
         thread.join()
         assert len(caught) == 1
-        assert own.made_here
+        assert own.own
         assert not above.requested
         assert os.sched_getaffinity(0) == before
         self.check_slot(backend, run)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from backends.base import Backend
-from backends.errors import Stop
+from backends.cancel import CancelToken
 from backends.runs import Run
 from backends.sagemaker.backend import CloudBackend
 from backends.sagemaker.jobs.report import fetch_report
@@ -65,7 +65,7 @@ class TestCloudBackend(BackendContract):
     @classmethod
     def tensors(cls, backend: CloudBackend, trained: Run) -> str:
         # They stay in S3, where the job sent them as it ran, until they are asked for.
-        fetch_report(backend.account, trained.name, trained.path.parent, lambda _: None, Stop())
+        fetch_report(backend.account, trained.name, trained.path.parent, lambda _: None, CancelToken())
         return str(trained.ml / "output" / "tensors")
 
     @pytest.fixture(autouse=True)

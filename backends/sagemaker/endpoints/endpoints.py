@@ -19,7 +19,7 @@ from backends.sagemaker.names import resource_name, tags
 from backends.sagemaker.storage.artifact import place as artifact_place
 from backends.sagemaker.storage.artifact import read_content, send
 
-# What an endpoint can't leave by anybody's wish: it can't be updated or deleted meanwhile.
+# What an endpoint leaves only by itself: it can't be updated or deleted meanwhile.
 MOVING: Final = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
 
 
@@ -168,7 +168,7 @@ def settled(account: Account, name: str, goes_on: Callable[[], bool] = lambda: T
             return there
         pause()
         if not goes_on():
-            # What made the wish may be that it has failed.
+            # It may be deleted because it has failed.
             there = describe(account, name)
             return None if there is None or there["EndpointStatus"] in MOVING else there
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from backends.base import Watch
-from backends.errors import BackendError, Stop
+from backends.cancel import CancelToken
+from backends.errors import BackendError
 from backends.inputs import PRETRAINED_CHANNEL, rules_text
 from backends.runs import Run
 from backends.sagemaker.account import Account
@@ -169,21 +170,21 @@ class Luggage:
         self._hyperparameters = hyperparameters
         self.data = data
 
-    def send(self, watch: Watch, wish: Stop) -> Inputs:
-        """Raises BackendError, and Stopped for the wish."""
-        channels = dict(self.data.send(watch, wish).channels)
+    def send(self, watch: Watch, cancel: CancelToken) -> Inputs:
+        """Raises BackendError, and Stopped when cancelled."""
+        channels = dict(self.data.send(watch, cancel).channels)
         if weights := weights_file(self._hyperparameters):
-            place = upload_weights(self._account, weights, watch, wish)
+            place = upload_weights(self._account, weights, watch, cancel)
             channels[PRETRAINED_CHANNEL] = f"{place.url}/"
         return Inputs(channels, travelling(self._hyperparameters))
 
 
 @contextmanager
 def luggage(
-    account: Account, data: Path, hyperparameters: Hyperparameters, watch: Watch, wish: Stop
+    account: Account, data: Path, hyperparameters: Hyperparameters, watch: Watch, cancel: CancelToken
 ) -> Iterator[Luggage]:
     """Looked through and compared with S3; what had to be packed for it is gone at the end. Raises BackendError."""
     if weights := weights_file(hyperparameters):
         check_weights(weights)
-    with opened(account, data, watch, wish) as found:
+    with opened(account, data, watch, cancel) as found:
         yield Luggage(account, found, hyperparameters)

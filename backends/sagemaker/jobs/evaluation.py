@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from backends.base import Progress, Watch
-from backends.errors import BackendError, StillRunning, Stop, Stopped
+from backends.cancel import CancelToken, cancel_on_signals
+from backends.errors import BackendError, StillRunning, Stopped
 from backends.inputs import check_data_path, place_inside
 from backends.runs import Run, create_run
 from backends.sagemaker.account import Account, note
@@ -14,7 +15,7 @@ from backends.sagemaker.billing.items import Item
 from backends.sagemaker.errors import told
 from backends.sagemaker.jobs import job
 from backends.sagemaker.jobs.job import ended_well
-from backends.sagemaker.jobs.polling import hearing, wait_for
+from backends.sagemaker.jobs.polling import wait_for
 from backends.sagemaker.names import Place, resource_name, tags
 from backends.sagemaker.sdk import sdk
 from backends.sagemaker.storage import artifact as packed
@@ -50,12 +51,12 @@ class Subject:
 
 def evaluate(
     account: Account, artifact: Path, data: Path, report: Path, watch: Watch, baseline: Path | None = None,
-    stop: Stop | None = None,
+    cancel: CancelToken | None = None,
 ) -> None:  # fmt: skip
     """Evaluate in a run folder of its own, and put the report (JSON) and its page where `report` says.
 
-    stop: a wish to end it; without one, Ctrl-C and SIGTERM, for the main thread alone.
-    Raises BackendError; Stopped when it was wished for, and StillRunning when the job goes on without us.
+    cancel: ends it; without one, Ctrl-C and SIGTERM do, in the main thread alone.
+    Raises BackendError; Stopped when cancelled, and StillRunning when the job goes on without us.
     """
     subject = Subject(artifact, check_data_path(data), report, baseline)
     values = {"artifact": str(artifact), "data": str(subject.data), "report": str(report)}
@@ -63,10 +64,10 @@ def evaluate(
         Path(account.settings.kennel.runs).resolve(), "evaluation", None, backend="sagemaker",
         **values, **({"baseline": str(baseline)} if baseline else {}),
     )  # fmt: skip
-    _recorded(account, run, subject, watch, stop)
+    _recorded(account, run, subject, watch, cancel)
 
 
-def resume(account: Account, run: Run, watch: Watch, stop: Stop | None = None) -> Path:
+def resume(account: Account, run: Run, watch: Watch, cancel: CancelToken | None = None) -> Path:
     """Go on with an evaluation that was left; returns the report's path. Raises as `evaluate` does."""
     record = run.record
     baseline = record.get("baseline")
@@ -75,15 +76,15 @@ def resume(account: Account, run: Run, watch: Watch, stop: Stop | None = None) -
     for ended in ("finished_at", "reason"):
         record.pop(ended, None)
     run.update(status="running")
-    _recorded(account, run, subject, watch, stop)
+    _recorded(account, run, subject, watch, cancel)
     return report
 
 
-def _recorded(account: Account, run: Run, subject: Subject, watch: Watch, stop: Stop | None) -> None:
+def _recorded(account: Account, run: Run, subject: Subject, watch: Watch, cancel: CancelToken | None) -> None:
     """To its end, which the record tells then."""
     try:
-        with hearing(stop) as wish:
-            evaluate_in(account, run, subject, watch, wish)
+        with cancel_on_signals(cancel) as token:
+            evaluate_in(account, run, subject, watch, token)
     except StillRunning:
         raise
     except Stopped as error:
@@ -98,19 +99,19 @@ def _recorded(account: Account, run: Run, subject: Subject, watch: Watch, stop: 
     run.finish("completed")
 
 
-def evaluate_in(account: Account, run: Run, subject: Subject, watch: Watch, stop: Stop) -> None:
+def evaluate_in(account: Account, run: Run, subject: Subject, watch: Watch, cancel: CancelToken) -> None:
     """The same in a run folder that is there; once more it goes on with the job that the run has."""
     name = resource_name(run)
     if job.describe(account, "evaluation", name) is None:
-        _start(account, run, subject, watch, stop)
+        _start(account, run, subject, watch, cancel)
     chosen = account.settings.evaluate
 
     def each(answer: Mapping[str, Any]) -> None:
         watch(Progress(str(answer["ProcessingJobStatus"]), 0, 0, "images"))
 
-    answer = wait_for(job.waited(account, run, name, f"runs on {chosen.instance_type}"), stop, each)
-    ended_well(account, run, name, answer, stop)
-    _take_report(account, run, subject, stop)
+    answer = wait_for(job.waited(account, run, name, f"runs on {chosen.instance_type}"), cancel, each)
+    ended_well(account, run, name, answer, cancel)
+    _take_report(account, run, subject, cancel)
 
 
 def item(account: Account, run: Run) -> Item:
@@ -119,15 +120,15 @@ def item(account: Account, run: Run) -> Item:
     return Item(f"processing job {resource_name(run)}", "processing", chosen.instance_type, hours=chosen.max_hours)
 
 
-def _start(account: Account, run: Run, subject: Subject, watch: Watch, stop: Stop) -> None:
+def _start(account: Account, run: Run, subject: Subject, watch: Watch, cancel: CancelToken) -> None:
     name = resource_name(run)
-    with data_sets.opened(account, subject.data, watch, stop) as found:
+    with data_sets.opened(account, subject.data, watch, cancel) as found:
         account.check_settings()
         account.consent([item(account, run), found.plan.item])
         artifacts = {"artifact": packed.upload(account, subject.artifact, run.path)}
         if subject.baseline is not None:
             artifacts["baseline"] = packed.upload(account, subject.baseline, run.path)
-        uploaded = found.send(watch, stop)
+        uploaded = found.send(watch, cancel)
     split = _split(account, subject.data)
     note(account, run, processing_job=name)
     processing = sdk("processing")
@@ -201,10 +202,10 @@ def _outputs(account: Account, run: Run) -> Place:
     return account.place(run) / "evaluate"
 
 
-def _take_report(account: Account, run: Run, subject: Subject, stop: Stop) -> None:
+def _take_report(account: Account, run: Run, subject: Subject, cancel: CancelToken) -> None:
     """Report and page from S3 to the run folder, and from there to where they are wanted."""
     folder = run.ml / "output" / "data"
-    fetch(account, _outputs(account, run), folder, stop)
+    fetch(account, _outputs(account, run), folder, cancel)
     subject.report.parent.mkdir(parents=True, exist_ok=True)
     for target in (subject.report, subject.report.with_suffix(".html")):
         source = folder / f"{subject.document}{target.suffix if target.suffix == '.html' else '.json'}"

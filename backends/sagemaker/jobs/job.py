@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from backends.cancel import CancelToken
 from backends.console import complain
-from backends.errors import BackendError, Stop, Stopped
+from backends.errors import BackendError, Stopped
 from backends.runs import Run
 from backends.sagemaker import logs
 from backends.sagemaker.account import Account, made
@@ -124,17 +125,17 @@ def stop(account: Account, run: Run) -> None:
 _SEE_LOG: Final = "See job logs for more information"
 
 
-def ended_well(account: Account, run: Run, job: str, answer: Mapping[str, Any], stop: Stop) -> None:
+def ended_well(account: Account, run: Run, job: str, answer: Mapping[str, Any], cancel: CancelToken) -> None:
     """Keep the job's log in the run's, and see that it is completed. answer: the last about it.
 
-    Raises Stopped when that was wished for, else BackendError with the reason, the next step and the log's end.
+    Raises Stopped when cancelled, else BackendError with the reason, the next step and the log's end.
     """
     calls = CALLS[run.kind]
     lines = keep_log(Log(account, calls.logs, f"{job}/"), run)
     status = answer[calls.status]
     if status == "Completed":
         return
-    if stop.requested:
+    if cancel.requested:
         raise Stopped(f"stopped; {calls.what} {job} has ended")
     # What a processing job's container has said is apart from SageMaker's own reason.
     reason = str(answer.get("ExitMessage") or answer.get("FailureReason") or "").replace(_SEE_LOG, "").strip()

@@ -2,16 +2,15 @@
 it when the person at the terminal has had enough.
 """
 
-import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final
 
+from backends.cancel import CancelToken
 from backends.console import say
-from backends.errors import BackendError, StillRunning, Stop, StopSignals
+from backends.errors import BackendError, StillRunning
 
 Answer = Mapping[str, Any]
 
@@ -58,22 +57,17 @@ def poll_seconds() -> float:
     return seconds
 
 
-def pause(wish: Stop | None = None) -> None:
-    """Let the time between two questions pass; a wish that wasn't there before ends it at once."""
-    before = (wish.requested, wish.insisted) if wish else None
+def pause(cancel: CancelToken | None = None) -> None:
+    """Let the time between two questions pass; a new cancellation, or a forced one, ends it at once."""
+    before = (cancel.requested, cancel.forced) if cancel else None
     end = time.monotonic() + poll_seconds()
     while (left := end - time.monotonic()) > 0:
-        if wish and (wish.requested, wish.insisted) != before:
+        if cancel and (cancel.requested, cancel.forced) != before:
             return
         time.sleep(min(left, _NAP_S))
 
 
-def hearing(stop: Stop | None) -> AbstractContextManager[Stop]:
-    """The wish to heed within a block: the one that was given, else Ctrl-C and SIGTERM, for the main thread alone."""
-    return contextlib.nullcontext(stop) if stop is not None else StopSignals()
-
-
-def answers(ask: Callable[[], Answer], wish: Stop | None = None) -> Iterator[Answer]:
+def answers(ask: Callable[[], Answer], cancel: CancelToken | None = None) -> Iterator[Answer]:
     """What is answered, again and again, with a pause before each question but the first.
 
     Questions that fail are asked again, ten minutes long; then, and when the very first fails, BackendError is raised.
@@ -81,40 +75,40 @@ def answers(ask: Callable[[], Answer], wish: Stop | None = None) -> Iterator[Ans
     answer = ask()
     while True:
         yield answer
-        pause(wish)
-        answer = _patiently(ask, wish)
+        pause(cancel)
+        answer = _patiently(ask, cancel)
 
 
-def _patiently(ask: Callable[[], Answer], wish: Stop | None) -> Answer:
+def _patiently(ask: Callable[[], Answer], cancel: CancelToken | None) -> Answer:
     for failed in range(_PATIENCE):
         try:
             return ask()
         except BackendError as error:
-            if wish and wish.insisted:
+            if cancel and cancel.forced:
                 raise
             if not failed:
                 say(f"{error}; asking again")
-            pause(wish)
+            pause(cancel)
     return ask()
 
 
-def wait_for(job: Job, wish: Stop, each: Callable[[Answer], None]) -> Answer:
+def wait_for(job: Job, cancel: CancelToken, each: Callable[[Answer], None]) -> Answer:
     """Wait until a job is over; returns the last answer. each: hears every answer, the last one too.
 
-    The wish asks the job to stop, once, and its end is waited for. Raises StillRunning when the wish is made again, and
+    Cancelled, it asks the job to stop, once, and waits for its end. Raises StillRunning when that is forced, and
     when the job can't be asked about or stopped any more; BackendError when the very first question fails.
     """
     asked = False
     first = True
     try:
-        for answer in answers(job.describe, wish):
+        for answer in answers(job.describe, cancel):
             first = False
             each(answer)
             if job.ended(answer):
                 return answer
-            if wish.insisted:
+            if cancel.forced:
                 raise job.still("left alone" if not asked else "it was asked to stop and hasn't yet")
-            if wish.requested and not asked:
+            if cancel.requested and not asked:
                 asked = True
                 _stop(job)
     except StillRunning:
@@ -128,7 +122,7 @@ def _stop(job: Job) -> None:
     try:
         job.stop()
     except BackendError as error:
-        # It may have ended between question and wish.
+        # It may have ended between the answer and the cancellation.
         if not job.ended(job.describe()):
             raise job.still(str(error)) from error
     else:

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from backends.base import Progress, Watch
+from backends.cancel import CancelToken
 from backends.console import complain
-from backends.errors import BackendError, Stop
+from backends.errors import BackendError
 from backends.local import LocalBackend
 from backends.runs import Run
 from backends.sagemaker.account import Account, made
@@ -25,11 +26,11 @@ PROFILER: Final = "profiler"
 RULES: Final = "rule-output"
 
 
-def fetch_report(account: Account, name: str, runs: Path, watch: Watch, stop: Stop) -> Run:
+def fetch_report(account: Account, name: str, runs: Path, watch: Watch, cancel: CancelToken) -> Run:
     """The run folder of a run, or of any training job in the account, with all that the job has left in S3 by now, and
     the debugger's and the profiler's pages of it.
 
-    Once more it fetches what is new. Raises BackendError, and Stopped when it was wished for.
+    Once more it fetches what is new. Raises BackendError, and Stopped when cancelled.
     """
     run = attach(account, name, runs)
     job = made(run).get("job")
@@ -47,7 +48,7 @@ def fetch_report(account: Account, name: str, runs: Path, watch: Watch, stop: St
             complain(str(error))
     for folder, place in places(description):
         watch(Progress(f"fetching {folder}", 0, 0, "files"))
-        fetch(account, place, run.ml / "output" / folder, stop)
+        fetch(account, place, run.ml / "output" / folder, cancel)
     _make_pages(run, watch)
     return run
 

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from backends.base import Watch
+from backends.cancel import CancelToken, cancel_on_signals
 from backends.console import say
-from backends.errors import BackendError, Stop, Stopped
+from backends.errors import BackendError, Stopped
 from backends.runs import Run
 from backends.sagemaker.account import Account, made, note
 from backends.sagemaker.billing.items import Item
@@ -16,7 +17,7 @@ from backends.sagemaker.jobs.debugger import Observers
 from backends.sagemaker.jobs.estimator import Inputs, check, from_container, has_volumes, luggage, max_wait, travelling
 from backends.sagemaker.jobs.estimator import estimator as estimator  # noqa: PLC0414 - part of what is said here
 from backends.sagemaker.jobs.follow import ENDED, Follower, training_log
-from backends.sagemaker.jobs.polling import Answer, Job, hearing, wait_for
+from backends.sagemaker.jobs.polling import Answer, Job, wait_for
 from backends.sagemaker.jobs.results import fetch, verdict_of
 from backends.sagemaker.names import LONGEST, resource_name
 from contract.hyperparameters import Hyperparameters
@@ -25,34 +26,39 @@ _WATCHED: Final = "SageMaker's Debugger"
 
 
 def train(
-    account: Account, run: Run, data: Path, hyperparameters: Hyperparameters, watch: Watch, stop: Stop | None = None
+    account: Account,
+    run: Run,
+    data: Path,
+    hyperparameters: Hyperparameters,
+    watch: Watch,
+    cancel: CancelToken | None = None,
 ) -> None:
     """Train in a job of the account; returns when the artifact is in the run folder.
 
     A run whose job goes on, or has ended well, is followed and fetched; after a failure, and for a search of more
-    trials, another job is started, with the checkpoints of the last. `stop`, which is Ctrl-C and SIGTERM unless it is
+    trials, another job is started, with the checkpoints of the last. `cancel`, which is Ctrl-C and SIGTERM unless it is
     given, stops the job and raises Stopped once it has ended; made twice, StillRunning leaves it. Raises BackendError,
     all at once what is wrong with the settings.
     """
-    with hearing(stop) as wish:
+    with cancel_on_signals(cancel) as token:
         if not _goes_on(account, run, hyperparameters):
-            _start(account, run, data, hyperparameters, watch, wish)
-        finish(account, run, watch, wish)
+            _start(account, run, data, hyperparameters, watch, token)
+        finish(account, run, watch, token)
 
 
-def finish(account: Account, run: Run, watch: Watch, stop: Stop | None = None) -> None:
+def finish(account: Account, run: Run, watch: Watch, cancel: CancelToken | None = None) -> None:
     """Follow the run's job to its end and fetch what it left. Raises as `train` does; starts nothing."""
-    with hearing(stop) as wish:
-        description = follow(account, run, watch, wish)
-        _conclude(account, run, description, watch, stopped=wish.requested)
+    with cancel_on_signals(cancel) as token:
+        description = follow(account, run, watch, token)
+        _conclude(account, run, description, watch, stopped=token.requested)
 
 
-def follow(account: Account, run: Run, watch: Watch, stop: Stop | None = None) -> Answer:
+def follow(account: Account, run: Run, watch: Watch, cancel: CancelToken | None = None) -> Answer:
     """Wait for the run's job to end, keeping its log in the run folder; returns its last description."""
     job = str(made(run)["job"])
     follower = Follower(training_log(account, job), run, watch)
-    with hearing(stop) as wish:
-        last = wait_for(as_job(account, run), wish, follower)
+    with cancel_on_signals(cancel) as token:
+        last = wait_for(as_job(account, run), token, follower)
     if last.get("TrainingStartTime"):
         follower.drain()
     return last
@@ -74,10 +80,10 @@ def stop_job(account: Account, run: Run) -> None:
     """End the run's job, if it goes on, and fetch what it left. Raises BackendError when it can't be ended."""
     if not is_running(account, run):
         return
-    wish = Stop()
-    wish.request()
+    cancel = CancelToken()
+    cancel.request()
     with contextlib.suppress(Stopped):
-        finish(account, run, lambda _: None, wish)
+        finish(account, run, lambda _: None, cancel)
 
 
 def as_job(account: Account, run: Run) -> Job:
@@ -138,14 +144,16 @@ def _goes_on(account: Account, run: Run, hyperparameters: Hyperparameters) -> bo
     return True
 
 
-def _start(account: Account, run: Run, data: Path, hyperparameters: Hyperparameters, watch: Watch, wish: Stop) -> None:
+def _start(
+    account: Account, run: Run, data: Path, hyperparameters: Hyperparameters, watch: Watch, cancel: CancelToken
+) -> None:
     account.check_settings()
     check(account.settings, travelling(hyperparameters).to_json())
     name = _next_name(account, run)
-    with luggage(account, data, hyperparameters, watch, wish) as packed:
+    with luggage(account, data, hyperparameters, watch, cancel) as packed:
         account.consent([*items(account, name), packed.data.plan.item])
-        inputs = packed.send(watch, wish)
-    if wish.requested:
+        inputs = packed.send(watch, cancel)
+    if cancel.requested:
         raise Stopped("stopped before the job was started")
     (run.ml / "output" / "failure").unlink(missing_ok=True)
     before = run.log.stat().st_size if run.log.exists() else 0

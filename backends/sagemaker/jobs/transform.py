@@ -15,8 +15,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from backends.base import Progress, Watch
+from backends.cancel import CancelToken
 from backends.console import complain, say
-from backends.errors import BackendError, StillRunning, Stop
+from backends.errors import BackendError, StillRunning
 from backends.runs import Run
 from backends.sagemaker.account import Account, made, note
 from backends.sagemaker.billing.items import Item
@@ -153,7 +154,7 @@ _MOST_COUNTED: Final = 5000
 _PART: Final = 256  # answers fetched before they are written
 
 
-def transform(account: Account, run: Run, batch: Batch, watch: Watch, stop: Stop) -> Iterator[dict[str, Any]]:
+def transform(account: Account, run: Run, batch: Batch, watch: Watch, cancel: CancelToken) -> Iterator[dict[str, Any]]:
     """A row an image, once the job has ended. Once more for the same run it goes on with the same job.
 
     Raises BackendError, Stopped, and StillRunning when the job goes on without us.
@@ -162,11 +163,11 @@ def transform(account: Account, run: Run, batch: Batch, watch: Watch, stop: Stop
     plan = plan_of(batch, _inputs(account, run))
     try:
         if jobs.describe(account, "transform", name) is None:
-            _start(account, run, batch, plan, watch, stop)
-        answer = _follow(account, run, name, batch, watch, stop)
-        ended_well(account, run, name, answer, stop)
+            _start(account, run, batch, plan, watch, cancel)
+        answer = _follow(account, run, name, batch, watch, cancel)
+        ended_well(account, run, name, answer, cancel)
         run.update(seconds=_seconds(answer))
-        yield from _rows(account, run, batch, plan, stop)
+        yield from _rows(account, run, batch, plan, cancel)
     except StillRunning:
         raise
     except BaseException:
@@ -193,13 +194,13 @@ def item(account: Account, run: Run) -> Item:
     )  # fmt: skip
 
 
-def _start(account: Account, run: Run, batch: Batch, plan: Plan, watch: Watch, stop: Stop) -> None:
+def _start(account: Account, run: Run, batch: Batch, plan: Plan, watch: Watch, cancel: CancelToken) -> None:
     account.check_settings()
     account.consent([item(account, run)])
     chosen, common, name = account.settings.transform, account.settings.sagemaker, resource_name(run)
     source = artifact.upload(account, batch.artifact, run.path)
     if plan.files:
-        send(account, compare(account, plan.files, plan.source, watch, stop), watch, stop)
+        send(account, compare(account, plan.files, plan.source, watch, cancel), watch, cancel)
     # One image's fault is its answer, and not the end of the job.
     environment = {**serving_environment(account), "KENNEL_BATCH_ERRORS": "answer"}
     request = model_request(account, run, source.url, environment)
@@ -227,10 +228,12 @@ def _start(account: Account, run: Run, batch: Batch, plan: Plan, watch: Watch, s
         )  # fmt: skip
 
 
-def _follow(account: Account, run: Run, name: str, batch: Batch, watch: Watch, stop: Stop) -> Mapping[str, Any]:
+def _follow(
+    account: Account, run: Run, name: str, batch: Batch, watch: Watch, cancel: CancelToken
+) -> Mapping[str, Any]:
     """Wait for the end. SageMaker has no limit of time for a transform, so it is kept here."""
     chosen = account.settings.transform
-    late = Stop(stop)
+    late = CancelToken(cancel)
 
     def each(answer: Mapping[str, Any]) -> None:
         started = answer.get("TransformStartTime")
@@ -254,7 +257,7 @@ def _seconds(answer: Mapping[str, Any]) -> float:
     return round(end.timestamp() - start.timestamp(), 3) if start and end else 0.0
 
 
-def _rows(account: Account, run: Run, batch: Batch, plan: Plan, stop: Stop) -> Iterator[dict[str, Any]]:
+def _rows(account: Account, run: Run, batch: Batch, plan: Plan, cancel: CancelToken) -> Iterator[dict[str, Any]]:
     """The answers in the order of the files, fetched several at a time."""
     outputs = _outputs(account, run)
     prefix = f"s3://{plan.source.bucket}/{plan.source.key}"
@@ -265,7 +268,7 @@ def _rows(account: Account, run: Run, batch: Batch, plan: Plan, stop: Stop) -> I
     files = enumerate(batch.files)
     while part := list(itertools.islice(files, _PART)):
         wanted = {key(number, file): file for number, file in part if file not in plan.faults}
-        bodies = dict(each_done(wanted, lambda name: read(account, outputs / name), stop, "fetching answers"))
+        bodies = dict(each_done(wanted, lambda name: read(account, outputs / name), cancel, "fetching answers"))
         for number, file in part:
             if fault := plan.faults.get(file):
                 yield {"file": file, "error": fault}

@@ -5,8 +5,9 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from backends.base import Progress
+from backends.cancel import CancelToken
 from backends.console import Board, board, say, watching
-from backends.errors import BackendError, Stop, Stopped
+from backends.errors import BackendError, Stopped
 from backends.jobs import read_metrics
 from backends.runs import Run, create_run, load_run
 from backends.sagemaker.account import Account, note
@@ -30,7 +31,7 @@ from tuning.settings import SearchSettings
 Answer = Mapping[str, Any]
 
 
-def search(account: Account, run: Run, request: Request, stop: Stop) -> None:
+def search(account: Account, run: Run, request: Request, cancel: CancelToken) -> None:
     """Search to the end, in a new tuning job or on with the one that the run has; leave documents and the best trial's
     run folder, and note it in the record.
 
@@ -40,13 +41,13 @@ def search(account: Account, run: Run, request: Request, stop: Stop) -> None:
     job = resource_name(run, LONGEST_TUNING)
     answer = jobs.describe(account, "tuning", job)
     if answer is None:
-        _start(account, run, request, settings, job, stop)
+        _start(account, run, request, settings, job, cancel)
     else:
         _check_same(answer, settings, run)
     following = Following(account, run, settings, job)
-    answer = following.to_the_end(stop)
+    answer = following.to_the_end(cancel)
     following.catch_up()
-    state, reason = _verdict(answer, settings, stop)
+    state, reason = _verdict(answer, settings, cancel)
     following.write(state, reason)
     best = best_trial(following.document)
     if best is not None:
@@ -77,7 +78,7 @@ def items(account: Account, job: str, settings: SearchSettings) -> list[Item]:
 
 
 def _start(
-    account: Account, run: Run, request: Request, settings: SearchSettings, job: str, stop: Stop
+    account: Account, run: Run, request: Request, settings: SearchSettings, job: str, cancel: CancelToken
 ) -> None:  # fmt: skip
     chosen = account.settings
     # Of what every trial is trained with; the search's own base is told and trained with afterwards.
@@ -85,10 +86,10 @@ def _start(
     arguments = tuner_arguments(replace(settings, base=base), chosen.tune.warm_start, chosen.tune.warm_start_same)
     account.check_settings()
     check(chosen, static_hyperparameters(replace(settings, base=travelling(base))))
-    with watching("uploading") as watch, luggage(account, request.data, base, watch, stop) as packed:
+    with watching("uploading") as watch, luggage(account, request.data, base, watch, cancel) as packed:
         account.consent([*items(account, job, settings), packed.data.plan.item])
-        inputs = packed.send(watch, stop)
-    if stop.requested:
+        inputs = packed.send(watch, cancel)
+    if cancel.requested:
         raise Stopped("stopped before the search was started")
     note(account, run, tuning_job=job)
     static = static_hyperparameters(replace(settings, base=inputs.hyperparameters))
@@ -127,13 +128,13 @@ def _begin_another(job: str) -> str:
     return f"a search that goes on from its results: python deploy.py tune ... -o tune.warm_start={job}"
 
 
-def _verdict(answer: Answer, settings: SearchSettings, stop: Stop) -> tuple[str, str | None]:
+def _verdict(answer: Answer, settings: SearchSettings, cancel: CancelToken) -> tuple[str, str | None]:
     """The document's state and reason."""
     status = answer["HyperParameterTuningJobStatus"]
     if status == "Completed":
         done = answer.get("TrainingJobStatusCounters", {}).get("Completed", settings.trials)
         return "completed", None if done else str(answer.get("FailureReason") or "") or None
-    if status == "Stopped" and not stop.requested and settings.minutes:
+    if status == "Stopped" and not cancel.requested and settings.minutes:
         return "completed", f"tune_minutes: {settings.minutes:g} minutes are over"
     if status == "Stopped":
         return "stopped", "stopped by hand"
@@ -153,12 +154,12 @@ class Following:
         self.found: Found
         self.document: dict[str, Any] = {}
 
-    def to_the_end(self, stop: Stop) -> Answer:
+    def to_the_end(self, cancel: CancelToken) -> Answer:
         """Wait for its end; returns the last answer. Raises BackendError, of a job that goes on StillRunning."""
         costs = f"trains on {self._account.settings.train.instance_type}"
         with board(f"{self._run.name} on SageMaker") as shown:
             job = jobs.waited(self._account, self._run, self._job, costs, self._ask)
-            return wait_for(job, stop, lambda _: self._tell(shown))
+            return wait_for(job, cancel, lambda _: self._tell(shown))
 
     def catch_up(self) -> None:
         """The logs lag behind the jobs."""

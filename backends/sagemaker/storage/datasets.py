@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from backends.base import Progress, Watch
+from backends.cancel import CancelToken
 from backends.child import Files, last_error, python_environment, run_child
-from backends.errors import BackendError, Stop
+from backends.errors import BackendError
 from backends.inputs import DATA_CHANNEL, check_data_path
 from backends.sagemaker.account import Account
 from backends.sagemaker.billing.items import Item
@@ -69,49 +70,49 @@ class DataSet:
         found = self._difference
         return DryRun(found.place, len(found.files), found.bytes, len(found.send), found.bytes_to_send, len(found.gone))
 
-    def send(self, watch: Watch, wish: Stop) -> Uploaded:
-        """Make S3 hold it. Raises BackendError, and Stopped for the wish."""
+    def send(self, watch: Watch, cancel: CancelToken) -> Uploaded:
+        """Make S3 hold it. Raises BackendError, and Stopped when cancelled."""
         plan = self.plan
-        send(self._account, self._difference, watch, wish)
+        send(self._account, self._difference, watch, cancel)
         return Uploaded(plan.place, self.channels, plan.files, plan.bytes, plan.send_bytes)
 
 
 @contextmanager
-def opened(account: Account, data: Path, watch: Watch, wish: Stop) -> Iterator[DataSet]:
+def opened(account: Account, data: Path, watch: Watch, cancel: CancelToken) -> Iterator[DataSet]:
     """The data set, read and compared with S3. Files that had to be made for it are gone at the end.
 
-    Raises BackendError, and Stopped for the wish.
+    Raises BackendError, and Stopped when cancelled.
     """
-    with _files(account, data, watch, wish) as (files, place):
-        yield DataSet(account, compare(account, files, place, watch, wish), _channels(account, place, files))
+    with _files(account, data, watch, cancel) as (files, place):
+        yield DataSet(account, compare(account, files, place, watch, cancel), _channels(account, place, files))
 
 
-def upload(account: Account, data: Path, watch: Watch, stop: Stop | None = None) -> Uploaded:
-    """Make S3 hold the data set, sending only what it lacks. Raises BackendError, and Stopped for the wish `stop`.
+def upload(account: Account, data: Path, watch: Watch, cancel: CancelToken | None = None) -> Uploaded:
+    """Make S3 hold the data set, sending only what it lacks. Raises BackendError, and Stopped when cancelled.
 
     Files that are gone here are removed there. Cut off, it goes on from there the next time.
     """
-    wish = stop or Stop()
-    with opened(account, data, watch, wish) as found:
-        return found.send(watch, wish)
+    cancel = cancel or CancelToken()
+    with opened(account, data, watch, cancel) as found:
+        return found.send(watch, cancel)
 
 
-def dry_run(account: Account, data: Path, watch: Watch, stop: Stop | None = None) -> DryRun:
+def dry_run(account: Account, data: Path, watch: Watch, cancel: CancelToken | None = None) -> DryRun:
     """What `upload` would do. Nothing is sent."""
-    with opened(account, data, watch, stop or Stop()) as found:
+    with opened(account, data, watch, cancel or CancelToken()) as found:
         return found.plan
 
 
-def check_photos(data: Path, report: Path, watch: Watch, wish: Stop) -> None:
+def check_photos(data: Path, report: Path, watch: Watch, cancel: CancelToken) -> None:
     """Check the data set as training would, on this machine, before anything is sent; writes the report (JSON).
 
-    Raises BackendError with what training would say, and Stopped for the wish.
+    Raises BackendError with what training would say, and Stopped when cancelled.
     """
     with tempfile.TemporaryDirectory() as scratch:
         told = Files(Path(scratch, "log.txt"), Path(scratch, "progress.json"))
         command = [sys.executable, "-m", "train.check_data", "--data", str(check_data_path(data)),
                    "--json", str(report), "--progress", str(told.progress)]  # fmt: skip
-        if run_child(command, told, watch, env=python_environment(ROOT), cwd=ROOT, stop=wish):
+        if run_child(command, told, watch, env=python_environment(ROOT), cwd=ROOT, cancel=cancel):
             raise BackendError(last_error(told.log))
 
 
@@ -121,9 +122,9 @@ def check_weights(weights: Path) -> None:
         raise BackendError(f"pretrained: there is no file {weights}; give imagenet, none or a weights file")
 
 
-def upload_weights(account: Account, weights: Path, watch: Watch, stop: Stop | None = None) -> Place:
+def upload_weights(account: Account, weights: Path, watch: Watch, cancel: CancelToken | None = None) -> Place:
     """Make S3 hold a file of weights; returns the prefix that it lies in, which is called after its content."""
-    wish = stop or Stop()
+    cancel = cancel or CancelToken()
     check_weights(weights)
     try:
         with weights.open("rb") as file:
@@ -131,7 +132,7 @@ def upload_weights(account: Account, weights: Path, watch: Watch, stop: Stop | N
     except OSError as error:
         raise BackendError(f"pretrained: {weights} can't be read ({error.strerror})") from error
     place = _base(account) / f"weights-{digest}"
-    send(account, compare(account, {weights.name: weights}, place, watch, wish), watch, wish)
+    send(account, compare(account, {weights.name: weights}, place, watch, cancel), watch, cancel)
     return place
 
 
@@ -140,7 +141,7 @@ def _base(account: Account) -> Place:
 
 
 @contextmanager
-def _files(account: Account, data: Path, watch: Watch, wish: Stop) -> Iterator[tuple[dict[str, Path], Place]]:
+def _files(account: Account, data: Path, watch: Watch, cancel: CancelToken) -> Iterator[tuple[dict[str, Path], Place]]:
     """The files that are to lie in S3 by relative key, and where. Those that had to be made are gone afterwards."""
     source = check_data_path(data)
     digest = hashlib.sha256(os.fsencode(source)).hexdigest()[:_DIGEST]
@@ -151,20 +152,20 @@ def _files(account: Account, data: Path, watch: Watch, wish: Stop) -> Iterator[t
         yield {source.name: source}, place
     elif account.settings.data.form == "archives":
         with tempfile.TemporaryDirectory() as scratch:
-            yield _pack(source, Path(scratch), watch, wish), Place(place.bucket, f"{place.key}-archives")
+            yield _pack(source, Path(scratch), watch, cancel), Place(place.bucket, f"{place.key}-archives")
     else:
         if not (files := files_below(source)):
             raise BackendError(f"there are no files in {data}; give --data a folder with train/CLASS/photo.jpg")
         yield files, place
 
 
-def _pack(data: Path, scratch: Path, watch: Watch, wish: Stop) -> dict[str, Path]:
+def _pack(data: Path, scratch: Path, watch: Watch, cancel: CancelToken) -> dict[str, Path]:
     """One tar a split, by `train.pack`."""
     watch(Progress("packing", 0, 1, "archives"))
     log, packed = scratch / "log.txt", scratch / "packed"
     command = [sys.executable, "-m", "train.pack", "--data", str(data), "--out", str(packed)]
     files = Files(log, scratch / "progress.json")
-    if run_child(command, files, watch, env=python_environment(ROOT), cwd=ROOT, stop=wish):
+    if run_child(command, files, watch, env=python_environment(ROOT), cwd=ROOT, cancel=cancel):
         raise BackendError(last_error(log))
     return files_below(packed)
 

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from backends.errors import BackendError, Stop
+from backends.cancel import CancelToken
+from backends.errors import BackendError
 from backends.sagemaker.account import Account
 from backends.sagemaker.errors import told
 from backends.sagemaker.names import Place
@@ -38,10 +39,10 @@ def read(account: Account, place: Place) -> bytes | None:
 
 
 def fetch(
-    account: Account, place: Place, folder: Path, stop: Stop, wanted: Callable[[str], bool] = lambda _: True
+    account: Account, place: Place, folder: Path, cancel: CancelToken, wanted: Callable[[str], bool] = lambda _: True
 ) -> int:
     """Fetch what is below a prefix into a folder, but what lies there with the same size; returns how many files are
-    there then. wanted: by the name below the prefix. Raises BackendError, and Stopped for the wish.
+    there then. wanted: by the name below the prefix. Raises BackendError, and Stopped when cancelled.
     """
     sizes = {name: size for name, size in listed(account, place).items() if wanted(name)}
     for name in sizes:
@@ -56,7 +57,7 @@ def fetch(
         with told(f"fetching {place.url}/{name}"):
             account.client("s3").download_file(place.bucket, f"{place.key.rstrip('/')}/{name}", str(target))
 
-    for _ in each_done(missing, one, stop, f"fetching {place.url}"):
+    for _ in each_done(missing, one, cancel, f"fetching {place.url}"):
         pass
     return len(sizes)
 

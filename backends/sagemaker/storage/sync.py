@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from backends.base import Progress, Watch
-from backends.errors import BackendError, Stop, Stopped
+from backends.cancel import CancelToken
+from backends.errors import BackendError, Stopped
 from backends.sagemaker.account import Account
 from backends.sagemaker.errors import told
 from backends.sagemaker.names import Place
@@ -91,13 +92,13 @@ def _check_key(key: str) -> None:
         raise BackendError(f"{key[:100]}... would be a key of {length} bytes, S3 takes {LONGEST_KEY}; shorten the path")
 
 
-def compare(account: Account, files: Mapping[str, Path], place: Place, watch: Watch, wish: Stop) -> Difference:
-    """What is to be sent. Reads every file once. Raises BackendError, and Stopped for the wish."""
+def compare(account: Account, files: Mapping[str, Path], place: Place, watch: Watch, cancel: CancelToken) -> Difference:
+    """What is to be sent. Reads every file once. Raises BackendError, and Stopped when cancelled."""
     for key in files:
         _check_key(f"{place.key}/{key}")
     sums: dict[str, str] = {}
     sizes: dict[str, int] = {}
-    for key, (size, digest) in each_done(files, lambda key: _sum(files[key]), wish, "checking files"):
+    for key, (size, digest) in each_done(files, lambda key: _sum(files[key]), cancel, "checking files"):
         sizes[key], sums[key] = size, digest
         watch(Progress("checking files", len(sums), len(files), "files"))
     there = _listed(account, place)
@@ -165,9 +166,9 @@ _POLL_S: Final = 0.2
 
 
 def each_done(
-    keys: Iterable[str], work: Callable[[str], Result], wish: Stop, doing: str
+    keys: Iterable[str], work: Callable[[str], Result], cancel: CancelToken, doing: str
 ) -> Iterator[tuple[str, Result]]:
-    """(key, result) of each as it is done. Raises what the work raised, and Stopped for the wish."""
+    """(key, result) of each as it is done. Raises what the work raised, and Stopped when cancelled."""
     running: dict[Future[Result], str] = {}
     waiting = iter(keys)
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -181,7 +182,7 @@ def each_done(
                 done, _ = wait(running, timeout=_POLL_S, return_when=FIRST_COMPLETED)
                 for each in done:
                     yield running.pop(each), each.result()
-                if wish.requested:
+                if cancel.requested:
                     raise Stopped(f"stopped while {doing}; the same command goes on from here")
         finally:
             for each in running:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from backends.base import Progress, Watch
-from backends.errors import BackendError, Stop
+from backends.cancel import CancelToken
+from backends.errors import BackendError
 from backends.sagemaker.account import Account
 from backends.sagemaker.errors import told
 from backends.sagemaker.storage.sync import Difference, Sent, each_done, sums_of
@@ -27,16 +28,16 @@ def encryption(account: Account) -> dict[str, str]:
     return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key} if key else {}
 
 
-def send(account: Account, difference: Difference, watch: Watch, wish: Stop) -> None:
-    """Make S3 hold what the difference says. What is sent before an error or a wish isn't sent again the next time.
+def send(account: Account, difference: Difference, watch: Watch, cancel: CancelToken) -> None:
+    """Make S3 hold what the difference says. What is sent before an error or a cancellation isn't sent again.
 
-    Raises BackendError, and Stopped for the wish.
+    Raises BackendError, and Stopped when cancelled.
     """
     note = _Note(account, difference)
     meter = _Meter(difference.bytes_to_send, watch)
     sender = _Sender(account, difference, meter)
     try:
-        for key, sent in each_done(difference.send, sender, wish, "uploading"):
+        for key, sent in each_done(difference.send, sender, cancel, "uploading"):
             note.add(key, sent)
             meter.tell()
         _delete(account, difference)
