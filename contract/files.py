@@ -1,8 +1,11 @@
-"""Writing files so that a reader sees the old content or the new, never half of it."""
+"""Writing files so that a reader sees the old content or the new, never half of it; and locks between processes."""
 
+import fcntl
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,3 +49,48 @@ def encode_json(value: Any) -> bytes:
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     # A file name that isn't UTF-8 comes as lone surrogates; escaped, they are valid JSON.
     return (text + "\n").encode("utf-8", "backslashreplace")
+
+
+@contextmanager
+def locked(path: Path, wait: bool = True) -> Iterator[None]:
+    """Hold the lock of `path` during the block; one holder at a time, among processes and threads.
+
+    path: a folder, which is locked itself; or a file, which needs not exist: its lock is a file beside it, removed at
+    the end. wait: False raises BlockingIOError when another holds the lock. The kernel frees the lock of a process
+    that dies. Where the file system has no locks, the block runs without one.
+    """
+    lock = path if path.is_dir() else path.with_name(f".{path.name}.lock")
+    handle = _acquire(lock, wait)
+    try:
+        yield
+    finally:
+        if handle is not None:
+            if lock != path:
+                with suppress(OSError):
+                    lock.unlink()
+            # Closing alone would not do: processes that were forked in the block share the handle.
+            fcntl.flock(handle, fcntl.LOCK_UN)
+            os.close(handle)
+
+
+def _acquire(lock: Path, wait: bool) -> int | None:
+    """The locked file's descriptor; None where no lock can be had. Raises BlockingIOError."""
+    flags = os.O_RDONLY if lock.is_dir() else os.O_RDWR | os.O_CREAT
+    while True:
+        try:
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(lock, flags | os.O_CLOEXEC, 0o666)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BaseException as error:
+            os.close(handle)
+            if isinstance(error, OSError) and not isinstance(error, BlockingIOError):
+                return None
+            raise
+        # The holder before may have removed the file after it was opened here.
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(handle), lock.stat()):
+                return handle
+        os.close(handle)

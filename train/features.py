@@ -3,12 +3,11 @@
 Of several processes that want the same file one computes it; the others wait and find it there.
 """
 
-import fcntl
 import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,7 +19,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from contract.errors import ImageError
-from contract.files import write_atomic
+from contract.files import locked, write_atomic
 from model.machine import available_cpus
 from model.network import Classifier
 from train.context import Run
@@ -141,7 +140,7 @@ def compute_features(run: Run, network: Classifier, role: str, views: int) -> Fe
     for done, view in enumerate(numbers):
         run.progress.update(f"computing features of {role} images", done, len(numbers), "views")
         file = Path(folder, f"{key}-{view}.safetensors") if folder else None
-        with one_at_a_time(file):
+        with locked(file) if file else nullcontext():
             values = _read(file, len(labels)) if file else None
             if values is None:
                 # Made when the first view is missing: it takes seconds. Chosen by what `epochs` doesn't change: in a
@@ -203,40 +202,3 @@ def _keep(file: Path, values: Tensor) -> None:
             old.unlink(missing_ok=True)
     except OSError as error:
         print(f"WARNING: the features can't be kept in {file.parent} ({error.strerror})", flush=True)
-
-
-@contextmanager
-def one_at_a_time(file: Path | None) -> Iterator[None]:
-    """Hold the lock of `file` for the block: look for the file in it, and write it. None: nothing is to be shared.
-
-    The kernel frees the lock of a process that dies. Where no lock can be had, as on some network file systems, the
-    block runs without: work is done twice then, but none goes wrong, as files are written atomically.
-    """
-    handle = -1 if file is None else _locked(file)
-    try:
-        yield
-    finally:
-        if handle >= 0 and file is not None:
-            # Whoever waits for it finds the file. Whoever comes later makes a new lock, and finds the file, too.
-            with suppress(OSError):
-                _lock_of(file).unlink()
-            # Said in words: processes that load images, forked in the block, have the handle as well.
-            fcntl.flock(handle, fcntl.LOCK_UN)
-            os.close(handle)
-
-
-def _locked(file: Path) -> int:
-    handle = -1
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(_lock_of(file), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        return handle
-    except OSError:
-        if handle >= 0:
-            os.close(handle)
-        return -1
-
-
-def _lock_of(file: Path) -> Path:
-    return file.with_name(f".{file.name}.lock")

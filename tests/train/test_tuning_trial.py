@@ -267,4 +267,4 @@ def test_trials_print_no_metrics_and_leave_no_files(
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in lines] == ["cache", "features"]
     assert "=" not in "".join(lines)
-    assert {file.name for file in tmp_path.iterdir()} == {"best.safetensors", "best.lock"}
+    assert {file.name for file in tmp_path.iterdir()} == {"best.safetensors"}

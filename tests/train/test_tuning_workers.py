@@ -1,7 +1,6 @@
-"""Worker processes: their share of the machine, how they end, that none is left behind; work that one does for all."""
+"""Worker processes: their share of the machine, how they end, that none is left behind."""
 
 import json
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -15,7 +14,6 @@ import pytest
 
 from contract.errors import DataError, UserError
 from tests.train.support import REPOSITORY, TIMEOUT_S
-from train.features import one_at_a_time
 from train.search import workers
 from train.search.workers import Crew, NoWorkerError, Slot, slots_of
 
@@ -225,50 +223,3 @@ def test_no_worker_outlives_its_leader(tmp_path: Path, number: signal.Signals) -
         _, err = leader.communicate(timeout=TIMEOUT_S)
     until(lambda: not any(alive(pid) for pid in pids))
     assert err.count(b"Traceback") == (1 if number == signal.SIGINT else 0)
-
-
-def compute(folder: Path, wait_for: Path | None) -> None:
-    """Notes, under the lock, whether somebody else has computed it already; if not, it takes its time."""
-    file = folder / "features"
-    with one_at_a_time(file):
-        found = file.exists()
-        if not found:
-            (folder / "computing").touch()
-            until(lambda: wait_for is None or wait_for.exists())
-            file.write_text("computed")
-        (folder / f"done-{os.getpid()}-{'found' if found else 'computed'}").touch()
-
-
-def test_one_computes_and_the_others_find(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    go = tmp_path / "go"
-    processes = [context.Process(target=compute, args=(tmp_path, go)) for _ in range(3)]
-    for process in processes:
-        process.start()
-    until((tmp_path / "computing").exists)
-    go.touch()
-    for process in processes:
-        process.join(TIMEOUT_S)
-    outcomes = sorted(file.name.rpartition("-")[2] for file in tmp_path.glob("done-*"))
-    assert outcomes == ["computed", "found", "found"]
-    assert not list(tmp_path.glob(".*"))
-
-
-def test_who_is_killed_holds_nobody_up(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    first = context.Process(target=compute, args=(tmp_path, tmp_path / "never"))
-    first.start()
-    until((tmp_path / "computing").exists)
-    first.kill()
-    first.join(TIMEOUT_S)
-    compute(tmp_path, None)
-    assert [file.name for file in tmp_path.glob("done-*")] == [f"done-{os.getpid()}-computed"]
-
-
-def test_a_folder_that_can_have_no_lock_costs_nothing_else(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with one_at_a_time(tmp_path / "file" / "features"):
-        pass
-    with one_at_a_time(None):
-        pass
-    assert [each.name for each in tmp_path.iterdir()] == ["file"]

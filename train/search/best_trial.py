@@ -2,11 +2,9 @@
 data the search is.
 """
 
-import fcntl
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +13,7 @@ import safetensors.torch
 from safetensors import SafetensorError, safe_open
 
 from contract.errors import ConfigError
-from contract.files import write_atomic, write_json
+from contract.files import locked, write_atomic, write_json
 from contract.hyperparameters import Hyperparameters
 from train.data.dataset import DataSet
 from train.trainer import Best, Epoch
@@ -54,7 +52,7 @@ class BestTrial:
         rank = self._rank(trained.number, trained.metrics)
         if not all(math.isfinite(each) for each in rank):
             return
-        with _locked(self._file):
+        with locked(self._file):
             kept = self._about()
             if kept is not None and self._rank(kept["number"], kept["metrics"]) >= rank:
                 return
@@ -90,15 +88,6 @@ class BestTrial:
         """More is better."""
         values = [float(metrics[each.metric]) * (1 if each.maximize else -1) for each in self._objectives]
         return (*values, -number)
-
-
-@contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    """One process at a time. The kernel frees the lock of a process that dies."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def check_data(folder: Path, data: DataSet) -> None:
