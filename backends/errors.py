@@ -9,5 +9,9 @@ class Stopped(BackendError):
     """The person ended it (Ctrl-C or SIGTERM); whatever ran has ended."""
 
 
+class Pruned(Stopped):
+    """The search ended this trial early, for it did worse than others."""
+
+
 class StillRunning(BackendError):
     """What was started goes on without us, in an account that it costs money in; says how to come back to it."""

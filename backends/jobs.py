@@ -1,7 +1,6 @@
 """Jobs and deployments as runs: makes the folder, lets the backend work, keeps the record true."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
@@ -10,10 +9,10 @@ from backends.base import Backend, Progress, Registered, Searching, Watch
 from backends.cancel import CancelToken
 from backends.child import last_error
 from backends.console import watching
-from backends.errors import BackendError, StillRunning, Stopped
+from backends.errors import BackendError, Stopped
 from backends.inputs import check_data_path
 from backends.process import end_process, process_of
-from backends.runs import Run, create_run, now, trials_of
+from backends.runs import Run, create_run, failure_recorded, now, recorded, trials_of
 from backends.search.results import describe_search, read_search
 from contract.hyperparameters import Hyperparameters
 
@@ -49,29 +48,6 @@ def train_in(
     """
     with recorded(run), watching(title) as watch:
         backend.train(run, data, hyperparameters, both(watch, also) if also else watch)
-
-
-@contextmanager
-def recorded(run: Run) -> Iterator[None]:
-    """Within the block the run's training goes on; its record says afterwards how it ended.
-
-    Raises BackendError of the same kind with the run's name and log added.
-    """
-    try:
-        yield
-        run.finish("completed", metrics=read_metrics(run))
-    except Stopped:
-        reason = run.failure() or "Stopped: ended before training began"
-        run.finish("stopped", reason=reason)
-        raise Stopped(f"{reason.removeprefix('Stopped: ')} (run {run.name}, log {run.log})") from None
-    except StillRunning:
-        raise
-    except BackendError as error:
-        run.finish("failed", reason=str(error))
-        raise BackendError(f"{str(error).removeprefix('ClientError: ')} (run {run.name}, log {run.log})") from error
-    except BaseException as error:
-        run.finish("failed", reason=repr(error))
-        raise
 
 
 def both(first: Watch, second: Watch) -> Watch:
@@ -110,26 +86,28 @@ def _deploy(
     cancel: CancelToken | None,
 ) -> Run:
     run = create_run(runs, "deployment", name, backend=backend.name, artifact=source)
-    try:
-        begin(run)
-        cancel = cancel or CancelToken()
-        if not backend.wait_ready(run, lambda: not cancel.requested and backend.is_alive(run)):
-            if cancel.requested:
-                raise Stopped(_STOPPED_EARLY)
-            backend.stop(run)  # before its log is read: Docker's is fetched by this
-            raise BackendError(f"the server did not come up: {last_error(run.log)} (its log is {run.log})")
-    except KeyboardInterrupt:
-        backend.stop(run)
-        run.finish("stopped", reason=_STOPPED_EARLY)
-        raise Stopped(_STOPPED_EARLY) from None
-    except BaseException as error:
-        backend.stop(run)
-        run.finish("stopped" if isinstance(error, Stopped) else "failed", reason=str(error) or type(error).__name__)
-        raise
+    with failure_recorded(run):
+        try:
+            begin(run)
+            _wait_ready(backend, run, cancel or CancelToken())
+        except BaseException as error:
+            backend.stop(run)
+            if isinstance(error, KeyboardInterrupt):
+                raise Stopped(_STOPPED_EARLY) from None
+            raise
     # Written even if nothing had to be added: somebody who asked for the status meanwhile may have found no process
     # yet, and noted that.
     run.update(ready_at=now())
     return run
+
+
+def _wait_ready(backend: Backend, run: Run, cancel: CancelToken) -> None:
+    if backend.wait_ready(run, lambda: not cancel.requested and backend.is_alive(run)):
+        return
+    if cancel.requested:
+        raise Stopped(_STOPPED_EARLY)
+    backend.stop(run)  # before its log is read: Docker's is fetched by this
+    raise BackendError(f"the server did not come up: {last_error(run.log)}")
 
 
 def stop_run(backend: Backend, run: Run) -> None:
@@ -161,15 +139,9 @@ def refresh(backend: Backend, run: Run) -> None:
     if backend.is_alive(run):
         return
     if run.kind == "training" and run.read_json("ml/model/kennel.json").get("provenance", {}).get("completed"):
-        run.finish("completed", metrics=read_metrics(run))
+        run.finish("completed", metrics=run.metrics())
     else:
         run.finish("failed", reason=run.failure() or f"its process ended without a verdict; see {run.log}")
-
-
-def read_metrics(run: Run) -> dict[str, float]:
-    """The metrics in a run's artifact; none without one."""
-    metrics: dict[str, float] = run.read_json("ml/model/kennel.json").get("metrics", {})
-    return metrics
 
 
 def describe(run: Run) -> str:

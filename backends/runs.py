@@ -5,12 +5,14 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from backends.errors import BackendError
+from backends.errors import BackendError, Pruned, StillRunning, Stopped
+from contract.errors import ConfigError
 
 # transform, evaluation: jobs of their own only on SageMaker.
 Kind = Literal["training", "tuning", "deployment", "transform", "evaluation"]
@@ -78,6 +80,12 @@ class Run:
         Path(name).chmod(0o644)
         Path(name).replace(self.path / "run.json")
 
+    def reopen(self, **values: Any) -> None:
+        """The run goes on: note that, and forget how it had ended."""
+        for ended in ("finished_at", "reason", "metrics"):
+            self.record.pop(ended, None)
+        self.update(status="running", **values)
+
     def finish(self, status: Status, **values: Any) -> None:
         """The run is over: note how and when."""
         self.update(status=status, finished_at=now(), **values)
@@ -90,12 +98,61 @@ class Run:
             return {}
         return value if isinstance(value, dict) else {}
 
+    def metrics(self) -> dict[str, float]:
+        """The metrics in the run's artifact; none without one."""
+        metrics: dict[str, float] = self.read_json("ml/model/kennel.json").get("metrics", {})
+        return metrics
+
     def failure(self) -> str | None:
         """First line of the job's failure file."""
         try:
             return (self.ml / "output" / "failure").read_text().splitlines()[0]
         except (OSError, IndexError):
             return None
+
+
+@contextmanager
+def recorded(run: Run) -> Iterator[None]:
+    """Within the block the run's job works; afterwards the record says how it ended: completed, with the artifact's
+    metrics, or as `failure_recorded` has it.
+    """
+    with failure_recorded(run):
+        yield
+    run.finish("completed", **({"metrics": metrics} if (metrics := run.metrics()) else {}))
+
+
+@contextmanager
+def failure_recorded(run: Run) -> Iterator[None]:
+    """The record says how the block failed: stopped after Stopped or Ctrl-C, pruned after Pruned, failed after any
+    other exception; unchanged after StillRunning, for the job goes on without us.
+
+    Raises what the block raised; a training's Stopped with the run's name and log added, BackendError so, too, and for
+    ConfigError.
+    """
+    try:
+        yield
+    except StillRunning:
+        raise
+    except Pruned as error:
+        run.finish("pruned", reason=str(error), metrics=run.metrics())
+        raise
+    except (Stopped, KeyboardInterrupt) as error:
+        reason = run.failure() or str(error) or "stopped"
+        run.finish("stopped", reason=reason)
+        # The message of a search or a transform says by itself how to go on.
+        if run.kind != "training" or isinstance(error, KeyboardInterrupt):
+            raise
+        raise Stopped(f"{reason.removeprefix('Stopped: ')} {_where(run)}") from None
+    except (BackendError, ConfigError) as error:
+        run.finish("failed", reason=str(error))
+        raise BackendError(f"{str(error).removeprefix('ClientError: ')} {_where(run)}") from error
+    except BaseException as error:
+        run.finish("failed", reason=repr(error))
+        raise
+
+
+def _where(run: Run) -> str:
+    return f"(run {run.name}, log {run.log})" if run.log.exists() else f"(run {run.name})"
 
 
 def now() -> str:

@@ -52,13 +52,11 @@ def attach(
 
 def _follow(account: "Account", run: "Run") -> None:
     from backends.console import watching
-    from backends.jobs import recorded
+    from backends.runs import recorded
     from backends.sagemaker.jobs.training import finish
     from cli.runs import tell_training
 
-    for ended in ("finished_at", "reason", "metrics"):
-        run.record.pop(ended, None)
-    run.update(status="running")
+    run.reopen()
     with recorded(run), watching("training") as watch:
         finish(account, run, watch)
     tell_training(run)

@@ -35,10 +35,8 @@ def reopen_job(backend: Backend, run: Run, changes: dict[str, int]) -> Request:
     if run.status == "running":
         raise BackendError(f"{run.name} is still running; wait for it, or end it with: deploy.py delete {run.name}")
     request = Request.of_run(run).changed(changes)
-    for ended in ("finished_at", "reason", "metrics"):
-        run.record.pop(ended, None)
     (run.ml / "output" / "failure").unlink(missing_ok=True)
-    run.update(status="running", **request.to_record())
+    run.reopen(**request.to_record())
     return request
 
 

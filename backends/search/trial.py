@@ -17,10 +17,9 @@ from typing import Final
 
 from backends.base import WHOLE_MACHINE, Backend, Progress, Slot
 from backends.cancel import CancelToken
-from backends.errors import BackendError, Stopped
+from backends.errors import BackendError, Pruned, Stopped
 from backends.inputs import DATA_CHANNEL
-from backends.jobs import read_metrics
-from backends.runs import Run, create_run, trials_of
+from backends.runs import Run, create_run, recorded, trials_of
 from backends.search.request import Request
 from contract.hyperparameters import Hyperparameters
 from tuning.searcher import Metrics, Trial
@@ -43,56 +42,57 @@ class Trials:
 
         A trial that `cancel` ended is left as it is for the search, which has it run again when it goes on.
         """
-        chosen = self.request.of_trial(trial.hyperparameters)
-        if done := self._trained_unnoticed(trial.number):
+        if done := self._find_unrecorded_run(trial.number):
             seconds = done.read_json("ml/model/kennel.json")["provenance"]["seconds"]
-            return self._complete(trial.number, done, EpochRows.of(done), seconds)
-        run = self._folder(trial.number, asdict(chosen))
-        rows = EpochRows.of(run)
-        own = CancelToken(self.cancel)
-        start = time.monotonic()
+            self._complete(trial.number, done, EpochRows.of(done), seconds)
+            return self._reason(trial.number)
+        hyperparameters = self.request.of_trial(trial.hyperparameters)
+        run = self._folder(trial.number, asdict(hyperparameters))
+        try:
+            # The search first: a trial that it doesn't know would be run again.
+            with recorded(run):
+                self._train(trial.number, run, hyperparameters, slot)
+        except BackendError:
+            return str(run.record["reason"]) if run.status == "failed" else None
+        return self._reason(trial.number)
+
+    def _train(self, number: int, run: Run, hyperparameters: Hyperparameters, slot: Slot) -> None:
+        """Train, and report the trial's epochs and its end to the search. Raises BackendError, Stopped and Pruned."""
+        rows, pruned, start = EpochRows.of(run), CancelToken(self.cancel), time.monotonic()
 
         def watch(progress: Progress) -> None:
-            self.tell(trial.number, progress)
+            self.tell(number, progress)
             for row in rows.read():
-                if self.search.report(trial.number, int(row["epoch"]), row):
-                    own.request()
+                if self.search.report(number, int(row["epoch"]), row):
+                    pruned.request()
 
         try:
-            self.backend.train(run, self.request.data, chosen, watch, slot, own)
+            self.backend.train(run, self.request.data, hyperparameters, watch, slot, pruned)
         except Stopped:
-            if not own.own:
-                run.finish("stopped", reason=run.failure() or "Stopped: ended before training began")
-                return None
-            self.search.prune(trial.number, time.monotonic() - start, run.name)
-            run.finish("pruned", reason=f"pruned by {self.tuning.name}", metrics=read_metrics(run))
+            if not pruned.own:
+                raise
+            self.search.prune(number, time.monotonic() - start, run.name)
+            raise Pruned(f"pruned by {self.tuning.name}") from None
         except BackendError as error:
             # Not where this trial saw the data, but where they are: of two trials with one fault the reasons are equal.
             seen = str(run.ml / "input" / "data" / DATA_CHANNEL)
             reason = str(error).removeprefix("ClientError: ").replace(seen, str(self.request.data))
-            self.search.fail(trial.number, reason, time.monotonic() - start, run.name)
-            run.finish("failed", reason=reason)
-            return reason
-        except BaseException as error:
-            run.finish("failed", reason=repr(error))
-            raise
-        else:
-            return self._complete(trial.number, run, rows, time.monotonic() - start)
-        return None
+            self.search.fail(number, reason, time.monotonic() - start, run.name)
+            raise BackendError(reason) from error
+        self._complete(number, run, rows, time.monotonic() - start)
 
-    def _complete(self, number: int, run: Run, rows: "EpochRows", seconds: float) -> str | None:
-        """The reason if the search can do nothing with it: its metrics lack the objective, say."""
+    def _complete(self, number: int, run: Run, rows: "EpochRows", seconds: float) -> None:
         # All epochs, also those of the last tenth of a second: the learning curves are the report's.
         for row in rows.read():
             self.search.report(number, int(row["epoch"]), row)
-        metrics = read_metrics(run)
-        # The search first: a trial that it doesn't know would be run again.
-        self.search.complete(number, metrics, seconds, run.name)
-        run.finish("completed", metrics=metrics)
-        return next((each.reason for each in self.search.finished if each.number == number), None)
+        self.search.complete(number, run.metrics(), seconds, run.name)
 
-    def _trained_unnoticed(self, number: int) -> Run | None:
-        """The trial's run, if it was trained to its end when nobody was there to note it."""
+    def _reason(self, number: int) -> str | None:
+        """Why the search can do nothing with a trained trial: its metrics lack the objective, say."""
+        return next((trial.reason for trial in self.search.finished if trial.number == number), None)
+
+    def _find_unrecorded_run(self, number: int) -> Run | None:
+        """The trial's run, if it was trained to its end after the search had been killed."""
         found = (run for run in trials_of(self.tuning) if run.record["trial"] == number)
         return next((run for run in found if run.status == "completed"), None)
 
@@ -108,7 +108,7 @@ class Trials:
                           **record)  # fmt: skip
 
 
-def end_left_over(backend: Backend, tuning: Run, search: Search) -> None:
+def reap_orphans(backend: Backend, tuning: Run, search: Search) -> None:
     """Make true the records of trials that outlived their tuning run, and end those that still run.
 
     Those cut off are marked stopped, and the search has them run again.
@@ -120,9 +120,9 @@ def end_left_over(backend: Backend, tuning: Run, search: Search) -> None:
         backend.stop(run)
         ended = known.get(run.name)
         if ended is not None and ended.state in ("pruned", "failed"):
-            run.finish(ended.state, reason=ended.reason or f"pruned by {tuning.name}", metrics=read_metrics(run))
+            run.finish(ended.state, reason=ended.reason or f"pruned by {tuning.name}", metrics=run.metrics())
         elif run.read_json("ml/model/kennel.json").get("provenance", {}).get("completed"):
-            run.finish("completed", metrics=read_metrics(run))
+            run.finish("completed", metrics=run.metrics())
         else:
             run.finish("stopped", reason=f"cut off with {tuning.name}, and run again when that goes on")
 

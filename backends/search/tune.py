@@ -4,18 +4,17 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from backends.base import Backend, Searching
 from backends.cancel import CancelOnSignals, CancelToken
 from backends.console import Board, board, complain
-from backends.errors import BackendError, StillRunning, Stopped
+from backends.errors import BackendError, Stopped
 from backends.process import identity, process_of
-from backends.runs import Run, create_run
+from backends.runs import Run, create_run, recorded
 from backends.search.request import Request
 from backends.search.results import DOCUMENT, best_trial
-from backends.search.trial import Driver, Trials, choose_slots, end_left_over
-from contract.errors import ConfigError
+from backends.search.trial import Driver, Trials, choose_slots, reap_orphans
 from tuning.results import write_results
 from tuning.study import Search, SearchSettings
 
@@ -43,9 +42,7 @@ def reopen_tuning(run: Run, changes: dict[str, int]) -> Request:
             f"{run.name} is still running, as process {process.pid}; end it with: deploy.py delete {run.name}"
         )
     request = Request.of_run(run).changed(changes)
-    for ended in ("finished_at", "reason"):
-        run.record.pop(ended, None)
-    run.update(status="running", **request.to_record(), **identity(os.getpid()))
+    run.reopen(**request.to_record(), **identity(os.getpid()))
     return request
 
 
@@ -55,33 +52,13 @@ def search_in(backend: Backend, run: Run, request: Request) -> None:
     Raises Stopped when a signal ended it, BackendError when it can't go on or has found nothing, and StillRunning when
     it goes on elsewhere. What was found until then is there all the same.
     """
-    reason: str | None = None
-    status: Any = "failed"
     try:
-        with CancelOnSignals() as cancel:
+        with recorded(run), CancelOnSignals() as cancel:
             if isinstance(backend, Searching):
                 backend.search(run, request, cancel)
             else:
                 _search(backend, run, request, cancel)
-        status = "completed"
-    except StillRunning:
-        status = "running"
-        raise
-    except Stopped as error:
-        status, reason = "stopped", str(error)
-        raise
-    except ConfigError as error:
-        reason = str(error)
-        raise BackendError(f"{error} (run {run.name})") from error
-    except BackendError as error:
-        reason = str(error)
-        raise BackendError(f"{error} (run {run.name})") from error
-    except BaseException as error:
-        reason = repr(error)
-        raise
     finally:
-        if status != "running":
-            run.finish(status, **({"reason": reason} if reason else {}))
         _write_page(backend, run)
 
 
@@ -95,7 +72,7 @@ def _search(backend: Backend, run: Run, request: Request, cancel: CancelToken) -
         trials = Trials(backend, run, request, search, CancelToken(cancel), shown.tell)
         state, reason = "stopped", None
         try:
-            end_left_over(backend, run, search)
+            reap_orphans(backend, run, search)
             Driver(trials, slots).run(_drawing(run, search, shown))
             if not cancel.requested or len(search.finished) >= settings.trials:
                 state = "completed"

@@ -7,8 +7,8 @@ from pathlib import Path
 from backends.base import Batching
 from backends.cancel import CancelToken
 from backends.console import watching
-from backends.errors import BackendError, StillRunning, Stopped
-from backends.runs import Run, create_run, load_run
+from backends.errors import BackendError
+from backends.runs import Run, create_run, load_run, recorded
 from backends.transform.inputs import Batch
 from backends.transform.results import Results
 
@@ -23,21 +23,9 @@ def transform_in_job(
     """
     run = _former(results) or _new(backend, batch, results, runs)
     started = time.monotonic()
-    try:
-        with watching(f"{run.name} on SageMaker") as watch:
-            rows = backend.transform(run, batch, watch, cancel)
-            with results.append() as appender:
-                for row in itertools.islice(rows, done, None):
-                    appender.add(row)
-    except StillRunning:
-        raise
-    except Stopped as error:
-        run.finish("stopped", reason=str(error))
-        raise
-    except BackendError as error:
-        run.finish("failed", reason=str(error))
-        raise BackendError(f"{error} (run {run.name}, log {run.log})") from error
-    run.finish("completed")
+    with recorded(run), watching(f"{run.name} on SageMaker") as watch, results.append() as appender:
+        for row in itertools.islice(backend.transform(run, batch, watch, cancel), done, None):
+            appender.add(row)
     return float(run.record.get("seconds") or time.monotonic() - started)
 
 

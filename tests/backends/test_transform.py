@@ -214,7 +214,7 @@ def test_a_server_that_does_not_come_up_leaves_nothing(tmp_path: Path, monkeypat
     command = ("transform", tmp_path / "photos", "--out", tmp_path / "out", "--artifact", artifact)
     result = deploy(*command, "--runs", tmp_path / "runs")
     assert result.returncode == 2
-    assert result.stderr.startswith("error: the server did not come up: the weights don't fit; train again (its log is")
+    assert result.stderr.startswith("error: the server did not come up: the weights don't fit; train again (run ")
     (record,) = records(tmp_path / "runs")
     assert record["status"] == "failed"
     assert is_gone(record)

@@ -10,8 +10,7 @@ import pytest
 from backends.base import Progress
 from backends.cancel import CancelToken
 from backends.errors import BackendError
-from backends.jobs import recorded
-from backends.runs import Run, load_run
+from backends.runs import Run, load_run, recorded
 from backends.sagemaker.account import Account
 from backends.sagemaker.jobs import training
 from backends.sagemaker.jobs.results import verdict_of

@@ -8,8 +8,7 @@ import pytest
 from backends.base import Progress
 from backends.cancel import CancelToken
 from backends.errors import StillRunning, Stopped
-from backends.jobs import recorded
-from backends.runs import Run, load_run
+from backends.runs import Run, load_run, recorded
 from backends.sagemaker.account import Account
 from backends.sagemaker.jobs import polling, training
 from tests.cloud.simulator.server import Simulator

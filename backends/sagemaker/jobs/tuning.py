@@ -8,7 +8,6 @@ from backends.base import Progress
 from backends.cancel import CancelToken
 from backends.console import Board, board, say, watching
 from backends.errors import BackendError, Stopped
-from backends.jobs import read_metrics
 from backends.runs import Run, create_run, load_run
 from backends.sagemaker.account import Account, note
 from backends.sagemaker.billing.items import Item
@@ -236,5 +235,5 @@ def fetch_best(
     except BackendError as error:
         trial.finish("failed", reason=str(error))
         raise
-    trial.finish("completed", metrics=read_metrics(trial))
+    trial.finish("completed", metrics=trial.metrics())
     return trial
