@@ -11,21 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import jinja2
+
 from contract.errors import ArtifactError
 from contract.files import write_atomic
 from model.artifact import MANIFEST, Artifact
-from reports.card_facts import Facts
-from reports.card_sections import (
-    data,
-    details,
-    evaluation,
-    front_matter,
-    headline,
-    how_to_use,
-    procedure,
-    provenance,
-    use,
-)
+from reports.card_facts import EXTREMES, Facts
+from reports.markdown import markdown, percent, yaml_string
+from reports.page import environment
 
 CARD: Final = "model_card.md"
 
@@ -38,23 +31,13 @@ def model_card(manifest: Mapping[str, Any], history: Mapping[str, Any] | None = 
     """
     try:
         facts = Facts.read(manifest, history or {})
-        parts = [
-            front_matter(facts),
-            headline(facts),
-            *("## Model details", details(facts)),
-            *("## Intended use and limits", use(facts)),
-            *("## Training data", data(facts)),
-            *("## Training procedure", procedure(facts)),
-            *("## Evaluation", evaluation(facts)),
-            *("## How to use", how_to_use(facts)),
-            *("## Provenance", provenance(facts)),
-        ]
-    except (TypeError, ValueError, KeyError, AttributeError, IndexError, OverflowError) as error:
+        template = environment(markdown, percent=percent, yaml=yaml_string).get_template("model_card.md.j2")
+        return template.render(facts=facts, extremes=EXTREMES) + "\n"
+    except (TypeError, ValueError, LookupError, AttributeError, OverflowError, jinja2.UndefinedError) as error:
         raise ArtifactError(
             f"no card can be made: {MANIFEST} or history.json isn't as training writes it "
             f"({type(error).__name__}: {error}); copy the artifact's folder again"
         ) from error
-    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def read_card(folder: Path) -> str:

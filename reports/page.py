@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,24 +59,25 @@ def breakable(name: str) -> Markup:
     return Markup("<wbr>").join(parts)
 
 
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
+def environment(finalize: Callable[[object], object], **filters: Callable[..., object]) -> jinja2.Environment:
+    """For the templates beside this file. finalize: what a value becomes before it is escaped for HTML."""
+    result = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=visible,
+        finalize=finalize,
     )
-    environment.filters.update(percent=percent, points=points, count=count, breakable=breakable)
-    return environment
+    result.filters.update(filters)
+    return result
 
 
 def render(template: str, **values: Any) -> bytes:
     """The page as UTF-8. Every text among the values is escaped; the page's own policy forbids any other script."""
     style, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     text = (
-        _environment()
+        environment(visible, percent=percent, points=points, count=count, breakable=breakable)
         .get_template(template)
         .render(
             style=Markup(style),  # noqa: S704 - our own file

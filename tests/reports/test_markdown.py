@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from reports.card_facts import escape, yaml_string
+from reports.markdown import escape, yaml_string
 
 
 @pytest.mark.parametrize(
