@@ -22,9 +22,9 @@ except ModuleNotFoundError:
     sys.exit("error: Kennel's environment isn't there yet; run `make setup` first")
 
 from cli.attach import attach, logs, upload
-from cli.context import Where, configured
+from cli.context import Context, configured
 from cli.endpoints import captured
-from cli.options import ArtifactOption, Data, DataOrSample, DataOrTuning, Name, Port, Set, sentences
+from cli.options import ArtifactOption, Data, DataOrSample, DataOrTuning, Name, Port, Set, report_errors
 from cli.registry import app as registry
 from cli.runs import delete, report, status
 from cli.setup import doctor, init
@@ -39,34 +39,34 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 @app.command()
 @configured
 def run(
-    where: Where, data: DataOrSample = None, settings: Set = None, port: Port = 8080,
+    context: Context, data: DataOrSample = None, settings: Set = None, port: Port = 8080,
     keep: Annotated[bool, typer.Option("--keep", help="leave the endpoint up")] = False,
     trials: Annotated[int, typer.Option("--trials", min=1, max=1000, help="learning rates to try")] = 3,
 ) -> None:  # fmt: skip
     """Everything: check the data, search for a learning rate, serve the best trial, ask it, sum up."""
-    with sentences():
+    with report_errors():
         from backends.inputs import parse_settings
-        from cli.run import Wishes, run_all
+        from cli.run import RunOptions, run_all
 
-        wishes = Wishes(data, parse_settings(settings or []), trials, port, keep)
-        run_all(where.backend(), where.runs.resolve(), wishes)
+        options = RunOptions(data, parse_settings(settings or []), trials, port, keep)
+        run_all(context.backend(), context.runs.resolve(), options)
 
 
 @app.command("data")
 @configured
-def check_data(where: Where, data: DataOrSample = None) -> None:
+def check_data(context: Context, data: DataOrSample = None) -> None:
     """Check a data set as training would: classes, counts, files that can't be read."""
-    with sentences():
+    with report_errors():
         import json
 
-        from backends.console import print_data, watching
+        from backends.console import print_data, show_progress
         from cli.run import SAMPLE, make_sample_data
 
-        backend = where.backend()
+        backend = context.backend()
         if data is None:
             make_sample_data(SAMPLE)
-        folder, report = data or SAMPLE, where.runs.resolve() / "data.json"
-        with watching("checking data") as watch:
+        folder, report = data or SAMPLE, context.runs.resolve() / "data.json"
+        with show_progress("checking data") as watch:
             backend.check_data(folder, report, watch)
         print_data(str(folder), json.loads(report.read_text()), str(report))
 
@@ -74,20 +74,20 @@ def check_data(where: Where, data: DataOrSample = None) -> None:
 @app.command()
 @configured
 def train(
-    where: Where, data: DataOrTuning = None, settings: Set = None, name: Name = None,
+    context: Context, data: DataOrTuning = None, settings: Set = None, name: Name = None,
     from_tuning: Annotated[
         str | None, typer.Option("--from-tuning", metavar="RUN", help="start from a search's best hyperparameters")
     ] = None,
 ) -> None:  # fmt: skip
     """Train in a new run folder: RUNS/NAME/ with ml/model (the artifact), log.txt and run.json."""
-    with sentences():
+    with report_errors():
         from backends.inputs import parse_settings
         from backends.jobs import train_run
-        from backends.search.results import what_to_train
+        from backends.search.results import resolve_training_request
         from cli.runs import tell_training
 
-        folder, chosen = what_to_train(where.runs, data, parse_settings(settings or []), from_tuning)
-        tell_training(train_run(where.backend(), where.runs.resolve(), folder, chosen, name))
+        folder, chosen = resolve_training_request(context.runs, data, parse_settings(settings or []), from_tuning)
+        tell_training(train_run(context.backend(), context.runs.resolve(), folder, chosen, name))
 
 
 app.command()(configured(tune))
@@ -96,30 +96,30 @@ app.command()(configured(tune))
 @app.command()
 @configured
 def evaluate(
-    where: Where, data: Data, artifact: ArtifactOption = None,
+    context: Context, data: Data, artifact: ArtifactOption = None,
     compare: Annotated[str | None, typer.Option("--compare", help="artifact's folder or run to compare with")] = None,
     report: Annotated[Path | None, typer.Option("--json", help="report; else evaluation.json in RUNS")] = None,
 ) -> None:  # fmt: skip
     """How good an artifact is on labelled images, or whether it is better than another: as JSON and as a page."""
-    with sentences():
+    with report_errors():
         from cli.reports import evaluate_artifact
 
-        evaluate_artifact(where.backend(), where.runs, artifact, data, compare, report)
+        evaluate_artifact(context.backend(), context.runs, artifact, data, compare, report)
 
 
 @app.command()
 @configured
 def debug(
-    where: Where,
+    context: Context,
     tensors: Annotated[str, typer.Argument(help="smdebug's tensors (folder or s3:// URL), or a profiler's files")],
     rules: Annotated[str, typer.Option("--rules", help="as the hyperparameter rules, in docs/debugger.md")] = "default",
     report: Annotated[Path | None, typer.Option("--json", help="report; else in RUNS")] = None,
 ) -> None:  # fmt: skip
     """Judge any training's saved tensors, or profiler files, by rules: a table, a report as JSON and a page."""
-    with sentences():
+    with report_errors():
         from cli.reports import debug_tensors
 
-        debug_tensors(where.backend(), where.runs, tensors, rules, report)
+        debug_tensors(context.backend(), context.runs, tensors, rules, report)
 
 
 app.command()(configured(report, jobs=False))
@@ -128,14 +128,14 @@ app.command()(configured(report, jobs=False))
 @app.command()
 @configured
 def deploy(
-    where: Where, artifact: ArtifactOption = None, port: Port = 8080, name: Name = None,
+    context: Context, artifact: ArtifactOption = None, port: Port = 8080, name: Name = None,
     foreground: Annotated[bool, typer.Option("--foreground", help="serve in this terminal until Ctrl-C")] = False,
     update: Annotated[
         str | None, typer.Option("--update", metavar="NAME", help="let this deployment on SageMaker serve it instead")
     ] = None,
 ) -> None:  # fmt: skip
     """Serve an artifact over HTTP, in the background until `delete`."""
-    with sentences():
+    with report_errors():
         from backends.client import choose_port
         from backends.console import say
         from backends.jobs import deploy_artifact
@@ -143,14 +143,14 @@ def deploy(
         from cli import endpoints
 
         if update is not None:
-            endpoints.update(where, update, find_artifact(where.runs, artifact))
+            endpoints.update(context, update, find_artifact(context.runs, artifact))
             return
-        backend, folder = where.backend(), find_artifact(where.runs, artifact)
+        backend, folder = context.backend(), find_artifact(context.runs, artifact)
         # An endpoint in the account has no port of this machine.
-        free = port if where.on == "sagemaker" else choose_port(port)
+        free = port if context.on == "sagemaker" else choose_port(port)
         if foreground:
             raise typer.Exit(backend.serve(folder, free))
-        endpoint = deploy_artifact(backend, where.runs.resolve(), folder, free, name)
+        endpoint = deploy_artifact(backend, context.runs.resolve(), folder, free, name)
         say(f"{endpoint.name} serves {folder}; end it with: python deploy.py delete {endpoint.name}")
         say(endpoint.record["url"])
 
@@ -158,7 +158,7 @@ def deploy(
 @app.command()
 @configured
 def predict(
-    where: Where,
+    context: Context,
     images: Annotated[list[Path], typer.Argument(help="image files")],
     url: Annotated[str | None, typer.Option("--url", help="of a server, like http://localhost:8080")] = None,
     endpoint: Annotated[
@@ -168,7 +168,7 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False,
 ) -> None:  # fmt: skip
     """Classify images: by a server (--url, --endpoint) or without one (--artifact)."""
-    with sentences():
+    with report_errors():
         import json
 
         from backends import client
@@ -183,9 +183,9 @@ def predict(
         if url is not None:
             answers = [client.ask(url, each) for each in images]
         elif endpoint is not None:
-            answers = endpoints.ask(where, endpoint, images)
+            answers = endpoints.ask(context, endpoint, images)
         else:
-            answers = where.backend().predict(find_artifact(where.runs, artifact), images)
+            answers = context.backend().predict(find_artifact(context.runs, artifact), images)
         if as_json:
             print("\n".join(json.dumps(answer) for answer in answers))
         else:

@@ -15,8 +15,8 @@ from contract.hyperparameters import Hyperparameters
 
 if TYPE_CHECKING:
     from backends.sagemaker.account import Consent
-    from backends.search.request import Request
-    from backends.transform.inputs import Batch, Files
+    from backends.search.request import SearchRequest
+    from backends.transform.inputs import ImageSource, TransformBatch
 
 # "name" -> "module:attribute", imported when chosen.
 BACKENDS: Final = {
@@ -29,7 +29,7 @@ IN_ACCOUNT: Final = ("sagemaker",)
 
 
 @dataclass(frozen=True)
-class Progress:
+class JobProgress:
     """How far a job has come: `done` of `total` units of a phase, and the newest epoch's metrics."""
 
     phase: str
@@ -39,7 +39,7 @@ class Progress:
     metrics: Mapping[str, float] = field(default_factory=dict)
 
 
-Watch = Callable[[Progress], None]
+ProgressCallback = Callable[[JobProgress], None]
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,11 @@ class Backend(Protocol):
     name: str
     image: str
 
-    def check_data(self, data: Path, report: Path, watch: Watch) -> None:
+    def check_data(self, data: Path, report: Path, watch: ProgressCallback) -> None:
         """Check the data set as training would and write its report (JSON)."""
 
     def train(
-        self, run: Run, data: Path, hyperparameters: Hyperparameters, watch: Watch,
+        self, run: Run, data: Path, hyperparameters: Hyperparameters, watch: ProgressCallback,
         slot: Slot = WHOLE_MACHINE, cancel: CancelToken | None = None,
     ) -> None:  # fmt: skip
         """Train in the run's folder; returns when its artifact is written. Once more in the same folder it goes on
@@ -81,13 +81,15 @@ class Backend(Protocol):
     def tuning_page(self, document: Path) -> None:
         """Write the page of a search beside its document, tuning.json."""
 
-    def evaluate(self, artifact: Path, data: Path, report: Path, watch: Watch, baseline: Path | None = None) -> None:
+    def evaluate(
+        self, artifact: Path, data: Path, report: Path, watch: ProgressCallback, baseline: Path | None = None
+    ) -> None:
         """Evaluate an artifact on labelled images, or compare it with a baseline artifact.
 
         Writes the report (JSON) and beside it the page, of the same name with .html.
         """
 
-    def debug(self, tensors: str, report: Path, rules: str, watch: Watch) -> None:
+    def debug(self, tensors: str, report: Path, rules: str, watch: ProgressCallback) -> None:
         """Judge a folder of tensors, or an s3:// URL. rules: as the hyperparameter of that name.
 
         Writes the report (JSON) and beside it the page, of the same name with .html.
@@ -119,7 +121,7 @@ class Backend(Protocol):
 class Searching(Protocol):
     """A backend that chooses and runs the trials of a search itself."""
 
-    def search(self, run: Run, request: "Request", cancel: CancelToken) -> None:
+    def search(self, run: Run, request: "SearchRequest", cancel: CancelToken) -> None:
         """Search to the end, in a new tuning run or on from where one was left.
 
         Leaves tuning.json and its like in the run folder, the best trial in a run folder of its own, and the name of
@@ -131,10 +133,12 @@ class Searching(Protocol):
 class Batching(Protocol):
     """A backend that transforms a batch of images as one job, and hands the answers over at its end."""
 
-    def listing(self, urls: Sequence[str]) -> "Files":
+    def listing(self, urls: Sequence[str]) -> "ImageSource":
         """The images below s3://... URLs."""
 
-    def transform(self, run: Run, batch: "Batch", watch: Watch, cancel: CancelToken) -> Iterator[dict[str, Any]]:
+    def transform(
+        self, run: Run, batch: "TransformBatch", watch: ProgressCallback, cancel: CancelToken
+    ) -> Iterator[dict[str, Any]]:
         """A row an image, in the order of the batch: {"file", "predictions"} or {"file", "error"}.
 
         Once more in the same run folder it goes on. Raises Stopped when cancelled, BackendError.
@@ -149,10 +153,10 @@ class Registered(Backend, Protocol):
 
 
 @runtime_checkable
-class Costly(Protocol):
+class Billable(Protocol):
     """A backend that costs money while it works, and for what it keeps."""
 
-    def agreed(self, request: "Request") -> AbstractContextManager[None]:
+    def confirm_cost(self, request: "SearchRequest") -> AbstractContextManager[None]:
         """Ask once for consent to a search, and an endpoint for its best trial; what is started within is agreed to.
 
         Raises BackendError or Stopped where it may not be started.

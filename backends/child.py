@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from backends.base import Progress, Watch
+from backends.base import JobProgress, ProgressCallback
 from backends.cancel import CancelToken, cancel_on_signals
 from backends.errors import BackendError, Stopped
 from backends.runs import Run
@@ -21,7 +21,7 @@ _POLL_S = 0.1
 
 
 @dataclass(frozen=True)
-class Files:
+class OutputFiles:
     """Where a child's output goes, and where it tells its progress and its metrics."""
 
     log: Path
@@ -29,7 +29,7 @@ class Files:
     metrics: Path | None = None
 
     @classmethod
-    def of(cls, run: Run) -> "Files":
+    def of(cls, run: Run) -> "OutputFiles":
         """Those of a training run."""
         output = run.ml / "output"
         return cls(run.log, output / "progress.json", output / "data" / "metrics.jsonl")
@@ -37,8 +37,8 @@ class Files:
 
 def run_child(
     command: Sequence[str],
-    files: Files,
-    watch: Watch,
+    files: OutputFiles,
+    watch: ProgressCallback,
     *,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
@@ -53,7 +53,7 @@ def run_child(
     with cancel_on_signals(cancel) as token:
         child = _start(command, files.log, env, cwd)
         told = False
-        seen: Progress | None = None
+        seen: JobProgress | None = None
         try:
             on_start(child.pid)
             while child.poll() is None:
@@ -103,12 +103,12 @@ def pinned(cores: Collection[int]) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def read_progress(progress_file: Path, metrics_file: Path | None) -> Progress | None:
+def read_progress(progress_file: Path, metrics_file: Path | None) -> JobProgress | None:
     """What the child's progress file says now; None before it has written one."""
     try:
         values = json.loads(progress_file.read_text())
         metrics = _last_line(metrics_file) if metrics_file else {}
-        return Progress(values["phase"], values["done"], values["total"], values["unit"], metrics)
+        return JobProgress(values["phase"], values["done"], values["total"], values["unit"], metrics)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bars
 from rich.table import Table
 
-from backends.base import Progress, Watch
+from backends.base import JobProgress, ProgressCallback
 
 console = Console(highlight=False)
 if not console.is_terminal:
@@ -20,7 +20,7 @@ if not console.is_terminal:
 
 
 @contextmanager
-def watching(title: str) -> Iterator[Watch]:
+def show_progress(title: str) -> Iterator[ProgressCallback]:
     """A progress bar for one job on a terminal; elsewhere one line an epoch, fit for a log."""
     if not console.is_terminal:
         console.print(title)
@@ -32,7 +32,7 @@ def watching(title: str) -> Iterator[Watch]:
         task = bars.add_task(title, total=None, note="starting")
         phase, note = "", ""
 
-        def watch(progress: Progress) -> None:
+        def watch(progress: JobProgress) -> None:
             nonlocal phase, note
             if progress.phase != phase:
                 # A new phase counts from the start again, in the same line.
@@ -45,10 +45,10 @@ def watching(title: str) -> Iterator[Watch]:
         yield watch
 
 
-def _log_lines() -> Watch:
+def _log_lines() -> ProgressCallback:
     told: set[str] = set()
 
-    def watch(progress: Progress) -> None:
+    def watch(progress: JobProgress) -> None:
         line = epoch_note(progress.metrics)
         if line and line not in told:
             told.add(line)
@@ -136,10 +136,10 @@ def complain(text: str) -> None:
     print(f"error: {text}", file=sys.stderr)
 
 
-class Board(Protocol):
+class TrialDisplay(Protocol):
     """Hears from any thread."""
 
-    def tell(self, number: int, progress: Progress) -> None:
+    def tell(self, number: int, progress: JobProgress) -> None:
         """How a running trial comes along."""
 
     def show(self, line: str) -> None:
@@ -150,11 +150,11 @@ class Board(Protocol):
 
 
 @contextmanager
-def board(title: str) -> Iterator[Board]:
+def trial_display(title: str) -> Iterator[TrialDisplay]:
     """The one that suits where the output goes."""
     if not console.is_terminal:
         say(title)
-        yield Lines()
+        yield TrialLines()
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
                TextColumn("{task.fields[note]}", markup=False))  # fmt: skip
@@ -164,13 +164,13 @@ def board(title: str) -> Iterator[Board]:
         def update(done: int, total: int, note: str) -> None:
             bars.update(task, completed=done, total=total, note=note)
 
-        yield Bar(update)
+        yield TrialBar(update)
 
 
-class Lines:
+class TrialLines:
     """One line for each trial that has ended."""
 
-    def tell(self, number: int, progress: Progress) -> None:
+    def tell(self, number: int, progress: JobProgress) -> None:
         """Nothing: a log takes whole trials."""
 
     def show(self, line: str) -> None:
@@ -180,14 +180,14 @@ class Lines:
         """Nothing either."""
 
 
-class Bar:
+class TrialBar:
     """One bar: trials done, the best so far, and how far the running ones are."""
 
     def __init__(self, update: Callable[[int, int, str], None]) -> None:
         self._update = update
-        self._progress: dict[int, Progress] = {}
+        self._progress: dict[int, JobProgress] = {}
 
-    def tell(self, number: int, progress: Progress) -> None:
+    def tell(self, number: int, progress: JobProgress) -> None:
         self._progress[number] = progress
 
     def show(self, line: str) -> None:

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from backends.base import WHOLE_MACHINE, Slot, Watch
+from backends.base import WHOLE_MACHINE, ProgressCallback, Slot
 from backends.cancel import CancelToken
-from backends.child import Files, last_error, run_child
+from backends.child import OutputFiles, last_error, run_child
 from backends.errors import BackendError
 from backends.http_serving import HttpServing
 from backends.inputs import check_data_path, is_url, place_inside, write_inputs
@@ -58,17 +58,19 @@ class DockerBackend(HttpServing):
         # As the person's own user, so that nothing left behind belongs to root.
         return [self._docker, "run", "--rm", *gpu_options(gpu), f"--user={os.getuid()}:{os.getgid()}", _SHM, *options]
 
-    def check_data(self, data: Path, report: Path, watch: Watch) -> None:
+    def check_data(self, data: Path, report: Path, watch: ProgressCallback) -> None:
         self._command("train.check_data", {"--data": check_data_path(data)}, report, watch)
 
-    def evaluate(self, artifact: Path, data: Path, report: Path, watch: Watch, baseline: Path | None = None) -> None:
+    def evaluate(
+        self, artifact: Path, data: Path, report: Path, watch: ProgressCallback, baseline: Path | None = None
+    ) -> None:
         inputs = {"--artifact": artifact, "--data": check_data_path(data)}
         if baseline is None:
             self._command("train.evaluate", inputs, report, watch)
         else:
             self._command("train.compare", {**inputs, "--baseline": baseline}, report, watch)
 
-    def debug(self, tensors: str, report: Path, rules: str, watch: Watch) -> None:
+    def debug(self, tensors: str, report: Path, rules: str, watch: ProgressCallback) -> None:
         if is_url(tensors):
             self._command("train.debug_tensors", {}, report, watch, tensors, "--rules", rules)
             return
@@ -87,7 +89,7 @@ class DockerBackend(HttpServing):
         module: str,
         inputs: dict[str, Path],
         report: Path,
-        watch: Watch,
+        watch: ProgressCallback,
         *words: str,
         mounts: Sequence[str] = (),
     ) -> None:
@@ -111,7 +113,7 @@ class DockerBackend(HttpServing):
                 arguments += [option, inside]
             log, progress = scratch / "log.txt", scratch / "progress.json"
             command = [*self._run(*options), self.image, *arguments]
-            if run_child(command, Files(log, progress), watch):
+            if run_child(command, OutputFiles(log, progress), watch):
                 raise BackendError(last_error(log))
             # The page first: who finds a report may look for its page.
             if (page := scratch / "report.html").is_file():
@@ -121,7 +123,7 @@ class DockerBackend(HttpServing):
             shutil.rmtree(scratch, ignore_errors=True)
 
     def train(
-        self, run: Run, data: Path, hyperparameters: Hyperparameters, watch: Watch,
+        self, run: Run, data: Path, hyperparameters: Hyperparameters, watch: ProgressCallback,
         slot: Slot = WHOLE_MACHINE, cancel: CancelToken | None = None,
     ) -> None:  # fmt: skip
         options = [f"--name={container(run)}", f"-e=TRAINING_JOB_NAME={run.name}", f"-v={run.ml}:{_ML}"]
@@ -139,7 +141,9 @@ class DockerBackend(HttpServing):
         if slot.cores:
             options.append(f"--cpuset-cpus={','.join(map(str, slot.cores))}")
         run.update(container=container(run), image=self.image)
-        code = run_child([*self._run(*options, gpu=slot.gpu), self.image, "train"], Files.of(run), watch, cancel=cancel)
+        code = run_child(
+            [*self._run(*options, gpu=slot.gpu), self.image, "train"], OutputFiles.of(run), watch, cancel=cancel
+        )
         if code:
             raise BackendError(run.failure() or last_error(run.log))
 

@@ -5,10 +5,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from backends.base import Backend, Progress, Registered, Searching, Watch
+from backends.base import Backend, JobProgress, ProgressCallback, Registered, Searching
 from backends.cancel import CancelToken
 from backends.child import last_error
-from backends.console import watching
+from backends.console import show_progress
 from backends.errors import BackendError, Stopped
 from backends.inputs import check_data_path
 from backends.process import end_process, process_of
@@ -39,21 +39,26 @@ def train_run(
 
 
 def train_in(
-    backend: Backend, run: Run, data: Path, hyperparameters: Hyperparameters, title: str, also: Watch | None = None
+    backend: Backend,
+    run: Run,
+    data: Path,
+    hyperparameters: Hyperparameters,
+    title: str,
+    also: ProgressCallback | None = None,
 ) -> None:
     """Train in a run folder that is there, to its record's end. Raises BackendError as `train_run` does; of a job that
     goes on without us, StillRunning, and the record says running.
 
     also: hears of the progress besides the display.
     """
-    with recorded(run), watching(title) as watch:
+    with recorded(run), show_progress(title) as watch:
         backend.train(run, data, hyperparameters, both(watch, also) if also else watch)
 
 
-def both(first: Watch, second: Watch) -> Watch:
+def both(first: ProgressCallback, second: ProgressCallback) -> ProgressCallback:
     """One that tells both."""
 
-    def watch(progress: Progress) -> None:
+    def watch(progress: JobProgress) -> None:
         first(progress)
         second(progress)
 

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from backends.base import WHOLE_MACHINE, Slot, Watch
+from backends.base import WHOLE_MACHINE, ProgressCallback, Slot
 from backends.cancel import CancelToken
-from backends.child import Files, last_error, pinned, python_environment, run_child
+from backends.child import OutputFiles, last_error, pinned, python_environment, run_child
 from backends.errors import BackendError
 from backends.http_serving import HttpServing
 from backends.inputs import check_data_path, is_url, write_inputs
@@ -35,34 +35,38 @@ class LocalBackend(HttpServing):
         # The servers that this very process started: whoever starts a child has to collect its end.
         self._children: dict[int, subprocess.Popen[bytes]] = {}
 
-    def check_data(self, data: Path, report: Path, watch: Watch) -> None:
+    def check_data(self, data: Path, report: Path, watch: ProgressCallback) -> None:
         self._command(
             "train.check_data", report.parent, watch, "--data", str(check_data_path(data)), "--json", str(report)
         )
 
-    def evaluate(self, artifact: Path, data: Path, report: Path, watch: Watch, baseline: Path | None = None) -> None:
+    def evaluate(
+        self, artifact: Path, data: Path, report: Path, watch: ProgressCallback, baseline: Path | None = None
+    ) -> None:
         arguments = ("--artifact", str(artifact), "--data", str(check_data_path(data)), "--json", str(report))
         if baseline is None:
             self._command("train.evaluate", report.parent, watch, *arguments)
         else:
             self._command("train.compare", report.parent, watch, *arguments, "--baseline", str(baseline))
 
-    def debug(self, tensors: str, report: Path, rules: str, watch: Watch) -> None:
+    def debug(self, tensors: str, report: Path, rules: str, watch: ProgressCallback) -> None:
         path = tensors if is_url(tensors) else str(Path(tensors).absolute())
         self._command("train.debug_tensors", report.parent, watch, path, "--rules", rules, "--json", str(report))
 
-    def _command(self, module: str, folder: Path, watch: Watch, *arguments: str, progress: bool = True) -> None:
+    def _command(
+        self, module: str, folder: Path, watch: ProgressCallback, *arguments: str, progress: bool = True
+    ) -> None:
         """Run one of the small commands; its report's folder is made when it isn't there."""
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory() as scratch:
             log, file = Path(scratch, "log.txt"), Path(scratch, "progress.json")
             told = ("--progress", str(file)) if progress else ()
             command = [self._python, "-m", module, *arguments, *told]
-            if run_child(command, Files(log, file), watch, env=python_environment(ROOT), cwd=ROOT):
+            if run_child(command, OutputFiles(log, file), watch, env=python_environment(ROOT), cwd=ROOT):
                 raise BackendError(last_error(log))
 
     def train(
-        self, run: Run, data: Path, hyperparameters: Hyperparameters, watch: Watch,
+        self, run: Run, data: Path, hyperparameters: Hyperparameters, watch: ProgressCallback,
         slot: Slot = WHOLE_MACHINE, cancel: CancelToken | None = None,
     ) -> None:  # fmt: skip
         for inside, source in write_inputs(run, data, hyperparameters, str(run.ml)).items():
@@ -77,7 +81,7 @@ class LocalBackend(HttpServing):
         command = [self._python, "-m", "train"]
         with pinned(slot.cores):
             code = run_child(
-                command, Files.of(run), watch, env=environment, cwd=ROOT, cancel=cancel,
+                command, OutputFiles.of(run), watch, env=environment, cwd=ROOT, cancel=cancel,
                 on_start=lambda pid: run.update(**identity(pid)),
             )  # fmt: skip
         if code:

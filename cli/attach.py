@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.context import Where
-from cli.options import sentences
+from cli.context import Context
+from cli.options import report_errors
 
 if TYPE_CHECKING:
     from backends.runs import Run
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 def attach(
-    where: Where, name: Annotated[str, typer.Argument(help="a run, or a training job or endpoint in the account")]
+    context: Context, name: Annotated[str, typer.Argument(help="a run, or a training job or endpoint in the account")]
 ) -> None:
     """Follow a job that runs in the account and fetch what it leaves; or take an endpoint that is there under a run."""
-    with sentences():
+    with report_errors():
         from backends.console import say
         from backends.errors import BackendError
         from backends.sagemaker.jobs.attach import attach as adopt
 
-        run = adopt(where.account, name, where.runs.resolve())
+        run = adopt(context.account, name, context.runs.resolve())
         if run.record["backend"] != "sagemaker":
             raise BackendError(
                 f"{run.name} is no run of an account (it is on {run.record['backend']}); python deploy.py logs "
@@ -33,17 +33,17 @@ def attach(
             say(f"{run.name} is the endpoint {run.record['sagemaker']['endpoint']}; its run folder is {run.path}")
             say(str(run.record["url"]))
         elif run.kind == "training":
-            _follow(where.account_of(run), run)
+            _follow(context.account_of(run), run)
         elif run.kind == "tuning":
             from cli.tune import go_on
 
-            go_on(where, run.name, {})
+            go_on(context, run.name, {})
         elif run.kind == "evaluation":
-            from backends.console import watching
+            from backends.console import show_progress
             from backends.sagemaker.jobs.evaluation import resume
 
-            with watching("evaluating") as watch:
-                report = resume(where.account_of(run), run, watch)
+            with show_progress("evaluating") as watch:
+                report = resume(context.account_of(run), run, watch)
             say(str(report.with_suffix(".html")))
             say(str(report))
         else:
@@ -51,74 +51,74 @@ def attach(
 
 
 def _follow(account: "Account", run: "Run") -> None:
-    from backends.console import watching
+    from backends.console import show_progress
     from backends.runs import recorded
     from backends.sagemaker.jobs.training import finish
     from cli.runs import tell_training
 
     run.reopen()
-    with recorded(run), watching("training") as watch:
+    with recorded(run), show_progress("training") as watch:
         finish(account, run, watch)
     tell_training(run)
 
 
 def logs(
-    where: Where, name: Annotated[str, typer.Argument(help="a run, or a job or endpoint in the account")],
+    context: Context, name: Annotated[str, typer.Argument(help="a run, or a job or endpoint in the account")],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="show what comes, until it ends")] = False,
 ) -> None:  # fmt: skip
     """What a run has printed: a job's hosts, an endpoint's server, a process of this machine."""
-    with sentences():
-        run = _run_of(where, name)
+    with report_errors():
+        run = _run_of(context, name)
         if run is None or run.record["backend"] == "sagemaker":
-            _cloud_log(where, name, run, follow)
+            _cloud_log(context, name, run, follow)
         else:
             from backends.child import tail
             from backends.jobs import refresh
 
             def goes_on() -> bool:
-                refresh(where.backend_of(run), run)
+                refresh(context.backend_of(run), run)
                 return run.status == "running"
 
             tail(run.log, goes_on if follow else None, _print)
 
 
-def _cloud_log(where: Where, name: str, run: "Run | None", follow: bool) -> None:
+def _cloud_log(context: Context, name: str, run: "Run | None", follow: bool) -> None:
     from backends.child import tail
     from backends.errors import BackendError
     from backends.sagemaker.logs import find_log, log_of
     from backends.sagemaker.logs import follow as show
 
     if run is None:
-        account = where.account
+        account = context.account
         log, goes_on = find_log(account, name), _for_ever
     else:
-        account, backend = where.account_of(run), where.backend_of(run)
+        account, backend = context.account_of(run), context.backend_of(run)
         log, goes_on = log_of(account, run), lambda: backend.is_alive(run)
     if log is None and run is not None and run.log.is_file():
         tail(run.log, None, _print)
         return
     if log is None:
         raise BackendError(
-            f"there is no log of {name} in {account.region} and no run of that name in {where.runs}; a job has none "
+            f"there is no log of {name} in {account.region} and no run of that name in {context.runs}; a job has none "
             "before its container starts"
         )
     show(log, goes_on, _print, follow)
 
 
 def upload(
-    where: Where, data: Annotated[Path, typer.Option("--data", help="the photos, as for train")],
+    context: Context, data: Annotated[Path, typer.Option("--data", help="the photos, as for train")],
     dry: Annotated[bool, typer.Option("--dry-run", help="only say what would be sent, and what it costs")] = False,
 ) -> None:  # fmt: skip
     """Check a data set and send it to S3, as training there does: only what changed."""
-    with sentences():
+    with report_errors():
         from backends.cancel import CancelOnSignals
-        from backends.console import say, watching
+        from backends.console import say, show_progress
         from backends.local import LocalBackend
         from backends.sagemaker.storage.datasets import opened
 
-        account = where.account
-        with CancelOnSignals() as cancel, watching("uploading") as watch:
-            LocalBackend().check_data(data, where.runs.resolve() / "data.json", watch)
+        account = context.account
+        with CancelOnSignals() as cancel, show_progress("uploading") as watch:
+            LocalBackend().check_data(data, context.runs.resolve() / "data.json", watch)
             with opened(account, data, watch, cancel) as found:
                 plan = found.plan
                 say(_describe(account, plan))
@@ -145,10 +145,10 @@ def _describe(account: "Account", plan: "DryRun") -> str:
     )
 
 
-def _run_of(where: Where, name: str) -> "Run | None":
+def _run_of(context: Context, name: str) -> "Run | None":
     from backends.sagemaker.jobs.attach import known
 
-    return known(where.runs.resolve(), name)
+    return known(context.runs.resolve(), name)
 
 
 def _for_ever() -> bool:

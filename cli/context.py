@@ -44,7 +44,7 @@ _OF_JOBS: Final = ("on", "image", "yes")
 
 
 @dataclass
-class Where:
+class Context:
     """The shared options as they were given, and what comes of them when it is asked for.
 
     All but the fields raise BackendError where the settings are at fault.
@@ -94,9 +94,9 @@ class Where:
     def account_of(self, run: "Run") -> "Account":
         """The account as a run was begun in it."""
         from backends.sagemaker.account import Account
-        from backends.settings.read import as_begun
+        from backends.settings.read import settings_of_run
 
-        settings = as_begun(self.settings, run)
+        settings = settings_of_run(self.settings, run)
         return Account(settings, self._consent(settings))
 
     def backend(self) -> "Backend":
@@ -105,9 +105,9 @@ class Where:
 
     def backend_of(self, run: "Run") -> "Backend":
         """The backend that a run was started on, with its image, and with its region and bucket in the account."""
-        from backends.settings.read import as_begun
+        from backends.settings.read import settings_of_run
 
-        return self._create(run.record["backend"], as_begun(self.settings, run))
+        return self._create(run.record["backend"], settings_of_run(self.settings, run))
 
     def _create(self, name: str, settings: "Settings") -> "Backend":
         from backends.base import BACKENDS, IN_ACCOUNT, create
@@ -131,11 +131,11 @@ def configured(command: Callable[..., None], jobs: bool = True) -> Callable[...,
     @functools.wraps(command)
     def run(**given: Any) -> None:
         chosen = {name: given.pop(name) for name in shared}
-        where = Where(
+        context = Context(
             given_on=chosen.get("on"), given_image=chosen.get("image"), yes=chosen.get("yes", False),
             given_runs=chosen["runs"], config=chosen["config"], options=tuple(chosen["options"] or ()),
         )  # fmt: skip
-        command(where, **given)
+        command(context, **given)
 
     _, *own = inspect.signature(command).parameters.values()
     added = [

@@ -5,21 +5,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.context import Where
-from cli.options import sentences
+from cli.context import Context
+from cli.options import report_errors
 
 if TYPE_CHECKING:
     from backends.runs import Run
     from backends.sagemaker.account import Account
 
 
-def update(where: Where, name: str, source: Path | str) -> None:
+def update(context: Context, name: str, source: Path | str) -> None:
     """Let a deployment on SageMaker serve an artifact's folder, or a model package by its ARN, as the settings say."""
     from backends.console import say
     from backends.sagemaker.endpoints.rollout import update as roll_out
 
-    run = _deployment(where, name)
-    if roll_out(_account_of(where, run), run, source):
+    run = _deployment(context, name)
+    if roll_out(_account_of(context, run), run, source):
         run.update(artifact=str(source))
         say(f"{run.name} serves {source} now")
     else:
@@ -27,16 +27,16 @@ def update(where: Where, name: str, source: Path | str) -> None:
 
 
 def captured(
-    where: Where, name: Annotated[str, typer.Argument(help="a deployment on SageMaker")],
+    context: Context, name: Annotated[str, typer.Argument(help="a deployment on SageMaker")],
     out: Annotated[Path, typer.Option("--out", help="folder for the images and predictions.jsonl")],
 ) -> None:  # fmt: skip
     """What an endpoint was asked and has answered, where deploy.capture_percent keeps it."""
-    with sentences():
+    with report_errors():
         from backends.console import say
         from backends.sagemaker.endpoints.capture import ROWS, fetch_captured
 
-        run = _deployment(where, name)
-        count = fetch_captured(_account_of(where, run), run, out)
+        run = _deployment(context, name)
+        count = fetch_captured(_account_of(context, run), run, out)
         if not count:
             say(f"nothing is captured of {run.name}; deploy.capture_percent says how much of it is to be")
             return
@@ -44,18 +44,18 @@ def captured(
         say(str(out / ROWS))
 
 
-def ask(where: Where, name: str, images: list[Path]) -> list[dict[str, Any]]:
+def ask(context: Context, name: str, images: list[Path]) -> list[dict[str, Any]]:
     """For each image {"file", "predictions"} or {"file", "error"}. name: of a deployment, or of an endpoint in the
     account. Raises BackendError when there is neither.
     """
     from backends.sagemaker.endpoints.invoke import ask_endpoint, kind_of
     from backends.sagemaker.jobs.attach import known
 
-    run = known(where.runs.resolve(), name)
+    run = known(context.runs.resolve(), name)
     if run is not None and run.record["backend"] != "sagemaker":
-        backend = where.backend_of(run)
+        backend = context.backend_of(run)
         return [_answer(each, lambda each=each: backend.ask(run, each)) for each in images]
-    account = where.account if run is None else _account_of(where, run)
+    account = context.account if run is None else _account_of(context, run)
     endpoint = name if run is None else _endpoint_of(run)
     kind = kind_of(account, endpoint)
     return [_answer(each, lambda each=each: ask_endpoint(account, endpoint, each, kind)) for each in images]
@@ -70,14 +70,14 @@ def _answer(image: Path, ask: Any) -> dict[str, Any]:
         return {"file": str(image), "error": str(error)}
 
 
-def _deployment(where: Where, name: str) -> "Run":
+def _deployment(context: Context, name: str) -> "Run":
     from backends.errors import BackendError
     from backends.sagemaker.jobs.attach import known
 
-    run = known(where.runs.resolve(), name)
+    run = known(context.runs.resolve(), name)
     if run is None:
         raise BackendError(
-            f"there is no deployment {name} in {where.runs}; python deploy.py attach {name} makes a run "
+            f"there is no deployment {name} in {context.runs}; python deploy.py attach {name} makes a run "
             "folder for an endpoint that is in the account"
         )
     if run.kind != "deployment" or run.record["backend"] != "sagemaker":
@@ -91,9 +91,9 @@ def _endpoint_of(run: "Run") -> str:
     return endpoint_of(run)
 
 
-def _account_of(where: Where, run: "Run") -> "Account":
+def _account_of(context: Context, run: "Run") -> "Account":
     """The account where the run's endpoint is, whatever is set by now."""
     from backends.sagemaker.account import Account
-    from backends.settings.read import as_begun
+    from backends.settings.read import settings_of_run
 
-    return Account(as_begun(where.settings, run), where.consent)
+    return Account(settings_of_run(context.settings, run), context.consent)

@@ -28,7 +28,7 @@ DataOrTuning = Annotated[
 
 
 @contextmanager
-def sentences() -> Iterator[None]:
+def report_errors() -> Iterator[None]:
     """Faults the person can mend end in one sentence on stderr: exit code 2, or 130 after Ctrl-C."""
     from backends.console import complain
     from backends.errors import BackendError, Stopped

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.context import Where, configured
-from cli.options import ArtifactOption, Name, sentences
+from cli.context import Context, configured
+from cli.options import ArtifactOption, Name, report_errors
 
 if TYPE_CHECKING:
     from backends.sagemaker.backend import CloudBackend
@@ -17,32 +17,32 @@ Number = Annotated[int, typer.Argument(min=1, metavar="VERSION", help="its numbe
 Why = Annotated[str, typer.Option("--why", help="the reason, for others")]
 
 
-def add(where: Where, artifact: ArtifactOption = None) -> None:
+def add(context: Context, artifact: ArtifactOption = None) -> None:
     """Register an artifact as a version of the group, with its figures and its model card. It waits for approval."""
-    with sentences():
+    with report_errors():
         import tempfile
 
         from backends.console import say
         from backends.runs import find_artifact
         from backends.sagemaker.endpoints import registry
 
-        folder = find_artifact(where.runs, artifact)
+        folder = find_artifact(context.runs, artifact)
         with tempfile.TemporaryDirectory() as scratch:
-            number, new = registry.add(where.account, folder, _run_of(folder), Path(scratch))
-        group = where.settings.registry.group
+            number, new = registry.add(context.account, folder, _run_of(folder), Path(scratch))
+        group = context.settings.registry.group
         say(f"version {number} of {group}" + ("" if new else " has this artifact already"))
         say(f"approve it: python deploy.py registry approve {number}")
 
 
-def show(where: Where) -> None:
+def show(context: Context) -> None:
     """The group's versions, the newest first."""
-    with sentences():
+    with report_errors():
         from backends.console import print_table, say
         from backends.sagemaker.endpoints.registry import versions
 
-        found = versions(where.account)
+        found = versions(context.account)
         if not found:
-            say(f"no versions in the group {where.settings.registry.group}; registry add makes the first")
+            say(f"no versions in the group {context.settings.registry.group}; registry add makes the first")
             return
         columns = ("version", "status", "accuracy", "run", "artifact", "made", "in S3")
         print_table(columns, [
@@ -54,24 +54,24 @@ def show(where: Where) -> None:
         ])  # fmt: skip
 
 
-def approve(where: Where, version: Number, why: Why = "") -> None:
+def approve(context: Context, version: Number, why: Why = "") -> None:
     """Say that a version may be deployed."""
-    with sentences():
+    with report_errors():
         from backends.sagemaker.endpoints.registry import APPROVED
 
-        _judge(where, version, APPROVED, why)
+        _judge(context, version, APPROVED, why)
 
 
-def reject(where: Where, version: Number, why: Why = "") -> None:
+def reject(context: Context, version: Number, why: Why = "") -> None:
     """Say that a version may not be deployed."""
-    with sentences():
+    with report_errors():
         from backends.sagemaker.endpoints.registry import REJECTED
 
-        _judge(where, version, REJECTED, why)
+        _judge(context, version, REJECTED, why)
 
 
 def deploy(
-    where: Where,
+    context: Context,
     version: Annotated[
         int | None, typer.Argument(min=1, metavar="VERSION", help="else the newest that is approved")
     ] = None,
@@ -81,40 +81,40 @@ def deploy(
     ] = None,
 ) -> None:
     """Deploy an approved version on an endpoint, as the settings have it."""
-    with sentences():
+    with report_errors():
         from backends.cancel import CancelOnSignals
         from backends.console import say
         from backends.jobs import deploy_source
         from backends.sagemaker.endpoints.registry import deployable, find
         from cli import endpoints
 
-        chosen = find(where.account, version)
+        chosen = find(context.account, version)
         arn = deployable(chosen)
         if update is not None:
-            endpoints.update(where, update, arn)
+            endpoints.update(context, update, arn)
             return
         with CancelOnSignals() as cancel:
-            run = deploy_source(_cloud(where), where.runs.resolve(), arn, name, cancel)
+            run = deploy_source(_cloud(context), context.runs.resolve(), arn, name, cancel)
         say(f"{run.name} serves version {chosen.number}; end it with: python deploy.py delete {run.name}")
         say(str(run.record["url"]))
 
 
-def _judge(where: Where, number: int, status: str, why: str) -> None:
+def _judge(context: Context, number: int, status: str, why: str) -> None:
     from backends.console import say
     from backends.sagemaker.endpoints.registry import find, judge
 
-    version = find(where.account, number)
-    judge(where.account, version, status, why)
-    say(f"version {number} of {where.settings.registry.group}: {status}")
+    version = find(context.account, number)
+    judge(context.account, version, status, why)
+    say(f"version {number} of {context.settings.registry.group}: {status}")
     if status == "Approved":
         say(f"deploy it: python deploy.py registry deploy {number}")
 
 
-def _cloud(where: Where) -> "CloudBackend":
+def _cloud(context: Context) -> "CloudBackend":
     """SageMaker, whatever `on` says: there is no registry elsewhere."""
     from backends.sagemaker.backend import CloudBackend
 
-    return CloudBackend(where.settings, where.consent)
+    return CloudBackend(context.settings, context.consent)
 
 
 def _run_of(artifact: Path) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from rich.markup import escape
 
 from backends.base import Backend
-from backends.console import print_table, say, watching
+from backends.console import print_table, say, show_progress
 from backends.errors import BackendError
 from backends.inputs import check_report
 from backends.runs import Run, find_artifact, find_run
@@ -34,7 +34,7 @@ def evaluate_artifact(
     chosen = find_artifact(runs, artifact)
     baseline = find_artifact(runs, compare) if compare is not None else None
     target = check_report(report or runs / ("comparison.json" if baseline else "evaluation.json"))
-    with watching("comparing" if baseline else "evaluating") as watch:
+    with show_progress("comparing" if baseline else "evaluating") as watch:
         backend.evaluate(chosen, data, target, watch, baseline)
     result = json.loads(target.read_text())
     for note in result["notes"]:
@@ -52,7 +52,7 @@ def evaluate_artifact(
 def debug_tensors(backend: Backend, runs: Path, path: str, rules: str, report: Path | None) -> None:
     """Judge a folder of tensors, or of profiler files, and say what the rules found and where page and report are."""
     target = check_report(report or runs / ("profiler-report.json" if looks_like_profile(path) else _DEBUGGER))
-    with watching("judging") as watch:
+    with show_progress("judging") as watch:
         backend.debug(path, target, rules, watch)
     document = json.loads(target.read_text())
     for note in document["notes"]:

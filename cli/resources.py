@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cli.context import Where
+from cli.context import Context
 
 if TYPE_CHECKING:
     from backends.runs import Run
@@ -30,20 +30,20 @@ def show_account(account: "Account") -> None:
         say(note)
 
 
-def delete_named(where: Where, name: str, run: "Run | None", with_data: bool) -> None:
+def delete_named(context: Context, name: str, run: "Run | None", with_data: bool) -> None:
     """End and remove what a run has in the account, or what has this name there; the run's record says so then."""
     from backends.console import say
     from backends.sagemaker.resources.delete import of_run
     from backends.sagemaker.resources.inventory import Inventory
 
-    account = where.account if run is None else where.account_of(run)
+    account = context.account if run is None else context.account_of(run)
     found = Inventory(account)
     things = of_run(found.things, run or name)
     for note in found.notes:
         say(note)
     if not things:
         say(f"there is nothing of {name} in account {account.identity['Account']}, {account.region}")
-    _remove(account, things, with_data, with_data and not where.yes)
+    _remove(account, things, with_data, with_data and not context.yes)
     if run is None:
         return
     run.reload()
@@ -52,20 +52,20 @@ def delete_named(where: Where, name: str, run: "Run | None", with_data: bool) ->
     say(f"{name} ended; its folder {run.path} is kept")
 
 
-def delete_all(where: Where, with_data: bool) -> None:
+def delete_all(context: Context, with_data: bool) -> None:
     """End and remove all that Kennel has in the account, whoever began it; of the runs in the folder, note it."""
     from backends.console import say
     from backends.runs import all_runs
     from backends.sagemaker.resources.inventory import Inventory
 
-    account = where.account
+    account = context.account
     found = Inventory(account)
     for note in found.notes:
         say(note)
     if not found.things:
         say(f"Kennel has nothing in account {account.identity['Account']}, {account.region}")
-    _remove(account, found.things, with_data, not where.yes)
-    for run in all_runs(where.runs):
+    _remove(account, found.things, with_data, not context.yes)
+    for run in all_runs(context.runs):
         noted = run.record.get("sagemaker") or {}
         here = (noted.get("account"), noted.get("region")) == (account.identity["Account"], account.region)
         if run.status == "running" and here:

@@ -13,13 +13,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from backends import client
-from backends.base import Backend, Costly
-from backends.console import print_predictions, print_summary, say, watching
+from backends.base import Backend, Billable
+from backends.console import print_predictions, print_summary, say, show_progress
 from backends.errors import BackendError, Stopped
 from backends.inputs import parse_hyperparameters
 from backends.jobs import deploy_artifact, stop_run
 from backends.runs import Run, load_run
-from backends.search.request import ONLY_FOR_THE_BEST, Request
+from backends.search.request import ONLY_FOR_THE_BEST, SearchRequest
 from backends.search.results import read_search
 from backends.search.tune import create_tuning, search_in
 from cli.reports import pages, print_rules, run_documents
@@ -37,7 +37,7 @@ LR_LIMIT: Final = 10.0
 
 
 @dataclass(frozen=True)
-class Wishes:
+class RunOptions:
     """What `run` is asked for. data: None for the sample. given: hyperparameters by name, over the defaults.
     keep: leave the endpoint up.
     """
@@ -59,30 +59,32 @@ def make_sample_data(folder: Path) -> None:
         raise BackendError(f"the sample data can't be made in {folder}, for the reason above")
 
 
-def run_all(backend: Backend, runs: Path, wishes: Wishes) -> None:
+def run_all(backend: Backend, runs: Path, options: RunOptions) -> None:
     """The main job, end to end."""
-    sample = wishes.data is None
-    folder = wishes.data or SAMPLE
-    request = _request(folder, {**(SAMPLE_DEFAULTS if sample else {}), **wishes.given}, wishes.trials)
+    sample = options.data is None
+    folder = options.data or SAMPLE
+    request = _request(folder, {**(SAMPLE_DEFAULTS if sample else {}), **options.given}, options.trials)
     if sample:
         say("1/4 sample data")
         make_sample_data(folder)
     else:
         say(f"1/4 data in {folder}")
     report = _check(backend, runs, folder)
-    with backend.agreed(request) if isinstance(backend, Costly) else nullcontext():
-        outcome = _work(backend, runs, request, wishes, report)
-    _summarise(backend, outcome, wishes.keep)
+    with backend.confirm_cost(request) if isinstance(backend, Billable) else nullcontext():
+        outcome = _work(backend, runs, request, options, report)
+    _summarise(backend, outcome, options.keep)
 
 
-def _work(backend: Backend, runs: Path, request: Request, wishes: Wishes, report: Mapping[str, Any]) -> "Outcome":
+def _work(
+    backend: Backend, runs: Path, request: SearchRequest, options: RunOptions, report: Mapping[str, Any]
+) -> "RunResult":
     """Search, serve, ask; without `keep` the endpoint is gone afterwards, however it ends."""
-    say(f"2/4 training: {wishes.trials} trials on {backend.name}")
+    say(f"2/4 training: {options.trials} trials on {backend.name}")
     tuning = create_tuning(backend, runs, request, None)
     search_in(backend, tuning, request)
     best = load_run(runs / tuning.record["best"])
     say("3/4 serving the best artifact")
-    endpoint = deploy_artifact(backend, runs, best.artifact, client.choose_free_port(wishes.port), None)
+    endpoint = deploy_artifact(backend, runs, best.artifact, client.choose_free_port(options.port), None)
     try:
         say("4/4 one prediction over HTTP")
         tested = list(best.read_json("ml/output/data/evaluation.json").get("predictions", {}))
@@ -90,12 +92,12 @@ def _work(backend: Backend, runs: Path, request: Request, wishes: Wishes, report
         answer = backend.ask(endpoint, image)
         print_predictions([{**answer, "file": str(image)}])
     finally:
-        if not wishes.keep:
+        if not options.keep:
             stop_run(backend, endpoint)
-    return Outcome(report, tuning, best, endpoint, image, answer)
+    return RunResult(report, tuning, best, endpoint, image, answer)
 
 
-def _request(data: Path, values: Mapping[str, str], trials: int) -> Request:
+def _request(data: Path, values: Mapping[str, str], trials: int) -> SearchRequest:
     """A search for the learning rate alone; its trials are trained with everything on, for one of them is served."""
     if own := [name for name in values if name.replace("-", "_").startswith("tune_")]:
         raise BackendError(f"--set {own[0]}: run searches for lr alone; python deploy.py tune has all of a search")
@@ -104,19 +106,19 @@ def _request(data: Path, values: Mapping[str, str], trials: int) -> Request:
     space = Space((Continuous("lr", low, high, "log"),))
     # One at a time, each with the whole machine: the profiler's page is of the machine.
     searching = replace(chosen, tune_trials=trials, tune_space=space.to_json(), tune_parallel=1)
-    return Request(data.absolute(), searching, tuple(ONLY_FOR_THE_BEST))
+    return SearchRequest(data.absolute(), searching, tuple(ONLY_FOR_THE_BEST))
 
 
 def _check(backend: Backend, runs: Path, data: Path) -> dict[str, Any]:
     file = runs / "data.json"
-    with watching("checking data") as watch:
+    with show_progress("checking data") as watch:
         backend.check_data(data, file, watch)
     report: dict[str, Any] = json.loads(file.read_text())
     return {**report, "file": str(file)}
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunResult:
     """What the summary tells of. report: of the data; answer: to the image."""
 
     report: Mapping[str, Any]
@@ -127,7 +129,7 @@ class Outcome:
     answer: Mapping[str, Any]
 
 
-def _summarise(backend: Backend, outcome: Outcome, keep: bool) -> None:
+def _summarise(backend: Backend, outcome: RunResult, keep: bool) -> None:
     report, best, endpoint, image = outcome.report, outcome.best, outcome.endpoint, outcome.image
     metrics = best.record["metrics"]
     trials = read_search(outcome.tuning)["trials"]
@@ -152,17 +154,17 @@ def _summarise(backend: Backend, outcome: Outcome, keep: bool) -> None:
     ]
     if keep:
         rows.append(("endpoint", f"{endpoint.record['url']} is up (python deploy.py delete {endpoint.name})"))
-    if isinstance(backend, Costly):
+    if isinstance(backend, Billable):
         rows.append(("in the account", backend.left()))
     say(f"\nrules of the best trial, {best.name}")
     print_rules(run_documents(best))
     print_summary(rows, _commands(backend, outcome, keep))
 
 
-def _commands(backend: Backend, outcome: Outcome, keep: bool) -> list[tuple[str, str]]:
+def _commands(backend: Backend, outcome: RunResult, keep: bool) -> list[tuple[str, str]]:
     """What to try next."""
     artifact, photo = _relative(outcome.best.artifact), _relative(outcome.image)
-    on = f" --on {backend.name}" if isinstance(backend, Costly) else ""
+    on = f" --on {backend.name}" if isinstance(backend, Billable) else ""
     serve = ("serve it, and ask", f"python deploy.py deploy --artifact {artifact}{on or ' --port 8080'}")
     asked = (
         f"python deploy.py predict --endpoint {outcome.endpoint.name if keep else 'NAME'} {photo}{on}" if on

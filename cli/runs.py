@@ -4,55 +4,55 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.context import Where
-from cli.options import sentences
+from cli.context import Context
+from cli.options import report_errors
 
 if TYPE_CHECKING:
     from backends.runs import Run
 
 
 def report(
-    where: Where, run: Annotated[str, typer.Argument(help="a run's name or folder")],
+    context: Context, run: Annotated[str, typer.Argument(help="a run's name or folder")],
     browse: Annotated[bool, typer.Option("--open", help="open them in the browser")] = False,
     fetch: Annotated[
         bool, typer.Option("--fetch", help="first bring a SageMaker job's tensors, profiler files and artifact")
     ] = False,
 ) -> None:  # fmt: skip
     """What the rules found in a run, or what a search found, and where its pages are."""
-    with sentences():
+    with report_errors():
         from cli.reports import show_reports
 
         if fetch:
             from backends.cancel import CancelOnSignals
-            from backends.console import watching
+            from backends.console import show_progress
             from backends.sagemaker.jobs.report import fetch_report
 
-            with CancelOnSignals() as cancel, watching("fetching") as watch:
-                run = fetch_report(where.account, run, where.runs.resolve(), watch, cancel).name
-        show_reports(where.runs, run, browse)
+            with CancelOnSignals() as cancel, show_progress("fetching") as watch:
+                run = fetch_report(context.account, run, context.runs.resolve(), watch, cancel).name
+        show_reports(context.runs, run, browse)
 
 
 def status(
-    where: Where, everything: Annotated[bool, typer.Option("--all", help="ended deployments too")] = False
+    context: Context, everything: Annotated[bool, typer.Option("--all", help="ended deployments too")] = False
 ) -> None:
     """The runs and deployments in the run folder, and which are up; on sagemaker also all that is in the account."""
-    with sentences():
+    with report_errors():
         from cli.resources import show_account
 
-        _show_runs(where, everything)
-        if where.on == "sagemaker":
-            show_account(where.account)
+        _show_runs(context, everything)
+        if context.on == "sagemaker":
+            show_account(context.account)
 
 
-def _show_runs(where: Where, everything: bool) -> None:
+def _show_runs(context: Context, everything: bool) -> None:
     from backends.console import print_table, say
     from backends.jobs import describe
     from backends.runs import all_runs, short_time
 
-    found = [_refreshed(where, each) for each in all_runs(where.runs)]
+    found = [_refreshed(context, each) for each in all_runs(context.runs)]
     shown = [each for each in found if everything or each.kind != "deployment" or each.status == "running"]
     if not shown:
-        say(f"no deployment is up; {len(found)} ended (--all lists them)" if found else f"no runs in {where.runs}")
+        say(f"no deployment is up; {len(found)} ended (--all lists them)" if found else f"no runs in {context.runs}")
         return
     columns = ("name", "kind", "on", "status", "since", "")
     print_table(columns, [
@@ -62,7 +62,7 @@ def _show_runs(where: Where, everything: bool) -> None:
 
 
 def delete(
-    where: Where,
+    context: Context,
     names: Annotated[
         list[str] | None, typer.Argument(help="deployments (or running trainings and tunings) to end")
     ] = None,
@@ -74,28 +74,28 @@ def delete(
     ] = False,
 ) -> None:  # fmt: skip
     """End deployments, or trainings and tunings that run. Run folders and artifacts are kept."""
-    with sentences():
+    with report_errors():
         from backends.console import say
         from backends.errors import BackendError
         from backends.runs import all_runs
         from cli.resources import delete_all
 
-        if everything and where.on == "sagemaker":
-            delete_all(where, with_data)
+        if everything and context.on == "sagemaker":
+            delete_all(context, with_data)
         elif everything:
-            up = [each for each in all_runs(where.runs) if each.kind == "deployment" and each.status == "running"]
+            up = [each for each in all_runs(context.runs) if each.kind == "deployment" and each.status == "running"]
             for each in up:
-                _end(where, each.name, with_data)
+                _end(context, each.name, with_data)
             if not up:
                 say("no deployment is up")
         elif names:
             for name in names:
-                _end(where, name, with_data)
+                _end(context, name, with_data)
         else:
             raise BackendError("name what to delete, or give --all for every deployment; deploy.py status lists them")
 
 
-def _end(where: Where, name: str, with_data: bool) -> None:
+def _end(context: Context, name: str, with_data: bool) -> None:
     """End one by name: a run of the folder; on sagemaker, also what has lost its run folder."""
     from backends.console import say
     from backends.errors import BackendError
@@ -103,32 +103,32 @@ def _end(where: Where, name: str, with_data: bool) -> None:
     from backends.runs import load_run
     from cli.resources import delete_named
 
-    folder = where.runs / name
+    folder = context.runs / name
     there = (folder / "run.json").is_file()
-    if not there and where.on == "sagemaker":
-        delete_named(where, name, None, with_data)
+    if not there and context.on == "sagemaker":
+        delete_named(context, name, None, with_data)
         return
     run = load_run(folder)
     if run.record["backend"] == "sagemaker":
-        delete_named(where, name, run, with_data)
+        delete_named(context, name, run, with_data)
         return
     if with_data:
         raise BackendError(f"{name} has nothing in S3: it is on {run.record['backend']}; leave --with-data out")
-    if _refreshed(where, run).status != "running":
+    if _refreshed(context, run).status != "running":
         say(f"{name} isn't running (it is {run.status}); its folder {run.path} is kept")
         return
-    stop_run(where.backend_of(run), run)
+    stop_run(context.backend_of(run), run)
     say(f"{name} ended; its log is {run.log}")
 
 
-def _refreshed(where: Where, run: "Run") -> "Run":
+def _refreshed(context: Context, run: "Run") -> "Run":
     """The run with its record made true; left alone where its backend can't be asked now (Docker is off, say)."""
     from backends.errors import BackendError
     from backends.jobs import refresh
 
     if run.status == "running":
         try:
-            refresh(where.backend_of(run), run)
+            refresh(context.backend_of(run), run)
         except BackendError as error:
             typer.echo(f"{run.name}: {error}", err=True)
     return run

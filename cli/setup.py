@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from cli.context import Where
-from cli.options import sentences
+from cli.context import Context
+from cli.options import report_errors
 
 
 def init(
@@ -18,7 +18,7 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="replace the file if it is there")] = False,
 ) -> None:
     """Write a kennel.toml with all settings, their meanings and their defaults."""
-    with sentences():
+    with report_errors():
         from backends.console import say
         from backends.settings.write import write
 
@@ -26,19 +26,19 @@ def init(
         say(f"{file}: {settings.kennel.on} is where jobs run; change it, and check it with: python deploy.py doctor")
 
 
-def doctor(where: Where) -> None:
+def doctor(context: Context) -> None:
     """Check what jobs need here, in Docker or on SageMaker, and say what to do about what is missing.
 
     Exit code 1 when something is.
     """
-    with sentences():
+    with report_errors():
         from backends.console import print_check, say
         from backends.settings.read import described
         from cli.doctor.examine import examine
 
-        print_check("ok", "settings", described(where.reading))
+        print_check("ok", "settings", described(context.reading))
         faults = 0
-        for row in examine(where.settings, where.runs, where.account):
+        for row in examine(context.settings, context.runs, context.account):
             print_check(row.state, row.what, row.said)
             faults += row.state == "fault"
         if faults:

@@ -5,14 +5,14 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.context import Where
-from cli.options import ArtifactOption, sentences
+from cli.context import Context
+from cli.options import ArtifactOption, report_errors
 
 _SHOWN = 10
 
 
 def transform(
-    where: Where,
+    context: Context,
     inputs: Annotated[list[str], typer.Argument(help="folders (with all below), globs in quotes, images; or s3://...")],
     out: Annotated[Path, typer.Option("--out", help="folder for predictions.jsonl, predictions.csv and summary.json")],
     url: Annotated[str | None, typer.Option("--url", help="of a server that is up; else one is started")] = None,
@@ -24,32 +24,32 @@ def transform(
     restart: Annotated[bool, typer.Option("--restart", help="replace what --out holds; else it goes on")] = False,
 ) -> None:  # fmt: skip
     """Classify any number of images by a server: results in the order of the files, going on where it was ended."""
-    with sentences():
+    with report_errors():
         from backends import client
         from backends.errors import BackendError
         from backends.inputs import is_url
         from backends.runs import find_artifact
-        from backends.transform.inputs import Files, Inputs
-        from backends.transform.job import Request, Server, batching
+        from backends.transform.inputs import ImageSource, LocalImages
+        from backends.transform.job import TransformRequest, TransformServer, batching
         from backends.transform.job import transform as run
         from backends.transform.summary import read_artifact
 
         if url is not None:
-            server = Server(client.base(url))
+            server = TransformServer(client.base(url))
             # Only what is known of the classes: the server has its own.
-            known = None if artifact is None else read_artifact(find_artifact(where.runs, artifact))
+            known = None if artifact is None else read_artifact(find_artifact(context.runs, artifact))
         else:
-            folder = find_artifact(where.runs, artifact)
-            server = Server(None, where.backend(), folder, where.runs.resolve())
+            folder = find_artifact(context.runs, artifact)
+            server = TransformServer(None, context.backend(), folder, context.runs.resolve())
             known = read_artifact(folder)
-        files: Files
+        files: ImageSource
         if not any(map(is_url, inputs)):
-            files = Inputs(inputs)
+            files = LocalImages(inputs)
         elif job := batching(server):
             files = job.listing(inputs)
         else:
             raise BackendError("images in S3 are transformed by a job there; --on sagemaker, or fetch them")
-        summary, survey = run(Request(files, out, server, known, probabilities, concurrent, restart))
+        summary, survey = run(TransformRequest(files, out, server, known, probabilities, concurrent, restart))
         _tell(summary, survey.left_out, out)
         if summary["failed"]:
             raise typer.Exit(1)

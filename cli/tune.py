@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.context import Where
-from cli.options import Name, Set, sentences
+from cli.context import Context
+from cli.options import Name, Set, report_errors
 
 if TYPE_CHECKING:
     from backends.runs import Run
-    from backends.search.request import Asked
+    from backends.search.request import SearchOptions
 
 _TRIALS = 20
 
 
 def tune(  # noqa: PLR0913, PLR0917 - each is an option
-    where: Where,
+    context: Context,
     data: Annotated[Path | None, typer.Option("--data", help="the photos, as for train")] = None,
     trials: Annotated[int | None, typer.Option("--trials", help=f"trainings to try [default: {_TRIALS}]")] = None,
     space: Annotated[
@@ -45,9 +45,9 @@ def tune(  # noqa: PLR0913, PLR0917 - each is an option
     settings: Set = None,
 ) -> None:  # fmt: skip
     """Search for the best hyperparameters: RUNS/NAME/ with the search, RUNS/NAME-trial-001/ ... with its trials."""
-    with sentences():
+    with report_errors():
         from backends.errors import BackendError
-        from backends.search.request import Asked
+        from backends.search.request import SearchOptions
 
         changes = {
             f"tune_{key}": value
@@ -62,24 +62,24 @@ def tune(  # noqa: PLR0913, PLR0917 - each is an option
                     f"--resume goes on with what the search was begun with, so {', '.join(found)} can't be given; "
                     "--trials, --minutes and --parallel can"
                 )
-            go_on(where, resume, changes)
+            go_on(context, resume, changes)
             return
         if data is None:
             raise BackendError("--data is missing: give it the photos' folder, or --resume a search")
         search = {"trials": _TRIALS if trials is None else trials, "objective": objective or "validation_accuracy",
                   "sampler": sampler or "tpe", "pruner": pruner or "median", "parallel": parallel or 0,
                   "minutes": minutes or 0}  # fmt: skip
-        asked = Asked(data, settings or [], param or [], space, search)
-        _start(where, asked, name, one_job)
+        asked = SearchOptions(data, settings or [], param or [], space, search)
+        _start(context, asked, name, one_job)
 
 
-def _start(where: Where, asked: "Asked", name: str | None, one_job: bool) -> None:
+def _start(context: Context, asked: "SearchOptions", name: str | None, one_job: bool) -> None:
     from backends.console import say
     from backends.search.one_job import create_job, search_in_job
     from backends.search.request import read_request
     from backends.search.tune import create_tuning, search_in
 
-    request, backend, runs = read_request(asked), where.backend(), where.runs.resolve()
+    request, backend, runs = read_request(asked), context.backend(), context.runs.resolve()
     if one_job:
         run = create_job(backend, runs, request, name)
         work = search_in_job
@@ -92,17 +92,17 @@ def _start(where: Where, asked: "Asked", name: str | None, one_job: bool) -> Non
         work(backend, run, request)
 
 
-def go_on(where: Where, name: str, changes: dict[str, int]) -> None:
+def go_on(context: Context, name: str, changes: dict[str, int]) -> None:
     """Go on with a search, and say what it has found at its end. Raises BackendError."""
     from backends.errors import BackendError
     from backends.runs import find_run
     from backends.search.one_job import is_one_job, reopen_job, search_in_job
     from backends.search.tune import reopen_tuning, search_in
 
-    run = find_run(where.runs.resolve(), name)
+    run = find_run(context.runs.resolve(), name)
     if run.kind != "tuning" and not is_one_job(run):
         raise BackendError(f"run {run.name} is no search (it is a {run.kind}), so there is none to go on with")
-    backend = where.backend_of(run)
+    backend = context.backend_of(run)
     if run.kind == "tuning":
         request = reopen_tuning(run, changes)
         with _closing(run):

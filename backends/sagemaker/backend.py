@@ -7,9 +7,9 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
-from backends.base import WHOLE_MACHINE, Slot, Watch
+from backends.base import WHOLE_MACHINE, ProgressCallback, Slot
 from backends.cancel import CancelToken, cancel_on_signals
-from backends.console import say, watching
+from backends.console import say, show_progress
 from backends.errors import BackendError, StillRunning
 from backends.inputs import is_url
 from backends.local import LocalBackend
@@ -29,9 +29,9 @@ from backends.sagemaker.resources.inventory import everything
 from backends.sagemaker.storage import datasets as data
 from backends.sagemaker.storage.datasets import check_photos
 from backends.sagemaker.storage.objects import fetch
-from backends.search.request import Request
+from backends.search.request import SearchRequest
 from backends.settings.sections import Settings
-from backends.transform.inputs import Batch, Files
+from backends.transform.inputs import ImageSource, TransformBatch
 from contract.hyperparameters import Hyperparameters
 from tuning.settings import SearchSettings
 
@@ -53,12 +53,12 @@ class CloudBackend:
         # Data sets that were found in order a moment ago: `run` checks them before it asks, for all that follows.
         self._checked: set[Path] = set()
 
-    def check_data(self, data: Path, report: Path, watch: Watch) -> None:
+    def check_data(self, data: Path, report: Path, watch: ProgressCallback) -> None:
         self._here.check_data(data, report, watch)
         self._checked.add(data.absolute())
 
     def train(
-        self, run: Run, data: Path, hyperparameters: Hyperparameters, watch: Watch,
+        self, run: Run, data: Path, hyperparameters: Hyperparameters, watch: ProgressCallback,
         slot: Slot = WHOLE_MACHINE, cancel: CancelToken | None = None,  # noqa: ARG002 - a job has its instances to itself
     ) -> None:  # fmt: skip
         with cancel_on_signals(cancel) as token:
@@ -67,9 +67,9 @@ class CloudBackend:
                 check_photos(data, run.ml / "output" / "data" / "data.json", watch, token)
             training.train(self.account, run, data, hyperparameters, watch, token)
 
-    def search(self, run: Run, request: Request, cancel: CancelToken) -> None:
+    def search(self, run: Run, request: SearchRequest, cancel: CancelToken) -> None:
         if "tuning_job" not in made(run) and request.data.absolute() not in self._checked:
-            with watching("checking data") as watch:
+            with show_progress("checking data") as watch:
                 check_photos(request.data, run.ml / "output" / "data" / "data.json", watch, cancel)
         tuning.search(self.account, run, request, cancel)
 
@@ -79,10 +79,12 @@ class CloudBackend:
     def tuning_page(self, document: Path) -> None:
         self._here.tuning_page(document)
 
-    def evaluate(self, artifact: Path, data: Path, report: Path, watch: Watch, baseline: Path | None = None) -> None:
+    def evaluate(
+        self, artifact: Path, data: Path, report: Path, watch: ProgressCallback, baseline: Path | None = None
+    ) -> None:
         evaluate.evaluate(self.account, artifact, data, report, watch, baseline)
 
-    def debug(self, tensors: str, report: Path, rules: str, watch: Watch) -> None:
+    def debug(self, tensors: str, report: Path, rules: str, watch: ProgressCallback) -> None:
         if not is_url(tensors):
             self._here.debug(tensors, report, rules, watch)
             return
@@ -94,10 +96,12 @@ class CloudBackend:
     def predict(self, artifact: Path, images: Sequence[Path]) -> list[dict[str, Any]]:
         return self._here.predict(artifact, images)
 
-    def listing(self, urls: Sequence[str]) -> Files:
+    def listing(self, urls: Sequence[str]) -> ImageSource:
         return listing(self.account, urls)
 
-    def transform(self, run: Run, batch: Batch, watch: Watch, cancel: CancelToken) -> Iterator[dict[str, Any]]:
+    def transform(
+        self, run: Run, batch: TransformBatch, watch: ProgressCallback, cancel: CancelToken
+    ) -> Iterator[dict[str, Any]]:
         return transform.transform(self.account, run, batch, watch, cancel)
 
     def deploy(self, run: Run, artifact: Path, port: int) -> str:  # noqa: ARG002 - it has a name, and no port
@@ -133,12 +137,12 @@ class CloudBackend:
                 raise
             raise StillRunning(endpoints.left(run)) from None
 
-    def agreed(self, request: Request) -> AbstractContextManager[None]:
+    def confirm_cost(self, request: SearchRequest) -> AbstractContextManager[None]:
         self.account.check_settings()
         consent = self.account.consent
         return consent.covering(self._items(request)) if isinstance(consent, Asking) else nullcontext()
 
-    def _items(self, request: Request) -> list[Item]:
+    def _items(self, request: SearchRequest) -> list[Item]:
         return [
             *tuning.items(self.account, "", SearchSettings.of(request.hyperparameters)),
             *config.items(self.account, "for the best trial"),

@@ -9,7 +9,7 @@ from backends.console import console, say
 from backends.errors import BackendError, Stopped
 from backends.jobs import refresh, train_in
 from backends.runs import Run, create_run
-from backends.search.request import Request
+from backends.search.request import SearchRequest
 
 _TITLE = "search in one job"
 # Of several hosts' log each line begins with its host.
@@ -21,12 +21,12 @@ def is_one_job(run: Run) -> bool:
     return run.kind == "training" and bool(run.record.get("hyperparameters", {}).get("tune_trials"))
 
 
-def create_job(backend: Backend, runs: Path, request: Request, name: str | None) -> Run:
+def create_job(backend: Backend, runs: Path, request: SearchRequest, name: str | None) -> Run:
     """A new training run for it."""
     return create_run(runs, "training", name, backend=backend.name, **request.to_record())
 
 
-def reopen_job(backend: Backend, run: Run, changes: dict[str, int]) -> Request:
+def reopen_job(backend: Backend, run: Run, changes: dict[str, int]) -> SearchRequest:
     """Take over a job that was cut off, and give what it is asked for; its journal is among its checkpoints.
 
     changes: of tune_trials, tune_minutes and tune_parallel. Raises BackendError when it still runs.
@@ -34,13 +34,13 @@ def reopen_job(backend: Backend, run: Run, changes: dict[str, int]) -> Request:
     refresh(backend, run)
     if run.status == "running":
         raise BackendError(f"{run.name} is still running; wait for it, or end it with: deploy.py delete {run.name}")
-    request = Request.of_run(run).changed(changes)
+    request = SearchRequest.of_run(run).changed(changes)
     (run.ml / "output" / "failure").unlink(missing_ok=True)
     run.reopen(**request.to_record())
     return request
 
 
-def search_in_job(backend: Backend, run: Run, request: Request) -> None:
+def search_in_job(backend: Backend, run: Run, request: SearchRequest) -> None:
     """Run the job to its end. Raises BackendError when it fails, Stopped when a signal ended it."""
     tell = _trial_lines(run.log)
     try:

@@ -21,7 +21,7 @@ _Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
-class Request:
+class SearchRequest:
     """data: the trials' data set. hyperparameters: what all trials have in common, and in its tune_* fields the search.
     given: the hyperparameters that were set.
     """
@@ -40,7 +40,7 @@ class Request:
         # Named, so that the training measures what only an objective needs.
         return replace(hyperparameters, **off, tune_objective=self.hyperparameters.tune_objective)  # type: ignore[arg-type]
 
-    def changed(self, changes: Mapping[str, int]) -> "Request":
+    def changed(self, changes: Mapping[str, int]) -> "SearchRequest":
         """With other values of tune_trials, tune_minutes or tune_parallel."""
         return replace(self, hyperparameters=replace(self.hyperparameters, **changes))  # type: ignore[arg-type]
 
@@ -54,7 +54,7 @@ class Request:
         return {"data": str(self.data), "hyperparameters": asdict(self.hyperparameters), "given": list(self.given)}
 
     @classmethod
-    def of_run(cls, run: Run) -> "Request":
+    def of_run(cls, run: Run) -> "SearchRequest":
         """The request in a run's record. Raises BackendError when this Kennel can't read it."""
         try:
             chosen = Hyperparameters.parse(run.record["hyperparameters"])
@@ -64,7 +64,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Asked:
+class SearchOptions:
     """A command line's options, unjudged."""
 
     data: Path
@@ -74,7 +74,7 @@ class Asked:
     search: Mapping[str, object]  # trials, objective, sampler, pruner, parallel, minutes
 
 
-def read_request(asked: Asked) -> Request:
+def read_request(asked: SearchOptions) -> SearchRequest:
     """Judge the options of a search. Raises BackendError that tells the faults of all of them at once."""
     faults: list[str] = []
 
@@ -107,7 +107,7 @@ def read_request(asked: Asked) -> Request:
         ]
     if faults or chosen is None or data is None or space is None:
         raise BackendError(" | ".join(faults))
-    return Request(data, replace(chosen, tune_space=space.to_json()), tuple(given))
+    return SearchRequest(data, replace(chosen, tune_space=space.to_json()), tuple(given))
 
 
 def _hyperparameters(values: Mapping[str, object]) -> Hyperparameters:

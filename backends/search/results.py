@@ -36,7 +36,7 @@ def best_hyperparameters(run: Run) -> Hyperparameters:
         raise BackendError(f"{run.path / BEST}: {error}") from error
 
 
-def what_to_train(
+def resolve_training_request(
     runs: Path, data: Path | None, settings: Mapping[str, str], tuning: str | None
 ) -> tuple[Path, Hyperparameters]:
     """Data set and hyperparameters of a training: `settings` over a search's best, if it is to start from these.

@@ -15,12 +15,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from backends.base import WHOLE_MACHINE, Backend, Progress, Slot
+from backends.base import WHOLE_MACHINE, Backend, JobProgress, Slot
 from backends.cancel import CancelToken
 from backends.errors import BackendError, Pruned, Stopped
 from backends.inputs import DATA_CHANNEL
 from backends.runs import Run, create_run, recorded, trials_of
-from backends.search.request import Request
+from backends.search.request import SearchRequest
 from contract.hyperparameters import Hyperparameters
 from tuning.searcher import Metrics, Trial
 from tuning.study import Search
@@ -32,10 +32,10 @@ class Trials:
 
     backend: Backend
     tuning: Run
-    request: Request
+    request: SearchRequest
     search: Search
     cancel: CancelToken
-    tell: Callable[[int, Progress], None]
+    tell: Callable[[int, JobProgress], None]
 
     def run(self, trial: Trial, slot: Slot) -> str | None:
         """Train a trial to its end, tell the search and note it; the reason if it failed.
@@ -60,7 +60,7 @@ class Trials:
         """Train, and report the trial's epochs and its end to the search. Raises BackendError, Stopped and Pruned."""
         rows, pruned, start = EpochRows.of(run), CancelToken(self.cancel), time.monotonic()
 
-        def watch(progress: Progress) -> None:
+        def watch(progress: JobProgress) -> None:
             self.tell(number, progress)
             for row in rows.read():
                 if self.search.report(number, int(row["epoch"]), row):

@@ -8,11 +8,11 @@ from typing import Final
 
 from backends.base import Backend, Searching
 from backends.cancel import CancelOnSignals, CancelToken
-from backends.console import Board, board, complain
+from backends.console import TrialDisplay, complain, trial_display
 from backends.errors import BackendError, Stopped
 from backends.process import identity, process_of
 from backends.runs import Run, create_run, recorded
-from backends.search.request import Request
+from backends.search.request import SearchRequest
 from backends.search.results import DOCUMENT, best_trial
 from backends.search.trial import Driver, Trials, choose_slots, reap_orphans
 from tuning.results import write_results
@@ -22,7 +22,7 @@ from tuning.study import Search, SearchSettings
 _LONGEST_NAME: Final = 50
 
 
-def create_tuning(backend: Backend, runs: Path, request: Request, name: str | None) -> Run:
+def create_tuning(backend: Backend, runs: Path, request: SearchRequest, name: str | None) -> Run:
     """A new tuning run. Raises BackendError for a name that can't be its."""
     if name is not None and len(name) > _LONGEST_NAME:
         raise BackendError(f"--name may have {_LONGEST_NAME} characters at most for a tuning, got {len(name)}")
@@ -31,7 +31,7 @@ def create_tuning(backend: Backend, runs: Path, request: Request, name: str | No
                       **identity(os.getpid()))  # fmt: skip
 
 
-def reopen_tuning(run: Run, changes: dict[str, int]) -> Request:
+def reopen_tuning(run: Run, changes: dict[str, int]) -> SearchRequest:
     """Take over a tuning run that ended before its last trial, and give what it is asked for.
 
     changes: of tune_trials, tune_minutes and tune_parallel. Raises BackendError when it still runs.
@@ -41,12 +41,12 @@ def reopen_tuning(run: Run, changes: dict[str, int]) -> Request:
         raise BackendError(
             f"{run.name} is still running, as process {process.pid}; end it with: deploy.py delete {run.name}"
         )
-    request = Request.of_run(run).changed(changes)
+    request = SearchRequest.of_run(run).changed(changes)
     run.reopen(**request.to_record(), **identity(os.getpid()))
     return request
 
 
-def search_in(backend: Backend, run: Run, request: Request) -> None:
+def search_in(backend: Backend, run: Run, request: SearchRequest) -> None:
     """Search to the end, in a new tuning run or on from where one was cut off; leave documents, record and page.
 
     Raises Stopped when a signal ended it, BackendError when it can't go on or has found nothing, and StillRunning when
@@ -62,11 +62,11 @@ def search_in(backend: Backend, run: Run, request: Request) -> None:
         _write_page(backend, run)
 
 
-def _search(backend: Backend, run: Run, request: Request, cancel: CancelToken) -> None:
+def _search(backend: Backend, run: Run, request: SearchRequest, cancel: CancelToken) -> None:
     chosen = request.hyperparameters
     slots = choose_slots(backend, chosen, chosen.tune_parallel)[: chosen.tune_trials]
     settings = replace(SearchSettings.of(chosen), parallel=len(slots))
-    with board(f"{run.name} on {backend.name}") as shown:
+    with trial_display(f"{run.name} on {backend.name}") as shown:
         search = Search(run.path / "study.log", settings, shown.show)
         # Of its own: when a thread can't go on it ends the others, and no person has asked for that.
         trials = Trials(backend, run, request, search, CancelToken(cancel), shown.tell)
@@ -98,7 +98,7 @@ def _write_results(run: Run, search: Search, state: str, reason: str | None = No
     run.update(best=best["run"] if best else None)
 
 
-def _drawing(run: Run, search: Search, shown: Board) -> Callable[[list[int]], None]:
+def _drawing(run: Run, search: Search, shown: TrialDisplay) -> Callable[[list[int]], None]:
     """Draws the search's state, and writes its results after every trial: a kill leaves those until then."""
     written = -1
 

@@ -254,7 +254,7 @@ def _speaks(place: str) -> bool:
     return place.startswith(("KENNEL_", "--"))
 
 
-def as_begun(settings: Settings, run: Run) -> Settings:
+def settings_of_run(settings: Settings, run: Run) -> Settings:
     """With the run's image and, of one in an account, its number, region, bucket and prefix."""
     image = run.record.get("image")
     if run.record["backend"] != "sagemaker":

@@ -30,7 +30,7 @@ class General:
 
 
 @dataclass(frozen=True)
-class Account:
+class AccountSettings:
     """[sagemaker]: the account, and what every job in it has in common."""
 
     region: str = text(
@@ -171,7 +171,7 @@ class Settings:
     """All sections."""
 
     kennel: General = field(default_factory=General)
-    sagemaker: Account = field(default_factory=Account)
+    sagemaker: AccountSettings = field(default_factory=AccountSettings)
     data: Data = field(default_factory=Data)
     train: Train = field(default_factory=Train)
     tune: Tune = field(default_factory=Tune)

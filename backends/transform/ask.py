@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from backends.errors import BackendError
-from backends.transform.connection import Answer, Connection, Dropped, Parameters, Silent, Unreachable
+from backends.transform.connection import Connection, Dropped, HttpResponse, Parameters, Silent, Unreachable
 
 # The file's own fault, or the server's with this one file: noted, and the others go on.
 _OF_THE_FILE: Final = frozenset((400, 413, 415, 422, 424, 500))
@@ -39,7 +39,7 @@ class Closed(Exception):
 
 
 @dataclass(frozen=True)
-class Conversation:
+class ServerSession:
     """What all threads that ask one server share.
 
     alive: whether the server, if it is our own, still runs; raises BackendError with the reason when it doesn't.
@@ -53,10 +53,10 @@ class Conversation:
     closed: threading.Event = field(default_factory=threading.Event)
 
 
-class Asker:
+class ImageClient:
     """One thread's questions, over a connection of its own."""
 
-    def __init__(self, conversation: Conversation) -> None:
+    def __init__(self, conversation: ServerSession) -> None:
         self._about = conversation
         self._connection = Connection(conversation.url)
         all_of_them = conversation.labels is not None
@@ -113,7 +113,7 @@ class Asker:
         except Dropped as error:
             return {"error": f"the server ended the connection {_MOST_DROPS} times ({error})"}
 
-    def _send(self, body: bytes, headers: Mapping[str, str], most_drops: int) -> Answer:
+    def _send(self, body: bytes, headers: Mapping[str, str], most_drops: int) -> HttpResponse:
         """The answer that counts. Raises Dropped when none came to this body, again and again."""
         started, drops = time.monotonic(), 0
         away_since: float | None = None
@@ -148,8 +148,8 @@ class Asker:
             raise Closed
 
 
-def understand(answer: Answer, labels: tuple[str, ...] | None, where: str) -> dict[str, Any]:
-    """What a server says of one image. labels: as in Conversation. where: who answers, in words.
+def understand(answer: HttpResponse, labels: tuple[str, ...] | None, where: str) -> dict[str, Any]:
+    """What a server says of one image. labels: as in ServerSession. where: who answers, in words.
 
     Raises BackendError for what concerns all images.
     """
@@ -187,7 +187,7 @@ def _best(probabilities: list[float], labels: tuple[str, ...]) -> list[dict[str,
     return [{"label": labels[index], "index": index, "probability": probabilities[index]} for index in order]
 
 
-def _message(answer: Answer) -> str:
+def _message(answer: HttpResponse) -> str:
     try:
         value = json.loads(answer.body)["error"]
         return str(value["message"] if isinstance(value, dict) else value)
@@ -195,7 +195,7 @@ def _message(answer: Answer) -> str:
         return f"the server answered {answer.status}"
 
 
-def _retry_after(answer: Answer) -> float:
+def _retry_after(answer: HttpResponse) -> float:
     text = answer.headers.get("retry-after", "")
     return min(float(text), _LONGEST_PAUSE_S) if text.isdecimal() and len(text) < 9 else 1.0
 
@@ -233,7 +233,7 @@ def form(images: Sequence[bytes]) -> bytes:
     return b"".join((*pieces, f"--{_BOUNDARY}--\r\n".encode()))
 
 
-def parts_of(answer: Answer, count: int, all_classes: int | None) -> list[Any] | None:
+def parts_of(answer: HttpResponse, count: int, all_classes: int | None) -> list[Any] | None:
     """What a server says of each of `count` images; None when it doesn't, and each has to be asked for alone.
 
     all_classes: how many probabilities there have to be; None for the best predictions.
@@ -266,7 +266,7 @@ class _Slot:
     outcome: list[dict[str, Any]] | BaseException | None = None
 
 
-def answers(files: Iterator[str], conversation: Conversation, goes_on: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+def answers(files: Iterator[str], conversation: ServerSession, goes_on: Callable[[], bool]) -> Iterator[dict[str, Any]]:
     """The answer to each file, in order, from threads that together have as many under way as the server wants.
 
     Memory is bounded, however many files there are. Ends early when `goes_on` says no; raises what an asker raises,
@@ -302,8 +302,8 @@ def answers(files: Iterator[str], conversation: Conversation, goes_on: Callable[
             waiting.put(None)
 
 
-def _work(conversation: Conversation, waiting: "queue.SimpleQueue[_Slot | None]") -> None:
-    asker = Asker(conversation)
+def _work(conversation: ServerSession, waiting: "queue.SimpleQueue[_Slot | None]") -> None:
+    asker = ImageClient(conversation)
     while (slot := waiting.get()) is not None and not conversation.closed.is_set():
         try:
             slot.outcome = asker.ask(slot.files)

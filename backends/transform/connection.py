@@ -23,7 +23,7 @@ _MOST_HEADERS: Final = 100
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpResponse:
     """One answer of a server; header names in lower case, of repeated ones the last."""
 
     status: int
@@ -52,7 +52,9 @@ class Connection:
         self._socket: socket.socket | None = None
         self._reader: BinaryIO | None = None
 
-    def request(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Answer:
+    def request(
+        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> HttpResponse:
         """Raises Unreachable, Dropped or Silent when no answer comes."""
         named = {"Host": self._parts.netloc, "Content-Length": str(len(body)), **(headers or {})}
         lines = [f"{method} {self._parts.path}{path} HTTP/1.1", *(f"{name}: {value}" for name, value in named.items())]
@@ -73,7 +75,7 @@ class Connection:
             self._socket.close()
         self._reader = self._socket = None
 
-    def _exchange(self, message: bytes) -> Answer:
+    def _exchange(self, message: bytes) -> HttpResponse:
         if self._socket is None or self._reader is None:
             self._connect()
         assert self._socket is not None
@@ -103,7 +105,7 @@ class Connection:
         self._socket, self._reader = made, made.makefile("rb")
 
 
-def read_answer(reader: BinaryIO) -> Answer:
+def read_answer(reader: BinaryIO) -> HttpResponse:
     """The next answer to a request other than HEAD. Raises ValueError when it is none or isn't whole."""
     status = 100
     headers: dict[str, str] = {}
@@ -118,7 +120,7 @@ def read_answer(reader: BinaryIO) -> Answer:
         body = _exactly(reader, int(headers["content-length"]))
     else:
         body = b"" if status in (204, 304) else reader.read()
-    return Answer(status, headers, body)
+    return HttpResponse(status, headers, body)
 
 
 def _is_bounded(headers: Mapping[str, str]) -> bool:

@@ -6,15 +6,15 @@ from pathlib import Path
 
 from backends.base import Batching
 from backends.cancel import CancelToken
-from backends.console import watching
+from backends.console import show_progress
 from backends.errors import BackendError
 from backends.runs import Run, create_run, load_run, recorded
-from backends.transform.inputs import Batch
+from backends.transform.inputs import TransformBatch
 from backends.transform.results import Results
 
 
 def transform_in_job(
-    backend: Batching, batch: Batch, results: Results, runs: Path, done: int, cancel: CancelToken
+    backend: Batching, batch: TransformBatch, results: Results, runs: Path, done: int, cancel: CancelToken
 ) -> float:  # fmt: skip
     """Have the job made, or go on with the one that was made for these results, and write its answers from the `done`th
     on. Returns the seconds that it worked.
@@ -23,7 +23,7 @@ def transform_in_job(
     """
     run = _former(results) or _new(backend, batch, results, runs)
     started = time.monotonic()
-    with recorded(run), watching(f"{run.name} on SageMaker") as watch, results.append() as appender:
+    with recorded(run), show_progress(f"{run.name} on SageMaker") as watch, results.append() as appender:
         for row in itertools.islice(backend.transform(run, batch, watch, cancel), done, None):
             appender.add(row)
     return float(run.record.get("seconds") or time.monotonic() - started)
@@ -38,7 +38,7 @@ def _former(results: Results) -> Run | None:
     return run if run.status == "running" else None
 
 
-def _new(backend: Batching, batch: Batch, results: Results, runs: Path) -> Run:
+def _new(backend: Batching, batch: TransformBatch, results: Results, runs: Path) -> Run:
     name = getattr(backend, "name", "")
     run = create_run(runs, "transform", None, backend=name, artifact=str(batch.artifact), out=str(results.folder))
     # Before there is anything to come back to.

@@ -51,7 +51,7 @@ class _Source:
         raise BackendError(f"{given} is neither a file nor a folder; name photos, or a folder or glob of them")
 
 
-class Inputs:
+class LocalImages:
     """The files of all arguments; each time it is iterated over it looks anew, and holds the names of one folder alone.
 
     A folder gives its images, by their names' endings, and those of the folders in it, ordered by folder and name; what
@@ -158,7 +158,7 @@ def _is_image(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122
 
 
-class Files(Protocol):
+class ImageSource(Protocol):
     """Images by name, in a fixed order, each time anew; `Inputs` are some."""
 
     def __iter__(self) -> Iterator[str]: ...
@@ -168,12 +168,12 @@ class Files(Protocol):
 
 
 @dataclass(frozen=True)
-class Batch:
+class TransformBatch:
     """artifact: its folder. labels: the classes' in order, where all probabilities are wanted. concurrent: requests at
     once, or None for what the server says.
     """
 
-    files: Files
+    files: ImageSource
     count: int
     artifact: Path
     labels: tuple[str, ...] | None = None

@@ -9,26 +9,26 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from backends.base import Backend, Batching, Progress, Watch, create
+from backends.base import Backend, Batching, JobProgress, ProgressCallback, create
 from backends.cancel import CancelOnSignals, CancelToken
 from backends.child import last_error
 from backends.client import choose_port
-from backends.console import watching
+from backends.console import show_progress
 from backends.errors import BackendError, Stopped
 from backends.jobs import deploy_artifact, refresh, stop_run
 from backends.runs import Run, load_run
-from backends.transform.ask import Conversation, answers
+from backends.transform.ask import ServerSession, answers
 from backends.transform.connection import ask_parameters, wait_ready
 from backends.transform.in_job import transform_in_job
-from backends.transform.inputs import Batch, Files, Survey
+from backends.transform.inputs import ImageSource, Survey, TransformBatch
 from backends.transform.results import Results
-from backends.transform.summary import Artifact, conclude
+from backends.transform.summary import ArtifactInfo, conclude
 
 _TELL_EVERY_S: Final = 0.2
 
 
 @dataclass(frozen=True)
-class Server:
+class TransformServer:
     """What answers: the server at `url`, or, where that is None, one of our own from the artifact in a folder, or a job
     of the backend's, if it has such.
     """
@@ -40,21 +40,21 @@ class Server:
 
 
 @dataclass(frozen=True)
-class Request:
+class TransformRequest:
     """What is wanted. artifact: what is known of it, if anything. concurrent: images at once, or None for what the
     server says.
     """
 
-    inputs: Files
+    inputs: ImageSource
     out: Path
-    server: Server
-    artifact: Artifact | None
+    server: TransformServer
+    artifact: ArtifactInfo | None
     probabilities: bool = False
     concurrent: int | None = None
     restart: bool = False
 
 
-def transform(request: Request) -> tuple[dict[str, Any], Survey]:
+def transform(request: TransformRequest) -> tuple[dict[str, Any], Survey]:
     """Send every image to a server, in order, and write what it says; returns summary.json and what the inputs were.
 
     A server of our own is gone afterwards, however this ends, but for SIGKILL; then the next start in the same folder
@@ -87,7 +87,7 @@ def transform(request: Request) -> tuple[dict[str, Any], Survey]:
         return conclude(results, artifact, facts, labels), survey
 
 
-def _subject(request: Request, survey: Survey) -> dict[str, Any]:
+def _subject(request: TransformRequest, survey: Survey) -> dict[str, Any]:
     """What the results depend on."""
     artifact = request.artifact
     return {
@@ -98,7 +98,7 @@ def _subject(request: Request, survey: Survey) -> dict[str, Any]:
     }
 
 
-def batching(server: Server) -> Batching | None:
+def batching(server: TransformServer) -> Batching | None:
     """The backend, if it transforms as a job of its own."""
     backend = server.backend
     if backend is None or server.url is not None:
@@ -106,18 +106,20 @@ def batching(server: Server) -> Batching | None:
     return backend if isinstance(backend, Batching) else None
 
 
-def _ask_job(request: Request, results: Results, _files: object, extent: tuple[int, int], cancel: CancelToken) -> float:
+def _ask_job(
+    request: TransformRequest, results: Results, _files: object, extent: tuple[int, int], cancel: CancelToken
+) -> float:
     """As `_ask`, by a job: of the whole batch, for there is no other."""
     backend, folder, artifact = batching(request.server), request.server.folder, request.artifact
     assert backend is not None
     assert folder is not None
     labels = artifact.labels if artifact and request.probabilities else None
-    batch = Batch(request.inputs, extent[1], folder, labels, request.concurrent)
+    batch = TransformBatch(request.inputs, extent[1], folder, labels, request.concurrent)
     return transform_in_job(backend, batch, results, request.server.runs, extent[0], cancel)
 
 
 def _ask(
-    request: Request, results: Results, files: Iterator[str], extent: tuple[int, int], cancel: CancelToken
+    request: TransformRequest, results: Results, files: Iterator[str], extent: tuple[int, int], cancel: CancelToken
 ) -> float:
     """Send the files and write the answers; returns the seconds it took, without the server's start.
 
@@ -130,9 +132,9 @@ def _ask(
         with _server(request.server, results, cancel) as (url, alive):
             found = ask_parameters(url)
             parameters = replace(found, concurrent=request.concurrent or found.concurrent)
-            conversation = Conversation(url, parameters, alive, labels)
+            conversation = ServerSession(url, parameters, alive, labels)
             started = time.monotonic()
-            with watching("transforming") as watch, results.append() as appender:
+            with show_progress("transforming") as watch, results.append() as appender:
                 tell = _telling(watch, count)
                 for row in answers(files, conversation, lambda: not cancel.requested):
                     appender.add(row)
@@ -149,7 +151,7 @@ def _ask(
 
 
 @contextmanager
-def _server(server: Server, results: Results, cancel: CancelToken) -> Iterator[tuple[str, Callable[[], None]]]:
+def _server(server: TransformServer, results: Results, cancel: CancelToken) -> Iterator[tuple[str, Callable[[], None]]]:
     """The server's address, once it answers, and what raises BackendError when it has ended."""
     if server.url is not None:
         if not wait_ready(server.url, lambda: not cancel.requested):
@@ -192,7 +194,7 @@ def _former(results: Results) -> Run | None:
         return None
 
 
-def _telling(watch: Watch, total: int) -> Callable[[int], None]:
+def _telling(watch: ProgressCallback, total: int) -> Callable[[int], None]:
     """Tells how far it is now and then: each time costs as much as an image's answer."""
     last = 0.0
 
@@ -201,6 +203,6 @@ def _telling(watch: Watch, total: int) -> Callable[[int], None]:
         now = time.monotonic()
         if now - last > _TELL_EVERY_S or done == total:
             last = now
-            watch(Progress("images", done, total, "images"))
+            watch(JobProgress("images", done, total, "images"))
 
     return tell

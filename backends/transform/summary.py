@@ -20,7 +20,7 @@ _BEFORE: Final = re.compile(r"^(?:\d+[._\-\s]+(?=\D)|n\d{8}[._\-\s]+(?=\S))+")
 
 
 @dataclass(frozen=True)
-class Artifact:
+class ArtifactInfo:
     """What an artifact's manifest says of it, read as a file. id: as the server's log names it. sha256: of the manifest
     itself, which changes with whatever changes an answer.
     """
@@ -60,14 +60,14 @@ def labels_told(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     return list(found)
 
 
-def read_artifact(folder: Path) -> Artifact:
+def read_artifact(folder: Path) -> ArtifactInfo:
     """Raises BackendError when its manifest can't be made out."""
     try:
         content = (folder / MANIFEST).read_bytes()
         values = json.loads(content)
         entries = values["classes"]
         names, labels = (tuple(str(entry[key]) for entry in entries) for key in ("name", "label"))
-        return Artifact(str(values["weights"]["sha256"])[:12], hashlib.sha256(content).hexdigest(), names, labels)
+        return ArtifactInfo(str(values["weights"]["sha256"])[:12], hashlib.sha256(content).hexdigest(), names, labels)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BackendError(
             f"{folder / MANIFEST} can't be read ({error!r}); copy the artifact's folder again"
@@ -134,7 +134,7 @@ class Tally:
 
 
 def conclude(
-    results: Results, artifact: Artifact | None, facts: Mapping[str, Any], labels: Sequence[str]
+    results: Results, artifact: ArtifactInfo | None, facts: Mapping[str, Any], labels: Sequence[str]
 ) -> dict[str, Any]:
     """Read all lines once more, write predictions.csv and summary.json, and return what the latter says.
 

@@ -10,7 +10,7 @@ from backends.sagemaker.account import Account
 from backends.sagemaker.billing.quotas import Kind, quota_name, quotas
 from backends.sagemaker.errors import Refused, told
 from backends.settings.sections import Settings
-from cli.doctor.finding import Row
+from cli.doctor.finding import Finding
 from cli.doctor.image import Address
 
 _SERVICE: Final = "sagemaker.amazonaws.com"
@@ -18,36 +18,38 @@ _RIGHTS: Final = "docs/iam/execution-role.json"
 _TRUST: Final = "docs/iam/execution-role-trust.json"
 
 
-def check_sdk() -> Iterator[Row]:
+def check_sdk() -> Iterator[Finding]:
     """Raises BackendError without the SDK's version 2."""
     from importlib.metadata import version
 
     from backends.sagemaker.sdk import sdk
 
     sdk("estimator")
-    yield Row("SageMaker's SDK", "ok", f"sagemaker {version('sagemaker')}, boto3 {version('boto3')}")
+    yield Finding("SageMaker's SDK", "ok", f"sagemaker {version('sagemaker')}, boto3 {version('boto3')}")
 
 
-def check_identity(account: Account) -> Iterator[Row]:
+def check_identity(account: Account) -> Iterator[Finding]:
     """Raises BackendError without credentials that work, or without a region."""
     region = account.region
-    yield Row("credentials", "ok", f"{account.identity['Arn']}, in {region}")
+    yield Finding("credentials", "ok", f"{account.identity['Arn']}, in {region}")
 
 
-def check_service(account: Account) -> Iterator[Row]:
+def check_service(account: Account) -> Iterator[Finding]:
     """Whether SageMaker answers in the region, and lets the person ask."""
     with told(f"asking SageMaker in {account.region}"):
         account.client("sagemaker").list_training_jobs(MaxResults=1)
-    yield Row("SageMaker", "ok", f"answers in {account.region}")
+    yield Finding("SageMaker", "ok", f"answers in {account.region}")
 
 
-def check_role(account: Account) -> Iterator[Row]:
+def check_role(account: Account) -> Iterator[Finding]:
     """The role is there, and SageMaker may act as it."""
     arn = account.role
     owner = arn.split(":")[4]
     if owner != account.identity["Account"]:
         own = account.identity["Account"]
-        yield Row("role", "fault", f"{arn} is of account {owner}, and these credentials are of {own}; set a role of it")
+        yield Finding(
+            "role", "fault", f"{arn} is of account {owner}, and these credentials are of {own}; set a role of it"
+        )
         return
     try:
         with told(f"looking for the role {arn}"):
@@ -55,14 +57,14 @@ def check_role(account: Account) -> Iterator[Row]:
     except Refused as refused:
         if not refused.missing:
             raise
-        yield Row(
+        yield Finding(
             "role", "fault", f"there is no role {arn}; docs/iam/create.sh makes one, role in [sagemaker] names it"
         )
         return
     if not trusts(role["AssumeRolePolicyDocument"]):
-        yield Row("role", "fault", f"{arn} doesn't trust {_SERVICE}; give it the trust policy {_TRUST}")
+        yield Finding("role", "fault", f"{arn} doesn't trust {_SERVICE}; give it the trust policy {_TRUST}")
         return
-    yield Row("role", "ok", f"{arn}, which SageMaker may act as")
+    yield Finding("role", "ok", f"{arn}, which SageMaker may act as")
 
 
 def trusts(policy: Mapping[str, Any] | str) -> bool:
@@ -88,7 +90,7 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def check_rights(account: Account) -> Iterator[Row]:
+def check_rights(account: Account) -> Iterator[Finding]:
     """Whether the role may do what jobs need of it, by IAM's own simulation, which knows the role's policies alone."""
     refused: list[str] = []
     unsure: list[str] = []
@@ -103,11 +105,11 @@ def check_rights(account: Account) -> Iterator[Row]:
                 # A condition of which the simulation knows nothing: the job could fulfil it.
                 (unsure if each.get("MissingContextValues") else refused).append(found)
     if refused:
-        yield Row("role's rights", "fault", f"its policies don't allow {', '.join(refused)}; give it {_RIGHTS}")
+        yield Finding("role's rights", "fault", f"its policies don't allow {', '.join(refused)}; give it {_RIGHTS}")
     elif unsure:
-        yield Row("role's rights", "note", f"its policies have conditions for {', '.join(unsure)}")
+        yield Finding("role's rights", "note", f"its policies have conditions for {', '.join(unsure)}")
     else:
-        yield Row("role's rights", "ok", "it may read and write the bucket, pull the image and write logs")
+        yield Finding("role's rights", "ok", "it may read and write the bucket, pull the image and write logs")
 
 
 def _needs(account: Account) -> dict[str, list[str]]:
@@ -132,7 +134,7 @@ def default_bucket(account: Account) -> str:
     return f"sagemaker-{account.region}-{account.identity['Account']}"
 
 
-def check_bucket(account: Account) -> Iterator[Row]:
+def check_bucket(account: Account) -> Iterator[Finding]:
     """The bucket is there, in the region, and may be used."""
     from botocore.exceptions import ClientError
 
@@ -148,30 +150,32 @@ def check_bucket(account: Account) -> Iterator[Row]:
     if region != account.region:
         yield _elsewhere(account, name, region)
     else:
-        yield Row("bucket", "ok", f"s3://{name}/{account.settings.sagemaker.prefix}, in {region}")
+        yield Finding("bucket", "ok", f"s3://{name}/{account.settings.sagemaker.prefix}, in {region}")
 
 
-def _no_bucket(account: Account, name: str, error: Any) -> Row:
+def _no_bucket(account: Account, name: str, error: Any) -> Finding:
     status = error.response["ResponseMetadata"]["HTTPStatusCode"]
     headers = error.response["ResponseMetadata"].get("HTTPHeaders", {})
     region = headers.get("x-amz-bucket-region", account.region)
     if status == 404:
         if not account.settings.sagemaker.bucket:
-            return Row("bucket", "ok", f"s3://{name} isn't there yet; it is made when it is first needed")
-        return Row("bucket", "fault", f"there is no bucket {name}; aws s3 mb s3://{name} --region {account.region}")
+            return Finding("bucket", "ok", f"s3://{name} isn't there yet; it is made when it is first needed")
+        return Finding("bucket", "fault", f"there is no bucket {name}; aws s3 mb s3://{name} --region {account.region}")
     if region != account.region:
         return _elsewhere(account, name, region)
     if status == 403:
-        return Row("bucket", "fault", f"s3://{name} is another's, or you may not list it; set bucket in [sagemaker]")
+        return Finding(
+            "bucket", "fault", f"s3://{name} is another's, or you may not list it; set bucket in [sagemaker]"
+        )
     raise error
 
 
-def _elsewhere(account: Account, name: str, region: str) -> Row:
+def _elsewhere(account: Account, name: str, region: str) -> Finding:
     said = f"s3://{name} is in {region}, and jobs in {account.region} take nothing from there; set another, or region"
-    return Row("bucket", "fault", said)
+    return Finding("bucket", "fault", said)
 
 
-def check_network(account: Account) -> Iterator[Row]:
+def check_network(account: Account) -> Iterator[Finding]:
     """The VPC's subnets and security groups, where they are set, and the key."""
     common = account.settings.sagemaker
     if common.subnets:
@@ -185,13 +189,13 @@ def check_network(account: Account) -> Iterator[Row]:
             raise BackendError(
                 f"subnets and security groups are of several VPCs ({', '.join(places)}); set those of one"
             )
-        yield Row("VPC", "ok", f"{places[0]}: {len(subnets)} subnets, {len(groups)} security groups")
+        yield Finding("VPC", "ok", f"{places[0]}: {len(subnets)} subnets, {len(groups)} security groups")
     if common.kms_key:
         with told(f"looking for the key {common.kms_key}"):
             key = account.client("kms").describe_key(KeyId=common.kms_key)["KeyMetadata"]
         if key["KeyState"] != "Enabled":
             raise BackendError(f"the key {common.kms_key} is {key['KeyState']}; enable it, or set another kms_key")
-        yield Row("key", "ok", key["Arn"])
+        yield Finding("key", "ok", key["Arn"])
 
 
 def wanted(settings: Settings) -> dict[str, int]:
@@ -209,21 +213,21 @@ def wanted(settings: Settings) -> dict[str, int]:
     return {quota_name(kind, instance_type): count for kind, instance_type, count in needs}
 
 
-def check_quotas(account: Account) -> Iterator[Row]:
+def check_quotas(account: Account) -> Iterator[Finding]:
     """A row a quota. Raises BackendError when they can't be had."""
     needed = wanted(account.settings)
     found = quotas(account, set(needed))
     for name, count in needed.items():
         quota = found.get(name)
         if quota is None:
-            yield Row(
+            yield Finding(
                 "quota", "fault",
                 f"{account.region} has no quota {name!r}, so the instance type isn't offered there; set another",
             )  # fmt: skip
         elif quota.instances < count:
-            yield Row(
+            yield Finding(
                 "quota", "fault",
                 f"{name}: {quota.instances}, and {count} needed; {quota.remedy(count, account.region)}",
             )  # fmt: skip
         else:
-            yield Row("quota", "ok", f"{name}: {quota.instances}, {count} needed")
+            yield Finding("quota", "ok", f"{name}: {quota.instances}, {count} needed")

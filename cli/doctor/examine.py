@@ -16,24 +16,24 @@ from cli.doctor.account import (
     check_sdk,
     check_service,
 )
-from cli.doctor.finding import Row, checked
+from cli.doctor.finding import Finding, checked
 from cli.doctor.image import check_image
 from cli.doctor.machine import check_docker, check_packages, check_runs
 
 
-def examine(settings: Settings, runs: Path, account: Account) -> Iterator[Row]:
+def examine(settings: Settings, runs: Path, account: Account) -> Iterator[Finding]:
     """What is found, one after another. The account is asked only where jobs are to run in it."""
     yield from check_packages(settings.kennel)
     yield from check_runs(runs)
     yield from check_docker(settings.kennel)
     if settings.kennel.on != "sagemaker":
-        yield Row("SageMaker", "note", "not looked at; --on sagemaker, or on in [kennel], does")
+        yield Finding("SageMaker", "note", "not looked at; --on sagemaker, or on in [kennel], does")
         return
     yield from checked("SageMaker's SDK", check_sdk)
     identity = list(checked("credentials", lambda: check_identity(account)))
     yield from identity
     if identity[-1].state != "ok":
-        yield Row("account", "note", "not looked at without credentials and a region")
+        yield Finding("account", "note", "not looked at without credentials and a region")
         return
     yield from checked("SageMaker", partial(check_service, account), needed=True)
     for what, check in (

@@ -12,7 +12,7 @@ State = Literal["ok", "note", "fault"]
 
 
 @dataclass(frozen=True)
-class Row:
+class Finding:
     """what: was looked at. said: what was found, and for a fault what to do about it."""
 
     what: str
@@ -20,10 +20,10 @@ class Row:
     said: str
 
 
-Check = Callable[[], Iterable[Row]]
+Check = Callable[[], Iterable[Finding]]
 
 
-def checked(what: str, check: Check, needed: bool = False) -> Iterator[Row]:
+def checked(what: str, check: Check, needed: bool = False) -> Iterator[Finding]:
     """The check's rows; what it raises is a fault, or a note where the person only may not look.
 
     needed: what is asked for has to be allowed, for jobs ask the same.
@@ -32,6 +32,6 @@ def checked(what: str, check: Check, needed: bool = False) -> Iterator[Row]:
         yield from check()
     except BackendError as error:
         if isinstance(error, Refused) and error.denied and not needed:
-            yield Row(what, "note", f"not looked at, which jobs don't need: {error}")
+            yield Finding(what, "note", f"not looked at, which jobs don't need: {error}")
         else:
-            yield Row(what, "fault", str(error))
+            yield Finding(what, "fault", str(error))

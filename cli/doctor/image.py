@@ -13,7 +13,7 @@ from backends.sagemaker.account import Account
 from backends.sagemaker.endpoints.drivers import check_processor, has_gpu, host_image
 from backends.sagemaker.errors import told
 from backends.settings.sections import Settings
-from cli.doctor.finding import Row, checked
+from cli.doctor.finding import Finding, checked
 
 _URI: Final = re.compile(
     r"(\d{12})\.dkr\.ecr(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/([a-z0-9._/-]+)(?::([\w.-]+))?(?:@(sha256:\w+))?"
@@ -47,11 +47,11 @@ class Address:
         return cls(found[1], found[2], found[3], reference)
 
 
-def check_image(account: Account) -> Iterator[Row]:
+def check_image(account: Account) -> Iterator[Finding]:
     """Raises BackendError when it can't be looked at."""
     address = Address.parse(account.image)
     if address.region != account.region:
-        yield Row(
+        yield Finding(
             "image", "fault",
             f"{account.image} is in {address.region}, and jobs in {account.region} take none from there; push it to "
             f"{account.region}, or set region",
@@ -59,12 +59,14 @@ def check_image(account: Account) -> Iterator[Row]:
         return
     form, manifest = _manifest(account, address)
     if form != _DOCKER:
-        yield Row("image", "fault", f"{account.image} is {_named(form, manifest)}, which SageMaker refuses; {_PUSH}")
+        yield Finding(
+            "image", "fault", f"{account.image} is {_named(form, manifest)}, which SageMaker refuses; {_PUSH}"
+        )
         return
     size = sum(layer["size"] for layer in manifest["layers"]) / 1e9
-    yield Row("image", "ok", f"{account.image}, {size:.1f} GB as it travels")
+    yield Finding("image", "ok", f"{account.image}, {size:.1f} GB as it travels")
     if address.account != account.identity["Account"]:
-        yield Row("image", "note", f"it is of account {address.account}, whose repository has to let the role pull")
+        yield Finding("image", "note", f"it is of account {address.account}, whose repository has to let the role pull")
     yield from _content(account, _config(account, address, manifest["config"]["digest"]))
 
 
@@ -107,23 +109,23 @@ def _config(account: Account, address: Address, digest: str) -> dict[str, Any]:
     return config
 
 
-def _content(account: Account, config: Mapping[str, Any]) -> Iterator[Row]:
+def _content(account: Account, config: Mapping[str, Any]) -> Iterator[Finding]:
     found = f"{config.get('os')}/{config.get('architecture')}"
     if found != "linux/amd64":
-        yield Row(
+        yield Finding(
             "image's machine", "fault",
             f"{found}, and SageMaker's instances are linux/amd64 (it would end with exec format error); {_PUSH}",
         )  # fmt: skip
     else:
-        yield Row("image's machine", "ok", found)
+        yield Finding("image's machine", "ok", found)
     labels = config.get("config", {}).get("Labels") or {}
     if "ai.kennel.cuda" not in labels:
-        yield Row("image's content", "note", "it has none of the labels of Kennel's image; is it one?")
+        yield Finding("image's content", "note", "it has none of the labels of Kennel's image; is it one?")
         return
     yield from _fitting(account.settings, labels)
 
 
-def _fitting(settings: Settings, labels: Mapping[str, str]) -> Iterator[Row]:
+def _fitting(settings: Settings, labels: Mapping[str, str]) -> Iterator[Finding]:
     """Whether what is in the image suits the settings."""
     cuda, weights = labels["ai.kennel.cuda"], labels.get("ai.kennel.pretrained", "none")
     faults = []
@@ -138,13 +140,13 @@ def _fitting(settings: Settings, labels: Mapping[str, str]) -> Iterator[Row]:
             "PRETRAINED=resnet18, or train with --set pretrained=FILE"
         )
     for fault in faults:
-        yield Row("image's content", "fault", fault)
+        yield Finding("image's content", "fault", fault)
     if not faults:
-        yield Row("image's content", "ok", f"CUDA {cuda}; ImageNet weights: {weights}")
+        yield Finding("image's content", "ok", f"CUDA {cuda}; ImageNet weights: {weights}")
     yield from checked("instances", partial(_instances, settings, cuda))
 
 
-def _instances(settings: Settings, cuda: str) -> Iterator[Row]:
+def _instances(settings: Settings, cuda: str) -> Iterator[Finding]:
     """Whether the image can run on the instance types. Raises BackendError for the first on which it can't."""
     types = [settings.train.instance_type, settings.transform.instance_type, settings.evaluate.instance_type]
     for each in types:
@@ -154,4 +156,4 @@ def _instances(settings: Settings, cuda: str) -> Iterator[Row]:
         types.append(deploy.instance_type)
         if ami := host_image(deploy.instance_type, cuda, deploy.ami):
             types[-1] += f" (with the driver of {ami})"
-    yield Row("instances", "ok", f"the image runs on {', '.join(dict.fromkeys(types))}")
+    yield Finding("instances", "ok", f"the image runs on {', '.join(dict.fromkeys(types))}")

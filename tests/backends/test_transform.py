@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from backends.transform.inputs import Inputs
+from backends.transform.inputs import LocalImages
 from backends.transform.summary import Truth
 from model.labels import readable_labels
 from tests.backends.terminal import deploy
@@ -181,12 +181,12 @@ def test_folders_globs_and_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     for name in ("b/2.png", "b/10.png", "b/c/1.JPEG", "b.png", "a.png", "b/x.dat", "[1].png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert list(Inputs(["."])) == ["[1].png", "a.png", "b/10.png", "b/2.png", "b/c/1.JPEG", "b.png"]
-    assert list(Inputs(["b/"])) == ["b/10.png", "b/2.png", "b/c/1.JPEG"]
-    assert list(Inputs(["b/*"])) == ["b/10.png", "b/2.png", "b/x.dat"]
-    assert list(Inputs(["**/*.png"])) == ["[1].png", "a.png", "b/10.png", "b/2.png", "b.png"]
+    assert list(LocalImages(["."])) == ["[1].png", "a.png", "b/10.png", "b/2.png", "b/c/1.JPEG", "b.png"]
+    assert list(LocalImages(["b/"])) == ["b/10.png", "b/2.png", "b/c/1.JPEG"]
+    assert list(LocalImages(["b/*"])) == ["b/10.png", "b/2.png", "b/x.dat"]
+    assert list(LocalImages(["**/*.png"])) == ["[1].png", "a.png", "b/10.png", "b/2.png", "b.png"]
     # A name before a pattern; and each file once, where it is named first.
-    assert list(Inputs(["[1].png", "b", "b/2.png", str(tmp_path / "b" / "x.dat"), "b/../a.png", "."])) == [
+    assert list(LocalImages(["[1].png", "b", "b/2.png", str(tmp_path / "b" / "x.dat"), "b/../a.png", "."])) == [
         "[1].png", "b/10.png", "b/2.png", "b/c/1.JPEG", str(tmp_path / "b" / "x.dat"), "b/../a.png", "b.png",
     ]  # fmt: skip
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from backends.base import WHOLE_MACHINE, Slot, Watch
+from backends.base import WHOLE_MACHINE, ProgressCallback, Slot
 from backends.cancel import CancelToken
 from backends.errors import BackendError, Stopped
 from backends.inputs import parse_hyperparameters
 from backends.local import LocalBackend
 from backends.runs import Run, create_run, load_run
-from backends.search.request import Request
+from backends.search.request import SearchRequest
 from backends.search.tune import create_tuning, search_in
 from contract.hyperparameters import Hyperparameters
 
@@ -29,7 +29,7 @@ class Quick(LocalBackend):
         self._training = training
 
     def train(
-        self, run: Run, data: Path, hyperparameters: Hyperparameters, watch: Watch,
+        self, run: Run, data: Path, hyperparameters: Hyperparameters, watch: ProgressCallback,
         slot: Slot = WHOLE_MACHINE, cancel: CancelToken | None = None,
     ) -> None:  # fmt: skip
         assert cancel is not None
@@ -47,10 +47,10 @@ def leave_artifact(run: Run, accuracy: float) -> None:
     (run.artifact / "kennel.json").write_text(json.dumps(manifest))
 
 
-def begin(tmp_path: Path, backend: Quick, **search: Any) -> tuple[Run, Request]:
+def begin(tmp_path: Path, backend: Quick, **search: Any) -> tuple[Run, SearchRequest]:
     values = {"tune_trials": 4, "tune_space": "lr=0.001:0.1:log", "tune_parallel": 1, "device": "cpu", **search}
     (tmp_path / "photos").mkdir()
-    request = Request(tmp_path / "photos", parse_hyperparameters(values))
+    request = SearchRequest(tmp_path / "photos", parse_hyperparameters(values))
     return create_tuning(backend, tmp_path / "runs", request, "s"), request
 
 

@@ -12,7 +12,7 @@ import deploy as program
 from backends.local import LocalBackend
 from backends.runs import Run, create_run
 from backends.sagemaker.backend import CloudBackend
-from cli.context import Where
+from cli.context import Context
 from tests.backends.terminal import deploy
 
 # Those that start nothing, and so have no use for --on, --image and --yes.
@@ -75,10 +75,10 @@ def test_jobs_run_where_the_settings_say(tmp_path: Path, monkeypatch: pytest.Mon
     assert "docker" not in answer.stderr
 
 
-def place(tmp_path: Path, text: str) -> Where:
+def place(tmp_path: Path, text: str) -> Context:
     file = tmp_path / "kennel.toml"
     file.write_text(text)
-    return Where(config=file)
+    return Context(config=file)
 
 
 def run_of(tmp_path: Path, **record: Any) -> Run:
@@ -86,7 +86,7 @@ def run_of(tmp_path: Path, **record: Any) -> Run:
 
 
 def test_a_run_is_reopened_where_it_was_begun(tmp_path: Path) -> None:
-    where = place(
+    context = place(
         tmp_path,
         f"""
         [kennel]
@@ -101,7 +101,7 @@ def test_a_run_is_reopened_where_it_was_begun(tmp_path: Path) -> None:
     )
     noted = {"name": "kennel-x", "region": "eu-west-1", "account": "123456789012", "bucket": "old", "prefix": "old"}
     run = run_of(tmp_path, backend="sagemaker", image=f"{URI}:1", sagemaker=noted)
-    account = where.account_of(run).settings.sagemaker
+    account = context.account_of(run).settings.sagemaker
     assert (account.account, account.region, account.bucket, account.prefix) == (
         "123456789012",
         "eu-west-1",
@@ -109,13 +109,13 @@ def test_a_run_is_reopened_where_it_was_begun(tmp_path: Path) -> None:
         "old",
     )
     assert (account.image, account.role) == (f"{URI}:1", "new")
-    backend = where.backend_of(run)
+    backend = context.backend_of(run)
     assert isinstance(backend, CloudBackend)
     assert backend.account.settings.sagemaker == account
     assert backend.image == f"{URI}:1"
-    assert isinstance(where.backend(), LocalBackend)
+    assert isinstance(context.backend(), LocalBackend)
     # Killed before anything was noted: what is set holds.
-    account = where.account_of(run_of(tmp_path, backend="sagemaker")).settings.sagemaker
+    account = context.account_of(run_of(tmp_path, backend="sagemaker")).settings.sagemaker
     assert (account.region, account.bucket, account.image) == ("us-east-1", "new", f"{URI}:2")
 
 
@@ -125,9 +125,9 @@ def test_a_run_in_docker_keeps_its_image(tmp_path: Path, monkeypatch: pytest.Mon
     docker.chmod(0o755)
     monkeypatch.setenv("DOCKER", str(docker))
     monkeypatch.delenv("KENNEL_IMAGE", raising=False)
-    where = place(tmp_path, '[kennel]\nimage = "kennel:new"\n')
-    assert where.backend_of(run_of(tmp_path, backend="docker", image="kennel:old")).image == "kennel:old"
-    assert where.backend_of(run_of(tmp_path, backend="docker")).image == "kennel:new"
+    context = place(tmp_path, '[kennel]\nimage = "kennel:new"\n')
+    assert context.backend_of(run_of(tmp_path, backend="docker", image="kennel:old")).image == "kennel:old"
+    assert context.backend_of(run_of(tmp_path, backend="docker")).image == "kennel:new"
     assert "kennel:old" in (tmp_path / "docker.log").read_text()
 
 

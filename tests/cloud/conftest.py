@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from backends.sagemaker.account import Account
-from backends.settings.sections import Account as AccountSettings
-from backends.settings.sections import Settings
+from backends.settings.sections import AccountSettings, Settings
 from tests.cloud.policies import Call, hold, within_policy
 from tests.cloud.service_models import read_once
 from tests.cloud.simulator.moto import Moto

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from backends.runs import Run, create_run
-from backends.search.request import Request
+from backends.search.request import SearchRequest
 from contract.hyperparameters import Hyperparameters
 from tests.cloud.simulator.work import Prepared, Task
 
@@ -56,9 +56,9 @@ def photos(folder: Path) -> Path:
     return folder
 
 
-def request(data: Path, **chosen: object) -> Request:
-    return Request(data, Hyperparameters.parse({**DEFAULTS, **chosen}))
+def request(data: Path, **chosen: object) -> SearchRequest:
+    return SearchRequest(data, Hyperparameters.parse({**DEFAULTS, **chosen}))
 
 
-def tuning_run(runs: Path, wanted: Request, name: str = "search") -> Run:
+def tuning_run(runs: Path, wanted: SearchRequest, name: str = "search") -> Run:
     return create_run(runs, "tuning", name, backend="sagemaker", **wanted.to_record())

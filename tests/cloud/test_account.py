@@ -4,8 +4,7 @@ import pytest
 
 from backends.errors import BackendError
 from backends.sagemaker.account import Account
-from backends.settings.sections import Account as AccountSettings
-from backends.settings.sections import Settings
+from backends.settings.sections import AccountSettings, Settings
 from tests.cloud.simulator.server import Simulator
 
 DEFAULT = "sagemaker-eu-west-1-123456789012"

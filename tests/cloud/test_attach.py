@@ -8,7 +8,7 @@ import boto3
 import pytest
 from typer.testing import CliRunner
 
-from backends.base import Progress
+from backends.base import JobProgress
 from backends.cancel import CancelToken
 from backends.errors import BackendError
 from backends.runs import create_run, load_run
@@ -45,7 +45,7 @@ def left_alone(account: Account, prepared: Prepared, folder: Path) -> None:
     """A training whose terminal was closed while it ran."""
     prepared.go.clear()
 
-    def leave_it(progress: Progress) -> None:
+    def leave_it(progress: JobProgress) -> None:
         if progress.phase == "training":
             raise KeyboardInterrupt
 

@@ -7,7 +7,7 @@ import pytest
 from backends.errors import BackendError, Stopped
 from backends.sagemaker.billing.consent import Consent
 from backends.sagemaker.billing.items import Item
-from backends.settings.sections import Account, Settings
+from backends.settings.sections import AccountSettings, Settings
 
 TRAINING = Item("training job kennel-first-1a2b3c", "training", "ml.g4dn.xlarge", 1, 4.0)
 ENDPOINT = Item("endpoint kennel-dogs-4d5e6f", "hosting", "ml.m5.large")
@@ -28,7 +28,7 @@ class Terminal(io.StringIO):
 
 
 def consent(yes: bool = False, max_cost: float = 0.0, region: str = "us-east-1") -> Consent:
-    return Consent(yes, Settings(sagemaker=Account(region=region, max_cost=max_cost)))
+    return Consent(yes, Settings(sagemaker=AccountSettings(region=region, max_cost=max_cost)))
 
 
 def types(text: str, monkeypatch: pytest.MonkeyPatch) -> Terminal:

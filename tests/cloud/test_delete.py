@@ -12,8 +12,7 @@ from backends.sagemaker.account import Account
 from backends.sagemaker.resources.delete import delete, of_run, plan
 from backends.sagemaker.resources.inventory import everything
 from backends.sagemaker.resources.resource import Thing
-from backends.settings.sections import Account as AccountSettings
-from backends.settings.sections import Settings
+from backends.settings.sections import AccountSettings, Settings
 from tests.cloud.account_state import BUCKET, FIRST, SECOND, State, answer
 
 RUN = Run(Path("/home/ann/runs/first"), {"kind": "deployment", "created_at": "2026-11-29T18:00:00+00:00"})

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from backends.base import Progress
+from backends.base import JobProgress
 from backends.cancel import CancelToken
 from backends.errors import BackendError, StillRunning, Stopped
 from backends.runs import Run, all_runs
@@ -14,8 +14,7 @@ from backends.sagemaker.billing.items import Item
 from backends.sagemaker.jobs import evaluation
 from backends.sagemaker.names import resource_name
 from backends.sagemaker.storage.artifact import place, read_content
-from backends.settings.sections import Account as AccountSettings
-from backends.settings.sections import Evaluate, General, Settings
+from backends.settings.sections import AccountSettings, Evaluate, General, Settings
 from tests.backends.sagemaker_requests import breaches, service_model
 from tests.cloud.conftest import BUCKET, IMAGE, ROLE, settings
 from tests.cloud.searches import photos
@@ -71,7 +70,7 @@ def only_run(tmp_path: Path) -> Run:
     return run
 
 
-def nothing(_: Progress) -> None:
+def nothing(_: JobProgress) -> None:
     """No display."""
 
 
@@ -213,7 +212,7 @@ def test_a_wish_to_stop_stops_the_job(cloud: Simulator, evaluator: Evaluator, ar
     evaluator.go.clear()
     cancel = CancelToken()
 
-    def watch(_: Progress) -> None:
+    def watch(_: JobProgress) -> None:
         if cloud.requests("CreateProcessingJob") and not cancel.requested:
             cancel.request()
 
@@ -231,7 +230,7 @@ def test_an_evaluation_that_was_left_is_gone_on_with(
     evaluator.go.clear()
     cancel = CancelToken()
 
-    def watch(_: Progress) -> None:
+    def watch(_: JobProgress) -> None:
         # Ctrl-C, and again.
         if cloud.requests("CreateProcessingJob"):
             cancel.request()

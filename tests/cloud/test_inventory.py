@@ -9,8 +9,7 @@ from backends.errors import BackendError
 from backends.sagemaker.account import Account
 from backends.sagemaker.resources.inventory import Inventory, everything
 from backends.sagemaker.resources.resource import Thing
-from backends.settings.sections import Account as AccountSettings
-from backends.settings.sections import Settings
+from backends.settings.sections import AccountSettings, Settings
 from tests.cloud.account_state import BUCKET, FIRST, ROLE, SECOND, State, tags, variant
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-from backends.base import Progress
+from backends.base import JobProgress
 from backends.cancel import CancelToken
 from backends.errors import BackendError
 from backends.runs import load_run
@@ -25,7 +25,7 @@ HOOK = {"S3OutputPath": f"s3://{BUCKET}/kennel/debug/"}
 PROFILER = {"S3OutputPath": f"s3://{BUCKET}/kennel/profile", "ProfilingIntervalInMilliseconds": 500}
 
 
-def nothing(_: Progress) -> None:
+def nothing(_: JobProgress) -> None:
     """No display."""
 
 

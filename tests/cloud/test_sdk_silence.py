@@ -20,7 +20,7 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.delenv("AWS_PROFILE", raising=False)
-    chosen = sections.Account(region="eu-west-1", role=ROLE, bucket="photos")
+    chosen = sections.AccountSettings(region="eu-west-1", role=ROLE, bucket="photos")
     from moto import mock_aws
 
     with mock_aws():

@@ -7,15 +7,14 @@ from typing import Any
 import boto3
 import pytest
 
-from backends.base import Progress
+from backends.base import JobProgress
 from backends.cancel import CancelToken
 from backends.errors import BackendError
 from backends.runs import Run, load_run, recorded
 from backends.sagemaker.account import Account
 from backends.sagemaker.jobs import training
 from backends.sagemaker.jobs.results import verdict_of
-from backends.settings.sections import Account as AccountSettings
-from backends.settings.sections import Settings
+from backends.settings.sections import AccountSettings, Settings
 from tests.cloud.conftest import BUCKET
 from tests.cloud.simulator.server import Simulator
 from tests.cloud.simulator.work import Prepared
@@ -109,7 +108,7 @@ def test_killed_and_begun_again_it_follows_the_same_job(
     class Killed(Exception):
         pass
 
-    def kill(progress: Progress) -> None:
+    def kill(progress: JobProgress) -> None:
         if progress.metrics:
             raise Killed
 
@@ -165,7 +164,7 @@ def test_whoever_asks_later_finds_what_it_left(
     prepared.go.clear()
     run = new_run(tmp_path / "runs")
 
-    def leave_it(progress: Progress) -> None:
+    def leave_it(progress: JobProgress) -> None:
         if progress.phase == "training":
             raise KeyboardInterrupt
 

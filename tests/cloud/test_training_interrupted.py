@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from backends.base import Progress
+from backends.base import JobProgress
 from backends.cancel import CancelToken
 from backends.sagemaker.account import Account
 from backends.sagemaker.jobs import training
@@ -33,7 +33,7 @@ def test_an_interrupted_spot_training_goes_on(
         make_classes(tmp_path / "photos" / role, count)
     run, interrupted = new_run(tmp_path / "runs"), list[int]()
 
-    def watch(progress: Progress) -> None:
+    def watch(progress: JobProgress) -> None:
         if progress.unit == "epochs" and progress.done >= 2 and not interrupted:
             interrupted.append(progress.done)
             cloud.interrupt(str(run.record["sagemaker"]["job"]))

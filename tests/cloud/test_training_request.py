@@ -11,7 +11,7 @@ from backends.errors import BackendError, Stopped
 from backends.sagemaker.account import Account
 from backends.sagemaker.billing.items import Item
 from backends.sagemaker.jobs.training import train
-from backends.settings.sections import Account as Common
+from backends.settings.sections import AccountSettings as Common
 from backends.settings.sections import Data, Train
 from tests.backends.sagemaker_requests import breaches, service_model
 from tests.cloud.conftest import BUCKET, IMAGE, ROLE, settings

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from backends.base import Progress
+from backends.base import JobProgress
 from backends.cancel import CancelToken
 from backends.errors import StillRunning, Stopped
 from backends.runs import Run, load_run, recorded
@@ -33,7 +33,7 @@ class StopAt(CancelToken):
         self.phase, self.again = phase, again
         self.seen = 0
 
-    def watch(self, progress: Progress) -> None:
+    def watch(self, progress: JobProgress) -> None:
         if progress.phase == self.phase or self.seen:
             self.seen += 1
         if self.seen == 1 or (self.again is not None and self.seen == self.again):
@@ -82,7 +82,7 @@ def test_an_end_between_wish_and_stop_is_an_end(account: Account, cloud: Simulat
     run = new_run(tmp_path / "runs")
     cancel = StopAt("uploading the results")
 
-    def watch(progress: Progress) -> None:
+    def watch(progress: JobProgress) -> None:
         if progress.phase == cancel.phase:
             # By the time the stop is asked for, the job is over.
             cloud.wait("TrainingJob", job_of(run))
@@ -98,7 +98,7 @@ def test_a_lost_network_for_a_while(
     prepared.go.clear()
     run, seen = new_run(tmp_path / "runs"), Seen()
 
-    def watch(progress: Progress) -> None:
+    def watch(progress: JobProgress) -> None:
         if progress.phase == "training" and not seen:
             seen.append(progress)
             cloud.fail("DescribeTrainingJob", "ExpiredTokenException", "The token is expired", times=3)
@@ -116,7 +116,7 @@ def test_credentials_that_end_leave_the_job_alone(
     prepared.go.clear()
     run, seen = new_run(tmp_path / "runs"), Seen()
 
-    def watch(progress: Progress) -> None:
+    def watch(progress: JobProgress) -> None:
         if progress.phase == "training" and not seen:
             seen.append(progress)
             cloud.fail("DescribeTrainingJob", "ExpiredTokenException", "The token is expired", times=99)
@@ -132,7 +132,7 @@ def test_stopping_a_job_waits_for_its_end_and_fetches(
     prepared.go.clear()
     run = new_run(tmp_path / "runs")
 
-    def leave_it(progress: Progress) -> None:
+    def leave_it(progress: JobProgress) -> None:
         if progress.phase == "training":
             raise KeyboardInterrupt
 

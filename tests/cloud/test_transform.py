@@ -9,9 +9,8 @@ from backends.sagemaker.account import Account
 from backends.sagemaker.billing.items import Item
 from backends.sagemaker.jobs.transform import Plan, listing
 from backends.sagemaker.names import Place, resource_name
-from backends.settings.sections import Account as AccountSettings
-from backends.settings.sections import Transform
-from backends.transform.inputs import Inputs
+from backends.settings.sections import AccountSettings, Transform
+from backends.transform.inputs import LocalImages
 from backends.transform.job import transform
 from tests.backends.sagemaker_requests import breaches, service_model
 from tests.cloud.conftest import BUCKET, IMAGE, ROLE, settings
@@ -40,7 +39,7 @@ def photos(tmp_path: Path) -> Path:
 def test_the_whole_request(
     cloud: Simulator, echo: Echo, account: Account, artifact: Path, photos: Path, tmp_path: Path
 ) -> None:
-    transform(wanted(tmp_path, artifact, Inputs([str(photos)])))
+    transform(wanted(tmp_path, artifact, LocalImages([str(photos)])))
     run = only_run(tmp_path)
     name, place = resource_name(run), account.place(run)
     (model,) = cloud.requests("CreateModel")
@@ -69,7 +68,7 @@ def test_answers_come_in_the_order_of_the_files(
     cloud: Simulator, echo: Echo, artifact: Path, photos: Path, tmp_path: Path
 ) -> None:
     asked: list[Item] = []
-    summary, survey = transform(wanted(tmp_path, artifact, Inputs([str(photos)]), asked=asked))
+    summary, survey = transform(wanted(tmp_path, artifact, LocalImages([str(photos)]), asked=asked))
     row = {"label": "Beagle", "index": 0, "probability": 1.0}
     assert lines(tmp_path) == [
         {"file": f"{photos}/Beagle/1.jpg", "predictions": [row]},
@@ -91,7 +90,7 @@ def test_answers_come_in_the_order_of_the_files(
 
 
 def test_probabilities(cloud: Simulator, echo: Echo, artifact: Path, photos: Path, tmp_path: Path) -> None:
-    transform(wanted(tmp_path, artifact, Inputs([f"{photos}/Pug/3.png"]), probabilities=True))
+    transform(wanted(tmp_path, artifact, LocalImages([f"{photos}/Pug/3.png"]), probabilities=True))
     best = [{"label": "Pug", "index": 1, "probability": 0.75}, {"label": "Beagle", "index": 0, "probability": 0.25}]
     assert lines(tmp_path) == [
         {"file": f"{photos}/Pug/3.png", "predictions": best, "probabilities": [0.25, 0.75]}
@@ -132,7 +131,7 @@ def test_settings_reach_the_job(cloud: Simulator, echo: Echo, artifact: Path, ph
     common = AccountSettings(region="eu-west-1", role=ROLE, bucket=BUCKET, image=IMAGE, kms_key=key,
                              subnets=("subnet-1a",), security_groups=("sg-1a",), network_isolation=True)  # fmt: skip
     chosen = settings(sagemaker=common, transform=Transform(instance_type="ml.c5.xlarge", instance_count=3))
-    transform(wanted(tmp_path, artifact, Inputs([str(photos)]), chosen, concurrent=20))
+    transform(wanted(tmp_path, artifact, LocalImages([str(photos)]), chosen, concurrent=20))
     (model,) = cloud.requests("CreateModel")
     (sent,) = cloud.requests("CreateTransformJob")
     assert model["EnableNetworkIsolation"] is True

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from backends.base import Progress
+from backends.base import JobProgress
 from backends.cancel import CancelToken
 from backends.errors import BackendError, StillRunning, Stopped
 from backends.runs import Run, create_run
 from backends.sagemaker.backend import CloudBackend
 from backends.sagemaker.jobs.transform import MOST_MB
 from backends.settings.sections import Transform
-from backends.transform.inputs import Batch, Inputs
+from backends.transform.inputs import LocalImages, TransformBatch
 from backends.transform.job import transform
 from tests.cloud.conftest import BUCKET, settings
 from tests.cloud.simulator.server import Simulator
@@ -43,7 +43,7 @@ def test_files_that_cannot_be_sent_get_their_error_and_the_others_go(
     with (photos / "Pug" / "large.png").open("wb") as file:
         file.truncate(MOST_MB * MEGABYTE + 1)
     (photos / "Pug" / "gone.png").symlink_to(tmp_path / "nowhere")
-    transform(wanted(tmp_path, artifact, Inputs([str(photos / "Pug")])))
+    transform(wanted(tmp_path, artifact, LocalImages([str(photos / "Pug")])))
     said = {Path(row["file"]).name: row.get("error") for row in lines(tmp_path)}
     assert said == {
         "3.png": None,
@@ -59,7 +59,7 @@ def test_nothing_that_can_be_sent(cloud: Simulator, echo: Echo, artifact: Path, 
     with pytest.raises(
         BackendError, match=r"^none of the 1 images can be sent; the first, .*gone\.png: the file can't be read"
     ):
-        transform(wanted(tmp_path, artifact, Inputs([str(tmp_path / "photos")])))
+        transform(wanted(tmp_path, artifact, LocalImages([str(tmp_path / "photos")])))
     assert cloud.changes() == []
 
 
@@ -69,7 +69,7 @@ def test_a_failed_job_says_why_and_leaves_no_model(
     echo.code = 1
     said = r"^transform job kennel-transform-\S+ failed; its log ends: serving \(run transform-"
     with pytest.raises(BackendError, match=said):
-        transform(wanted(tmp_path, artifact, Inputs([str(photos)])))
+        transform(wanted(tmp_path, artifact, LocalImages([str(photos)])))
     assert only_run(tmp_path).status == "failed"
     assert [each.kind.noun for each in cloud.store] == ["TransformJob"]
     assert list(cloud.objects.keys(BUCKET, "kennel/runs/")) == []
@@ -80,9 +80,9 @@ def test_the_next_start_after_a_failure_makes_another_job(
 ) -> None:
     echo.code = 1
     with pytest.raises(BackendError):
-        transform(wanted(tmp_path, artifact, Inputs([str(photos)])))
+        transform(wanted(tmp_path, artifact, LocalImages([str(photos)])))
     echo.code = 0
-    transform(wanted(tmp_path, artifact, Inputs([str(photos)])))
+    transform(wanted(tmp_path, artifact, LocalImages([str(photos)])))
     assert len(lines(tmp_path)) == 3
     assert len({each["TransformJobName"] for each in cloud.requests("CreateTransformJob")}) == 2
 
@@ -91,7 +91,7 @@ def test_a_job_that_was_left_is_gone_on_with(
     cloud: Simulator, echo: Echo, artifact: Path, photos: Path, tmp_path: Path
 ) -> None:
     """Whoever is killed between two calls starts again with the same command."""
-    made = wanted(tmp_path, artifact, Inputs([str(photos)]))
+    made = wanted(tmp_path, artifact, LocalImages([str(photos)]))
 
     backend = made.server.backend
     assert isinstance(backend, CloudBackend)
@@ -122,12 +122,12 @@ def test_a_wish_to_stop_ends_job_and_model(
     run = create_run(tmp_path / "runs", "transform", "mine", backend="sagemaker")
     cancel = CancelToken()
 
-    def watch(_: Progress) -> None:
+    def watch(_: JobProgress) -> None:
         if cloud.requests("CreateTransformJob") and not cancel.requested:
             cancel.request()
 
     with pytest.raises(Stopped, match=r"^stopped; transform job kennel-mine-\w+ has ended$"):
-        list(backend.transform(run, Batch(Inputs([str(photos)]), 3, artifact), watch, cancel))
+        list(backend.transform(run, TransformBatch(LocalImages([str(photos)]), 3, artifact), watch, cancel))
     assert len(cloud.requests("StopTransformJob")) == 1
     assert [(each.kind.noun, each.status) for each in cloud.store] == [("TransformJob", "Stopped")]
 
@@ -138,5 +138,5 @@ def test_a_job_that_takes_too_long_is_stopped(
     echo.go.clear()
     chosen = settings(transform=Transform(max_hours=1 / 3600))
     with pytest.raises(BackendError, match=r"was stopped before its end"):
-        transform(wanted(tmp_path, artifact, Inputs([str(photos)]), chosen))
+        transform(wanted(tmp_path, artifact, LocalImages([str(photos)]), chosen))
     assert "max_hours in [transform], 0.000277778, are over" in capsys.readouterr().out

@@ -13,8 +13,7 @@ from backends.sagemaker.account import Account
 from backends.sagemaker.billing.items import Item
 from backends.sagemaker.jobs import tuning
 from backends.sagemaker.names import LONGEST_TUNING, resource_name
-from backends.settings.sections import Account as AccountSettings
-from backends.settings.sections import Train, Tune
+from backends.settings.sections import AccountSettings, Train, Tune
 from tests.backends.sagemaker_requests import allowed
 from tests.cloud.conftest import BUCKET, IMAGE, ROLE, settings
 from tests.cloud.searches import Trials, accuracy, photos, request, tuning_run

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from backends.base import Progress
+from backends.base import JobProgress
 from backends.cancel import CancelToken
 from backends.errors import BackendError, Stopped
 from backends.sagemaker.account import Account
@@ -136,7 +136,7 @@ def test_a_wish_ends_it_soon(account: Account, cloud: Simulator, data: Path) -> 
         (data / "train" / "pug" / f"more{number}.jpg").write_bytes(b"%d" % number)
     cancel = CancelToken()
 
-    def watch(progress: Progress) -> None:
+    def watch(progress: JobProgress) -> None:
         if progress.phase == "uploading":
             cancel.request()
 

@@ -41,7 +41,7 @@ class Described:
         return Job("job j", "first", self.describe, lambda each: each["status"] == "done", self.stop, "costs money")
 
 
-class Wishes(CancelToken):
+class CancelAfter(CancelToken):
     """Made when it has heard so many answers."""
 
     def __init__(self, *at: int) -> None:
@@ -84,35 +84,35 @@ def test_what_was_never_there_is_no_job_that_goes_on() -> None:
 
 
 def test_a_wish_stops_it_once_and_its_end_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
-    job, cancel = Described("a", "b", "c", "done"), Wishes(2)
+    job, cancel = Described("a", "b", "c", "done"), CancelAfter(2)
     assert wait_for(job.job, cancel, cancel.each) == {"status": "done"}
     assert (job.stops, cancel.heard) == (1, 4)
     assert capsys.readouterr().out == "job j is asked to stop; Ctrl-C once more leaves it alone\n"
 
 
 def test_a_second_wish_leaves_it() -> None:
-    job, cancel = Described("a", "b", "c"), Wishes(2, 3)
+    job, cancel = Described("a", "b", "c"), CancelAfter(2, 3)
     with pytest.raises(StillRunning, match=r"^it was asked to stop and hasn't yet; job j goes on"):
         wait_for(job.job, cancel, cancel.each)
     assert job.stops == 1
 
 
 def test_two_wishes_at_once_leave_it_untouched() -> None:
-    job, cancel = Described("a"), Wishes(1, 1)
+    job, cancel = Described("a"), CancelAfter(1, 1)
     with pytest.raises(StillRunning, match=r"^left alone; job j goes on"):
         wait_for(job.job, cancel, cancel.each)
     assert job.stops == 0
 
 
 def test_one_that_cannot_be_stopped_goes_on() -> None:
-    job, cancel = Described("a", "a"), Wishes(1)
+    job, cancel = Described("a", "a"), CancelAfter(1)
     job.refusal = BackendError("you may not do sagemaker:StopTrainingJob")
     with pytest.raises(StillRunning, match=r"^you may not do sagemaker:StopTrainingJob; job j goes on"):
         wait_for(job.job, cancel, cancel.each)
 
 
 def test_one_that_had_just_ended_needs_no_stop() -> None:
-    job, cancel = Described("a", "done", "done"), Wishes(1)
+    job, cancel = Described("a", "done", "done"), CancelAfter(1)
     job.refusal = BackendError("it has ended")
     assert wait_for(job.job, cancel, cancel.each) == {"status": "done"}
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from backends.base import Progress, Watch
+from backends.base import JobProgress, ProgressCallback
 from backends.cancel import CancelToken
 from backends.runs import Run, create_run
 from backends.sagemaker.account import Account
@@ -44,11 +44,11 @@ def new_run(runs: Path, name: str = "first") -> Run:
     return create_run(runs, "training", name, backend="sagemaker", data="photos", hyperparameters={"epochs": 2})
 
 
-class Seen(list[Progress]):
+class Seen(list[JobProgress]):
     """What was watched."""
 
     @property
-    def watch(self) -> Watch:
+    def watch(self) -> ProgressCallback:
         return self.append
 
     @property

@@ -9,8 +9,8 @@ from backends.runs import Run, all_runs
 from backends.sagemaker.backend import CloudBackend
 from backends.sagemaker.billing.items import Item
 from backends.settings.sections import Settings
-from backends.transform.inputs import Files
-from backends.transform.job import Request, Server
+from backends.transform.inputs import ImageSource
+from backends.transform.job import TransformRequest, TransformServer
 from backends.transform.summary import read_artifact
 from tests.cloud.conftest import settings
 from tests.cloud.simulator.work import Answer, Prepared, Task
@@ -66,12 +66,12 @@ def made_photos(tmp_path: Path) -> Path:
 
 
 def wanted(
-    tmp_path: Path, artifact: Path, files: Files, chosen: Settings | None = None, asked: list[Item] | None = None,
+    tmp_path: Path, artifact: Path, files: ImageSource, chosen: Settings | None = None, asked: list[Item] | None = None,
     **more: Any,
-) -> Request:  # fmt: skip
+) -> TransformRequest:  # fmt: skip
     backend = CloudBackend(chosen or settings(), (asked if asked is not None else []).extend)
-    server = Server(None, backend, artifact, tmp_path / "runs")
-    return Request(files, tmp_path / "out", server, read_artifact(artifact), **more)
+    server = TransformServer(None, backend, artifact, tmp_path / "runs")
+    return TransformRequest(files, tmp_path / "out", server, read_artifact(artifact), **more)
 
 
 def lines(tmp_path: Path) -> list[dict[str, Any]]:

@@ -13,18 +13,17 @@ from typing import ClassVar
 import pytest
 
 from backends import client
-from backends.base import WHOLE_MACHINE, Backend, Progress, Slot
+from backends.base import WHOLE_MACHINE, Backend, JobProgress, Slot
 from backends.cancel import CancelToken
 from backends.errors import BackendError, Stopped
 from backends.inputs import parse_hyperparameters
 from backends.jobs import deploy_artifact, refresh, stop_run, train_run
 from backends.runs import Run, all_runs, create_run, find_artifact, load_run, trials_of
-from backends.search.request import Request
+from backends.search.request import SearchRequest
 from backends.search.results import read_search
 from backends.search.tune import create_tuning, search_in
-from backends.transform.inputs import Inputs
-from backends.transform.job import Request as TransformRequest
-from backends.transform.job import Server, transform
+from backends.transform.inputs import LocalImages
+from backends.transform.job import TransformRequest, TransformServer, transform
 from backends.transform.summary import read_artifact
 
 TINY = {"pretrained": "none", "image_size": "32", "epochs": "2", "export": "none"}
@@ -51,7 +50,7 @@ class BackendContract:
         stop_run(backend, run)
 
     def test_checks_data(self, backend: Backend, data: Path, tmp_path: Path) -> None:
-        seen: list[Progress] = []
+        seen: list[JobProgress] = []
         report = tmp_path / "new" / "data.json"
         backend.check_data(data, report, seen.append)
         assert json.loads(report.read_text())["images"] == {"train": 36, "valid": 12, "test": 12}
@@ -90,7 +89,7 @@ class BackendContract:
         own = CancelToken(above)
         caught: list[BaseException] = []
 
-        def watch(progress: Progress) -> None:
+        def watch(progress: JobProgress) -> None:
             # Made twice, it would mean that nobody waits for the end.
             if "validation_loss" in progress.metrics and not own.requested:
                 own.request()
@@ -121,7 +120,7 @@ class BackendContract:
     @pytest.mark.long
     def test_searches_and_writes_the_page(self, backend: Backend, data: Path, tmp_path: Path) -> None:
         values = {**TINY, "freeze": "backbone", "tune_trials": "2", "tune_space": "lr=0.001:0.1:log"}
-        request = Request(data, parse_hyperparameters(values))
+        request = SearchRequest(data, parse_hyperparameters(values))
         run = create_tuning(backend, tmp_path, request, "search")
         search_in(backend, run, request)
         record = load_run(run.path).record
@@ -212,8 +211,8 @@ class BackendContract:
     def test_transforms_a_folder_by_a_server_that_is_gone_afterwards(
         self, backend: Backend, trained: Run, data: Path, tmp_path: Path
     ) -> None:
-        server = Server(None, backend, trained.artifact, tmp_path / "runs")
-        files = Inputs([str(data / "test")])
+        server = TransformServer(None, backend, trained.artifact, tmp_path / "runs")
+        files = LocalImages([str(data / "test")])
         summary, _ = transform(TransformRequest(files, tmp_path / "out", server, read_artifact(trained.artifact)))
         theirs = trained.read_json("ml/output/data/evaluation.json")
         assert (summary["images"], summary["failed"], summary["labelled"]["n"]) == (12, 0, 12)

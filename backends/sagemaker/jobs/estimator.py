@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from backends.base import Watch
+from backends.base import ProgressCallback
 from backends.cancel import CancelToken
 from backends.errors import BackendError
 from backends.inputs import PRETRAINED_CHANNEL, rules_text
@@ -170,7 +170,7 @@ class Luggage:
         self._hyperparameters = hyperparameters
         self.data = data
 
-    def send(self, watch: Watch, cancel: CancelToken) -> Inputs:
+    def send(self, watch: ProgressCallback, cancel: CancelToken) -> Inputs:
         """Raises BackendError, and Stopped when cancelled."""
         channels = dict(self.data.send(watch, cancel).channels)
         if weights := weights_file(self._hyperparameters):
@@ -181,7 +181,7 @@ class Luggage:
 
 @contextmanager
 def luggage(
-    account: Account, data: Path, hyperparameters: Hyperparameters, watch: Watch, cancel: CancelToken
+    account: Account, data: Path, hyperparameters: Hyperparameters, watch: ProgressCallback, cancel: CancelToken
 ) -> Iterator[Luggage]:
     """Looked through and compared with S3; what had to be packed for it is gone at the end. Raises BackendError."""
     if weights := weights_file(hyperparameters):

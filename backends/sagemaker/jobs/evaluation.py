@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from backends.base import Progress, Watch
+from backends.base import JobProgress, ProgressCallback
 from backends.cancel import CancelToken, cancel_on_signals
 from backends.errors import BackendError, StillRunning, Stopped
 from backends.inputs import check_data_path, place_inside
@@ -50,7 +50,7 @@ class Subject:
 
 
 def evaluate(
-    account: Account, artifact: Path, data: Path, report: Path, watch: Watch, baseline: Path | None = None,
+    account: Account, artifact: Path, data: Path, report: Path, watch: ProgressCallback, baseline: Path | None = None,
     cancel: CancelToken | None = None,
 ) -> None:  # fmt: skip
     """Evaluate in a run folder of its own, and put the report (JSON) and its page where `report` says.
@@ -67,7 +67,7 @@ def evaluate(
     _recorded(account, run, subject, watch, cancel)
 
 
-def resume(account: Account, run: Run, watch: Watch, cancel: CancelToken | None = None) -> Path:
+def resume(account: Account, run: Run, watch: ProgressCallback, cancel: CancelToken | None = None) -> Path:
     """Go on with an evaluation that was left; returns the report's path. Raises as `evaluate` does."""
     record = run.record
     baseline = record.get("baseline")
@@ -80,7 +80,9 @@ def resume(account: Account, run: Run, watch: Watch, cancel: CancelToken | None 
     return report
 
 
-def _recorded(account: Account, run: Run, subject: Subject, watch: Watch, cancel: CancelToken | None) -> None:
+def _recorded(
+    account: Account, run: Run, subject: Subject, watch: ProgressCallback, cancel: CancelToken | None
+) -> None:
     """To its end, which the record tells then."""
     try:
         with cancel_on_signals(cancel) as token:
@@ -99,7 +101,7 @@ def _recorded(account: Account, run: Run, subject: Subject, watch: Watch, cancel
     run.finish("completed")
 
 
-def evaluate_in(account: Account, run: Run, subject: Subject, watch: Watch, cancel: CancelToken) -> None:
+def evaluate_in(account: Account, run: Run, subject: Subject, watch: ProgressCallback, cancel: CancelToken) -> None:
     """The same in a run folder that is there; once more it goes on with the job that the run has."""
     name = resource_name(run)
     if job.describe(account, "evaluation", name) is None:
@@ -107,7 +109,7 @@ def evaluate_in(account: Account, run: Run, subject: Subject, watch: Watch, canc
     chosen = account.settings.evaluate
 
     def each(answer: Mapping[str, Any]) -> None:
-        watch(Progress(str(answer["ProcessingJobStatus"]), 0, 0, "images"))
+        watch(JobProgress(str(answer["ProcessingJobStatus"]), 0, 0, "images"))
 
     answer = wait_for(job.waited(account, run, name, f"runs on {chosen.instance_type}"), cancel, each)
     ended_well(account, run, name, answer, cancel)
@@ -120,7 +122,7 @@ def item(account: Account, run: Run) -> Item:
     return Item(f"processing job {resource_name(run)}", "processing", chosen.instance_type, hours=chosen.max_hours)
 
 
-def _start(account: Account, run: Run, subject: Subject, watch: Watch, cancel: CancelToken) -> None:
+def _start(account: Account, run: Run, subject: Subject, watch: ProgressCallback, cancel: CancelToken) -> None:
     name = resource_name(run)
     with data_sets.opened(account, subject.data, watch, cancel) as found:
         account.check_settings()

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from backends.base import Progress, Watch
+from backends.base import JobProgress, ProgressCallback
 from backends.console import say
 from backends.errors import BackendError
 from backends.runs import Run
@@ -43,7 +43,7 @@ def epoch_metrics(line: str) -> dict[str, float]:
 class Follower:
     """Hears a training job's descriptions, keeps the run's log up to date and tells how far it has come."""
 
-    def __init__(self, log: Log, run: Run, watch: Watch) -> None:
+    def __init__(self, log: Log, run: Run, watch: ProgressCallback) -> None:
         self._log = log
         self._run = run
         self._watch = watch
@@ -58,7 +58,7 @@ class Follower:
         state = str(description.get("SecondaryStatus", ""))
         epochs = _epochs(description.get("HyperParameters", {}))
         self._watch(
-            Progress(_PHASES.get(state, state.lower()), int(self._metrics.get("epoch", 0)), epochs, "epochs",
+            JobProgress(_PHASES.get(state, state.lower()), int(self._metrics.get("epoch", 0)), epochs, "epochs",
                      self._metrics)
         )  # fmt: skip
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from backends.base import Progress, Watch
+from backends.base import JobProgress, ProgressCallback
 from backends.cancel import CancelToken
 from backends.console import complain
 from backends.errors import BackendError
@@ -26,7 +26,7 @@ PROFILER: Final = "profiler"
 RULES: Final = "rule-output"
 
 
-def fetch_report(account: Account, name: str, runs: Path, watch: Watch, cancel: CancelToken) -> Run:
+def fetch_report(account: Account, name: str, runs: Path, watch: ProgressCallback, cancel: CancelToken) -> Run:
     """The run folder of a run, or of any training job in the account, with all that the job has left in S3 by now, and
     the debugger's and the profiler's pages of it.
 
@@ -47,7 +47,7 @@ def fetch_report(account: Account, name: str, runs: Path, watch: Watch, cancel: 
             # Without an artifact there are still tensors to judge.
             complain(str(error))
     for folder, place in places(description):
-        watch(Progress(f"fetching {folder}", 0, 0, "files"))
+        watch(JobProgress(f"fetching {folder}", 0, 0, "files"))
         fetch(account, place, run.ml / "output" / folder, cancel)
     _make_pages(run, watch)
     return run
@@ -69,7 +69,7 @@ def places(description: Mapping[str, Any]) -> Iterator[tuple[str, Place]]:
         yield RULES, Place.parse(url.rstrip("/")) / f"{job}/{RULES}"
 
 
-def _make_pages(run: Run, watch: Watch) -> None:
+def _make_pages(run: Run, watch: ProgressCallback) -> None:
     """Kennel's own jobs have left their reports; of others the pages are made here."""
     data = run.ml / "output" / "data"
     for folder, report in ((TENSORS, "debugger-report.json"), (PROFILER, "profiler-report.json")):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from backends.base import Progress, Watch
+from backends.base import JobProgress, ProgressCallback
 from backends.console import say
 from backends.errors import BackendError
 from backends.runs import Run
@@ -21,7 +21,7 @@ from backends.sagemaker.jobs.polling import Answer
 from backends.sagemaker.names import Place
 
 
-def fetch(account: Account, run: Run, description: Answer, watch: Watch) -> None:
+def fetch(account: Account, run: Run, description: Answer, watch: ProgressCallback) -> None:
     """The artifact to ml/model, reports to ml/output/data, what SageMaker's rules found; and what the job took.
 
     Raises BackendError when a completed job left no artifact, or something can't be fetched.
@@ -99,7 +99,7 @@ def _log_end(run: Run) -> list[str]:
 _MANIFEST: Final = "kennel.json"
 
 
-def fetch_archive(account: Account, source: Place, folder: Path, watch: Watch) -> bool:
+def fetch_archive(account: Account, source: Place, folder: Path, watch: ProgressCallback) -> bool:
     """Unpack a .tar.gz of S3 into a folder, whose files of the same names it replaces. False when there is none.
 
     Raises BackendError when it can't be read, or holds anything that would end up outside the folder.
@@ -115,7 +115,7 @@ def fetch_archive(account: Account, source: Place, folder: Path, watch: Watch) -
     return True
 
 
-def download(account: Account, source: Place, file: Path, watch: Watch) -> bool:
+def download(account: Account, source: Place, file: Path, watch: ProgressCallback) -> bool:
     """Bring one object. False when there is none; raises BackendError when it can't be read."""
     client = account.client("s3")
     name = source.key.rsplit("/", 1)[-1]
@@ -128,13 +128,13 @@ def download(account: Account, source: Place, file: Path, watch: Watch) -> bool:
     try:
         with told(f"fetching {source.url}"):
             size = client.head_object(Bucket=source.bucket, Key=source.key)["ContentLength"]
-            watch(Progress(f"fetching {name}", 0, -(-size // 1000), "kB"))
+            watch(JobProgress(f"fetching {name}", 0, -(-size // 1000), "kB"))
             client.download_file(source.bucket, source.key, str(file), Callback=count)
     except Refused as error:
         if error.missing:
             return False
         raise
-    watch(Progress(f"fetching {name}", -(-done // 1000), -(-size // 1000), "kB"))
+    watch(JobProgress(f"fetching {name}", -(-done // 1000), -(-size // 1000), "kB"))
     return True
 
 

@@ -4,7 +4,7 @@ import contextlib
 from pathlib import Path
 from typing import Any, Final
 
-from backends.base import Watch
+from backends.base import ProgressCallback
 from backends.cancel import CancelToken, cancel_on_signals
 from backends.console import say
 from backends.errors import BackendError, Stopped
@@ -30,7 +30,7 @@ def train(
     run: Run,
     data: Path,
     hyperparameters: Hyperparameters,
-    watch: Watch,
+    watch: ProgressCallback,
     cancel: CancelToken | None = None,
 ) -> None:
     """Train in a job of the account; returns when the artifact is in the run folder.
@@ -46,14 +46,14 @@ def train(
         finish(account, run, watch, token)
 
 
-def finish(account: Account, run: Run, watch: Watch, cancel: CancelToken | None = None) -> None:
+def finish(account: Account, run: Run, watch: ProgressCallback, cancel: CancelToken | None = None) -> None:
     """Follow the run's job to its end and fetch what it left. Raises as `train` does; starts nothing."""
     with cancel_on_signals(cancel) as token:
         description = follow(account, run, watch, token)
         _conclude(account, run, description, watch, stopped=token.requested)
 
 
-def follow(account: Account, run: Run, watch: Watch, cancel: CancelToken | None = None) -> Answer:
+def follow(account: Account, run: Run, watch: ProgressCallback, cancel: CancelToken | None = None) -> Answer:
     """Wait for the run's job to end, keeping its log in the run folder; returns its last description."""
     job = str(made(run)["job"])
     follower = Follower(training_log(account, job), run, watch)
@@ -145,7 +145,12 @@ def _goes_on(account: Account, run: Run, hyperparameters: Hyperparameters) -> bo
 
 
 def _start(
-    account: Account, run: Run, data: Path, hyperparameters: Hyperparameters, watch: Watch, cancel: CancelToken
+    account: Account,
+    run: Run,
+    data: Path,
+    hyperparameters: Hyperparameters,
+    watch: ProgressCallback,
+    cancel: CancelToken,
 ) -> None:
     account.check_settings()
     check(account.settings, travelling(hyperparameters).to_json())
@@ -199,7 +204,7 @@ def _create(account: Account, run: Run, name: str, inputs: Inputs) -> None:
             return
 
 
-def _conclude(account: Account, run: Run, description: Answer, watch: Watch, stopped: bool) -> None:
+def _conclude(account: Account, run: Run, description: Answer, watch: ProgressCallback, stopped: bool) -> None:
     """Fetch, and say by an exception when the job didn't end well. stopped: it was asked to."""
     try:
         fetch(account, run, description, watch)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from backends.base import Progress, Watch
+from backends.base import JobProgress, ProgressCallback
 from backends.cancel import CancelToken
 from backends.console import complain, say
 from backends.errors import BackendError, StillRunning
@@ -33,8 +33,8 @@ from backends.sagemaker.storage.objects import listed, read, remove
 from backends.sagemaker.storage.sync import compare, each_done
 from backends.sagemaker.storage.upload import send
 from backends.transform.ask import understand
-from backends.transform.connection import Answer
-from backends.transform.inputs import IMAGE_SUFFIXES, Batch, Files, Survey
+from backends.transform.connection import HttpResponse
+from backends.transform.inputs import IMAGE_SUFFIXES, ImageSource, Survey, TransformBatch
 
 # Of the service: of one request's body, and of all that are under way at once.
 MOST_MB: Final = 100
@@ -79,7 +79,7 @@ class Remote:
                     left_out[suffix or "no suffix"] += 1
 
 
-def listing(account: Account, urls: Sequence[str]) -> Files:
+def listing(account: Account, urls: Sequence[str]) -> ImageSource:
     """The images below one s3:// URL. Raises BackendError when there are several."""
     if len(urls) != 1:
         raise BackendError(f"one job transforms one prefix of S3, got {', '.join(urls)}; give one at a time")
@@ -118,7 +118,7 @@ def object_name(number: int) -> str:
     return f"{number:08d}"
 
 
-def plan_of(batch: Batch, inputs: Place) -> Plan:
+def plan_of(batch: TransformBatch, inputs: Place) -> Plan:
     """What is to be sent, to `inputs` if it lies here. Raises BackendError when there is nothing that can be sent."""
     faults: dict[str, str] = {}
     files: dict[str, Path] = {}
@@ -154,7 +154,9 @@ _MOST_COUNTED: Final = 5000
 _PART: Final = 256  # answers fetched before they are written
 
 
-def transform(account: Account, run: Run, batch: Batch, watch: Watch, cancel: CancelToken) -> Iterator[dict[str, Any]]:
+def transform(
+    account: Account, run: Run, batch: TransformBatch, watch: ProgressCallback, cancel: CancelToken
+) -> Iterator[dict[str, Any]]:
     """A row an image, once the job has ended. Once more for the same run it goes on with the same job.
 
     Raises BackendError, Stopped, and StillRunning when the job goes on without us.
@@ -194,7 +196,9 @@ def item(account: Account, run: Run) -> Item:
     )  # fmt: skip
 
 
-def _start(account: Account, run: Run, batch: Batch, plan: Plan, watch: Watch, cancel: CancelToken) -> None:
+def _start(
+    account: Account, run: Run, batch: TransformBatch, plan: Plan, watch: ProgressCallback, cancel: CancelToken
+) -> None:
     account.check_settings()
     account.consent([item(account, run)])
     chosen, common, name = account.settings.transform, account.settings.sagemaker, resource_name(run)
@@ -229,7 +233,7 @@ def _start(account: Account, run: Run, batch: Batch, plan: Plan, watch: Watch, c
 
 
 def _follow(
-    account: Account, run: Run, name: str, batch: Batch, watch: Watch, cancel: CancelToken
+    account: Account, run: Run, name: str, batch: TransformBatch, watch: ProgressCallback, cancel: CancelToken
 ) -> Mapping[str, Any]:
     """Wait for the end. SageMaker has no limit of time for a transform, so it is kept here."""
     chosen = account.settings.transform
@@ -246,7 +250,7 @@ def _follow(
             late.request()
         if batch.count <= _MOST_COUNTED:
             done = len(listed(account, _outputs(account, run)))
-            watch(Progress(str(answer["TransformJobStatus"]), done, batch.count, "images"))
+            watch(JobProgress(str(answer["TransformJobStatus"]), done, batch.count, "images"))
 
     job = jobs.waited(account, run, name, f"runs on {chosen.instance_count} x {chosen.instance_type}")
     return wait_for(job, late, each)
@@ -257,7 +261,9 @@ def _seconds(answer: Mapping[str, Any]) -> float:
     return round(end.timestamp() - start.timestamp(), 3) if start and end else 0.0
 
 
-def _rows(account: Account, run: Run, batch: Batch, plan: Plan, cancel: CancelToken) -> Iterator[dict[str, Any]]:
+def _rows(
+    account: Account, run: Run, batch: TransformBatch, plan: Plan, cancel: CancelToken
+) -> Iterator[dict[str, Any]]:
     """The answers in the order of the files, fetched several at a time."""
     outputs = _outputs(account, run)
     prefix = f"s3://{plan.source.bucket}/{plan.source.key}"
@@ -275,7 +281,7 @@ def _rows(account: Account, run: Run, batch: Batch, plan: Plan, cancel: CancelTo
             elif (body := bodies[key(number, file)]) is None:
                 yield {"file": file, "error": "the job wrote no answer for it"}
             else:
-                answer = Answer(200, {}, body)
+                answer = HttpResponse(200, {}, body)
                 yield {"file": file, **understand(answer, batch.labels, f"transform job {resource_name(run)}")}
 
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from backends.base import Progress
+from backends.base import JobProgress
 from backends.cancel import CancelToken
-from backends.console import Board, board, say, watching
+from backends.console import TrialDisplay, say, show_progress, trial_display
 from backends.errors import BackendError, Stopped
 from backends.runs import Run, create_run, load_run
 from backends.sagemaker.account import Account, note
@@ -22,7 +22,7 @@ from backends.sagemaker.jobs.tuning_trials import Found, Jobs
 from backends.sagemaker.logs import TRAINING, Log
 from backends.sagemaker.names import LONGEST_TUNING, resource_name, tags
 from backends.sagemaker.sdk import sdk
-from backends.search.request import Request
+from backends.search.request import SearchRequest
 from backends.search.results import best_trial
 from tuning.results import document_of, failure_of, finished_line, write_results
 from tuning.settings import SearchSettings
@@ -30,7 +30,7 @@ from tuning.settings import SearchSettings
 Answer = Mapping[str, Any]
 
 
-def search(account: Account, run: Run, request: Request, cancel: CancelToken) -> None:
+def search(account: Account, run: Run, request: SearchRequest, cancel: CancelToken) -> None:
     """Search to the end, in a new tuning job or on with the one that the run has; leave documents and the best trial's
     run folder, and note it in the record.
 
@@ -77,7 +77,7 @@ def items(account: Account, job: str, settings: SearchSettings) -> list[Item]:
 
 
 def _start(
-    account: Account, run: Run, request: Request, settings: SearchSettings, job: str, cancel: CancelToken
+    account: Account, run: Run, request: SearchRequest, settings: SearchSettings, job: str, cancel: CancelToken
 ) -> None:  # fmt: skip
     chosen = account.settings
     # Of what every trial is trained with; the search's own base is told and trained with afterwards.
@@ -85,7 +85,7 @@ def _start(
     arguments = tuner_arguments(replace(settings, base=base), chosen.tune.warm_start, chosen.tune.warm_start_same)
     account.check_settings()
     check(chosen, static_hyperparameters(replace(settings, base=travelling(base))))
-    with watching("uploading") as watch, luggage(account, request.data, base, watch, cancel) as packed:
+    with show_progress("uploading") as watch, luggage(account, request.data, base, watch, cancel) as packed:
         account.consent([*items(account, job, settings), packed.data.plan.item])
         inputs = packed.send(watch, cancel)
     if cancel.requested:
@@ -156,7 +156,7 @@ class Following:
     def to_the_end(self, cancel: CancelToken) -> Answer:
         """Wait for its end; returns the last answer. Raises BackendError, of a job that goes on StillRunning."""
         costs = f"trains on {self._account.settings.train.instance_type}"
-        with board(f"{self._run.name} on SageMaker") as shown:
+        with trial_display(f"{self._run.name} on SageMaker") as shown:
             job = jobs.waited(self._account, self._run, self._job, costs, self._ask)
             return wait_for(job, cancel, lambda _: self._tell(shown))
 
@@ -181,7 +181,7 @@ class Following:
         self.found = self._jobs.look(answer)
         return answer
 
-    def _tell(self, shown: Board) -> None:
+    def _tell(self, shown: TrialDisplay) -> None:
         found, settings = self.found, self._settings
         best = found.front[0] if found.front else None
         new = [each for each in found.finished if each.number not in self._told]
@@ -192,7 +192,7 @@ class Following:
             if record.epochs:
                 row = {k: v for k, v in record.epochs[max(record.epochs)].items() if v is not None}
                 total = record.hyperparameters.epochs
-                shown.tell(record.number, Progress("training", max(record.epochs), total, "epochs", row))
+                shown.tell(record.number, JobProgress("training", max(record.epochs), total, "epochs", row))
         told_best = f"{best.objective[0]:.4g} (trial {best.number})" if best and best.objective else ""
         shown.draw(len(found.finished), settings.trials, told_best, [each.number for each in found.running])
         if new or not self.document:
@@ -210,7 +210,7 @@ def _folder_name(tuning: Run, number: int) -> str:
 
 
 def fetch_best(
-    account: Account, tuning: Run, request: Request, job: str, row: Mapping[str, Any]
+    account: Account, tuning: Run, request: SearchRequest, job: str, row: Mapping[str, Any]
 ) -> Run:  # fmt: skip
     """The best trial as a run folder like any other, with artifact, reports and log. Raises BackendError."""
     path = tuning.path.parent / _folder_name(tuning, row["number"])
@@ -226,7 +226,7 @@ def fetch_best(
         )  # fmt: skip
     note(account, trial, job=job)
     try:
-        with watching(f"fetching {path.name}") as watch:
+        with show_progress(f"fetching {path.name}") as watch:
             description = jobs.describe(account, "training", job)
             if description is None:
                 raise BackendError(f"there is no training job {job} any more")

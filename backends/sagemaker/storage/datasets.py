@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from backends.base import Progress, Watch
+from backends.base import JobProgress, ProgressCallback
 from backends.cancel import CancelToken
-from backends.child import Files, last_error, python_environment, run_child
+from backends.child import OutputFiles, last_error, python_environment, run_child
 from backends.errors import BackendError
 from backends.inputs import DATA_CHANNEL, check_data_path
 from backends.sagemaker.account import Account
@@ -70,7 +70,7 @@ class DataSet:
         found = self._difference
         return DryRun(found.place, len(found.files), found.bytes, len(found.send), found.bytes_to_send, len(found.gone))
 
-    def send(self, watch: Watch, cancel: CancelToken) -> Uploaded:
+    def send(self, watch: ProgressCallback, cancel: CancelToken) -> Uploaded:
         """Make S3 hold it. Raises BackendError, and Stopped when cancelled."""
         plan = self.plan
         send(self._account, self._difference, watch, cancel)
@@ -78,7 +78,7 @@ class DataSet:
 
 
 @contextmanager
-def opened(account: Account, data: Path, watch: Watch, cancel: CancelToken) -> Iterator[DataSet]:
+def opened(account: Account, data: Path, watch: ProgressCallback, cancel: CancelToken) -> Iterator[DataSet]:
     """The data set, read and compared with S3. Files that had to be made for it are gone at the end.
 
     Raises BackendError, and Stopped when cancelled.
@@ -87,7 +87,7 @@ def opened(account: Account, data: Path, watch: Watch, cancel: CancelToken) -> I
         yield DataSet(account, compare(account, files, place, watch, cancel), _channels(account, place, files))
 
 
-def upload(account: Account, data: Path, watch: Watch, cancel: CancelToken | None = None) -> Uploaded:
+def upload(account: Account, data: Path, watch: ProgressCallback, cancel: CancelToken | None = None) -> Uploaded:
     """Make S3 hold the data set, sending only what it lacks. Raises BackendError, and Stopped when cancelled.
 
     Files that are gone here are removed there. Cut off, it goes on from there the next time.
@@ -97,19 +97,19 @@ def upload(account: Account, data: Path, watch: Watch, cancel: CancelToken | Non
         return found.send(watch, cancel)
 
 
-def dry_run(account: Account, data: Path, watch: Watch, cancel: CancelToken | None = None) -> DryRun:
+def dry_run(account: Account, data: Path, watch: ProgressCallback, cancel: CancelToken | None = None) -> DryRun:
     """What `upload` would do. Nothing is sent."""
     with opened(account, data, watch, cancel or CancelToken()) as found:
         return found.plan
 
 
-def check_photos(data: Path, report: Path, watch: Watch, cancel: CancelToken) -> None:
+def check_photos(data: Path, report: Path, watch: ProgressCallback, cancel: CancelToken) -> None:
     """Check the data set as training would, on this machine, before anything is sent; writes the report (JSON).
 
     Raises BackendError with what training would say, and Stopped when cancelled.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        told = Files(Path(scratch, "log.txt"), Path(scratch, "progress.json"))
+        told = OutputFiles(Path(scratch, "log.txt"), Path(scratch, "progress.json"))
         command = [sys.executable, "-m", "train.check_data", "--data", str(check_data_path(data)),
                    "--json", str(report), "--progress", str(told.progress)]  # fmt: skip
         if run_child(command, told, watch, env=python_environment(ROOT), cwd=ROOT, cancel=cancel):
@@ -122,7 +122,9 @@ def check_weights(weights: Path) -> None:
         raise BackendError(f"pretrained: there is no file {weights}; give imagenet, none or a weights file")
 
 
-def upload_weights(account: Account, weights: Path, watch: Watch, cancel: CancelToken | None = None) -> Place:
+def upload_weights(
+    account: Account, weights: Path, watch: ProgressCallback, cancel: CancelToken | None = None
+) -> Place:
     """Make S3 hold a file of weights; returns the prefix that it lies in, which is called after its content."""
     cancel = cancel or CancelToken()
     check_weights(weights)
@@ -141,7 +143,9 @@ def _base(account: Account) -> Place:
 
 
 @contextmanager
-def _files(account: Account, data: Path, watch: Watch, cancel: CancelToken) -> Iterator[tuple[dict[str, Path], Place]]:
+def _files(
+    account: Account, data: Path, watch: ProgressCallback, cancel: CancelToken
+) -> Iterator[tuple[dict[str, Path], Place]]:
     """The files that are to lie in S3 by relative key, and where. Those that had to be made are gone afterwards."""
     source = check_data_path(data)
     digest = hashlib.sha256(os.fsencode(source)).hexdigest()[:_DIGEST]
@@ -159,12 +163,12 @@ def _files(account: Account, data: Path, watch: Watch, cancel: CancelToken) -> I
         yield files, place
 
 
-def _pack(data: Path, scratch: Path, watch: Watch, cancel: CancelToken) -> dict[str, Path]:
+def _pack(data: Path, scratch: Path, watch: ProgressCallback, cancel: CancelToken) -> dict[str, Path]:
     """One tar a split, by `train.pack`."""
-    watch(Progress("packing", 0, 1, "archives"))
+    watch(JobProgress("packing", 0, 1, "archives"))
     log, packed = scratch / "log.txt", scratch / "packed"
     command = [sys.executable, "-m", "train.pack", "--data", str(data), "--out", str(packed)]
-    files = Files(log, scratch / "progress.json")
+    files = OutputFiles(log, scratch / "progress.json")
     if run_child(command, files, watch, env=python_environment(ROOT), cwd=ROOT, cancel=cancel):
         raise BackendError(last_error(log))
     return files_below(packed)

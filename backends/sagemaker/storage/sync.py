@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
-from backends.base import Progress, Watch
+from backends.base import JobProgress, ProgressCallback
 from backends.cancel import CancelToken
 from backends.errors import BackendError, Stopped
 from backends.sagemaker.account import Account
@@ -92,7 +92,9 @@ def _check_key(key: str) -> None:
         raise BackendError(f"{key[:100]}... would be a key of {length} bytes, S3 takes {LONGEST_KEY}; shorten the path")
 
 
-def compare(account: Account, files: Mapping[str, Path], place: Place, watch: Watch, cancel: CancelToken) -> Difference:
+def compare(
+    account: Account, files: Mapping[str, Path], place: Place, watch: ProgressCallback, cancel: CancelToken
+) -> Difference:
     """What is to be sent. Reads every file once. Raises BackendError, and Stopped when cancelled."""
     for key in files:
         _check_key(f"{place.key}/{key}")
@@ -100,7 +102,7 @@ def compare(account: Account, files: Mapping[str, Path], place: Place, watch: Wa
     sizes: dict[str, int] = {}
     for key, (size, digest) in each_done(files, lambda key: _sum(files[key]), cancel, "checking files"):
         sizes[key], sums[key] = size, digest
-        watch(Progress("checking files", len(sums), len(files), "files"))
+        watch(JobProgress("checking files", len(sums), len(files), "files"))
     there = _listed(account, place)
     kept = {
         key: sent

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from backends.base import Progress, Watch
+from backends.base import JobProgress, ProgressCallback
 from backends.cancel import CancelToken
 from backends.errors import BackendError
 from backends.sagemaker.account import Account
@@ -28,7 +28,7 @@ def encryption(account: Account) -> dict[str, str]:
     return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key} if key else {}
 
 
-def send(account: Account, difference: Difference, watch: Watch, cancel: CancelToken) -> None:
+def send(account: Account, difference: Difference, watch: ProgressCallback, cancel: CancelToken) -> None:
     """Make S3 hold what the difference says. What is sent before an error or a cancellation isn't sent again.
 
     Raises BackendError, and Stopped when cancelled.
@@ -88,7 +88,7 @@ class _Note:
 class _Meter:
     """Bytes sent, counted by many threads and told by one."""
 
-    def __init__(self, total: int, watch: Watch) -> None:
+    def __init__(self, total: int, watch: ProgressCallback) -> None:
         self._unit, self._size = ("MB", 10**6) if total >= 10**7 else ("kB", 10**3)
         self._total = total
         self._watch = watch
@@ -101,7 +101,7 @@ class _Meter:
 
     def tell(self) -> None:
         done, total = (-(-each // self._size) for each in (self._done, self._total))
-        self._watch(Progress("uploading", done, total, self._unit))
+        self._watch(JobProgress("uploading", done, total, self._unit))
 
 
 class _Sender:
