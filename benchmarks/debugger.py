@@ -21,7 +21,7 @@ from model.threads import use_threads
 from monitor.callbacks import Callback, Callbacks, TrainState
 from monitor.debugger.callback import DebugHook
 from train.loss import Objective
-from train.trainer import Trainer
+from train.trainer import Listeners, Trainer
 
 CLASSES, BATCH = 133, 32
 
@@ -140,7 +140,8 @@ def train(size: int, steps: int, debug: bool) -> Clock:
         # A step ends when the debugger is done with it.
         observers.sort(key=lambda each: each is clock)
         objective = Objective(chosen, [1] * CLASSES, cpu)
+        listeners = Listeners(Callbacks(observers), lambda _: None)
         data = Noise(size, steps), Noise(size, 1)
-        Trainer(network, *data, chosen, objective, cpu, Callbacks(observers), lambda _: None).fit()
+        Trainer(network, *data, chosen, objective, cpu, listeners).fit()
     gc.collect()
     return clock

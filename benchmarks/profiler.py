@@ -24,7 +24,7 @@ from monitor.callbacks import Callback, Callbacks, TrainState
 from monitor.profiler.callback import StepProfiler
 from monitor.profiler.machine_load import MachineLoad
 from train.loss import Objective
-from train.trainer import Trainer
+from train.trainer import Listeners, Trainer
 
 INTERVALS_MS: Final = (500, 100)
 ROUNDS: Final = 8
@@ -102,8 +102,7 @@ def _train(network: nn.Module, observers: list[Callback]) -> float:
         chosen,
         Objective(chosen, [1] * CLASSES, device),
         device,
-        Callbacks([*observers, watch]),
-        lambda _metrics: None,
+        Listeners(Callbacks([*observers, watch]), lambda _metrics: None),
     )
     trainer.fit()
     return watch.mean

@@ -207,7 +207,7 @@ def restore(trainer: Trainer, tensors: Tensors, about: Mapping[str, Any]) -> Non
         raise ValueError("its schedule is another version's")
     best = _best(trainer, tensors, about)
     epoch, step, updates = (int(about[name]) for name in ("epoch", "step", "averaged"))
-    history = [(dict(row), metrics_of(row)) for row in about["history"]]
+    history = [dict(row) for row in about["history"]]
     # From here on nothing can fail.
     torch.set_rng_state(random["random"])
     trainer.network.load_state_dict(network)
@@ -216,14 +216,7 @@ def restore(trainer: Trainer, tensors: Tensors, about: Mapping[str, Any]) -> Non
     trainer.optimizer.load_state_dict(saved)
     _lay_out(trainer.optimizer)
     trainer.schedule.load_state_dict(schedule)
-    trainer.best, trainer.history = best, [row for row, _ in history]
-    trainer.state.epoch, trainer.state.step = epoch, step
-    trainer.state.earlier = [metrics for _, metrics in history]
-
-
-def metrics_of(row: Mapping[str, Any]) -> dict[str, float | int]:
-    """The metrics of an epoch of the history, as they are logged."""
-    return {name: value for name, value in row.items() if name != "validation_class_accuracy"}
+    trainer.go_on_from(best, history, epoch, step)
 
 
 def _plain(tensor: Tensor) -> Tensor:

@@ -14,16 +14,20 @@ from contract.paths import MLPaths
 from contract.progress import Progress
 from model.machine import available_cpus
 from model.preprocess import Preprocess
-from monitor.callbacks import Callbacks
 from train.augment import Augment
 from train.data.dataset import DataSet
 from train.distributed import ALONE, Group
-from train.loader import EpochOrder, Images, Kept, Loader, threaded_batches
+from train.loader import CachedImages, EpochOrder, Images, Loader, threaded_batches
 
 
-@dataclass
+@dataclass(frozen=True)
 class Run:
-    """Configuration, data and the places to write to."""
+    """Configuration, data and the places to write to.
+
+    tuner_objective: the metric by which SageMaker's tuner judges this job, where the tuner started it. group: the
+    hosts that train together. began: seconds since the epoch, where the process did something else before this
+    training. cached: (split, augmented) -> its images in memory, filled by what prepares the training.
+    """
 
     paths: MLPaths
     hyperparameters: Hyperparameters
@@ -33,13 +37,11 @@ class Run:
     pretrained: str
     metrics: MetricLog
     progress: Progress
-    callbacks: Callbacks = field(default_factory=lambda: Callbacks([]))
-    kept: dict[tuple[str, bool], Kept] = field(default_factory=dict)  # images in memory: (role, augmented) -> them
-    tuner_objective: str | None = None  # the metric by which SageMaker's tuner judges this job, if it has started it
-    group: Group = ALONE  # the hosts that train it together
-    saved: bool = False  # the artifact of the completed training is written
-    began: float | None = None  # seconds since the epoch, where the process did something else before this training
+    tuner_objective: str | None = None
+    group: Group = ALONE
+    began: float | None = None
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    cached: dict[tuple[str, bool], CachedImages] = field(default_factory=dict)
 
     @property
     def class_sizes(self) -> list[int]:
@@ -50,8 +52,8 @@ class Run:
     def images(self, role: str, augmented: bool) -> Images:
         """The split's images: as training sees them, or as validation, test and serving do."""
         augment = self._augment() if augmented else None
-        kept = self.kept.get((role, augmented))
-        return Images(self.data.splits[role].samples, self.preprocess, augment, self.hyperparameters.seed, kept)
+        cached = self.cached.get((role, augmented))
+        return Images(self.data.splits[role].samples, self.preprocess, augment, self.hyperparameters.seed, cached)
 
     def _augment(self) -> Augment:
         chosen = self.hyperparameters

@@ -21,6 +21,7 @@ from model.labels import readable_labels
 from model.metrics import Evaluation, class_figures, confusion_matrix, macro
 from model.network import Classifier
 from model.weights import serialise
+from monitor.callbacks import Callbacks
 from reports.evaluation_page import write_evaluation_page
 from reports.model_card import write_card
 from train.context import Run
@@ -36,6 +37,7 @@ def finish(
     network: Classifier,
     best: Best,
     history: Sequence[Epoch],
+    callbacks: Callbacks,
     latency: Callable[[Run, Classifier], float],
 ) -> None:
     """Calibrate and test the network, which holds the best epoch's weights, and write artifact and reports.
@@ -43,7 +45,8 @@ def finish(
     latency: measures it, where `tune_objective` names it.
     """
     artifact_id = hashlib.sha256(serialise(network)).hexdigest()[:12]
-    calibration, test = assess(run, network, history, _provenance(run, best, completed=True), artifact_id)
+    provenance = _provenance(run, best, completed=True)
+    calibration, test = assess(run, network, history, provenance, artifact_id, callbacks)
     if any(each.metric == LATENCY for each in parse_objectives(run.hyperparameters.tune_objective)):
         milliseconds = latency(run, network)
         run.metrics.write({LATENCY: milliseconds})
@@ -93,7 +96,6 @@ def _save(
         files={"history.json": encode_json({"epochs": list(history)})},
         calibration=calibration,
     )
-    run.saved = completed
     _write_card(run)
 
 
@@ -131,7 +133,12 @@ Metrics = dict[str, float | int]
 
 
 def assess(
-    run: Run, network: Classifier, history: Sequence[Mapping[str, Any]], provenance: Mapping[str, Any], artifact_id: str
+    run: Run,
+    network: Classifier,
+    history: Sequence[Mapping[str, Any]],
+    provenance: Mapping[str, Any],
+    artifact_id: str,
+    callbacks: Callbacks,
 ) -> tuple[Calibration, Metrics]:
     """Fit the temperature on the validation data, and with it evaluate the test data.
 
@@ -139,7 +146,7 @@ def assess(
     and the test's metrics (none without test data).
     """
     valid = evaluate(network, run.loader("valid"), run.device)
-    run.callbacks.evaluation("valid", valid)
+    callbacks.evaluation("valid", valid)
     calibration = Calibration.fit(valid)
     role = "test" if "test" in run.data.splits else "valid"
     result = evaluate(network, run.loader("test"), run.device) if role == "test" else valid
@@ -163,7 +170,7 @@ def assess(
         traceback.print_exc()
     if role != "test":
         return calibration, {}
-    run.callbacks.evaluation("test", result)
+    callbacks.evaluation("test", result)
     metrics = metrics_of_test(result)
     run.metrics.write({**metrics, "average test loss": result.loss})
     return calibration, metrics

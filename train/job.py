@@ -55,8 +55,8 @@ def run_job(paths: MLPaths, job: Job, companion: CompanionProcess | None = None)
     must_suffice(data, len(job.hosts))
     with joined(job, device) as group:
         shared = Shared(paths, data, device, backbones, progress)
-        run = shared.run(chosen, MetricLog(paths.metrics if group.leads else Path(os.devnull)))
-        run.tuner_objective, run.group = job.tuner_objective, group
+        log = MetricLog(paths.metrics if group.leads else Path(os.devnull))
+        run = shared.run(chosen, log, tuner_objective=job.tuner_objective, group=group)
         if group.leads:
             train(shared, run, companion, resumable=True)
         else:

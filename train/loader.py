@@ -81,13 +81,13 @@ def balanced(labels: NDArray[np.int64], count: int, rng: np.random.Generator) ->
     return drawn
 
 
-Kept = list[UInt8Array]  # an array an image, in the samples' order
+CachedImages = list[UInt8Array]  # an array for each image, in the samples' order
 
 
 class Images(Dataset[tuple[UInt8Array, int]]):
     """Samples as (uint8 array (H, W, 3), class index); augmented when `augment` is given.
 
-    kept: what `fixed` gave for each of them, when it is in memory.
+    cached: what `fixed` returned for each of them, where that is in memory.
     """
 
     def __init__(
@@ -96,13 +96,13 @@ class Images(Dataset[tuple[UInt8Array, int]]):
         preprocess: Preprocess,
         augment: Augment | None,
         seed: int,
-        kept: Kept | None = None,
+        cached: CachedImages | None = None,
     ) -> None:
         self.samples = samples
         self.preprocess = preprocess
         self.augment = augment
         self.seed = seed
-        self.kept = kept
+        self.cached = cached
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -112,8 +112,8 @@ class Images(Dataset[tuple[UInt8Array, int]]):
         epoch, index, repeat = key
         sample = self.samples[index]
         chance = (self.seed, epoch, index, repeat) if repeat else (self.seed, epoch, index)
-        if self.kept is not None:
-            pixels = self.kept[index]
+        if self.cached is not None:
+            pixels = self.cached[index]
             if self.augment is not None:
                 pixels = self.augment.vary(pixels, np.random.default_rng(chance))
         elif self.augment is not None:

@@ -27,12 +27,13 @@ from train.backbones import Backbones
 from train.context import Run
 from train.data.dataset import DataSet
 from train.device import measure_latency
+from train.distributed import ALONE, Group
 from train.features import FeatureBatches, Features, compute_features
-from train.loader import Batches, Images, Kept
+from train.loader import Batches, CachedImages, Images
 
 _FEATURES_SHARE: Final = 0.25  # of the available memory, for features that other trainings may ask for again
 
-_Images = dict[tuple[str, bool], Kept]
+Cache = dict[tuple[str, bool], CachedImages]  # by (split, augmented)
 
 
 class Shared:
@@ -54,16 +55,27 @@ class Shared:
         self.paths, self.data, self.device = paths, data, device
         self._backbones, self._progress = backbones, progress
         self._several, self._epochs = several, epochs
-        self._images: dict[Hashable, _Images] = {}  # the newest last; empty where they don't fit
+        self._images: dict[Hashable, Cache] = {}  # the newest last; empty where they don't fit
         self._features: dict[Hashable, Features] = {}  # the newest last
         self._computed: tuple[int, ...] | None = None  # the shape of features that were, and are to be told of
         self._latencies: dict[Hashable, float] = {}
 
-    def run(self, chosen: Hyperparameters, metrics: MetricLog, began: float | None = None) -> Run:
-        """A training of its own. began: seconds since the epoch, where the process did something else before."""
+    def run(
+        self,
+        chosen: Hyperparameters,
+        metrics: MetricLog,
+        *,
+        tuner_objective: str | None = None,
+        group: Group = ALONE,
+        began: float | None = None,
+    ) -> Run:
+        """A training of its own; for `tuner_objective`, `group` and `began` see Run."""
         shape = Preprocess.for_size(chosen.test_image_size or chosen.image_size)
         source = self._backbones.load(chosen)
-        return Run(self.paths, chosen, self.device, shape, self.data, source, metrics, self._progress, began=began)
+        return Run(
+            self.paths, chosen, self.device, shape, self.data, source, metrics, self._progress,
+            tuner_objective=tuner_objective, group=group, began=began,
+        )  # fmt: skip
 
     def network(self, run: Run) -> Classifier:
         """The network as the training begins with it."""
@@ -73,7 +85,7 @@ class Shared:
         """The network on images; or its head on features, which a frozen backbone gives for each image but once."""
         chosen = run.hyperparameters
         if not on_features(chosen):
-            self._keep_images(run)
+            self._cache_images(run)
             return network, run.loader("train", augmented=True, shuffle=True), run.loader("valid")
         start = time.monotonic()
         # No more views than epochs: nobody would see them.
@@ -111,7 +123,7 @@ class Shared:
         key = (role, *backbone, images.preprocess, images.augment, chosen.feature_views if views else 0)
         found = self._features.pop(key, None)
         if found is None or len(found.values) < views:
-            self._keep_images(run)
+            self._cache_images(run)
             most = max(views, min(chosen.feature_views, self._epochs)) if views else 0
             found = compute_features(run, network, role, most)
             found = Features(found.values.to(run.device), found.labels.to(run.device))
@@ -127,27 +139,28 @@ class Shared:
         while len(self._features) > _NEEDED and sum(each.values.nbytes for each in self._features.values()) > budget:
             self._features.pop(next(iter(self._features)))
 
-    def _keep_images(self, run: Run) -> None:
+    def _cache_images(self, run: Run) -> None:
         """Give the run its images from memory, where they are or fit."""
         if not self._several:
-            keep_images(run)
+            run.cached.update(cache_images(run))
             return
         chosen = run.hyperparameters
         # With random crops the decoded image is kept, else the network's input.
         key = (run.preprocess, chosen.image_size if chosen.crop_scale >= 1 else None)
-        kept = self._images.pop(key, None)
-        if kept is None:
-            kept = self._decoded(run)
-        self._images[key] = run.kept = kept
+        images = self._images.pop(key, None)
+        if images is None:
+            images = self._decoded(run)
+        self._images[key] = images
+        run.cached.update(images)
 
-    def _decoded(self, run: Run) -> _Images:
+    def _decoded(self, run: Run) -> Cache:
         trial = replace(run, hyperparameters=replace(run.hyperparameters, cache="memory"))
-        keep_images(trial)
+        decoded = cache_images(trial)
         older = [key for key, images in self._images.items() if images]
-        while not trial.kept and older:
+        while not decoded and older:
             del self._images[older.pop(0)]
-            keep_images(trial)
-        return trial.kept
+            decoded = cache_images(trial)
+        return decoded
 
 
 _NEEDED: Final = 3  # training, validation and test
@@ -162,39 +175,39 @@ SHARE: Final = 0.5  # of the available memory; the rest is for network, batches 
 _PROBES: Final = 16
 
 
-def keep_images(run: Run, available: int | None = None) -> None:
-    """With cache=memory, decode the images of training and validation into `run.kept`, if they fit.
+def cache_images(run: Run, available: int | None = None) -> Cache:
+    """With cache=memory, the decoded images of training and validation, if they fit in memory; else nothing.
 
-    available: bytes of memory, instead of this machine's. One line says what is kept, or why nothing is. Processes
-    that load images share the memory, as forked ones do; where they are started in another way nothing is kept.
+    available: bytes of memory, instead of this machine's. Prints how many are cached, or why none is. Processes that
+    load images share the memory where they are forked; where they are started in another way nothing is cached.
     Raises DataError when an image can't be read any more.
     """
     if run.hyperparameters.cache != "memory":
-        return
+        return {}
     if run.workers and multiprocessing.get_start_method() != "fork":
         _say("each of the processes that load images would need a copy on this system; it stays off (set workers=0)")
-        return
+        return {}
     budget = int(SHARE * (available_memory() if available is None else available))
     sets = {("train", True): run.images("train", augmented=True), ("valid", False): run.images("valid", False)}
     estimate = sum(_estimate(images) for images in sets.values())
     if estimate > budget:
         _say(f"the images need about {_size(estimate)}, and {_size(budget)} can be spared; it stays off")
-        return
+        return {}
     total = sum(len(images) for images in sets.values())
     done = used = 0
-    kept: dict[tuple[str, bool], Kept] = {}
+    cached: Cache = {}
     for key, images in sets.items():
-        kept[key] = []
+        cached[key] = []
         for pixels in _decoded(images):
-            kept[key].append(pixels)
+            cached[key].append(pixels)
             done += 1
             used += pixels.nbytes
             run.progress.update("decoding images into memory", done, total, "images")
             if used > budget:
                 _say(f"{done} of {total} images need {_size(used)}, and {_size(budget)} can be spared; it stays off")
-                return
-    run.kept = kept
+                return {}
     _say(f"{total} decoded images in memory, {_size(used)}")
+    return cached
 
 
 def _estimate(images: Images) -> int:

@@ -23,7 +23,7 @@ from train.optim import WeightAverage, build_optimizer, build_schedule
 Epoch = dict[str, Any]  # an epoch's metrics, and validation_class_accuracy: one for each class, None without images
 
 
-@dataclass
+@dataclass(frozen=True)
 class Best:
     """The best epoch so far: highest validation accuracy, the lower validation loss among equals."""
 
@@ -35,14 +35,29 @@ class Best:
         return (self.metrics["validation_accuracy"], -self.metrics["validation_loss"])
 
 
-def _say(text: str) -> None:
+def print_line(text: str) -> None:
+    """Print, and flush."""
     print(text, flush=True)
+
+
+@dataclass(frozen=True)
+class Listeners:
+    """What a trainer calls.
+
+    on_metrics: with each epoch's metrics; what it raises ends training. on_whole_epoch: with the trainer, after each
+    validation and before `on_metrics`. say: with each line for people.
+    """
+
+    callbacks: Callbacks
+    on_metrics: Callable[[dict[str, float | int]], None]
+    on_whole_epoch: "Callable[[Trainer], None]" = lambda _trainer: None
+    say: Callable[[str], None] = print_line
 
 
 class Trainer:
     """Trains a network in place. After a stop, however early, `best` holds the best whole epoch, if any.
 
-    network: a Classifier on images, or its head alone on features. group: the hosts that train it together; the leader
+    network: a Classifier on images, or its head alone on features. group: the hosts that train together; the leader
     calls `fit`, the others `follow`.
     """
 
@@ -54,19 +69,16 @@ class Trainer:
         hyperparameters: Hyperparameters,
         objective: Objective,
         device: torch.device,
-        callbacks: Callbacks,
-        on_metrics: Callable[[dict[str, float | int]], None],
+        listeners: Listeners,
+        group: Group = ALONE,
     ) -> None:
         self.network = network.to(device)
         self.train_batches, self.valid_batches = train, valid
         self.hyperparameters = hyperparameters
         self.objective = objective
         self.device = device
-        self.callbacks = callbacks
-        self.on_metrics = on_metrics
-        self.group: Group = ALONE
-        self.say: Callable[[str], None] = _say
-        self.on_whole_epoch: Callable[[], None] = lambda: None  # after validation, before its metrics are told
+        self.listeners, self.callbacks = listeners, listeners.callbacks
+        self.group = group
         self.optimizer = build_optimizer(network, hyperparameters)
         self.schedule = build_schedule(
             self.optimizer,
@@ -105,16 +117,22 @@ class Trainer:
             self._unfreeze(self.state.epoch)
             self._train_one(self.state.epoch)
 
+    def go_on_from(self, best: Best, history: list[Epoch], epoch: int, step: int) -> None:
+        """Count on from what another process trained: its best epoch, the history of its epochs, its last one."""
+        self.best, self.history = best, history
+        self.state.epoch, self.state.step = epoch, step
+        self.state.earlier = [metrics_of(row) for row in history]
+
     def _ended(self) -> bool:
         """Whether no further epoch comes; says why, unless it was the last one. There is one at least."""
         epoch, chosen = self.state.epoch, self.hyperparameters
         if self.best is None:
             return False
         if self.state.stop is not None:
-            self.say(f"training ends in epoch {epoch}: {self.state.stop.reason}")
+            self.listeners.say(f"training ends in epoch {epoch}: {self.state.stop.reason}")
             return True
         if epoch < chosen.epochs and chosen.patience and epoch - self.best.epoch >= chosen.patience:
-            self.say(f"early stopping: no epoch was better than epoch {self.best.epoch}")
+            self.listeners.say(f"early stopping: no epoch was better than epoch {self.best.epoch}")
             return True
         return epoch >= chosen.epochs
 
@@ -142,9 +160,9 @@ class Trainer:
         self.callbacks.phase("checkpoint")
         self._keep_best(epoch, metrics)
         if self.state.stop is None:
-            self.on_whole_epoch()
+            self.listeners.on_whole_epoch(self)
         self.callbacks.phase("hook")
-        self.on_metrics(metrics)
+        self.listeners.on_metrics(metrics)
         self.callbacks.epoch_end(self.state)
         self._may_go_on()
 
@@ -225,10 +243,13 @@ class Trainer:
             raise DivergedError(f"the {which} loss became {loss} in epoch {epoch}; lower lr (it is {learning_rate:g})")
 
     def _keep_best(self, epoch: int, metrics: dict[str, float | int]) -> None:
-        candidate = Best(epoch, metrics, {})
-        if self.best is None or candidate.rank() > self.best.rank():
-            candidate.weights = snapshot(self._judged())
-            self.best = candidate
+        if self.best is None or Best(epoch, metrics, {}).rank() > self.best.rank():
+            self.best = Best(epoch, metrics, snapshot(self._judged()))
+
+
+def metrics_of(epoch: Epoch) -> dict[str, float | int]:
+    """The metrics of an epoch of the history, as they are logged."""
+    return {name: value for name, value in epoch.items() if name != "validation_class_accuracy"}
 
 
 def stages_to_train(epoch: int, epochs: int, stages: int) -> int:

@@ -1,13 +1,13 @@
 """One training of a job, observed, from its network to its artifact."""
 
-from dataclasses import asdict
-from functools import partial
+from dataclasses import asdict, replace
 
 import torch
 from torch import nn
 
 from contract.errors import StoppedError
 from contract.progress import Progress
+from model.artifact import MANIFEST
 from model.network import Classifier
 from monitor.callback import Companion
 from monitor.callbacks import Callback, Callbacks, TrainState
@@ -18,7 +18,7 @@ from train.finish import finish, save_stopped
 from train.loader import Batches
 from train.loss import Objective
 from train.resources import Shared
-from train.trainer import Best, Trainer
+from train.trainer import Best, Listeners, Trainer
 
 
 def train(shared: Shared, run: Run, companion: CompanionProcess | None, resumable: bool = False) -> Best:
@@ -31,19 +31,21 @@ def train(shared: Shared, run: Run, companion: CompanionProcess | None, resumabl
     describe(run)
     network = _network(shared, run)
     trained, train, valid = shared.what_to_train(run, network)
-    run.callbacks = Callbacks(observers_of(run, train, valid, companion))
-    completed = False
-    trainer = _trainer(run, trained, train, valid)
+    callbacks = Callbacks(observers_of(run, train, valid, companion))
     checkpoint = Checkpoint.of(run, network) if resumable and run.paths.checkpoints.is_dir() else None
+    listeners = Listeners(callbacks, run.metrics.write)
+    if checkpoint is not None:
+        listeners = replace(listeners, on_whole_epoch=checkpoint.save)
+    trainer = build_trainer(run, trained, train, valid, listeners)
     if checkpoint is not None:
         run.metrics.restore(checkpoint.resume(trainer))
-        trainer.on_whole_epoch = partial(checkpoint.save, trainer)
+    completed = False
     if run.group.size > 1:
         run.group.tell(capture(trainer) if trainer.best is not None else None)
     try:
         best = trainer.fit()
         trained.load_state_dict(best.weights)
-        finish(run, network, best, trainer.history, shared.latency)
+        finish(run, network, best, trainer.history, callbacks, shared.latency)
         if checkpoint is not None:
             checkpoint.complete()
         completed = True
@@ -52,13 +54,13 @@ def train(shared: Shared, run: Run, companion: CompanionProcess | None, resumabl
         if (
             (not isinstance(stop, Exception) or isinstance(stop, StoppedError))
             and trainer.best is not None
-            and not run.saved
+            and not (run.paths.model / MANIFEST).exists()
         ):
             trained.load_state_dict(trainer.best.weights)
             save_stopped(run, network, trainer.best, trainer.history)
         raise
     finally:
-        run.callbacks.job_end(completed)
+        callbacks.job_end(completed)
     print(f"artifact written to {run.paths.model}", flush=True)
     return best
 
@@ -67,7 +69,8 @@ def assist(shared: Shared, run: Run) -> None:
     """The part of `train` of a host that doesn't lead: its share of every batch; leaves nothing."""
     describe(run)
     network = _network(shared, run)
-    trainer = _trainer(run, *shared.what_to_train(run, network))
+    listeners = Listeners(Callbacks([]), run.metrics.write)
+    trainer = build_trainer(run, *shared.what_to_train(run, network), listeners)
     nothing: State | None = None
     if (state := run.group.tell(nothing)) is not None:
         # The leader goes on from its checkpoint.
@@ -82,13 +85,11 @@ def _network(shared: Shared, run: Run) -> Classifier:
     return network
 
 
-def _trainer(run: Run, trained: nn.Module, train: Batches, valid: Batches) -> Trainer:
-    objective = Objective(run.hyperparameters, run.class_sizes, run.device)
-    trainer = Trainer(
-        trained, train, valid, run.hyperparameters, objective, run.device, run.callbacks, run.metrics.write
-    )
-    trainer.group = run.group
-    return trainer
+def build_trainer(run: Run, trained: nn.Module, train: Batches, valid: Batches, listeners: Listeners) -> Trainer:
+    """The trainer of a run, with the loss that its hyperparameters ask for."""
+    chosen, device = run.hyperparameters, run.device
+    loss = Objective(chosen, run.class_sizes, device)
+    return Trainer(trained, train, valid, chosen, loss, device, listeners, run.group)
 
 
 def describe(run: Run) -> None:
@@ -145,7 +146,7 @@ def _profiler(run: Run) -> list[Callback]:
     config = {
         "hyperparameters": asdict(chosen),
         "workers": run.workers,
-        "cache": "memory" if run.kept else "none",
+        "cache": "memory" if run.cached else "none",
         "device": run.device.type,
         "batch_size": chosen.batch_size,
     }

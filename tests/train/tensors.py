@@ -1,7 +1,7 @@
 """Small networks trained by hand or by the real loop under the debugger's hook, and what it saved, read by smdebug."""
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from monitor.callbacks import Callback, Callbacks, TrainState
 from monitor.debugger._smdebug import ModeKeys, create_trial
 from monitor.debugger.callback import DebugHook
 from train.loss import Objective
-from train.trainer import Trainer
+from train.trainer import Listeners, Trainer
 
 # Two samples of two features, and their classes.
 INPUTS = torch.tensor([[1.0, -2.0], [3.0, 4.0]])
@@ -139,16 +139,20 @@ def small_network() -> Classifier:
 
 
 def trainer(
-    observers: list[Callback], network: nn.Module | None = None, batches: BlackAndWhite | None = None, **changes: object
+    observers: list[Callback],
+    network: nn.Module | None = None,
+    batches: BlackAndWhite | None = None,
+    save: Callable[[Trainer], None] = lambda _trainer: None,
+    **changes: object,
 ) -> Trainer:
-    """Two epochs, unless changed, of three batches, validated on two."""
+    """Two epochs, unless changed, of three batches, validated on two. save: called after each whole epoch."""
     chosen = Hyperparameters.parse({"epochs": 2, "pretrained": "none", "device": "cpu", **changes})
     objective = Objective(chosen, [2, 2], torch.device("cpu"))
     data = batches or BlackAndWhite(3)
     valid = type(data)(2)
     device = torch.device("cpu")
     used = network or small_network()
-    return Trainer(used, data, valid, chosen, objective, device, Callbacks(observers), lambda _: None)
+    return Trainer(used, data, valid, chosen, objective, device, Listeners(Callbacks(observers), lambda _: None, save))
 
 
 def torch_hooks(network: nn.Module) -> int:

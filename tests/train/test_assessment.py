@@ -17,6 +17,7 @@ from contract.progress import Progress
 from model.metrics import Evaluation
 from model.network import Classifier
 from model.preprocess import Preprocess
+from monitor.callbacks import Callbacks
 from tests.train.evaluations import random_evaluation
 from tests.train.support import make_classes
 from train import finish
@@ -55,7 +56,7 @@ NETWORK = cast("Classifier", None)
 
 
 def test_the_test_is_made_with_the_validations_temperature(run: Run, answers: dict[str, Evaluation]) -> None:
-    calibration, metrics = finish.assess(run, NETWORK, [], {"best_epoch": 1}, "0123456789ab")
+    calibration, metrics = finish.assess(run, NETWORK, [], {"best_epoch": 1}, "0123456789ab", Callbacks([]))
     temperature = fit_temperature(answers["valid"].logits, answers["valid"].labels)
     assert calibration.temperature == temperature
     assert metrics["test_loss"] == replace(answers["test"], temperature=temperature).loss
@@ -72,7 +73,7 @@ def test_a_page_that_fails_is_a_warning(
         raise RuntimeError("no page today")
 
     monkeypatch.setattr(finish, "write_evaluation_page", fail)
-    _, metrics = finish.assess(run, NETWORK, [], {}, "0123456789ab")
+    _, metrics = finish.assess(run, NETWORK, [], {}, "0123456789ab", Callbacks([]))
     assert 0 <= metrics["test_accuracy"] <= 1
     assert run.paths.evaluation.is_file()
     assert not run.paths.evaluation_page.exists()

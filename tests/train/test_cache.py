@@ -18,7 +18,7 @@ from train import resources
 from train.augment import Augment
 from train.context import Run
 from train.data.load import load_data
-from train.resources import keep_images
+from train.resources import cache_images
 
 # 6 training images of 48 x 40 pixels as decoded, and 3 for validation at the network's 32 x 32.
 TRAIN_BYTES, VALID_BYTES = 6 * 48 * 40 * 3, 3 * 32 * 32 * 3
@@ -52,9 +52,9 @@ def batches(run: Run, epoch: int) -> list[list[Any]]:
 )
 def test_the_pixels_are_the_same_in_every_epoch(photos: Path, tmp_path: Path, chosen: dict[str, Any]) -> None:
     plain, kept = run_of(photos, tmp_path, **chosen), run_of(photos, tmp_path, cache="memory", **chosen)
-    keep_images(kept)
-    assert set(kept.kept) == {("train", True), ("valid", False)}
-    assert not plain.kept
+    kept.cached.update(cache_images(kept))
+    assert set(kept.cached) == {("train", True), ("valid", False)}
+    assert not plain.cached
     seen = []
     for epoch in (1, 2):
         expected, found = batches(plain, epoch), batches(kept, epoch)
@@ -69,11 +69,11 @@ def test_the_pixels_are_the_same_in_every_epoch(photos: Path, tmp_path: Path, ch
 
 def test_nothing_is_decoded_any_more(photos: Path, tmp_path: Path) -> None:
     run = run_of(photos, tmp_path, cache="memory")
-    keep_images(run)
+    run.cached.update(cache_images(run))
     expected = batches(run, 3)
     for loader_images in (run.images("train", True), run.images("valid", False)):
         loader_images.samples = ()
-        assert loader_images.kept is not None
+        assert loader_images.cached is not None
     moved = photos.rename(photos.with_name("elsewhere"))
     try:
         again = batches(run, 3)
@@ -84,17 +84,17 @@ def test_nothing_is_decoded_any_more(photos: Path, tmp_path: Path) -> None:
 
 def test_it_says_what_it_keeps(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = run_of(photos, tmp_path, cache="memory")
-    keep_images(run)
-    assert sum(each.nbytes for each in run.kept["train", True]) == TRAIN_BYTES
-    assert sum(each.nbytes for each in run.kept["valid", False]) == VALID_BYTES
+    run.cached.update(cache_images(run))
+    assert sum(each.nbytes for each in run.cached["train", True]) == TRAIN_BYTES
+    assert sum(each.nbytes for each in run.cached["valid", False]) == VALID_BYTES
     # 34,560 + 9,216 bytes.
     assert capsys.readouterr().out == "cache: 9 decoded images in memory, 0.0 MB\n"
 
 
 def test_without_a_random_crop_it_keeps_what_the_network_takes(photos: Path, tmp_path: Path) -> None:
     run = run_of(photos, tmp_path, cache="memory", crop_scale=1.0)
-    keep_images(run)
-    assert {each.shape for each in run.kept["train", True]} == {(32, 32, 3)}
+    run.cached.update(cache_images(run))
+    assert {each.shape for each in run.cached["train", True]} == {(32, 32, 3)}
 
 
 def test_it_stays_off_where_the_images_do_not_fit(
@@ -102,11 +102,11 @@ def test_it_stays_off_where_the_images_do_not_fit(
 ) -> None:
     run = run_of(photos, tmp_path, cache="memory")
     # Half of what is available may be used; 43,776 bytes are needed.
-    keep_images(run, available=2 * (TRAIN_BYTES + VALID_BYTES) - 2)
-    assert not run.kept
+    run.cached.update(cache_images(run, available=2 * (TRAIN_BYTES + VALID_BYTES) - 2))
+    assert not run.cached
     assert capsys.readouterr().out == "cache: the images need about 0.0 MB, and 0.0 MB can be spared; it stays off\n"
-    keep_images(run, available=2 * (TRAIN_BYTES + VALID_BYTES))
-    assert run.kept
+    run.cached.update(cache_images(run, available=2 * (TRAIN_BYTES + VALID_BYTES)))
+    assert run.cached
 
 
 def test_a_wrong_estimate_does_not_fill_the_memory(
@@ -117,11 +117,11 @@ def test_a_wrong_estimate_does_not_fill_the_memory(
     try:
         monkeypatch.setattr(resources, "_PROBES", 1)  # the first image, a small one
         run = run_of(photos, tmp_path, cache="memory")
-        keep_images(run, available=1_000_000)
+        run.cached.update(cache_images(run, available=1_000_000))
     finally:
         for number in range(2):
             (photos / "train" / "pug" / f"large{number}.png").unlink()
-    assert not run.kept
+    assert not run.cached
     # Six small ones, 34,560 bytes, and the first of 600,000 are more than half a megabyte.
     assert capsys.readouterr().out == "cache: 7 of 11 images need 0.6 MB, and 0.5 MB can be spared; it stays off\n"
 
@@ -131,12 +131,12 @@ def test_processes_that_would_copy_it_get_none(
 ) -> None:
     monkeypatch.setattr(multiprocessing, "get_start_method", lambda: "spawn")
     run = run_of(photos, tmp_path, cache="memory", workers=1)
-    keep_images(run)
-    assert not run.kept
+    run.cached.update(cache_images(run))
+    assert not run.cached
     assert "set workers=0" in capsys.readouterr().out
     alone = run_of(photos, tmp_path, cache="memory", workers=0)
-    keep_images(alone)
-    assert alone.kept
+    alone.cached.update(cache_images(alone))
+    assert alone.cached
 
 
 def test_fixed_and_vary_make_up_the_augmentation() -> None:

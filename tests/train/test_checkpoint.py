@@ -40,14 +40,13 @@ def file(tmp_path: Path) -> Path:
 
 def kept(file: Path, epochs: int = 2, **changes: Any) -> Trainer:
     """A trainer of three epochs that has left a checkpoint after so many, and was trained to its end."""
-    training = trainer([], epochs=3, **changes)
     checkpoint = Checkpoint(file, PRINT)
 
-    def save() -> None:
+    def save(training: Trainer) -> None:
         if training.state.epoch <= epochs:
             checkpoint.save(training)
 
-    training.on_whole_epoch = save
+    training = trainer([], epochs=3, save=save, **changes)
     training.fit()
     return training
 
@@ -95,9 +94,7 @@ def test_the_optimizers_memory_is_laid_out_as_the_weights(file: Path) -> None:
 def test_early_stopping_remembers(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     # A learning rate that changes nothing: no epoch is better than the first.
     changes: dict[str, Any] = {"lr": 1e-30, "weight_decay": 0, "patience": 2, "epochs": 6}
-    first = trainer([], **changes)
-    checkpoint = Checkpoint(file, PRINT)
-    first.on_whole_epoch = lambda: checkpoint.save(first)
+    first = trainer([], save=Checkpoint(file, PRINT).save, **changes)
     first.fit()
     assert first.state.epoch == 3
     assert "early stopping: no epoch was better than epoch 1" in capsys.readouterr().out

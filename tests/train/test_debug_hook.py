@@ -145,9 +145,7 @@ def test_a_killed_runs_claim_does_not_silence_the_next(tmp_path: Path) -> None:
 def gone_on(folder: Path) -> Trainer:
     """A training of two epochs that goes on after its first one, under a hook on that folder."""
     kept = []
-    first = trainer([])
-    first.on_whole_epoch = lambda: kept.append(copy.deepcopy(capture(first)))
-    first.fit()
+    trainer([], save=lambda first: kept.append(copy.deepcopy(capture(first)))).fit()
     second = trainer([hook(folder)])
     restore(second, *kept[0])
     second.fit()

@@ -16,7 +16,7 @@ from contract.progress import Progress
 from model.network import Classifier, Normalise, build, build_head
 from monitor.callbacks import Callback, Callbacks, TrainState
 from train.loss import Objective
-from train.trainer import Best, Trainer, snapshot, stages_to_train
+from train.trainer import Best, Listeners, Trainer, snapshot, stages_to_train
 
 
 def best(accuracy: float, loss: float) -> Best:
@@ -51,7 +51,9 @@ def trainer(callbacks: list[Callback], rows: list[dict[str, float | int]], lr: f
     chosen = Hyperparameters.parse({"epochs": 3, "optimizer": "sgd", "lr": lr, "label_smoothing": 0, **changes})
     loader = Batches()
     objective = Objective(chosen, [2, 2], torch.device("cpu"))
-    return Trainer(network, loader, loader, chosen, objective, torch.device("cpu"), Callbacks(callbacks), rows.append)
+    return Trainer(
+        network, loader, loader, chosen, objective, torch.device("cpu"), Listeners(Callbacks(callbacks), rows.append)
+    )
 
 
 class Recorder(Callback):
@@ -174,12 +176,10 @@ def test_patience_at_the_last_epoch_is_no_early_stop(capsys: pytest.CaptureFixtu
 
 
 def test_the_averaged_weights_are_validated_and_kept() -> None:
-    running = trainer([], [], lr=0.5, ema_decay=0.5, epochs=1)
     seen: list[Tensor] = []
     observer = Callback()
     observer.on_batch_end = lambda state: seen.append(state.network.head.weight.detach().clone())  # type: ignore[method-assign, operator, union-attr]
-    running.callbacks = Callbacks([observer])
-    result = running.fit()
+    result = trainer([observer], [], lr=0.5, ema_decay=0.5, epochs=1).fit()
     # Two steps: the first is taken whole, then the decay is min(0.5, 2 / 11).
     expected = seen[0] * (2 / 11) + seen[1] * (9 / 11)
     assert torch.allclose(result.weights["head.weight"], expected, atol=1e-6)
@@ -222,7 +222,8 @@ def test_a_stage_that_is_not_free_yet_keeps_weights_and_statistics() -> None:
     chosen = Hyperparameters(epochs=4, freeze="gradual", lr=0.01)
     batches = Batches(32)
     cpu = torch.device("cpu")
-    Trainer(network, batches, batches, chosen, Objective(chosen, [2, 2], cpu), cpu, Callbacks([observer]), print).fit()
+    listeners = Listeners(Callbacks([observer]), print)
+    Trainer(network, batches, batches, chosen, Objective(chosen, [2, 2], cpu), cpu, listeners).fit()
     changed = [
         {name.split(".")[1] for name in now if name.startswith("backbone.") and not torch.equal(now[name], then[name])}
         for then, now in itertools.pairwise(states)

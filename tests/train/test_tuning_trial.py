@@ -19,7 +19,7 @@ from train.backbones import Backbones
 from train.data.dataset import DataSet
 from train.data.load import load_data
 from train.features import compute_features
-from train.resources import Shared, keep_images
+from train.resources import Shared, cache_images
 from train.search.best_trial import BestTrial
 from train.search.trial import Measured, run_trials
 from train.trainer import Best, Trainer
@@ -180,13 +180,14 @@ def test_features_are_computed_once_for_what_they_depend_on(
 @pytest.mark.long
 def test_images_are_decoded_once_for_all_trials(data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = []
-    real = keep_images
+    real = cache_images
 
-    def keep(run: Any) -> None:
-        real(run)
-        kept.append((run.hyperparameters.image_size, len(run.kept)))
+    def cache(run: Any) -> Any:
+        images = real(run)
+        kept.append((run.hyperparameters.image_size, len(images)))
+        return images
 
-    monkeypatch.setattr(shared_module, "keep_images", keep)
+    monkeypatch.setattr(shared_module, "cache_images", cache)
     wanted = [replace(CHOSEN, epochs=1, lr=lr) for lr in (0.001, 0.01)]
     larger = replace(CHOSEN, epochs=1, image_size=40)
     tried(data, tmp_path, *wanted, larger, wanted[0])

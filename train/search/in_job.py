@@ -221,8 +221,7 @@ class _JobSearch:
         began = time.time()
         if companion is not None:
             companion.start(self.shared.paths, replace(self.job, hyperparameters=chosen), began)
-        run = self.shared.run(chosen, self.metrics, began)
-        run.tuner_objective = self.job.tuner_objective
+        run = self.shared.run(chosen, self.metrics, tuner_objective=self.job.tuner_objective, began=began)
         try:
             found = train(self.shared, run, companion)
         except BaseException as stop:
@@ -240,8 +239,7 @@ class _JobSearch:
         kept = self.best.read()
         if kept is None:
             return
-        run = self.shared.run(kept.hyperparameters, self.metrics)
-        run.tuner_objective = self.job.tuner_objective
+        run = self.shared.run(kept.hyperparameters, self.metrics, tuner_objective=self.job.tuner_objective)
         network = self.shared.network(run)
         trained = network.head if on_features(run.hyperparameters) else network
         trained.load_state_dict(kept.best.weights)

@@ -14,21 +14,25 @@ from contract.errors import ConfigError, DivergedError
 from contract.hyperparameters import Hyperparameters
 from contract.metrics import MetricLog
 from model.network import Classifier
-from monitor.callbacks import Callbacks, StopRequest
+from monitor.callbacks import Callbacks
 from train.context import Run
 from train.evaluation.calibration import Calibration
 from train.evaluation.result import evaluate
 from train.finish import metrics_of_test
 from train.loader import Batches
-from train.loss import Objective
 from train.resources import Shared
 from train.search.best_trial import BestTrial, Trained
-from train.trainer import Best, Trainer
+from train.trainer import Best, Listeners
+from train.training import build_trainer
 from tuning.objective import LATENCY
 from tuning.objective import Objective as Goal
 from tuning.searcher import Searcher, Trial
 
 TEST: Final = ("test_", "average test loss")  # how the test's metrics begin
+
+
+class PrunedError(Exception):
+    """The search ends the trial early."""
 
 
 @dataclass(frozen=True)
@@ -88,19 +92,18 @@ def _train(shared: Shared, searcher: Searcher, trial: Trial, measured: Measured,
     # Before the clock: what others share, and libraries that torch imports for the first optimizer.
     trained, train, valid = shared.what_to_train(run, network)
     latency = {LATENCY: shared.latency(run, network)} if measured.latency else {}
-    trainer = _trainer(run, trained, train, valid)
-    start = time.monotonic()
-    pruned = False
 
-    def told(metrics: dict[str, float | int]) -> None:
-        nonlocal pruned
+    def report(metrics: dict[str, float | int]) -> None:
         if searcher.report(trial.number, int(metrics["epoch"]), metrics):
-            pruned = True
-            trainer.state.stop = StopRequest("the trial does too poorly", success=True)
+            raise PrunedError
 
-    trainer.on_metrics = told
-    found = trainer.fit()
-    if pruned:
+    # Nobody watches, and nothing is written or printed.
+    listeners = Listeners(Callbacks([]), report, say=lambda _text: None)
+    trainer = build_trainer(run, trained, train, valid, listeners)
+    start = time.monotonic()
+    try:
+        found = trainer.fit()
+    except PrunedError:
         searcher.prune(trial.number, time.monotonic() - start)
         return
     test = _test(shared, run, network, trained, valid, found) if measured.test else {}
@@ -109,15 +112,6 @@ def _train(shared: Shared, searcher: Searcher, trial: Trial, measured: Measured,
     # First: a signal that comes when the trial is known as finished must find its weights.
     best.offer(Trained(trial.number, trial.hyperparameters, metrics, found, trainer.history))
     searcher.complete(trial.number, metrics, seconds)
-
-
-def _trainer(run: Run, trained: nn.Module, train: Batches, valid: Batches) -> Trainer:
-    """Nobody watches, and nothing is written or printed."""
-    chosen = run.hyperparameters
-    objective = Objective(chosen, run.class_sizes, run.device)
-    trainer = Trainer(trained, train, valid, chosen, objective, run.device, Callbacks([]), run.metrics.write)
-    trainer.say = lambda _text: None
-    return trainer
 
 
 def _test(
