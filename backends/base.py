@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from backends.search.request import SearchRequest
     from backends.transform.inputs import ImageSource, TransformBatch
 
-# "name" -> "module:attribute", imported when chosen.
+# "name" -> "module:class", imported when chosen.
 BACKENDS: Final = {
     "local": "backends.local:LocalBackend",
     "docker": "backends.docker:DockerBackend",
@@ -167,14 +167,29 @@ class Billable(Protocol):
 
 
 def create(name: str, image: str, settings: Settings | None = None, consent: "Consent | None" = None) -> Backend:
-    """The backend of that name. Raises BackendError.
+    """The backend of that name, or of a class elsewhere, "module:Class". Raises BackendError.
 
     image: the container image, for backends that need one. settings, consent: for those that work in an account, which
-    ask for consent before anything that costs.
+    ask for consent before anything that costs. A class elsewhere gets the image.
     """
+    module, _, attribute = BACKENDS.get(name, name).partition(":")
+    if not module or not attribute:
+        raise BackendError(f"--on must be {', '.join(BACKENDS)} or MODULE:CLASS, got {name!r}")
+    try:
+        factory = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise BackendError(f"--on {name} can't be imported ({error}); is its folder on PYTHONPATH?") from error
+    backend: Backend = factory(settings, consent) if name in IN_ACCOUNT else factory(image)
     if name not in BACKENDS:
-        raise BackendError(f"--on must be one of {', '.join(BACKENDS)}, got {name!r}")
-    module, attribute = BACKENDS[name].split(":")
-    made = getattr(importlib.import_module(module), attribute)
-    backend: Backend = made(settings, consent) if name in IN_ACCOUNT else made(image)
+        _check(backend, name)
     return backend
+
+
+def _check(backend: Backend, name: str) -> None:
+    """Raises BackendError for a backend of somebody else's that can't be used."""
+    expected = [*Backend.__annotations__, *(method for method in vars(Backend) if not method.startswith("_"))]
+    if missing := [attribute for attribute in expected if not hasattr(backend, attribute)]:
+        raise BackendError(f"--on {name} is no backend: it lacks {', '.join(missing)} (see backends/base.py)")
+    # A run's record names its backend, which is created by that name when the run is reopened.
+    if backend.name != name:
+        raise BackendError(f"--on {name}: the backend's name must be {name!r}, got {backend.name!r}")

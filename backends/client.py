@@ -1,20 +1,21 @@
 """The HTTP client: /ping and /invocations of a served artifact, wherever it runs."""
 
+import functools
 import json
 import mimetypes
 import socket
 import time
 from collections.abc import Callable
-from http.client import HTTPException
+from contextlib import closing
 from pathlib import Path
-from typing import Any
-from urllib.error import HTTPError, URLError
+from typing import Any, Final
 from urllib.parse import urlsplit
-from urllib.request import Request, urlopen
 
 from backends.errors import BackendError
+from backends.http import Connection, NoResponse
 
-_TIMEOUT_S = 60  # SageMaker's own limit for an answer
+_TIMEOUT_S: Final = 60.0  # SageMaker's own limit for an answer
+_PING_TIMEOUT_S: Final = 3.0
 
 
 def predict(url: str, image: Path) -> dict[str, Any]:
@@ -26,18 +27,18 @@ def predict(url: str, image: Path) -> dict[str, Any]:
         body = image.read_bytes()
     except OSError as error:
         raise BackendError(f"{image} can't be read ({error.strerror})") from error
-    kind = mimetypes.guess_type(image.name)[0] or ""
-    headers = {"Content-Type": kind if kind.startswith("image/") else "application/octet-stream"}
-    address = f"{base(url)}/invocations"
+    server = base_url(url)
     try:
-        with urlopen(Request(address, body, headers), timeout=_TIMEOUT_S) as answer:
-            value: dict[str, Any] = json.load(answer)
-            return value
-    except HTTPError as error:
-        raise BackendError(f"{image}: {_message(error)}") from error
-    except (URLError, HTTPException, OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        raise BackendError(f"{address} gave no answer ({reason}); deploy.py status shows what is up") from error
+        with closing(Connection(server, _TIMEOUT_S)) as connection:
+            response = connection.request("POST", "/invocations", body, {"Content-Type": content_type(image.suffix)})
+        if response.status != 200:
+            raise BackendError(f"{image}: {response.error_message()}")
+        answer: dict[str, Any] = json.loads(response.body)
+        return answer
+    except (NoResponse, ValueError) as error:
+        raise BackendError(
+            f"{server}/invocations gave no answer ({error}); deploy.py status shows what is up"
+        ) from error
 
 
 def ask(url: str, image: Path) -> dict[str, Any]:
@@ -48,28 +49,35 @@ def ask(url: str, image: Path) -> dict[str, Any]:
         return {"file": str(image), "error": str(error)}
 
 
-def base(url: str) -> str:
-    """The server's address without a path: what deploy prints, or the address of one of its routes."""
+@functools.cache
+def content_type(suffix: str) -> str:
+    """The type of a file with such a suffix: an image's, or that of any bytes."""
+    kind = mimetypes.guess_type(f"image{suffix}")[0] or ""
+    return kind if kind.startswith("image/") else "application/octet-stream"
+
+
+def base_url(url: str) -> str:
+    """The server's address without a path: what deploy prints, or the address of one of its routes.
+
+    Raises BackendError for what is no address.
+    """
     parts = urlsplit(url if "//" in url else f"http://{url}")
-    if parts.scheme not in ("http", "https") or not parts.netloc:
+    try:
+        valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid:
         raise BackendError(f"--url must be like http://localhost:8080, got {url!r}")
     path = parts.path.removesuffix("/").removesuffix("/invocations").removesuffix("/ping")
     return f"{parts.scheme}://{parts.netloc}{path}"
 
 
-def _message(error: HTTPError) -> str:
-    try:
-        return str(json.load(error)["error"]["message"])
-    except (ValueError, KeyError, TypeError, OSError):
-        return f"the server answered {error.code} {error.reason}"
-
-
 def is_ready(url: str) -> bool:
     """Whether /ping answers 200."""
     try:
-        with urlopen(f"{url}/ping", timeout=3) as answer:
-            return bool(answer.status == 200)
-    except (URLError, HTTPException, OSError):
+        with closing(Connection(url, _PING_TIMEOUT_S)) as connection:
+            return connection.request("GET", "/ping").status == 200
+    except NoResponse:
         return False
 
 

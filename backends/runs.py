@@ -1,9 +1,7 @@
 """The run folders: DIR/NAME/ with ml/ (the /opt/ml tree), log.txt and run.json, one for every job and deployment."""
 
 import json
-import os
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from typing import Any, Final, Literal
 
 from backends.errors import BackendError, Pruned, StillRunning, Stopped
 from contract.errors import ConfigError
+from contract.files import write_json
 
 # transform, evaluation: jobs of their own only on SageMaker.
 Kind = Literal["training", "tuning", "deployment", "transform", "evaluation"]
@@ -73,12 +72,7 @@ class Run:
     def update(self, **values: Any) -> None:
         """Change the record and write it, whole or not at all."""
         self.record.update(values)
-        handle, name = tempfile.mkstemp(prefix=".run.", dir=self.path)
-        with os.fdopen(handle, "w") as file:
-            json.dump(self.record, file, indent=2)
-            file.write("\n")
-        Path(name).chmod(0o644)
-        Path(name).replace(self.path / "run.json")
+        write_json(self.path / "run.json", self.record, durable=False)
 
     def reopen(self, **values: Any) -> None:
         """The run goes on: note that, and forget how it had ended."""
@@ -198,7 +192,7 @@ def create_run(runs: Path, kind: Kind, name: str | None, **values: Any) -> Run:
 def load_run(path: Path) -> Run:
     """The run in a folder. Raises BackendError when there is none."""
     try:
-        record = json.loads((path / "run.json").read_text())
+        record = json.loads((path / "run.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         record = None
     if not isinstance(record, dict) or not {"kind", "status", "created_at", "backend"} <= set(record):

@@ -27,7 +27,7 @@ def _option(kind: Any, *names: str, help: str, **more: Any) -> Any:
 
 
 _SHARED: Final[dict[str, Any]] = {
-    "on": _option(str | None, "--on", help="local, docker or sagemaker (default: local)"),
+    "on": _option(str | None, "--on", help="local, docker, sagemaker or MODULE:CLASS (default: local)"),
     "image": _option(str | None, "--image", help="that jobs run in: in Docker (default: kennel:latest), or in ECR"),
     "yes": _option(bool, "--yes", "-y", help="don't ask before what costs money"),
     "runs": _option(str | None, "--runs", metavar="FOLDER", help="of the run folders (default: runs)"),
@@ -71,7 +71,7 @@ class Context:
 
     @property
     def on(self) -> str:
-        """local, docker or sagemaker."""
+        """local, docker, sagemaker or MODULE:CLASS."""
         return self.settings.kennel.on
 
     @property

@@ -35,7 +35,7 @@ def transform(
         from backends.transform.summary import read_artifact
 
         if url is not None:
-            server = TransformServer(client.base(url))
+            server = TransformServer(client.base_url(url))
             # Only what is known of the classes: the server has its own.
             known = None if artifact is None else read_artifact(find_artifact(context.runs, artifact))
         else:

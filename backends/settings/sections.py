@@ -24,7 +24,10 @@ _TAG_VALUE: Final = r"[\w .:/=+@-]{0,256}"
 class General:
     """[kennel]: where jobs run, and where their folders are."""
 
-    on: str = choice("local", ("local", "docker", "sagemaker"), "where jobs run")
+    on: str = text(
+        "local", "local, docker, sagemaker or MODULE:CLASS", "where jobs run",
+        r"local|docker|sagemaker|[A-Za-z_][\w.]*:[A-Za-z_]\w*",
+    )  # fmt: skip
     image: str = text("kennel:latest", "an image's name", "container image, for Docker")
     runs: str = text("runs", "a path", "folder of the run folders")
 

@@ -3,10 +3,8 @@
 Servers of Kennel take several images in one request. Many questions are under way at once, their answers in order.
 """
 
-import functools
 import itertools
 import json
-import mimetypes
 import os
 import queue
 import random
@@ -18,8 +16,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from backends.client import content_type
 from backends.errors import BackendError
-from backends.transform.connection import Connection, Dropped, HttpResponse, Parameters, Silent, Unreachable
+from backends.http import Connection, Dropped, HttpResponse, Silent, Unreachable
+from backends.transform.parameters import Parameters
 
 # The file's own fault, or the server's with this one file: noted, and the others go on.
 _OF_THE_FILE: Final = frozenset((400, 413, 415, 422, 424, 500))
@@ -138,7 +138,8 @@ class ImageClient:
                 if answer.status not in _LATER:
                     return answer
                 if time.monotonic() - started > _PATIENCE_S:
-                    raise BackendError(f"{self._about.url} has been answering {answer.status}: {_message(answer)}")
+                    message = answer.error_message()
+                    raise BackendError(f"{self._about.url} has been answering {answer.status}: {message}")
                 away_since = None
                 self._pause(_retry_after(answer))
 
@@ -154,27 +155,20 @@ def understand(answer: HttpResponse, labels: tuple[str, ...] | None, where: str)
     Raises BackendError for what concerns all images.
     """
     if answer.status in _OF_THE_FILE:
-        return {"error": _message(answer)}
+        return {"error": answer.error_message()}
     try:
         value = json.loads(answer.body) if answer.status == 200 else None
     except ValueError:
         value = None
     # A server of batch transform may tell an image's fault so.
     if isinstance(value, dict) and "error" in value:
-        return {"error": _message(answer)}
+        return {"error": answer.error_message()}
     if labels is None and isinstance(value, dict) and isinstance(value.get("predictions"), list):
         return _outcome(value["predictions"], labels)
     if labels is not None and isinstance(value, list) and len(value) == len(labels):
         return _outcome(value, labels)
     wanted = "predictions" if labels is None else f"{len(labels)} probabilities"
-    raise BackendError(f"{where} doesn't answer with {wanted}: {_message(answer)}; is it this artifact's?")
-
-
-@functools.cache
-def content_type(suffix: str) -> str:
-    """The label for a file with such a suffix: an image's, or none that says more than bytes."""
-    kind = mimetypes.guess_type(f"image{suffix}")[0] or ""
-    return kind if kind.startswith("image/") else "application/octet-stream"
+    raise BackendError(f"{where} doesn't answer with {wanted}: {answer.error_message()}; is it this artifact's?")
 
 
 def _outcome(value: list[Any], labels: tuple[str, ...] | None) -> dict[str, Any]:
@@ -185,14 +179,6 @@ def _outcome(value: list[Any], labels: tuple[str, ...] | None) -> dict[str, Any]
 def _best(probabilities: list[float], labels: tuple[str, ...]) -> list[dict[str, Any]]:
     order = sorted(range(len(labels)), key=lambda index: -probabilities[index])[:5]
     return [{"label": labels[index], "index": index, "probability": probabilities[index]} for index in order]
-
-
-def _message(answer: HttpResponse) -> str:
-    try:
-        value = json.loads(answer.body)["error"]
-        return str(value["message"] if isinstance(value, dict) else value)
-    except (ValueError, KeyError, TypeError):
-        return f"the server answered {answer.status}"
 
 
 def _retry_after(answer: HttpResponse) -> float:

@@ -18,10 +18,10 @@ from backends.errors import BackendError, Stopped
 from backends.jobs import deploy_artifact, refresh, stop_run
 from backends.runs import Run, load_run
 from backends.transform.ask import ServerSession, answers
-from backends.transform.connection import ask_parameters, wait_ready
 from backends.transform.in_job import transform_in_job
 from backends.transform.inputs import ImageSource, Survey, TransformBatch
-from backends.transform.results import Results
+from backends.transform.parameters import ask_parameters, wait_ready
+from backends.transform.results import Results, open_results
 from backends.transform.summary import ArtifactInfo, conclude
 
 _TELL_EVERY_S: Final = 0.2
@@ -64,7 +64,7 @@ def transform(request: TransformRequest) -> tuple[dict[str, Any], Survey]:
     artifact = request.artifact
     if request.probabilities and artifact is None:
         raise BackendError("--probabilities needs the classes' names: give --artifact, too, the one that --url serves")
-    with CancelOnSignals() as cancel, Results(request.out) as results:
+    with CancelOnSignals() as cancel, open_results(request.out) as results:
         survey = request.inputs.survey(lambda: not cancel.requested)
         if cancel.requested:
             raise Stopped("stopped before anything was sent")

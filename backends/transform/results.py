@@ -4,16 +4,16 @@ predictions.jsonl grows line by line, and tells after a kill how far it came. tr
 of, so that a second start goes on with the same and with nothing else.
 """
 
-import fcntl
 import itertools
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from backends.errors import BackendError
+from contract.files import locked, write_json
 
 PREDICTIONS: Final = "predictions.jsonl"
 TABLE: Final = "predictions.csv"
@@ -34,28 +34,28 @@ def writing(folder: Path) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def open_results(folder: Path) -> Iterator["Results"]:
+    """The folder of one transform, made if it isn't there and held by one process at a time.
+
+    Raises BackendError when it can't be made or another transform holds it.
+    """
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        try:
+            # The folder itself, so that no file is left for it.
+            stack.enter_context(locked(folder, wait=False))
+        except BlockingIOError as error:
+            raise BackendError(f"another transform is writing to {folder}; choose another --out") from error
+        yield Results(folder)
+
+
 class Results:
-    """The folder of one transform, held by one process at a time: a context manager that has it locked."""
+    """The files of one transform in its folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._lock = -1
-
-    def __enter__(self) -> Self:
-        """Raises BackendError when the folder can't be had."""
-        with writing(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            # The folder itself, so that no file is left for it.
-            self._lock = os.open(self.folder, os.O_RDONLY)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(self._lock)
-            raise BackendError(f"another transform is writing to {self.folder}; choose another --out") from error
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        os.close(self._lock)
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -135,22 +135,15 @@ class Appender:
 
     def add(self, row: Mapping[str, Any]) -> None:
         """One line; a kill can leave half of it, and nothing worse. Raises BackendError when the disk is full."""
-        line = encode(row) + b"\n"
+        line = encode_line(row)
         with writing(self._folder):
             while line:
                 line = line[os.write(self._descriptor, line) :]
 
 
-def encode(value: Any, indent: int | None = None) -> bytes:
-    """JSON in UTF-8; a file name that is no UTF-8 comes as lone surrogates, which are escaped."""
-    return json.dumps(value, ensure_ascii=False, indent=indent).encode("utf-8", "backslashreplace")
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Whole or not at all."""
-    new = path.with_name(f".{path.name}.new")
-    new.write_bytes(encode(value, 2) + b"\n")
-    new.replace(path)
+def encode_line(row: Mapping[str, Any]) -> bytes:
+    """A row as JSON in UTF-8; a file name that is no UTF-8 comes as lone surrogates, which are escaped."""
+    return (json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
 
 
 def _file_of(line: bytes) -> str | None:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from backends.errors import BackendError
-from backends.transform.results import SUMMARY, TABLE, Results, write_json, writing
+from backends.transform.results import SUMMARY, TABLE, Results, writing
+from contract.files import write_json
 
 MANIFEST: Final = "kennel.json"
 # 001.Affenpinscher: an order number; n02085620-Chihuahua: a WordNet synset. Labels are made without them.

@@ -143,7 +143,7 @@ def test_data_tells_counts_and_what_it_skipped(data: Path, runs: Path, tmp_path:
     ("arguments", "sentence"),
     [
         (["--on", "sagemaker", "-o", "spot=perhaps"], "-o spot: must be true or false, got perhaps"),
-        (["--on", "moon"], "--on: must be one of local, docker, sagemaker, got moon"),
+        (["--on", "moon"], "--on: must be local, docker, sagemaker or MODULE:CLASS, got moon"),
         (["--set", "epochs"], "--set takes NAME=VALUE, got 'epochs'"),
         (["--set", "lr=1", "--set", "lr=2"], "--set lr is given twice; give it once"),
         (["--set", "epoch=2", "--set", "lr=-1"],

@@ -158,7 +158,7 @@ def test_all_faults_are_told_at_once_and_nothing_is_left(data: Path, tmp_path: P
         (["--set", "epochs=3"], ("epochs: is set for all trials and searched as well; leave --set epochs out, or name "
                                 "with --param what is to be searched")),
         (["--name", "a" * 51], "--name may have 50 characters at most for a tuning, got 51"),
-        (["--on", "moon"], "--on: must be one of local, docker, sagemaker, got moon"),
+        (["--on", "moon"], "--on: must be local, docker, sagemaker or MODULE:CLASS, got moon"),
         (["--resume", "t9", "--sampler", "tpe"], ("--resume goes on with what the search was begun with, so --data, "
                                                  "--sampler can't be given; --trials, --minutes and --parallel can")),
     ],

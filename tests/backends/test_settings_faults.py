@@ -52,8 +52,11 @@ def faults(place: Path, *flags: str, environ: dict[str, str] = NOTHING, own: dic
         ("[train]\nvolume_gb = '50'", "[train] volume_gb: must be an integer from 1 to 16384, got 50"),
         ("[train]\nmax_hours = nan", "[train] max_hours: must be a number from 0.1 to 672, got NaN"),
         ("[train]\nmax_hours = inf", "[train] max_hours: must be a number from 0.1 to 672, got Infinity"),
-        ("[kennel]\non = 'moon'", "[kennel] on: must be one of local, docker, sagemaker, got moon"),
-        ("[kennel]\non = 1979-05-27", '[kennel] on: must be one of local, docker, sagemaker, got "1979-05-27"'),
+        ("[kennel]\non = 'moon'", "[kennel] on: must be local, docker, sagemaker or MODULE:CLASS, got moon"),
+        (
+            "[kennel]\non = 1979-05-27",
+            '[kennel] on: must be local, docker, sagemaker or MODULE:CLASS, got "1979-05-27"',
+        ),
         ("[kennel]\nruns = ''", '[kennel] runs: must be a path, got ""'),
         ("[train]\ninstance_type = 'g4dn'", f"[train] instance_type: {INSTANCE}, got g4dn"),
         ("[train]\ninstance_type = ''", f'[train] instance_type: {INSTANCE}, got ""'),
@@ -107,7 +110,7 @@ def test_in_a_flag(tmp_path: Path, flag: str, told: str) -> None:
 @pytest.mark.parametrize(
     ("variable", "told"),
     [
-        ("KENNEL_ON", "KENNEL_ON: must be one of local, docker, sagemaker, got x"),
+        ("KENNEL_ON", "KENNEL_ON: must be local, docker, sagemaker or MODULE:CLASS, got x"),
         ("KENNEL_TRAIN_SPOT", "KENNEL_TRAIN_SPOT: must be true or false, got x"),
         ("KENNEL_TRAIN_SPTO", "KENNEL_TRAIN_SPTO: no such setting; did you mean spot?"),
         ("KENNEL_TRAIN_LR", "KENNEL_TRAIN_LR: no such setting; lr is a hyperparameter, which --set gives"),
@@ -162,7 +165,7 @@ def test_all_faults_of_all_sources_are_told_in_their_order(tmp_path: Path) -> No
         "KENNEL_TRAIN_SPOT: must be true or false, got perhaps",
         "-o kind: must be one of realtime, serverless, async, got x",
         "-o deploy.kind is given twice; give it once",
-        "--on: must be one of local, docker, sagemaker, got moon",
+        "--on: must be local, docker, sagemaker or MODULE:CLASS, got moon",
         "[deploy] memory_mb: must be a multiple of 1024, got 1500",
         "[deploy] shift_percent: a linear shift moves at least 10 at a time, got 5",
     ]

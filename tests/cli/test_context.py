@@ -136,6 +136,6 @@ def test_a_run_of_no_known_backend_is_told_and_the_others_are_listed(tmp_path: P
     create_run(tmp_path, "training", "known", backend="local").finish("completed")
     answer = deploy("status", "--runs", tmp_path)
     assert answer.returncode == 0
-    assert answer.stderr == "strange: --on must be one of local, docker, sagemaker, got 'moon'\n"
+    assert answer.stderr == "strange: --on must be local, docker, sagemaker or MODULE:CLASS, got 'moon'\n"
     assert "known " in answer.stdout
     assert json.loads((run.path / "run.json").read_text())["status"] == "running"

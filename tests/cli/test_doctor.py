@@ -68,7 +68,7 @@ def test_what_is_needed_and_missing_is_a_fault(tmp_path: Path, monkeypatch: pyte
 def test_faults_of_the_settings_come_before_all_checks(tmp_path: Path) -> None:
     answer = deploy("doctor", "-o", "on=moon", "--runs", tmp_path)
     assert (answer.returncode, answer.stdout) == (2, "")
-    assert answer.stderr == "error: -o on: must be one of local, docker, sagemaker, got moon\n"
+    assert answer.stderr == "error: -o on: must be local, docker, sagemaker or MODULE:CLASS, got moon\n"
 
 
 @pytest.mark.parametrize(

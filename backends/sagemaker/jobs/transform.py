@@ -18,6 +18,7 @@ from backends.base import JobProgress, ProgressCallback
 from backends.cancel import CancelToken
 from backends.console import complain, say
 from backends.errors import BackendError, StillRunning
+from backends.http import HttpResponse
 from backends.runs import Run
 from backends.sagemaker.account import Account, made, note
 from backends.sagemaker.billing.items import Item
@@ -33,7 +34,6 @@ from backends.sagemaker.storage.objects import listed, read, remove
 from backends.sagemaker.storage.sync import compare, each_done
 from backends.sagemaker.storage.upload import send
 from backends.transform.ask import understand
-from backends.transform.connection import HttpResponse
 from backends.transform.inputs import IMAGE_SUFFIXES, ImageSource, Survey, TransformBatch
 
 # Of the service: of one request's body, and of all that are under way at once.

@@ -1,19 +1,16 @@
-"""HTTP/1.1 over connections that stay open, and no more of it than a transform needs.
+"""HTTP/1.1 over connections that stay open, and no more of it than a served artifact needs.
 
-The client has to share the cores with the server: http.client takes four times the processor time for each request,
-most of it for headers (docs/transform.md). Before a transform the server is asked for /ping and /execution-parameters.
+A transform's client has to share the cores with the server: http.client takes four times the processor time for each
+request, most of it for headers (docs/transform.md).
 """
 
 import json
 import socket
 import ssl
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 from urllib.parse import urlsplit
-
-from backends.errors import BackendError
 
 _TIMEOUT_S: Final = 120.0
 _PORTS: Final = {"http": 80, "https": 443}
@@ -30,32 +27,45 @@ class HttpResponse:
     headers: Mapping[str, str]
     body: bytes
 
+    def error_message(self) -> str:
+        """The message in an error's JSON body; without one, the status."""
+        try:
+            value = json.loads(self.body)["error"]
+            return str(value["message"] if isinstance(value, dict) else value)
+        except (ValueError, KeyError, TypeError):
+            return f"the server answered {self.status}"
 
-class Unreachable(Exception):
-    """No connection could be made, so nothing was asked."""
+
+class NoResponse(Exception):
+    """No response came; the text is the reason."""
 
 
-class Dropped(Exception):
-    """The connection ended before an answer came, or what came was none."""
+class Unreachable(NoResponse):
+    """No connection could be made, so nothing was sent."""
 
 
-class Silent(Exception):
-    """No answer came within two minutes."""
+class Dropped(NoResponse):
+    """The connection ended before a response came, or what came was none."""
+
+
+class Silent(NoResponse):
+    """No response came within the time limit."""
 
 
 class Connection:
     """One connection, for one thread at a time: made when it is needed, and again when the server has closed it."""
 
-    def __init__(self, url: str) -> None:
-        """url: as from `client.base`."""
+    def __init__(self, url: str, timeout_s: float = _TIMEOUT_S) -> None:
+        """url: as from `client.base_url`. timeout_s: for the connection, and for each part of a response."""
         self._parts = urlsplit(url)
+        self._timeout_s = timeout_s
         self._socket: socket.socket | None = None
         self._reader: BinaryIO | None = None
 
     def request(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> HttpResponse:
-        """Raises Unreachable, Dropped or Silent when no answer comes."""
+        """Raises NoResponse: Unreachable, Dropped or Silent."""
         named = {"Host": self._parts.netloc, "Content-Length": str(len(body)), **(headers or {})}
         lines = [f"{method} {self._parts.path}{path} HTTP/1.1", *(f"{name}: {value}" for name, value in named.items())]
         message = "\r\n".join([*lines, "", ""]).encode() + body
@@ -82,10 +92,10 @@ class Connection:
         assert self._reader is not None
         try:
             self._socket.sendall(message)
-            answer = read_answer(self._reader)
+            answer = read_response(self._reader)
         except TimeoutError as error:
             self.close()
-            raise Silent from error
+            raise Silent(f"nothing came within {self._timeout_s:g} s") from error
         except (OSError, ValueError) as error:
             self.close()
             raise Dropped(str(error)) from error
@@ -96,7 +106,7 @@ class Connection:
     def _connect(self) -> None:
         host, port = self._parts.hostname or "", self._parts.port or _PORTS[self._parts.scheme]
         try:
-            made = socket.create_connection((host, port), timeout=_TIMEOUT_S)
+            made = socket.create_connection((host, port), timeout=self._timeout_s)
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._parts.scheme == "https":
                 made = ssl.create_default_context().wrap_socket(made, server_hostname=host)
@@ -105,7 +115,7 @@ class Connection:
         self._socket, self._reader = made, made.makefile("rb")
 
 
-def read_answer(reader: BinaryIO) -> HttpResponse:
+def read_response(reader: BinaryIO) -> HttpResponse:
     """The next answer to a request other than HEAD. Raises ValueError when it is none or isn't whole."""
     status = 100
     headers: dict[str, str] = {}
@@ -159,72 +169,3 @@ def _exactly(reader: BinaryIO, size: int) -> bytes:
     if len(body) < size:
         raise ValueError("the answer isn't whole")
     return body
-
-
-# SageMaker's defaults where a container says nothing.
-DEFAULT_CONCURRENT: Final = 1
-DEFAULT_PAYLOAD_MB: Final = 6
-# 0 says that there is no limit.
-_UNLIMITED_MB: Final = 1024
-# Kennel's own word for it; SageMaker has none.
-_IMAGES: Final = "x-kennel-max-images"
-# As many as the engine predicts at once.
-_MOST_TOGETHER: Final = 4
-# A server that is being loaded answers, that it isn't ready; one that isn't there doesn't.
-_SILENT_LIMIT_S: Final = 10.0
-_LOADING_LIMIT_S: Final = 120.0
-
-
-@dataclass(frozen=True)
-class Parameters:
-    """How a server wants to be asked: images under way at once, the largest body in bytes, and images in a request."""
-
-    concurrent: int = DEFAULT_CONCURRENT
-    most_bytes: int = DEFAULT_PAYLOAD_MB * 1024 * 1024
-    together: int = 1
-
-
-def wait_ready(url: str, goes_on: Callable[[], bool]) -> bool:
-    """Wait until /ping answers 200; False when `goes_on` said no before. Raises BackendError when it doesn't come."""
-    connection, start = Connection(url), time.monotonic()
-    heard, said = start, "nobody answers"
-    while goes_on():
-        now = time.monotonic()
-        try:
-            status = connection.request("GET", "/ping").status
-        except (Unreachable, Dropped, Silent) as error:
-            said = f"nobody answers: {error}"
-        else:
-            if status == 200:
-                connection.close()
-                return True
-            heard, said = now, f"it answers {status}"
-        if now - heard > _SILENT_LIMIT_S or now - start > _LOADING_LIMIT_S:
-            raise BackendError(f"{url}/ping gives no 200 ({said}); deploy.py status shows what is up")
-        time.sleep(0.1)
-    return False
-
-
-def ask_parameters(url: str) -> Parameters:
-    """What /execution-parameters says; SageMaker's defaults where there is no such path. Raises BackendError."""
-    connection = Connection(url)
-    images = ""
-    try:
-        answer = connection.request("GET", "/execution-parameters")
-        images = answer.headers.get(_IMAGES, "")
-        values = json.loads(answer.body) if answer.status == 200 else {}
-    except ValueError:
-        values = {}
-    except (Unreachable, Dropped, Silent) as error:
-        raise BackendError(f"{url} gave no answer ({error}); deploy.py status shows what is up") from error
-    finally:
-        connection.close()
-    values = values if isinstance(values, dict) else {}
-    concurrent = _count(values.get("MaxConcurrentTransforms"), DEFAULT_CONCURRENT)
-    payload = _count(values.get("MaxPayloadInMB"), DEFAULT_PAYLOAD_MB)
-    together = min(int(images), _MOST_TOGETHER) if images.isdecimal() and len(images) < 9 else 1
-    return Parameters(concurrent or DEFAULT_CONCURRENT, (payload or _UNLIMITED_MB) * 1024 * 1024, max(1, together))
-
-
-def _count(value: object, default: int) -> int:
-    return value if type(value) is int and value >= 0 else default
