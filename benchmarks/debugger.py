@@ -20,7 +20,7 @@ from model.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from model.threads import use_threads
 from monitor.callbacks import Callback, Callbacks, TrainState
 from monitor.debugger.callback import DebugHook
-from train.loss import Objective
+from train.loss import TrainingLoss
 from train.trainer import Listeners, Trainer
 
 CLASSES, BATCH = 133, 32
@@ -139,9 +139,9 @@ def train(size: int, steps: int, debug: bool) -> Clock:
             observers.append(DebugHook(Place(Path(folder, "tensors"), Path(folder, "none.json")), Schedule(0, 1, 1)))
         # A step ends when the debugger is done with it.
         observers.sort(key=lambda each: each is clock)
-        objective = Objective(chosen, [1] * CLASSES, cpu)
+        loss = TrainingLoss(chosen, [1] * CLASSES, cpu)
         listeners = Listeners(Callbacks(observers), lambda _: None)
         data = Noise(size, steps), Noise(size, 1)
-        Trainer(network, *data, chosen, objective, cpu, listeners).fit()
+        Trainer(network, *data, chosen, loss, cpu, listeners).fit()
     gc.collect()
     return clock

@@ -23,7 +23,7 @@ from model.threads import use_threads
 from monitor.callbacks import Callback, Callbacks, TrainState
 from monitor.profiler.callback import StepProfiler
 from monitor.profiler.machine_load import MachineLoad
-from train.loss import Objective
+from train.loss import TrainingLoss
 from train.trainer import Listeners, Trainer
 
 INTERVALS_MS: Final = (500, 100)
@@ -100,7 +100,7 @@ def _train(network: nn.Module, observers: list[Callback]) -> float:
         _Batches(STEPS),
         _Batches(1),
         chosen,
-        Objective(chosen, [1] * CLASSES, device),
+        TrainingLoss(chosen, [1] * CLASSES, device),
         device,
         Listeners(Callbacks([*observers, watch]), lambda _metrics: None),
     )

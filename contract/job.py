@@ -28,6 +28,6 @@ class Job:
     tuner_objective: str | None = None
 
     @property
-    def leads(self) -> bool:
+    def is_rank0(self) -> bool:
         """Whether this host leaves the model; the others take their share of its batches, or of its search."""
         return self.current_host == self.hosts[0]

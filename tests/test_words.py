@@ -13,6 +13,10 @@ RETIRED: dict[str, str] = {
     "holdings": "resources",
     "StopSignals": "CancelOnSignals",
     "made_here": "own",
+    "find_roles": "resolve_splits",
+    "what_to_train": "model_and_loaders",
+    "keep_images": "cache_images",
+    "must_agree": "assert_same_on_all_ranks",
 }
 # What happened is told in the words of its time; and this list names them.
 MAY_SAY_THEM = ("CHANGELOG.md", "tests/test_words.py")

@@ -57,7 +57,7 @@ def _run(paths: MLPaths, companion: CompanionProcess) -> tuple[int, str | None]:
         for stale in (paths.failure, *artifact, *reports, *watched, *searched):
             stale.unlink(missing_ok=True)
         job = read_job(paths)
-        if job.leads and not job.hyperparameters.tune_trials:
+        if job.is_rank0 and not job.hyperparameters.tune_trials:
             # After a search it watches the training that follows.
             companion.start(paths, job)
         # Only now: its imports take seconds, for which no signal and no faulty configuration should wait.

@@ -9,7 +9,7 @@ from contract.files import write_json
 from contract.progress import Progress
 from train.data.dataset import DataSet
 from train.data.load import load_data
-from train.data.splits import find_roles
+from train.data.splits import resolve_splits
 
 HELP_DATA = "folder with train/, valid/, test/, with class folders, archives or a manifest; or an archive"
 
@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where the report goes")
     parser.add_argument("--progress", type=Path, help="file that tells how far it has come")
     arguments = parser.parse_args()
-    data = load_data(find_roles({"data": arguments.data}), Progress(arguments.progress))
+    data = load_data(resolve_splits({"data": arguments.data}), Progress(arguments.progress))
     if arguments.json:
         write_json(arguments.json, data.report())
     _print(data)

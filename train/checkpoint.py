@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from contract.files import move_durably
 from model.network import Classifier
 from model.weights import serialise
-from train.context import Run
+from train.context import TrainingRun
 from train.loader import vanished
 from train.trainer import Best, Trainer
 
@@ -45,7 +45,7 @@ class Checkpoint:
         self._fingerprint = fingerprint
 
     @classmethod
-    def of(cls, run: Run, network: Classifier) -> "Checkpoint":
+    def of(cls, run: TrainingRun, network: Classifier) -> "Checkpoint":
         """The run's, in its job's folder for checkpoints. network: as training begins with it.
 
         Raises DataError when an image is gone.
@@ -114,7 +114,7 @@ class Checkpoint:
         return "that was completed" if about.get("completed") else None
 
 
-def fingerprint(run: Run, network: Classifier) -> Fingerprint:
+def fingerprint(run: TrainingRun, network: Classifier) -> Fingerprint:
     """What has to be the same for a training to go on. Raises DataError when an image is gone."""
     chosen = asdict(run.hyperparameters).items()
     return {
@@ -129,7 +129,7 @@ def fingerprint(run: Run, network: Classifier) -> Fingerprint:
     }
 
 
-def _files(run: Run) -> Iterator[str]:
+def _files(run: TrainingRun) -> Iterator[str]:
     """Name, class and size of every image that training and validation see."""
     for role in ("train", "valid"):
         for sample in run.data.splits[role].samples:
@@ -216,7 +216,7 @@ def restore(trainer: Trainer, tensors: Tensors, about: Mapping[str, Any]) -> Non
     trainer.optimizer.load_state_dict(saved)
     _lay_out(trainer.optimizer)
     trainer.schedule.load_state_dict(schedule)
-    trainer.go_on_from(best, history, epoch, step)
+    trainer.resume_from(best, history, epoch, step)
 
 
 def _plain(tensor: Tensor) -> Tensor:

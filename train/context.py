@@ -21,7 +21,7 @@ from train.loader import CachedImages, EpochOrder, Images, Loader, threaded_batc
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainingRun:
     """Configuration, data and the places to write to.
 
     tuner_objective: the metric by which SageMaker's tuner judges this job, where the tuner started it. group: the

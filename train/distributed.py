@@ -1,7 +1,7 @@
-"""One training on several hosts: each takes its share of every batch, and all make the same step (data parallel).
+"""Data-parallel training on several hosts: each takes its share of every batch, and all make the same step.
 
-The leader, the first host by name, does all the rest: validation, artifact, reports. What they exchange is a step's
-gradients, by torch.distributed: Gloo on CPUs, NCCL on GPUs.
+Rank 0, the first host by name, also validates and writes artifact and reports. The hosts exchange a step's gradients
+by torch.distributed: Gloo on CPUs, NCCL on GPUs.
 """
 
 import os
@@ -25,7 +25,7 @@ PORT: Final = 7932
 PORT_VARIABLE: Final = "KENNEL_TRAINING_PORT"
 # Hosts read and check their data first, and a peer's name may not resolve yet.
 JOIN_S: Final = 1800.0
-# A host that has died is noticed at once; one that is silent, as the others are while the leader validates, after this.
+# A host that has died is noticed at once; a silent one, as the others are while rank 0 validates, after this.
 _SILENCE: Final = timedelta(hours=2)
 _LOOK_EVERY_S: Final = 0.5
 # A signal that ends all hosts reaches some a moment before the others.
@@ -39,54 +39,53 @@ class HostLostError(UserError):
 
 
 class Group:
-    """The hosts of a training, as one of them sees it. This one is alone, so nothing has to be exchanged."""
+    """The hosts of a training, as one of them sees it. In this class it is the only one and exchanges nothing."""
 
     rank = 0
     size = 1
 
     @property
-    def leads(self) -> bool:
+    def is_rank0(self) -> bool:
         """Whether this host validates and leaves the model."""
         return self.rank == 0
 
-    def tell(self, value: _T) -> _T:
-        """The leader's value, on every host; what the others give is dropped."""
+    def broadcast(self, value: _T) -> _T:
+        """Rank 0's value, on every host; the other hosts' arguments are ignored."""
         return value
 
-    def must_agree(self, facts: Mapping[str, Any]) -> None:
-        """Raises ConfigError, on every host, when a host's facts (JSON) are not the leader's."""
+    def assert_same_on_all_ranks(self, facts: Mapping[str, Any]) -> None:
+        """Raises ConfigError, on every host, when a host's facts (JSON) differ from rank 0's."""
 
-    def total(self, values: Tensor) -> Tensor:
-        """The sum over the hosts, of a tensor that has the same shape on all of them."""
+    def all_reduce(self, values: Tensor) -> Tensor:
+        """The sum over the hosts of a tensor of the same shape on all of them."""
         return values
 
     def average_gradients(self, parameters: Iterable[nn.Parameter], weight: Tensor) -> None:
-        """Make the gradients those of all hosts' shares together. weight: what this host's loss was divided by, ()."""
+        """Replace the gradients by those of the whole batch. weight: what this host's loss was divided by, ()."""
 
-    def settle(self, network: nn.Module) -> None:
-        """Make weights the leader's, which they are but for a machine's whims, and BatchNorm's statistics the mean."""
+    def sync_buffers(self, network: nn.Module) -> None:
+        """Broadcast rank 0's weights, which removes floating-point drift, and average BatchNorm's statistics."""
 
 
 ALONE: Final = Group()
 
 
 class Hosts(Group):
-    """Several hosts, whose process groups are made. Every method has to be called by all of them, in the same order,
-    and raises HostLostError when one is gone.
+    """Several hosts with a process group. All of them call the same methods in the same order; each method raises
+    HostLostError when a host is gone.
     """
 
     def __init__(self, job: Job) -> None:
         self._names = job.hosts
         self.rank, self.size = job.hosts.index(job.current_host), len(job.hosts)
 
-    def tell(self, value: _T) -> _T:
-        told: list[Any] = [value if self.leads else None]
+    def broadcast(self, value: _T) -> _T:
+        values = [value]
         with self._together():
-            dist.broadcast_object_list(told, src=0)
-        answer: _T = told[0]
-        return answer
+            dist.broadcast_object_list(values, src=0)
+        return values[0]
 
-    def must_agree(self, facts: Mapping[str, Any]) -> None:
+    def assert_same_on_all_ranks(self, facts: Mapping[str, Any]) -> None:
         all_facts: list[Any] = [None] * self.size
         with self._together():
             dist.all_gather_object(all_facts, dict(facts))
@@ -97,7 +96,7 @@ class Hosts(Group):
                     "same configuration and each of them all the data (FullyReplicated)"
                 )
 
-    def total(self, values: Tensor) -> Tensor:
+    def all_reduce(self, values: Tensor) -> Tensor:
         values = values.clone()
         with self._together():
             dist.all_reduce(values)
@@ -113,21 +112,21 @@ class Hosts(Group):
         flat[:-1] /= flat[-1].clone()
         _spread(flat[:-1], gradients)
 
-    def settle(self, network: nn.Module) -> None:
+    def sync_buffers(self, network: nn.Module) -> None:
         weights = [each.data for each in network.parameters()]
         flat = torch.cat([each.reshape(-1) for each in weights])
         with self._together():
             dist.broadcast(flat, src=0)
         _spread(flat, weights)
         if statistics := [each for each in network.buffers() if each.is_floating_point()]:
-            _spread(self.total(torch.cat([each.reshape(-1) for each in statistics])) / self.size, statistics)
+            _spread(self.all_reduce(torch.cat([each.reshape(-1) for each in statistics])) / self.size, statistics)
 
     @contextmanager
     def _together(self) -> Iterator[None]:
         try:
             yield
         except RuntimeError as error:
-            # If it has ended by a signal, so will this one, and that is then the reason.
+            # Where a signal ended the other host, one ends this host too, and is then the reported cause.
             time.sleep(_SIGNALS_S)
             raise HostLostError(
                 f"another host of this training has ended or can't be reached (here is {self._names[self.rank]}, of "
@@ -145,11 +144,11 @@ def _spread(flat: Tensor, parts: Iterable[Tensor]) -> None:
 
 @contextmanager
 def joined(job: Job, device: torch.device) -> Iterator[Group]:
-    """The job's hosts, once all of them are there; a single one is alone.
+    """The job's hosts, once all of them are connected.
 
-    At the end the others wait until the leader's process has ended, for where one host's end ends the job, the
-    artifact has to be there. Raises HostLostError when a host doesn't come within half an hour, ConfigError when
-    KENNEL_TRAINING_PORT is no port.
+    At the end the other hosts wait until rank 0's process has ended: some platforms end the job when one host ends,
+    and by then the artifact has to be written. Raises HostLostError when a host doesn't connect within half an hour,
+    ConfigError when KENNEL_TRAINING_PORT is no port.
     """
     if len(job.hosts) == 1:
         yield ALONE
@@ -160,11 +159,11 @@ def joined(job: Job, device: torch.device) -> Iterator[Group]:
             os.environ.setdefault(f"{library}_SOCKET_IFNAME", job.interface)
     group = Hosts(job)
     print(f"hosts: {', '.join(job.hosts)}; {leader} leads, this is {job.current_host}", flush=True)
-    if not group.leads:
+    if not group.is_rank0:
         _wait_for(leader, port)
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     try:
-        store = dist.TCPStore(leader, port, group.size, group.leads, timedelta(seconds=JOIN_S))  # type: ignore[attr-defined]
+        store = dist.TCPStore(leader, port, group.size, group.is_rank0, timedelta(seconds=JOIN_S))  # type: ignore[attr-defined]
         dist.init_process_group(backend, store=store, rank=group.rank, world_size=group.size, timeout=_SILENCE)
     except RuntimeError as error:
         raise HostLostError(
@@ -172,9 +171,9 @@ def joined(job: Job, device: torch.device) -> Iterator[Group]:
             f"for which there are {JOIN_S / 60:g} minutes; their logs say why"
         ) from error
     yield group
-    if not group.leads:
+    if not group.is_rank0:
         print(f"hosts: nothing further for this one, which waits for {leader}", flush=True)
-        _outlast(leader, port)
+        _wait_for_rank0(leader, port)
 
 
 def _wait_for(leader: str, port: int) -> None:
@@ -194,8 +193,8 @@ def _wait_for(leader: str, port: int) -> None:
             return
 
 
-def _outlast(leader: str, port: int) -> None:
-    """Wait until nobody listens there any more: the leader is done, or gone."""
+def _wait_for_rank0(leader: str, port: int) -> None:
+    """Wait until nobody listens on rank 0's port any more: it is done, or gone."""
     while True:
         try:
             socket.create_connection((leader, port), timeout=10).close()

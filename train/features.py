@@ -22,7 +22,7 @@ from contract.errors import ImageError
 from contract.files import locked, write_atomic
 from model.machine import available_cpus
 from model.network import Classifier
-from train.context import Run
+from train.context import TrainingRun
 from train.loader import EpochOrder, vanished
 
 BATCH: Final = 64
@@ -33,7 +33,7 @@ MANY: Final = 40
 Extract = Callable[[Tensor], Tensor]  # uint8 (N, H, W, 3), N <= BATCH -> float32 (N, D), on the CPU
 
 
-def extractor(network: Classifier, run: Run, count: int) -> Extract:
+def extractor(network: Classifier, run: TrainingRun, count: int) -> Extract:
     """The backbone's features. network: on the run's device, in evaluation mode; count: images that are to come.
 
     With feature_precision=bfloat16 a GPU, or a CPU that has instructions for it, computes in bfloat16; another one says
@@ -123,7 +123,7 @@ class FeatureBatches:
             yield self._values[view.to(index.device), index], self._labels[index]
 
 
-def compute_features(run: Run, network: Classifier, role: str, views: int) -> Features:
+def compute_features(run: TrainingRun, network: Classifier, role: str, views: int) -> Features:
     """The backbone's features of a split: of views 1 to `views`, drawn as those epochs do; with 0 the plain ones.
 
     With KENNEL_FEATURE_CACHE set each view is looked up in that folder first, and left there for other jobs; of those
@@ -159,13 +159,13 @@ def compute_features(run: Run, network: Classifier, role: str, views: int) -> Fe
     return Features(torch.stack(parts), labels)
 
 
-def _compute(run: Run, extract: Extract, role: str, view: int) -> Tensor:
+def _compute(run: TrainingRun, extract: Extract, role: str, view: int) -> Tensor:
     """Float32 (N, D) on the CPU."""
     # Always batches of the same size: the same image has the same features, to the bit, whatever the head's batch_size.
     return torch.cat([extract(images) for images, _ in run.batches_of(role, BATCH, view)])
 
 
-def _key(run: Run, backbone: nn.Module, role: str, augmented: bool) -> str:
+def _key(run: TrainingRun, backbone: nn.Module, role: str, augmented: bool) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(backbone.state_dict().items()):
         digest.update(name.encode())

@@ -24,7 +24,7 @@ from model.weights import serialise
 from monitor.callbacks import Callbacks
 from reports.evaluation_page import write_evaluation_page
 from reports.model_card import write_card
-from train.context import Run
+from train.context import TrainingRun
 from train.evaluation.calibration import Calibration
 from train.evaluation.document import describe_model, evaluation_report
 from train.evaluation.result import evaluate
@@ -33,12 +33,12 @@ from tuning.objective import LATENCY, parse_objectives
 
 
 def finish(
-    run: Run,
+    run: TrainingRun,
     network: Classifier,
     best: Best,
     history: Sequence[Epoch],
     callbacks: Callbacks,
-    latency: Callable[[Run, Classifier], float],
+    latency: Callable[[TrainingRun, Classifier], float],
 ) -> None:
     """Calibrate and test the network, which holds the best epoch's weights, and write artifact and reports.
 
@@ -59,23 +59,23 @@ def finish(
             add_forms(run, network)
             _write_card(run)
     finally:
-        _tell_tuner(run, best)
+        _print_objective(run, best)
 
 
-def save_stopped(run: Run, network: Classifier, best: Best, history: Sequence[Epoch]) -> None:
+def save_stopped(run: TrainingRun, network: Classifier, best: Best, history: Sequence[Epoch]) -> None:
     """Write the artifact of a job that a signal stopped. It has seconds: nothing more is computed."""
     _save(run, network, best, history, {}, completed=False)
-    _tell_tuner(run, best)
+    _print_objective(run, best)
 
 
-def _tell_tuner(run: Run, best: Best) -> None:
-    """SageMaker's tuner takes a job's last value for its result: it has to be the artifact's, not the last epoch's."""
+def _print_objective(run: TrainingRun, best: Best) -> None:
+    """Print the artifact's metrics last: SageMaker's tuner takes the last printed value as the job's result."""
     if run.tuner_objective is not None:
         print(format_line(best.metrics), flush=True)
 
 
 def _save(
-    run: Run,
+    run: TrainingRun,
     network: Classifier,
     best: Best,
     history: Sequence[Epoch],
@@ -99,14 +99,14 @@ def _save(
     _write_card(run)
 
 
-def _write_card(run: Run) -> None:
+def _write_card(run: TrainingRun) -> None:
     try:
         write_card(run.paths.model)
     except Exception as error:  # noqa: BLE001 - the artifact is whole, and the card can be made of it at any time
         print(f"WARNING: the model card can't be written: {error}", file=sys.stderr, flush=True)
 
 
-def _provenance(run: Run, best: Best, completed: bool) -> dict[str, Any]:
+def _provenance(run: TrainingRun, best: Best, completed: bool) -> dict[str, Any]:
     finished = datetime.now(UTC)
     return {
         "kennel": VERSION,
@@ -133,7 +133,7 @@ Metrics = dict[str, float | int]
 
 
 def assess(
-    run: Run,
+    run: TrainingRun,
     network: Classifier,
     history: Sequence[Mapping[str, Any]],
     provenance: Mapping[str, Any],

@@ -20,10 +20,10 @@ from train.backbones import Backbones
 from train.data.dataset import DataSet
 from train.data.layouts import Place
 from train.data.load import load_data
-from train.data.splits import ROLES, ensure_validation, find_roles, unused_channels
+from train.data.splits import SPLIT_NAMES, ensure_validation, resolve_splits, unused_channels
 from train.device import choose_device
 from train.distributed import joined
-from train.resources import Shared
+from train.resources import TrainingResources
 from train.training import assist, train
 from tuning.objective import LATENCY, parse_objectives
 
@@ -37,7 +37,7 @@ def run_job(paths: MLPaths, job: Job, companion: CompanionProcess | None = None)
     chosen = job.hyperparameters
     device = choose_device(chosen.device)
     use_threads(available_cpus())
-    roles = find_roles(job.channels)
+    roles = resolve_splits(job.channels)
     backbones = Backbones(several=chosen.tune_trials > 0)
     progress = Progress(paths.progress)
     if chosen.tune_trials:
@@ -45,7 +45,7 @@ def run_job(paths: MLPaths, job: Job, companion: CompanionProcess | None = None)
 
         load_weights(backbones, chosen)
         data = _load(paths, job, roles, progress)
-        if not job.leads:
+        if not job.is_rank0:
             lend_workers(paths, job, data, device)
             return
         search_and_train(paths, job, data, device, backbones, progress, companion)
@@ -54,20 +54,20 @@ def run_job(paths: MLPaths, job: Job, companion: CompanionProcess | None = None)
     data = _load(paths, job, roles, progress)
     must_suffice(data, len(job.hosts))
     with joined(job, device) as group:
-        shared = Shared(paths, data, device, backbones, progress)
-        log = MetricLog(paths.metrics if group.leads else Path(os.devnull))
-        run = shared.run(chosen, log, tuner_objective=job.tuner_objective, group=group)
-        if group.leads:
-            train(shared, run, companion, resumable=True)
+        resources = TrainingResources(paths, data, device, backbones, progress)
+        log = MetricLog(paths.metrics if group.is_rank0 else Path(os.devnull))
+        run = resources.run(chosen, log, tuner_objective=job.tuner_objective, group=group)
+        if group.is_rank0:
+            train(resources, run, companion, resumable=True)
         else:
-            assist(shared, run)
+            assist(resources, run)
 
 
 def _load(paths: MLPaths, job: Job, roles: Mapping[str, Place], progress: Progress) -> DataSet:
     chosen = job.hyperparameters
     data = ensure_validation(load_data(roles, progress), chosen.validation_fraction, chosen.seed)
     for name in unused_channels(job.channels, roles):
-        note = f"channel {name} is not used as data; the names that are: {', '.join(ROLES)}"
+        note = f"channel {name} is not used as data; the names that are: {', '.join(SPLIT_NAMES)}"
         data = replace(data, notes=(*data.notes, note))
     if advice := uneven(data, chosen):
         data = replace(data, notes=(*data.notes, advice))

@@ -13,8 +13,8 @@ from contract.hyperparameters import Hyperparameters
 from model._torchvision import torchvision
 
 
-class Objective:
-    """The loss of a batch. Mixing draws from (seed, step) alone."""
+class TrainingLoss:
+    """The loss of a batch, and its mixed images. Mixing draws from (seed, step) alone."""
 
     def __init__(self, hyperparameters: Hyperparameters, class_sizes: Sequence[int], device: torch.device) -> None:
         """class_sizes: training images of each class."""
@@ -41,13 +41,13 @@ class Objective:
             mixed, targets = mixer(images.permute(0, 3, 1, 2).float(), labels)
         return mixed.permute(0, 2, 3, 1), targets
 
-    def weight_of(self, targets: Tensor) -> Tensor:
+    def divisor(self, targets: Tensor) -> Tensor:
         """What the batch's mean is divided by, (): the number of images, or the sum of their classes' weights."""
         if self.weight is not None and not targets.is_floating_point():
             return self.weight[targets].sum()
         return torch.tensor(float(len(targets)), device=targets.device)
 
-    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+    def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The batch's mean. targets: class indices (N,) or probabilities (N, classes)."""
         return cross_entropy(logits, targets, weight=self.weight, label_smoothing=self.smoothing)
 

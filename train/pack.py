@@ -15,7 +15,7 @@ from contract.errors import DataError, ImageError
 from train.check_data import HELP_DATA
 from train.data.dataset import Sample
 from train.data.load import find_images
-from train.data.splits import find_roles
+from train.data.splits import resolve_splits
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help=HELP_DATA)
     parser.add_argument("--out", type=Path, required=True, help="where train/train.tar and the others go")
     arguments = parser.parse_args()
-    found = find_images(find_roles({"data": arguments.data}))
+    found = find_images(resolve_splits({"data": arguments.data}))
     if bad := [name for name in found.classes if "/" in name or name.startswith(".")]:
         raise DataError(f"class {bad[0]} can't be a folder's name; rename it")
     files = {role: arguments.out / role / f"{role}.tar" for role in found.samples}

@@ -24,7 +24,7 @@ from model.machine import available_cpus, available_memory
 from model.network import Classifier
 from model.preprocess import Preprocess, UInt8Array
 from train.backbones import Backbones
-from train.context import Run
+from train.context import TrainingRun
 from train.data.dataset import DataSet
 from train.device import measure_latency
 from train.distributed import ALONE, Group
@@ -36,7 +36,7 @@ _FEATURES_SHARE: Final = 0.25  # of the available memory, for features that othe
 Cache = dict[tuple[str, bool], CachedImages]  # by (split, augmented)
 
 
-class Shared:
+class TrainingResources:
     """Built once in a process; not safe for use by several threads."""
 
     def __init__(
@@ -68,20 +68,20 @@ class Shared:
         tuner_objective: str | None = None,
         group: Group = ALONE,
         began: float | None = None,
-    ) -> Run:
-        """A training of its own; for `tuner_objective`, `group` and `began` see Run."""
+    ) -> TrainingRun:
+        """A training of its own; for `tuner_objective`, `group` and `began` see TrainingRun."""
         shape = Preprocess.for_size(chosen.test_image_size or chosen.image_size)
         source = self._backbones.load(chosen)
-        return Run(
+        return TrainingRun(
             self.paths, chosen, self.device, shape, self.data, source, metrics, self._progress,
             tuner_objective=tuner_objective, group=group, began=began,
         )  # fmt: skip
 
-    def network(self, run: Run) -> Classifier:
+    def network(self, run: TrainingRun) -> Classifier:
         """The network as the training begins with it."""
         return self._backbones.network(run.hyperparameters, run.preprocess, len(run.data.classes))
 
-    def what_to_train(self, run: Run, network: Classifier) -> tuple[nn.Module, Batches, Batches]:
+    def model_and_loaders(self, run: TrainingRun, network: Classifier) -> tuple[nn.Module, Batches, Batches]:
         """The network on images; or its head on features, which a frozen backbone gives for each image but once."""
         chosen = run.hyperparameters
         if not on_features(chosen):
@@ -101,14 +101,14 @@ class Shared:
             FeatureBatches(valid, run.order("valid", shuffle=False), run.device),
         )
 
-    def test_batches(self, run: Run, network: Classifier) -> Batches:
-        """The test data for what `what_to_train` gave."""
+    def test_batches(self, run: TrainingRun, network: Classifier) -> Batches:
+        """The test data for what `model_and_loaders` gave."""
         if not on_features(run.hyperparameters):
             return run.loader("test")
         test = self._features_of(run, network, "test", 0)
         return FeatureBatches(test, run.order("test", shuffle=False), run.device)
 
-    def latency(self, run: Run, network: Classifier) -> float:
+    def latency(self, run: TrainingRun, network: Classifier) -> float:
         """Milliseconds for one image; measured once for each architecture, head and size."""
         size = run.preprocess.image_size
         key = (run.hyperparameters.architecture, run.hyperparameters.head, size)
@@ -116,7 +116,7 @@ class Shared:
             self._latencies[key] = measure_latency(network, size, run.device)
         return self._latencies[key]
 
-    def _features_of(self, run: Run, network: Classifier, role: str, views: int) -> Features:
+    def _features_of(self, run: TrainingRun, network: Classifier, role: str, views: int) -> Features:
         chosen, images = run.hyperparameters, run.images(role, augmented=views > 0)
         backbone = (chosen.architecture, chosen.pretrained, chosen.seed, chosen.feature_precision)
         # How many views there are to be decides about the way in which they are computed.
@@ -139,7 +139,7 @@ class Shared:
         while len(self._features) > _NEEDED and sum(each.values.nbytes for each in self._features.values()) > budget:
             self._features.pop(next(iter(self._features)))
 
-    def _cache_images(self, run: Run) -> None:
+    def _cache_images(self, run: TrainingRun) -> None:
         """Give the run its images from memory, where they are or fit."""
         if not self._several:
             run.cached.update(cache_images(run))
@@ -153,7 +153,7 @@ class Shared:
         self._images[key] = images
         run.cached.update(images)
 
-    def _decoded(self, run: Run) -> Cache:
+    def _decoded(self, run: TrainingRun) -> Cache:
         trial = replace(run, hyperparameters=replace(run.hyperparameters, cache="memory"))
         decoded = cache_images(trial)
         older = [key for key, images in self._images.items() if images]
@@ -175,7 +175,7 @@ SHARE: Final = 0.5  # of the available memory; the rest is for network, batches 
 _PROBES: Final = 16
 
 
-def cache_images(run: Run, available: int | None = None) -> Cache:
+def cache_images(run: TrainingRun, available: int | None = None) -> Cache:
     """With cache=memory, the decoded images of training and validation, if they fit in memory; else nothing.
 
     available: bytes of memory, instead of this machine's. Prints how many are cached, or why none is. Processes that

@@ -22,7 +22,7 @@ from model.labels import readable_labels
 from model.metrics import Evaluation
 from model.preprocess import UInt8Array
 from monitor.callbacks import Callback, TrainState
-from train.context import Run
+from train.context import TrainingRun
 
 COLUMNS: Final = 4
 GAP: Final = 8  # pixels around each tile
@@ -164,7 +164,7 @@ class EventFile:
 class TensorBoard(Callback):
     """Logs one run. Steps are epochs; evaluations and their pictures belong to the best one."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: TrainingRun) -> None:
         self._run = run
         self._file: EventFile | None = None
         self._best: tuple[float, float] | None = None

@@ -17,7 +17,7 @@ from monitor.callbacks import Callbacks, TrainState
 from train.distributed import ALONE, Group
 from train.evaluation.result import evaluate
 from train.loader import Batches
-from train.loss import Objective
+from train.loss import TrainingLoss
 from train.optim import WeightAverage, build_optimizer, build_schedule
 
 Epoch = dict[str, Any]  # an epoch's metrics, and validation_class_accuracy: one for each class, None without images
@@ -57,7 +57,7 @@ class Listeners:
 class Trainer:
     """Trains a network in place. After a stop, however early, `best` holds the best whole epoch, if any.
 
-    network: a Classifier on images, or its head alone on features. group: the hosts that train together; the leader
+    network: a Classifier on images, or its head alone on features. group: the hosts that train together; rank 0
     calls `fit`, the others `follow`.
     """
 
@@ -67,7 +67,7 @@ class Trainer:
         train: Batches,
         valid: Batches,
         hyperparameters: Hyperparameters,
-        objective: Objective,
+        loss: TrainingLoss,
         device: torch.device,
         listeners: Listeners,
         group: Group = ALONE,
@@ -75,7 +75,7 @@ class Trainer:
         self.network = network.to(device)
         self.train_batches, self.valid_batches = train, valid
         self.hyperparameters = hyperparameters
-        self.objective = objective
+        self.loss = loss
         self.device = device
         self.listeners, self.callbacks = listeners, listeners.callbacks
         self.group = group
@@ -92,13 +92,13 @@ class Trainer:
         self.history: list[Epoch] = []
 
     def fit(self) -> Best:
-        """Train for all epochs, or until `patience` of them brought nothing better, or an observer asks for the end.
+        """Train for all epochs, until `patience` epochs brought no improvement, or until an observer ends it.
 
-        Raises DivergedError when a loss is no finite number any more, StoppedError when an observer ends it as failed.
+        Raises DivergedError when a loss is not finite, StoppedError when an observer ends training as failed.
         """
         self.callbacks.train_start(self.state)
         try:
-            while not self.group.tell(self._ended()):
+            while not self.group.broadcast(self._ended()):
                 self.state.epoch += 1
                 self._epoch(self.state.epoch)
         finally:
@@ -108,23 +108,23 @@ class Trainer:
         return self.best
 
     def follow(self) -> None:
-        """Train with the leader until it tells that there is no further epoch; validates nothing.
+        """Train the epochs that rank 0 starts, without validation.
 
         Raises DivergedError and StoppedError as `fit` does.
         """
-        while not self.group.tell(True):
+        while not self.group.broadcast(True):
             self.state.epoch += 1
             self._unfreeze(self.state.epoch)
             self._train_one(self.state.epoch)
 
-    def go_on_from(self, best: Best, history: list[Epoch], epoch: int, step: int) -> None:
+    def resume_from(self, best: Best, history: list[Epoch], epoch: int, step: int) -> None:
         """Count on from what another process trained: its best epoch, the history of its epochs, its last one."""
         self.best, self.history = best, history
         self.state.epoch, self.state.step = epoch, step
         self.state.earlier = [metrics_of(row) for row in history]
 
     def _ended(self) -> bool:
-        """Whether no further epoch comes; says why, unless it was the last one. There is one at least."""
+        """Whether training ends; prints why, unless this was the last epoch. There is at least one epoch."""
         epoch, chosen = self.state.epoch, self.hyperparameters
         if self.best is None:
             return False
@@ -143,7 +143,7 @@ class Trainer:
         loss, accuracy = self._train_one(epoch)
         self.callbacks.phase("validation")
         self.callbacks.validation_start(self.state)
-        valid = evaluate(self._judged(), self.valid_batches, self.device, self.callbacks)
+        valid = evaluate(self._evaluated(), self.valid_batches, self.device, self.callbacks)
         # The last step of an epoch may be the one that breaks the weights.
         self._check("validation", valid.loss, epoch)
         metrics: dict[str, float | int] = {
@@ -171,8 +171,8 @@ class Trainer:
             stages = len(self.network.stages())
             self.network.train_top(stages_to_train(epoch, self.hyperparameters.epochs, stages))
 
-    def _judged(self) -> nn.Module:
-        """The network that is validated and kept: the one with the averaged weights, where there is one."""
+    def _evaluated(self) -> nn.Module:
+        """The network that is validated and saved: the one with the averaged weights, where there is one."""
         return self.network if self.average is None else self.average.network
 
     def _train_one(self, epoch: int) -> tuple[float, float]:
@@ -188,12 +188,12 @@ class Trainer:
         for batch in self.train_batches.epoch(epoch):
             observers.phase("copy")
             inputs, labels = (part.to(self.device, non_blocking=True) for part in batch)
-            inputs, targets = self.objective.mix(inputs, labels, self.state.step)
+            inputs, targets = self.loss.mix(inputs, labels, self.state.step)
             observers.phase("hook")
             observers.batch_start(self.state, inputs, labels)
             observers.phase("forward")
             logits = self.network(inputs)
-            loss = self.objective.loss(logits, targets)
+            loss = self.loss(logits, targets)
             observers.phase("hook")
             observers.loss(self.state, logits, loss)
             self._step(loss, targets)
@@ -204,20 +204,20 @@ class Trainer:
             observers.phase("hook")
             observers.batch_end(self.state)
             if self.group.size > 1:
-                self.state.stop = self.group.tell(self.state.stop)
+                self.state.stop = self.group.broadcast(self.state.stop)
             if not self._may_go_on():
                 break
             observers.phase("data")
-        *sums, count = self.group.total(torch.cat([total, total.new_tensor([seen])])).tolist()
+        *sums, count = self.group.all_reduce(torch.cat([total, total.new_tensor([seen])])).tolist()
         mean_loss, accuracy = (each / count for each in sums)
         if self.group.size > 1:
-            for network in {id(each): each for each in (self.network, self._judged())}.values():
-                self.group.settle(network)
+            for network in {id(each): each for each in (self.network, self._evaluated())}.values():
+                self.group.sync_buffers(network)
         self._check("training", mean_loss, epoch)
         return mean_loss, accuracy
 
     def _may_go_on(self) -> bool:
-        """False when an observer wants training ended as completed. Raises StoppedError when as failed."""
+        """False when an observer ends training as completed. Raises StoppedError when it ends it as failed."""
         stop = self.state.stop
         if stop is not None and not stop.success:
             raise StoppedError(stop.reason)
@@ -228,7 +228,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         if self.group.size > 1:
-            self.group.average_gradients(self.network.parameters(), self.objective.weight_of(targets))
+            self.group.average_gradients(self.network.parameters(), self.loss.divisor(targets))
         self.callbacks.phase("optimizer")
         if self.hyperparameters.grad_clip:
             clip_grad_norm_(self.network.parameters(), self.hyperparameters.grad_clip)
@@ -244,7 +244,7 @@ class Trainer:
 
     def _keep_best(self, epoch: int, metrics: dict[str, float | int]) -> None:
         if self.best is None or Best(epoch, metrics, {}).rank() > self.best.rank():
-            self.best = Best(epoch, metrics, snapshot(self._judged()))
+            self.best = Best(epoch, metrics, snapshot(self._evaluated()))
 
 
 def metrics_of(epoch: Epoch) -> dict[str, float | int]:

@@ -13,15 +13,17 @@ from monitor.callback import Companion
 from monitor.callbacks import Callback, Callbacks, TrainState
 from monitor.client import CompanionProcess
 from train.checkpoint import Checkpoint, State, capture, fingerprint, restore
-from train.context import Run
+from train.context import TrainingRun
 from train.finish import finish, save_stopped
 from train.loader import Batches
-from train.loss import Objective
-from train.resources import Shared
+from train.loss import TrainingLoss
+from train.resources import TrainingResources
 from train.trainer import Best, Listeners, Trainer
 
 
-def train(shared: Shared, run: Run, companion: CompanionProcess | None, resumable: bool = False) -> Best:
+def train(
+    resources: TrainingResources, run: TrainingRun, companion: CompanionProcess | None, resumable: bool = False
+) -> Best:
     """Train and test, and leave artifact and reports; the best epoch.
 
     resumable: keep a checkpoint where the job has a folder for it, and go on from the one that is there.
@@ -29,8 +31,8 @@ def train(shared: Shared, run: Run, companion: CompanionProcess | None, resumabl
     completed.
     """
     describe(run)
-    network = _network(shared, run)
-    trained, train, valid = shared.what_to_train(run, network)
+    network = _network(resources, run)
+    trained, train, valid = resources.model_and_loaders(run, network)
     callbacks = Callbacks(observers_of(run, train, valid, companion))
     checkpoint = Checkpoint.of(run, network) if resumable and run.paths.checkpoints.is_dir() else None
     listeners = Listeners(callbacks, run.metrics.write)
@@ -41,11 +43,11 @@ def train(shared: Shared, run: Run, companion: CompanionProcess | None, resumabl
         run.metrics.restore(checkpoint.resume(trainer))
     completed = False
     if run.group.size > 1:
-        run.group.tell(capture(trainer) if trainer.best is not None else None)
+        run.group.broadcast(capture(trainer) if trainer.best is not None else None)
     try:
         best = trainer.fit()
         trained.load_state_dict(best.weights)
-        finish(run, network, best, trainer.history, callbacks, shared.latency)
+        finish(run, network, best, trainer.history, callbacks, resources.latency)
         if checkpoint is not None:
             checkpoint.complete()
         completed = True
@@ -65,34 +67,36 @@ def train(shared: Shared, run: Run, companion: CompanionProcess | None, resumabl
     return best
 
 
-def assist(shared: Shared, run: Run) -> None:
+def assist(resources: TrainingResources, run: TrainingRun) -> None:
     """The part of `train` of a host that doesn't lead: its share of every batch; leaves nothing."""
     describe(run)
-    network = _network(shared, run)
+    network = _network(resources, run)
     listeners = Listeners(Callbacks([]), run.metrics.write)
-    trainer = build_trainer(run, *shared.what_to_train(run, network), listeners)
+    trainer = build_trainer(run, *resources.model_and_loaders(run, network), listeners)
     nothing: State | None = None
-    if (state := run.group.tell(nothing)) is not None:
-        # The leader goes on from its checkpoint.
+    if (state := run.group.broadcast(nothing)) is not None:
+        # Rank 0 resumes from its checkpoint.
         restore(trainer, *state)
     trainer.follow()
 
 
-def _network(shared: Shared, run: Run) -> Classifier:
-    network = shared.network(run)
+def _network(resources: TrainingResources, run: TrainingRun) -> Classifier:
+    network = resources.network(run)
     if run.group.size > 1:
-        run.group.must_agree(fingerprint(run, network))
+        run.group.assert_same_on_all_ranks(fingerprint(run, network))
     return network
 
 
-def build_trainer(run: Run, trained: nn.Module, train: Batches, valid: Batches, listeners: Listeners) -> Trainer:
+def build_trainer(
+    run: TrainingRun, trained: nn.Module, train: Batches, valid: Batches, listeners: Listeners
+) -> Trainer:
     """The trainer of a run, with the loss that its hyperparameters ask for."""
     chosen, device = run.hyperparameters, run.device
-    loss = Objective(chosen, run.class_sizes, device)
+    loss = TrainingLoss(chosen, run.class_sizes, device)
     return Trainer(trained, train, valid, chosen, loss, device, listeners, run.group)
 
 
-def describe(run: Run) -> None:
+def describe(run: TrainingRun) -> None:
     """Say what is trained, in a line."""
     chosen = run.hyperparameters
     print(
@@ -111,7 +115,9 @@ class _ReportProgress(Callback):
         self._progress.update("training", state.step, state.epochs * state.steps_per_epoch, "batches")
 
 
-def observers_of(run: Run, train: Batches, valid: Batches, companion: CompanionProcess | None) -> list[Callback]:
+def observers_of(
+    run: TrainingRun, train: Batches, valid: Batches, companion: CompanionProcess | None
+) -> list[Callback]:
     """The observers that the run's hyperparameters ask for. What isn't asked for isn't imported."""
     chosen = run.hyperparameters
     observers: list[Callback] = [_ReportProgress(run.progress)]
@@ -129,7 +135,7 @@ def observers_of(run: Run, train: Batches, valid: Batches, companion: CompanionP
         steps, gpu = len(train) * chosen.epochs, run.device.type == "cuda"
         schedule = Schedule(steps, chosen.epochs, len(valid), chosen.debug_interval, gpu)
         place = Place(run.paths.tensors, run.paths.debughookconfig)
-        # Only the leader of several hosts has observers.
+        # Of several hosts only rank 0 has observers.
         observers.append(DebugHook(place, schedule, bool(chosen.mixup or chosen.cutmix), only=run.group.size > 1))
     if companion is not None:
         # After the hook: when it tells of the training's start, an earlier run's tensors are out of the way.
@@ -137,7 +143,7 @@ def observers_of(run: Run, train: Batches, valid: Batches, companion: CompanionP
     return observers
 
 
-def _profiler(run: Run) -> list[Callback]:
+def _profiler(run: TrainingRun) -> list[Callback]:
     from contract.profiler import read_settings
     from monitor.profiler.callback import StepProfiler
 

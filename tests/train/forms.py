@@ -13,7 +13,7 @@ from contract.errors import DataError
 from contract.progress import Progress
 from train.data.dataset import DataSet
 from train.data.load import load_data
-from train.data.splits import find_roles
+from train.data.splits import resolve_splits
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -64,7 +64,7 @@ def ground_truth(ref: str, number: int, name: str) -> dict[str, object]:
 
 def load(**channels: Path) -> DataSet:
     """What training would find in these channels."""
-    return load_data(find_roles(channels), Progress(None))
+    return load_data(resolve_splits(channels), Progress(None))
 
 
 def fault(**channels: Path) -> str:

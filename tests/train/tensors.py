@@ -16,7 +16,7 @@ from model.network import Classifier, Normalise, build_head
 from monitor.callbacks import Callback, Callbacks, TrainState
 from monitor.debugger._smdebug import ModeKeys, create_trial
 from monitor.debugger.callback import DebugHook
-from train.loss import Objective
+from train.loss import TrainingLoss
 from train.trainer import Listeners, Trainer
 
 # Two samples of two features, and their classes.
@@ -147,12 +147,12 @@ def trainer(
 ) -> Trainer:
     """Two epochs, unless changed, of three batches, validated on two. save: called after each whole epoch."""
     chosen = Hyperparameters.parse({"epochs": 2, "pretrained": "none", "device": "cpu", **changes})
-    objective = Objective(chosen, [2, 2], torch.device("cpu"))
+    loss = TrainingLoss(chosen, [2, 2], torch.device("cpu"))
     data = batches or BlackAndWhite(3)
     valid = type(data)(2)
     device = torch.device("cpu")
     used = network or small_network()
-    return Trainer(used, data, valid, chosen, objective, device, Listeners(Callbacks(observers), lambda _: None, save))
+    return Trainer(used, data, valid, chosen, loss, device, Listeners(Callbacks(observers), lambda _: None, save))
 
 
 def torch_hooks(network: nn.Module) -> int:

@@ -21,12 +21,12 @@ from monitor.callbacks import Callbacks
 from tests.train.evaluations import random_evaluation
 from tests.train.support import make_classes
 from train import finish
-from train.context import Run
+from train.context import TrainingRun
 from train.data.load import load_data
 from train.evaluation.calibration import fit_temperature
 
 
-class NamedLoaders(Run):
+class NamedLoaders(TrainingRun):
     def loader(self, role: str, augmented: bool = False, shuffle: bool = False) -> Any:
         return SimpleNamespace(role=role)
 
@@ -41,7 +41,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Evaluation]:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
+def run(tmp_path: Path) -> TrainingRun:
     for role in ("train", "valid", "test"):
         make_classes(tmp_path / "data" / role, 2)
     data = load_data({role: tmp_path / "data" / role for role in ("train", "valid", "test")}, Progress(None))
@@ -55,7 +55,7 @@ def run(tmp_path: Path) -> Run:
 NETWORK = cast("Classifier", None)
 
 
-def test_the_test_is_made_with_the_validations_temperature(run: Run, answers: dict[str, Evaluation]) -> None:
+def test_the_test_is_made_with_the_validations_temperature(run: TrainingRun, answers: dict[str, Evaluation]) -> None:
     calibration, metrics = finish.assess(run, NETWORK, [], {"best_epoch": 1}, "0123456789ab", Callbacks([]))
     temperature = fit_temperature(answers["valid"].logits, answers["valid"].labels)
     assert calibration.temperature == temperature
@@ -67,7 +67,7 @@ def test_the_test_is_made_with_the_validations_temperature(run: Run, answers: di
 
 @pytest.mark.usefixtures("answers")
 def test_a_page_that_fails_is_a_warning(
-    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run: TrainingRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("no page today")

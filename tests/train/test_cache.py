@@ -16,7 +16,7 @@ from model.preprocess import Preprocess
 from tests.train.support import Finished, finish, make_classes, picture, start_train
 from train import resources
 from train.augment import Augment
-from train.context import Run
+from train.context import TrainingRun
 from train.data.load import load_data
 from train.resources import cache_images
 
@@ -32,15 +32,17 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def run_of(photos: Path, root: Path, **hyperparameters: Any) -> Run:
+def run_of(photos: Path, root: Path, **hyperparameters: Any) -> TrainingRun:
     data = load_data({role: photos / role for role in ("train", "valid")}, Progress(None))
     chosen = Hyperparameters(image_size=32, batch_size=4, **hyperparameters)
     paths = MLPaths(root)
     device = torch.device("cpu")
-    return Run(paths, chosen, device, Preprocess.for_size(32), data, "none", MetricLog(paths.metrics), Progress(None))
+    return TrainingRun(
+        paths, chosen, device, Preprocess.for_size(32), data, "none", MetricLog(paths.metrics), Progress(None)
+    )
 
 
-def batches(run: Run, epoch: int) -> list[list[Any]]:
+def batches(run: TrainingRun, epoch: int) -> list[list[Any]]:
     loaders = (run.loader("train", augmented=True, shuffle=True), run.loader("valid"))
     return [[images.numpy(), labels.tolist()] for loader in loaders for images, labels in loader.epoch(epoch)]
 

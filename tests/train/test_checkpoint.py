@@ -20,9 +20,9 @@ from model.preprocess import Preprocess
 from tests.train.support import make_classes
 from tests.train.tensors import small_network, trainer
 from train.checkpoint import Checkpoint, fingerprint
-from train.context import Run
+from train.context import TrainingRun
 from train.data.load import load_data
-from train.data.splits import find_roles
+from train.data.splits import resolve_splits
 from train.trainer import Trainer
 
 PRINT: dict[str, Any] = {
@@ -231,16 +231,16 @@ def test_what_a_killed_process_was_writing_is_cleared_away(file: Path, capsys: p
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
+def run(tmp_path: Path) -> TrainingRun:
     make_classes(tmp_path / "input" / "data" / "train", 4)
     make_classes(tmp_path / "input" / "data" / "valid", 2, seed=50)
     paths = MLPaths(tmp_path)
-    data = load_data(find_roles({n: paths.input_data / n for n in ("train", "valid")}), Progress(None))
+    data = load_data(resolve_splits({n: paths.input_data / n for n in ("train", "valid")}), Progress(None))
     chosen, cpu = Hyperparameters(image_size=32, pretrained="none"), torch.device("cpu")
-    return Run(paths, chosen, cpu, Preprocess.for_size(32), data, "none", MetricLog(None), Progress(None))
+    return TrainingRun(paths, chosen, cpu, Preprocess.for_size(32), data, "none", MetricLog(None), Progress(None))
 
 
-def test_what_makes_a_training_another(run: Run) -> None:
+def test_what_makes_a_training_another(run: TrainingRun) -> None:
     network = small_network()
     same = fingerprint(run, network)
     aside = {"workers": 3, "cache": "memory", "debug": "off", "rule_action": "stop", "export": "none", "device": "cpu"}

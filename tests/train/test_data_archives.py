@@ -18,7 +18,7 @@ from train.data.archives import read_indexes
 from train.data.dataset import DataSet
 from train.data.layouts import Place
 from train.data.sources import ZipSource
-from train.data.splits import find_roles, pick_split
+from train.data.splits import pick_split, resolve_splits
 from train.loader import EpochOrder, Images, Loader
 
 
@@ -84,7 +84,7 @@ def test_one_archive_may_hold_the_splits(tmp_path: Path, photos: dict[str, bytes
     role, found = pick_split(place, None)
     assert (role, found) == ("test", Place(place, inside="test"))
     assert pick_split(place, "valid")[1].inside == "val"
-    assert list(find_roles({"train": place})) == ["test", "train", "valid"]
+    assert list(resolve_splits({"train": place})) == ["test", "train", "valid"]
 
 
 def test_archives_named_by_split(tmp_path: Path, photos: dict[str, bytes]) -> None:
@@ -98,7 +98,7 @@ def test_archives_named_by_split(tmp_path: Path, photos: dict[str, bytes]) -> No
 def test_a_class_called_train_in_an_archive_is_a_class(tmp_path: Path) -> None:
     members = {f"{name}/1.jpg": b"" for name in ("plane", "ship", "train")}
     write_tar(tmp_path / "vehicles.tar", members)
-    assert find_roles({"train": tmp_path}) == {"train": Place(tmp_path)}
+    assert resolve_splits({"train": tmp_path}) == {"train": Place(tmp_path)}
 
 
 def test_an_archive_in_a_channel_that_is_no_data_is_not_opened(tmp_path: Path, photos: dict[str, bytes]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from tests.train.forms import contents, fault, ground_truth, load, names, write_lines, write_tar
 from tests.train.support import CLASSES, make_classes
 from train.data.layouts import Place
-from train.data.splits import find_roles, pick_split, unused_channels
+from train.data.splits import pick_split, resolve_splits, unused_channels
 
 URL = "s3://bucket/team/2026"
 
@@ -35,7 +35,7 @@ def test_a_ground_truth_manifest_with_images_in_another_channel(tmp_path: Path, 
     assert names(data) == refs(images)
     assert data.notes == ("train data: listed in output.manifest",)
     assert data.splits["train"].samples[0].encoded() == images / refs(images)[0]
-    assert unused_channels(channels, find_roles(channels)) == []
+    assert unused_channels(channels, resolve_splits(channels)) == []
 
 
 @pytest.mark.parametrize("key", ["class", "label"])
@@ -190,7 +190,7 @@ def test_lst_channels_beside_the_images(tmp_path: Path, images: Path) -> None:
     assert data.classes == ("pug", "German_shepherd_dog", "001.Affenpinscher")
     assert names(data) == [f"{name}/0{index}.jpg" for name in NUMBERS for index in (0, 1)]
     assert names(data, "valid") == ["001.Affenpinscher/00.jpg"]
-    assert unused_channels(channels, find_roles(channels)) == []
+    assert unused_channels(channels, resolve_splits(channels)) == []
 
 
 def test_a_list_of_another_split_in_the_channel_is_not_this_ones(tmp_path: Path, images: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from tests.train.forms import fault, load, names, write_tar
 from tests.train.support import picture
 from train.data.load import find_images
-from train.data.splits import find_roles
+from train.data.splits import resolve_splits
 
 WORDS = ("pug", "beagle")
 
@@ -107,7 +107,7 @@ def test_json_numbers_beside_loose_images(tmp_path: Path, images: list[bytes]) -
 def test_json_beside_images_in_class_folders_is_no_webdataset(tmp_path: Path, images: list[bytes]) -> None:
     members = {f"{name}/1.{kind}": images[0] for name in WORDS for kind in ("jpg", "json")}
     write_tar(tmp_path / "a.tar", members)
-    classes = find_images(find_roles({"train": tmp_path})).classes
+    classes = find_images(resolve_splits({"train": tmp_path})).classes
     assert classes == ("beagle", "pug")
 
 

@@ -199,7 +199,7 @@ def test_after_a_kill_both_go_on_as_if_there_had_been_none(tmp_path: Path, port:
 
 
 @pytest.mark.parametrize("other", ["hyperparameters", "data"])
-def test_hosts_must_agree(other: str, tmp_path: Path, port: dict[str, str]) -> None:
+def test_hosts_that_differ_are_refused(other: str, tmp_path: Path, port: dict[str, str]) -> None:
     pair = Pair(tmp_path, port, freeze="backbone")
     if other == "data":
         # As if the channel were shared out among the hosts.

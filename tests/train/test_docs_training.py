@@ -7,7 +7,7 @@ import pytest
 from contract.hyperparameters import table_rows
 from contract.metrics import METRICS, metric_regex
 from tests.train.support import REPOSITORY, Finished
-from train.data.splits import ROLES
+from train.data.splits import SPLIT_NAMES
 
 TEXT = (REPOSITORY / "docs" / "training.md").read_text(encoding="utf-8")
 
@@ -59,7 +59,7 @@ def test_the_metric_lines_have_the_documented_form(whole: Finished) -> None:
 
 def test_every_name_of_a_channel_is_documented() -> None:
     section = TEXT.split("### Channels", 1)[1].split("###", 1)[0]
-    assert all(f"`{name}`" in section for name in ROLES)
+    assert all(f"`{name}`" in section for name in SPLIT_NAMES)
 
 
 @pytest.mark.parametrize("title", ["Artifact", "Data report"])

@@ -21,7 +21,7 @@ from model.network import Classifier, build
 from model.preprocess import Preprocess
 from model.weights import serialise
 from tests.train.support import CLASSES, make_classes
-from train.context import Run
+from train.context import TrainingRun
 from train.data.dataset import DataSet
 from train.data.load import load_data
 from train.export.step import Quantize, add_forms
@@ -53,7 +53,7 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> tuple[DataSet, Classifie
 
 
 @pytest.fixture
-def trained(tmp_path: Path, learnt: tuple[DataSet, Classifier]) -> tuple[Run, Classifier]:
+def trained(tmp_path: Path, learnt: tuple[DataSet, Classifier]) -> tuple[TrainingRun, Classifier]:
     """An artifact that has just been written, and its network."""
     data, network = learnt
     paths = MLPaths(tmp_path)
@@ -62,9 +62,11 @@ def trained(tmp_path: Path, learnt: tuple[DataSet, Classifier]) -> tuple[Run, Cl
     return job(paths, data), network
 
 
-def job(paths: MLPaths, data: DataSet, export: str = "int8") -> Run:
+def job(paths: MLPaths, data: DataSet, export: str = "int8") -> TrainingRun:
     chosen = Hyperparameters(pretrained="none", image_size=32, batch_size=5, export=export)
-    return Run(paths, chosen, torch.device("cpu"), SHAPE, data, "none", MetricLog(paths.metrics), Progress(None))
+    return TrainingRun(
+        paths, chosen, torch.device("cpu"), SHAPE, data, "none", MetricLog(paths.metrics), Progress(None)
+    )
 
 
 def changed(change: Callable[[Any], Any]) -> Quantize:
@@ -94,7 +96,7 @@ def spoilt(logits: Any) -> Any:
     return ops.multiply(logits, ops.constant(np.float32("nan")))
 
 
-def test_a_quantized_network_as_good_becomes_the_default(trained: tuple[Run, Classifier]) -> None:
+def test_a_quantized_network_as_good_becomes_the_default(trained: tuple[TrainingRun, Classifier]) -> None:
     run, network = trained
     add_forms(run, network, changed(halved))
     found = Artifact.load(run.paths.model)
@@ -111,7 +113,7 @@ def test_a_quantized_network_as_good_becomes_the_default(trained: tuple[Run, Cla
 
 @pytest.mark.parametrize("change", [negated, spoilt])
 def test_a_quantized_network_that_is_worse_does_not(
-    trained: tuple[Run, Classifier], change: Callable[[Any], Any], capsys: pytest.CaptureFixture[str]
+    trained: tuple[TrainingRun, Classifier], change: Callable[[Any], Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, network = trained
     add_forms(run, network, changed(change))
@@ -126,7 +128,7 @@ def test_a_quantized_network_that_is_worse_does_not(
     assert "forms: openvino is the default for serving" in out
 
 
-def test_without_quantization(trained: tuple[Run, Classifier]) -> None:
+def test_without_quantization(trained: tuple[TrainingRun, Classifier]) -> None:
     run, network = trained
     add_forms(job(run.paths, run.data, "openvino"), network)
     found = Artifact.load(run.paths.model)
@@ -135,7 +137,7 @@ def test_without_quantization(trained: tuple[Run, Classifier]) -> None:
     assert not (run.paths.model / "openvino_int8.xml").exists()
 
 
-def test_forms_are_replaced_when_made_again(trained: tuple[Run, Classifier]) -> None:
+def test_forms_are_replaced_when_made_again(trained: tuple[TrainingRun, Classifier]) -> None:
     run, network = trained
     add_forms(run, network, changed(halved))
     add_forms(job(run.paths, run.data, "openvino"), network)
@@ -155,7 +157,7 @@ def test_forms_are_replaced_when_made_again(trained: tuple[Run, Classifier]) -> 
     ],
 )
 def test_a_failure_leaves_the_artifact_and_says_why(
-    trained: tuple[Run, Classifier], error: Exception, reason: str, capsys: pytest.CaptureFixture[str]
+    trained: tuple[TrainingRun, Classifier], error: Exception, reason: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, network = trained
     before = json.loads((run.paths.model / "kennel.json").read_text())
@@ -170,7 +172,7 @@ def test_a_failure_leaves_the_artifact_and_says_why(
     assert capsys.readouterr().err == warning
 
 
-def test_a_signal_is_not_caught(trained: tuple[Run, Classifier]) -> None:
+def test_a_signal_is_not_caught(trained: tuple[TrainingRun, Classifier]) -> None:
     run, network = trained
 
     def stopped(*_given: object) -> None:
@@ -183,7 +185,7 @@ def test_a_signal_is_not_caught(trained: tuple[Run, Classifier]) -> None:
 
 
 def test_a_conversion_that_changes_the_answers_is_refused(
-    trained: tuple[Run, Classifier], monkeypatch: pytest.MonkeyPatch
+    trained: tuple[TrainingRun, Classifier], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from train.export import convert
 
@@ -200,7 +202,7 @@ def test_a_conversion_that_changes_the_answers_is_refused(
     assert "loses more than 0.5 points" in manifest["forms_error"]
 
 
-def test_a_cpu_without_bf16(trained: tuple[Run, Classifier], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cpu_without_bf16(trained: tuple[TrainingRun, Classifier], monkeypatch: pytest.MonkeyPatch) -> None:
     from train.export import measure
 
     monkeypatch.setattr(measure, "no_bf16", lambda: "this CPU has no instructions for bf16 (a 486)")

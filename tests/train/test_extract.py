@@ -16,7 +16,7 @@ from model.network import Classifier, assemble, build_backbone
 from model.preprocess import Preprocess
 from tests.train.support import make_classes
 from train import features
-from train.context import Run
+from train.context import TrainingRun
 from train.data.load import load_data
 from train.features import compute_features
 
@@ -25,16 +25,16 @@ CHOSEN = Hyperparameters(pretrained="none", freeze="backbone", image_size=32, de
 
 
 @pytest.fixture(scope="module")
-def make_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Hyperparameters], Run]:
+def make_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Hyperparameters], TrainingRun]:
     folder = tmp_path_factory.mktemp("photos")
     make_classes(folder / "train", COUNT)
     make_classes(folder / "valid", 2, seed=100)
     data = load_data({"train": folder / "train", "valid": folder / "valid"}, Progress(None))
 
-    def make(chosen: Hyperparameters) -> Run:
+    def make(chosen: Hyperparameters) -> TrainingRun:
         paths = MLPaths(tmp_path_factory.mktemp("ml"))
         shape, cpu = Preprocess.for_size(chosen.image_size), torch.device("cpu")
-        return Run(paths, chosen, cpu, shape, data, "none", MetricLog(paths.metrics), Progress(None))
+        return TrainingRun(paths, chosen, cpu, shape, data, "none", MetricLog(paths.metrics), Progress(None))
 
     return make
 
@@ -47,7 +47,7 @@ def network() -> Classifier:
     return assemble(backbone, features, "linear", 3, shape.mean, shape.std)
 
 
-def direct(run: Run, network: Classifier, role: str, view: int) -> torch.Tensor:
+def direct(run: TrainingRun, network: Classifier, role: str, view: int) -> torch.Tensor:
     """One image at a time, through the network itself."""
     images = run.images(role, augmented=view > 0)
     network.eval()
@@ -58,7 +58,7 @@ def direct(run: Run, network: Classifier, role: str, view: int) -> torch.Tensor:
 
 @pytest.mark.parametrize(("many", "library"), [(10**9, "torch"), (0, "openvino")])
 def test_the_features_are_the_backbones(
-    make_run: Callable[[Hyperparameters], Run],
+    make_run: Callable[[Hyperparameters], TrainingRun],
     network: Classifier,
     monkeypatch: pytest.MonkeyPatch,
     many: int,
@@ -92,7 +92,7 @@ def test_the_features_are_the_backbones(
 
 
 def test_neither_batch_size_nor_workers_change_a_bit(
-    make_run: Callable[[Hyperparameters], Run], network: Classifier
+    make_run: Callable[[Hyperparameters], TrainingRun], network: Classifier
 ) -> None:
     each = [
         compute_features(make_run(replace(CHOSEN, **changes)), network, "train", 1).values  # type: ignore[arg-type]
@@ -103,7 +103,7 @@ def test_neither_batch_size_nor_workers_change_a_bit(
 
 
 def test_bfloat16_is_near_and_said_where_there_is_none(
-    make_run: Callable[[Hyperparameters], Run],
+    make_run: Callable[[Hyperparameters], TrainingRun],
     network: Classifier,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,

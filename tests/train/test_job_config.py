@@ -9,7 +9,7 @@ from contract.hyperparameters import Hyperparameters
 from contract.paths import MLPaths
 from tests.train.support import CLASSES, configure
 from train.data.layouts import Place
-from train.data.splits import find_roles, unused_channels
+from train.data.splits import resolve_splits, unused_channels
 from train.job_config import read_job
 
 
@@ -28,7 +28,7 @@ def classes(folder: Path, *names: str) -> Path:
 
 def folders(channels: dict[str, Path]) -> dict[str, Path]:
     """The folder of each role."""
-    return {role: place.path for role, place in find_roles(channels).items()}
+    return {role: place.path for role, place in resolve_splits(channels).items()}
 
 
 def channel(name: str, mode: str = "File") -> dict[str, object]:
@@ -125,7 +125,7 @@ def test_role_folders_without_class_folders_are_no_classes(tmp_path: Path) -> No
 def test_other_channels_beside_train_are_left_alone(tmp_path: Path) -> None:
     channels = {name: tmp_path / name for name in ("train", "weights", "validate")}
     classes(channels["train"])
-    roles = find_roles(channels)
+    roles = resolve_splits(channels)
     assert roles == {"train": Place(channels["train"])}
     assert unused_channels(channels, roles) == ["weights", "validate"]
 
@@ -133,7 +133,7 @@ def test_other_channels_beside_train_are_left_alone(tmp_path: Path) -> None:
 def test_a_channel_that_holds_the_roles_is_used(tmp_path: Path) -> None:
     channels = {"dogs": tmp_path / "dogs", "weights": tmp_path / "weights"}
     classes(channels["dogs"] / "train")
-    assert unused_channels(channels, find_roles(channels)) == ["weights"]
+    assert unused_channels(channels, resolve_splits(channels)) == ["weights"]
 
 
 @pytest.mark.parametrize(
@@ -150,4 +150,4 @@ def test_a_channel_that_holds_the_roles_is_used(tmp_path: Path) -> None:
 )
 def test_channels_that_cannot_be_told(tmp_path: Path, names: tuple[str, ...], words: str) -> None:
     with pytest.raises(DataError, match=words):
-        find_roles({name: classes(tmp_path / name) for name in names})
+        resolve_splits({name: classes(tmp_path / name) for name in names})

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from contract.hyperparameters import Hyperparameters
-from train.loss import Objective, class_weights
+from train.loss import TrainingLoss, class_weights
 
 CPU = torch.device("cpu")
 # Probabilities 1/4 and 3/4, and 1/2 and 1/2.
@@ -15,7 +15,7 @@ LOGITS = torch.tensor([[0.0, math.log(3.0)], [0.0, 0.0]])
 
 def loss(sizes: tuple[int, int] = (1, 1), labels: tuple[int, int] = (1, 0), **changes: object) -> float:
     chosen = Hyperparameters.parse({"label_smoothing": 0.0, **changes})
-    return float(Objective(chosen, sizes, CPU).loss(LOGITS, torch.tensor(labels)))
+    return float(TrainingLoss(chosen, sizes, CPU)(LOGITS, torch.tensor(labels)))
 
 
 def test_cross_entropy() -> None:
@@ -41,8 +41,8 @@ def test_a_weighted_loss_is_the_weighted_mean() -> None:
 def mixed(step: int, **changes: object) -> tuple[torch.Tensor, torch.Tensor]:
     """Four images of one grey each (0, 50, 100, 150) and classes 0 to 3."""
     images = torch.arange(4, dtype=torch.uint8).mul(50).view(4, 1, 1, 1).repeat(1, 8, 8, 3)
-    objective = Objective(Hyperparameters.parse(changes), [1] * 4, CPU)
-    return objective.mix(images, torch.arange(4), step)
+    loss = TrainingLoss(Hyperparameters.parse(changes), [1] * 4, CPU)
+    return loss.mix(images, torch.arange(4), step)
 
 
 def test_nothing_is_mixed_by_default() -> None:
@@ -80,6 +80,6 @@ def test_mixing_draws_from_seed_and_step_alone() -> None:
 
 
 def test_an_image_alone_is_not_mixed() -> None:
-    objective = Objective(Hyperparameters(mixup=1.0), [1, 1], CPU)
-    images, targets = objective.mix(torch.zeros(1, 2, 2, 3, dtype=torch.uint8), torch.tensor([1]), 0)
+    loss = TrainingLoss(Hyperparameters(mixup=1.0), [1, 1], CPU)
+    images, targets = loss.mix(torch.zeros(1, 2, 2, 3, dtype=torch.uint8), torch.tensor([1]), 0)
     assert (images.dtype, targets.tolist()) == (torch.uint8, [1])

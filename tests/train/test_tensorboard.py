@@ -22,9 +22,9 @@ from model.metrics import Evaluation
 from model.preprocess import Preprocess
 from monitor.callbacks import Callbacks, TrainState
 from tests.train.support import QUICK, TIMEOUT_S, Finished, configure, finish, make_classes, start, train
-from train.context import Run
+from train.context import TrainingRun
 from train.data.load import load_data
-from train.data.splits import find_roles
+from train.data.splits import resolve_splits
 from train.tensorboard import BLACK, RED, TensorBoard, Tile, contact_sheet, latin, scalar_tag, tile_side
 
 
@@ -150,19 +150,19 @@ def test_a_stopped_job_says_so(killed: list[Finished]) -> None:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
+def run(tmp_path: Path) -> TrainingRun:
     """A run in this process, on three classes of four images each that are test data too."""
     make_classes(tmp_path / "input" / "data" / "train", 4)
     make_classes(tmp_path / "input" / "data" / "test", 4, seed=50)
     paths = MLPaths(tmp_path)
     folder = paths.input_data
-    data = load_data(find_roles({"train": folder / "train", "test": folder / "test"}), Progress(None))
+    data = load_data(resolve_splits({"train": folder / "train", "test": folder / "test"}), Progress(None))
     chosen, cpu = Hyperparameters(image_size=32, pretrained="none"), torch.device("cpu")
     log = MetricLog(paths.metrics)
-    return Run(paths, chosen, cpu, Preprocess.for_size(32), data, "none", log, Progress(None))
+    return TrainingRun(paths, chosen, cpu, Preprocess.for_size(32), data, "none", log, Progress(None))
 
 
-def evaluation(run: Run, wrong: Sequence[tuple[int, int, float]]) -> Evaluation:
+def evaluation(run: TrainingRun, wrong: Sequence[tuple[int, int, float]]) -> Evaluation:
     """All right with certainty but the images `row`, which got class `said` by `margin`."""
     labels = np.array([sample.label for sample in run.data.splits["test"].samples])
     logits = np.eye(3)[labels] * 20.0
@@ -172,7 +172,7 @@ def evaluation(run: Run, wrong: Sequence[tuple[int, int, float]]) -> Evaluation:
     return Evaluation(logits, labels)
 
 
-def test_the_mistakes_are_the_wrong_images_most_confident_first(run: Run) -> None:
+def test_the_mistakes_are_the_wrong_images_most_confident_first(run: TrainingRun) -> None:
     # Rows 0 to 3 are of class 0, 4 to 7 of class 1, 8 to 11 of class 2.
     result = evaluation(run, [(1, 2, 1.0), (5, 0, 3.0), (10, 0, 2.0)])
     board = TensorBoard(run)
@@ -190,7 +190,7 @@ def test_the_mistakes_are_the_wrong_images_most_confident_first(run: Run) -> Non
     assert series(events, "accuracy/test") == [(0, 0.75)]
 
 
-def test_no_mistakes_no_picture(run: Run) -> None:
+def test_no_mistakes_no_picture(run: TrainingRun) -> None:
     board = TensorBoard(run)
     board.on_evaluation("test", evaluation(run, []))
     board.on_job_end(completed=True)
@@ -200,7 +200,7 @@ def test_no_mistakes_no_picture(run: Run) -> None:
 
 
 def test_a_file_in_the_folders_place_ends_the_board_and_not_the_training(
-    run: Run, capsys: pytest.CaptureFixture[str]
+    run: TrainingRun, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run.paths.tensorboard.write_text("not a folder")
     network = torch.nn.Linear(1, 1)
@@ -217,7 +217,7 @@ def row(epoch: int, accuracy: float) -> dict[str, float | int]:
     return {"epoch": epoch, "train_loss": 0.5, "validation_loss": 1.0, "validation_accuracy": accuracy}
 
 
-def test_a_training_that_goes_on_has_each_epoch_once(run: Run) -> None:
+def test_a_training_that_goes_on_has_each_epoch_once(run: TrainingRun) -> None:
     network = torch.nn.Linear(1, 1)
     state = TrainState(network, torch.optim.SGD(network.parameters()), 3, 5)
     first = TensorBoard(run)
@@ -241,7 +241,7 @@ def test_a_training_that_goes_on_has_each_epoch_once(run: Run) -> None:
     assert [event.step for event in events.Images("pictures/training")] == [1]
 
 
-def test_the_training_pictures_are_what_the_first_epoch_trains_on(run: Run) -> None:
+def test_the_training_pictures_are_what_the_first_epoch_trains_on(run: TrainingRun) -> None:
     images, labels = next(run.loader("train", augmented=True, shuffle=True).epoch(1))
     board = TensorBoard(run)
     tiles = list(board._training_tiles())

@@ -15,7 +15,7 @@ from contract.hyperparameters import Hyperparameters
 from contract.progress import Progress
 from model.network import Classifier, Normalise, build, build_head
 from monitor.callbacks import Callback, Callbacks, TrainState
-from train.loss import Objective
+from train.loss import TrainingLoss
 from train.trainer import Best, Listeners, Trainer, snapshot, stages_to_train
 
 
@@ -50,9 +50,9 @@ def trainer(callbacks: list[Callback], rows: list[dict[str, float | int]], lr: f
     network = Classifier(Normalise((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)), backbone, build_head("linear", 3, 2))
     chosen = Hyperparameters.parse({"epochs": 3, "optimizer": "sgd", "lr": lr, "label_smoothing": 0, **changes})
     loader = Batches()
-    objective = Objective(chosen, [2, 2], torch.device("cpu"))
+    loss = TrainingLoss(chosen, [2, 2], torch.device("cpu"))
     return Trainer(
-        network, loader, loader, chosen, objective, torch.device("cpu"), Listeners(Callbacks(callbacks), rows.append)
+        network, loader, loader, chosen, loss, torch.device("cpu"), Listeners(Callbacks(callbacks), rows.append)
     )
 
 
@@ -223,7 +223,7 @@ def test_a_stage_that_is_not_free_yet_keeps_weights_and_statistics() -> None:
     batches = Batches(32)
     cpu = torch.device("cpu")
     listeners = Listeners(Callbacks([observer]), print)
-    Trainer(network, batches, batches, chosen, Objective(chosen, [2, 2], cpu), cpu, listeners).fit()
+    Trainer(network, batches, batches, chosen, TrainingLoss(chosen, [2, 2], cpu), cpu, listeners).fit()
     changed = [
         {name.split(".")[1] for name in now if name.startswith("backbone.") and not torch.equal(now[name], then[name])}
         for then, now in itertools.pairwise(states)

@@ -120,14 +120,14 @@ def test_the_first_of_the_sorted_names_leads(tmp_path: Path) -> None:
         job = hosts_of(tmp_path / name, {"hosts": names, "current_host": name}, tune_trials="2")
         assert job.hosts == ("algo-1", "algo-10", "algo-2")
         assert job.current_host == name
-        assert job.leads is leads
+        assert job.is_rank0 is leads
 
 
 @pytest.mark.parametrize("resources", [{}, {"hosts": ["algo-1"], "current_host": "algo-1"}, {"hosts": []}])
 def test_one_host_leads_itself(tmp_path: Path, resources: dict[str, object]) -> None:
     job = hosts_of(tmp_path, resources, tune_trials="2")
     assert len(job.hosts) == 1
-    assert job.leads
+    assert job.is_rank0
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from train.backbones import Backbones
 from train.data.dataset import DataSet
 from train.data.load import load_data
 from train.features import compute_features
-from train.resources import Shared, cache_images
+from train.resources import TrainingResources, cache_images
 from train.search.best_trial import BestTrial
 from train.search.trial import Measured, run_trials
 from train.trainer import Best, Trainer
@@ -78,8 +78,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
     return load_data({role: root / role for role in ("train", "valid", "test")}, Progress(None))
 
 
-def shared_of(data: DataSet, root: Path, several: bool = True, epochs: int = 4) -> Shared:
-    return Shared(MLPaths(root), data, CPU, Backbones(several), Progress(None), several, epochs)
+def shared_of(data: DataSet, root: Path, several: bool = True, epochs: int = 4) -> TrainingResources:
+    return TrainingResources(MLPaths(root), data, CPU, Backbones(several), Progress(None), several, epochs)
 
 
 def tried(data: DataSet, root: Path, *wanted: Hyperparameters, measured: Measured = PLAIN, **options: Any) -> Told:

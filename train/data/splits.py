@@ -20,7 +20,7 @@ from train.data.folders import below, without_common_top
 from train.data.layouts import Place, lists_in
 from train.data.names import EXPECTED
 
-ROLES: Final = {
+SPLIT_NAMES: Final = {
     "train": "train", "training": "train",
     "valid": "valid", "validation": "valid", "val": "valid",
     "test": "test", "testing": "test",
@@ -29,7 +29,7 @@ ROLES: Final = {
 _LIST_CHANNEL: Final = "_lst"
 
 
-def find_roles(channels: Mapping[str, Path]) -> dict[str, Place]:
+def resolve_splits(channels: Mapping[str, Path]) -> dict[str, Place]:
     """The place of each role: channels named train, valid(ation), test, or one that holds such folders or archives.
 
     Channels of other names are left alone (one may carry pretrained weights), but images that a list names may lie in
@@ -38,8 +38,8 @@ def find_roles(channels: Mapping[str, Path]) -> dict[str, Place]:
     data = {name: folder for name, folder in channels.items() if _listed_role(name) is None}
     roles: dict[str, Place] = {}
     for name, folder in data.items():
-        if name.lower() in ROLES:
-            _claim(roles, ROLES[name.lower()], Place(folder))
+        if name.lower() in SPLIT_NAMES:
+            _claim(roles, SPLIT_NAMES[name.lower()], Place(folder))
     if len(data) == 1 or set(roles) <= {"train"}:
         roles = _nested_roles(data, roles)
     for name, folder in channels.items():
@@ -48,7 +48,7 @@ def find_roles(channels: Mapping[str, Path]) -> dict[str, Place]:
     if "train" not in roles:
         found = ", ".join(sorted(channels)) or "none"
         raise DataError(f"there is no training data: channels found: {found}; give a channel named train; {EXPECTED}")
-    others = tuple(folder for name, folder in data.items() if name.lower() not in ROLES)
+    others = tuple(folder for name, folder in data.items() if name.lower() not in SPLIT_NAMES)
     return {role: _with_beside(_own_files(role, place), others) for role, place in roles.items()}
 
 
@@ -69,7 +69,7 @@ def _nested_roles(data: Mapping[str, Path], roles: dict[str, Place]) -> dict[str
 
 def _listed_role(channel: str) -> str | None:
     name = channel.lower()
-    return ROLES.get(name.removesuffix(_LIST_CHANNEL)) if name.endswith(_LIST_CHANNEL) else None
+    return SPLIT_NAMES.get(name.removesuffix(_LIST_CHANNEL)) if name.endswith(_LIST_CHANNEL) else None
 
 
 def _with_lists(place: Place | None, name: str, folder: Path) -> Place:
@@ -131,11 +131,11 @@ def splits_in(path: Path, *, peek: bool) -> dict[str, Place]:
 
 
 def _splits_inside(path: Path, archives: tuple[Path, ...]) -> dict[str, Place]:
-    index = without_common_top(read_indexes(archives), keep=[*ROLES])
+    index = without_common_top(read_indexes(archives), keep=[*SPLIT_NAMES])
     tops = _top_folders(index.members)
-    train = [name for name in tops if ROLES.get(name.lower()) == "train"]
+    train = [name for name in tops if SPLIT_NAMES.get(name.lower()) == "train"]
     deep = any("/" in member.path for name in train for member in below(index.members, name))
-    if not train or not (deep or all(name.lower() in ROLES for name in tops)):
+    if not train or not (deep or all(name.lower() in SPLIT_NAMES for name in tops)):
         return {"train": Place(path, index=index)}
     return _inner_roles(path, index)
 
@@ -144,7 +144,7 @@ def _inner_roles(path: Path, index: Index) -> dict[str, Place]:
     names = tuple(member for member in index.members if member.path == CLASSES_FILE)
     roles: dict[str, Place] = {}
     for name in _top_folders(index.members):
-        if role := ROLES.get(name.lower()):
+        if role := SPLIT_NAMES.get(name.lower()):
             part = Index((*below(index.members, name), *names), index.left_out if role == "train" else ())
             _claim(roles, role, Place(path, inside=name, index=part))
     return roles
@@ -156,9 +156,9 @@ def _top_folders(members: Iterable[Member]) -> list[str]:
 
 def _holds_roles(children: tuple[Path, ...]) -> bool:
     """Whether there is a train folder that isn't just a class of that name, among ships and planes."""
-    train = [child for child in children if ROLES.get(child.name.lower()) == "train"]
+    train = [child for child in children if SPLIT_NAMES.get(child.name.lower()) == "train"]
     return any(_holds_data(look(each)) for each in train) or (
-        bool(train) and all(child.name.lower() in ROLES for child in children)
+        bool(train) and all(child.name.lower() in SPLIT_NAMES for child in children)
     )
 
 
@@ -169,14 +169,14 @@ def _holds_data(contents: Contents) -> bool:
 def _role_folders(children: tuple[Path, ...]) -> dict[str, Place]:
     roles: dict[str, Place] = {}
     for child in children:
-        if child.name.lower() in ROLES:
-            _claim(roles, ROLES[child.name.lower()], _role_folder(child, children))
+        if child.name.lower() in SPLIT_NAMES:
+            _claim(roles, SPLIT_NAMES[child.name.lower()], _role_folder(child, children))
     return roles
 
 
 def _role_folder(child: Path, children: tuple[Path, ...]) -> Place:
     """A list in train/ may name images in a folder images/ beside it."""
-    others = tuple(each for each in children if each.name.lower() not in ROLES)
+    others = tuple(each for each in children if each.name.lower() not in SPLIT_NAMES)
     return Place(child, beside=others if look(child).lists else ())
 
 
@@ -184,7 +184,7 @@ def _by_role(files: tuple[Path, ...]) -> dict[str, tuple[Path, ...]]:
     """The files by the role that their names begin with (train.tar, val-0001.tar); empty when one has none."""
     found: dict[str, tuple[Path, ...]] = {}
     for file in files:
-        role = ROLES.get(re.split(r"[-_.]", file.name.lower(), maxsplit=1)[0])
+        role = SPLIT_NAMES.get(re.split(r"[-_.]", file.name.lower(), maxsplit=1)[0])
         if role is None:
             return {}
         found[role] = (*found.get(role, ()), file)
@@ -219,8 +219,8 @@ def _any_splits(path: Path) -> dict[str, Place]:
     contents = look(path)
     found: dict[str, Place] = {}
     for child in contents.folders:
-        if child.name.lower() in ROLES:
-            found.setdefault(ROLES[child.name.lower()], _role_folder(child, contents.folders))
+        if child.name.lower() in SPLIT_NAMES:
+            found.setdefault(SPLIT_NAMES[child.name.lower()], _role_folder(child, contents.folders))
     if found or contents.folders:
         return found
     for files in (tuple(lists_in(Place(path), contents)), contents.archives):
@@ -228,7 +228,7 @@ def _any_splits(path: Path) -> dict[str, Place]:
             return {role: Place(path, chosen) for role, chosen in named.items()}
     archives = (path,) if path.is_file() else contents.archives
     if archives and all(file.name.lower().endswith(PLAIN) for file in archives):
-        return _inner_roles(path, without_common_top(read_indexes(archives), keep=[*ROLES]))
+        return _inner_roles(path, without_common_top(read_indexes(archives), keep=[*SPLIT_NAMES]))
     return {}
 
 

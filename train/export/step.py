@@ -25,14 +25,14 @@ from model.forms import (
 from model.machine import available_cpus
 from model.network import Classifier
 from model.preprocess import UInt8Array
-from train.context import Run
+from train.context import TrainingRun
 
 # As train.export.quantize.quantize: (model, load, indices, threads) -> quantized model.
 Quantize = Callable[[Any, Callable[[int], UInt8Array], Sequence[int], int], Any]
 Scores = dict[str, dict[str, Score | None]]  # by form and precision
 
 
-def add_forms(run: Run, network: Classifier, quantize: Quantize | None = None) -> None:
+def add_forms(run: TrainingRun, network: Classifier, quantize: Quantize | None = None) -> None:
     """Add the forms that `export` asks for to the artifact, which has been written with this network's weights.
 
     quantize: instead of NNCF's. Whatever goes wrong here, the artifact stays as it is: it then has no forms, and the
@@ -55,7 +55,9 @@ def add_forms(run: Run, network: Classifier, quantize: Quantize | None = None) -
             artifact.note_forms_error(folder, reason)
 
 
-def _make(run: Run, network: Classifier, staging: Path, quantize: Quantize | None) -> tuple[dict[str, Form], str]:
+def _make(
+    run: TrainingRun, network: Classifier, staging: Path, quantize: Quantize | None
+) -> tuple[dict[str, Form], str]:
     """The forms, their files in `staging`, and the name of the one to serve."""
     # OpenVINO and NNCF take seconds to import: not before they are needed, and where a failure is survived.
     from train.export.convert import fresh_copy
@@ -75,7 +77,7 @@ def _make(run: Run, network: Classifier, staging: Path, quantize: Quantize | Non
     return forms, default
 
 
-def _write(run: Run, network: Classifier, staging: Path, quantize: Quantize | None) -> list[str]:
+def _write(run: TrainingRun, network: Classifier, staging: Path, quantize: Quantize | None) -> list[str]:
     from train.export import convert
     from train.export import quantize as nncf_way
 
@@ -105,7 +107,7 @@ def _write(run: Run, network: Classifier, staging: Path, quantize: Quantize | No
     return [OPENVINO, OPENVINO_INT8]
 
 
-def _measure(run: Run, network: Classifier, graphs: Sequence[tuple[str, Path]], bf16: bool) -> Scores:
+def _measure(run: TrainingRun, network: Classifier, graphs: Sequence[tuple[str, Path]], bf16: bool) -> Scores:
     from train.export.measure import Key, Predict, measure, openvino_form, torch_form
 
     start = time.monotonic()

@@ -28,7 +28,7 @@ from monitor.client import CompanionProcess
 from train.backbones import Backbones
 from train.data.dataset import DataSet
 from train.finish import save_stopped
-from train.resources import Shared, on_features
+from train.resources import TrainingResources, on_features
 from train.search.best_trial import BEST, JOURNAL, BestTrial, check_data, note_data
 from train.search.parallel import Work, follow, leading
 from train.search.trial import Measured, run_trials
@@ -147,12 +147,12 @@ def search_and_train(
     search = Search(folder / JOURNAL, settings)
     note_data(folder, data)
     work = _work(paths, job, data, device, folder / BEST)
-    shared = Shared(paths, data, device, backbones, progress, several=True, epochs=work.epochs)
+    resources = TrainingResources(paths, data, device, backbones, progress, several=True, epochs=work.epochs)
     watched = Watched(search, paths, progress, job.hyperparameters.tune_objective)
     best = BestTrial(folder / BEST, settings.objectives)
-    job_search = _JobSearch(job, shared, search, watched, best, MetricLog(paths.metrics))
+    job_search = _JobSearch(job, resources, search, watched, best, MetricLog(paths.metrics))
     _say_what(settings)
-    here = nullcontext(lambda: run_trials(shared, watched, Measured.of(settings.objectives), best))
+    here = nullcontext(lambda: run_trials(resources, watched, Measured.of(settings.objectives), best))
     try:
         with here if settings.parallel == 1 else leading(job, slots, work, watched) as run_all:
             job_search.search(run_all)
@@ -192,7 +192,7 @@ def _work(paths: MLPaths, job: Job, data: DataSet, device: torch.device, best: P
 @dataclass
 class _JobSearch:
     job: Job
-    shared: Shared
+    resources: TrainingResources
     study: Search
     watched: Watched
     best: BestTrial
@@ -220,10 +220,10 @@ class _JobSearch:
         chosen = self.watched.trained_with(trial)
         began = time.time()
         if companion is not None:
-            companion.start(self.shared.paths, replace(self.job, hyperparameters=chosen), began)
-        run = self.shared.run(chosen, self.metrics, tuner_objective=self.job.tuner_objective, began=began)
+            companion.start(self.resources.paths, replace(self.job, hyperparameters=chosen), began)
+        run = self.resources.run(chosen, self.metrics, tuner_objective=self.job.tuner_objective, began=began)
         try:
-            found = train(self.shared, run, companion)
+            found = train(self.resources, run, companion)
         except BaseException as stop:
             if not isinstance(stop, Exception) and not (run.paths.model / MANIFEST).exists():
                 self._save_best()
@@ -239,8 +239,8 @@ class _JobSearch:
         kept = self.best.read()
         if kept is None:
             return
-        run = self.shared.run(kept.hyperparameters, self.metrics, tuner_objective=self.job.tuner_objective)
-        network = self.shared.network(run)
+        run = self.resources.run(kept.hyperparameters, self.metrics, tuner_objective=self.job.tuner_objective)
+        network = self.resources.network(run)
         trained = network.head if on_features(run.hyperparameters) else network
         trained.load_state_dict(kept.best.weights)
         save_stopped(run, network, kept.best, kept.history)

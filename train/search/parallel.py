@@ -19,7 +19,7 @@ from model.threads import use_threads
 from train.backbones import Backbones
 from train.data.dataset import DataSet
 from train.features import FOLDER_VARIABLE
-from train.resources import Shared
+from train.resources import TrainingResources
 from train.search.best_trial import BestTrial
 from train.search.client import LEADER_WAIT_S, Client
 from train.search.remote import ALIVE_EVERY_S, Coordinator, Server, fingerprint, port_of
@@ -53,11 +53,13 @@ class Work:
         goals = SearchSettings.of(self.hyperparameters).objectives
         backbones, progress = Backbones(several=True), Progress(None)
         device = torch.device(self.device)
-        shared = Shared(self.paths, self.data, device, backbones, progress, several=True, epochs=self.epochs)
+        resources = TrainingResources(
+            self.paths, self.data, device, backbones, progress, several=True, epochs=self.epochs
+        )
         client = self.client(crew, number)
         where = f"cores {', '.join(map(str, slot.cores))}" if slot.cores else f"threads: {slot.threads}"
         print(f"search: worker process {number} has begun (process id {os.getpid()}, {where})", flush=True)
-        run_trials(shared, client, Measured.of(goals), BestTrial(self.best, goals))
+        run_trials(resources, client, Measured.of(goals), BestTrial(self.best, goals))
         print(f"search: worker process {number} has ended, after {client.given} trials", flush=True)
 
     def client(self, crew: str, number: int = 0) -> Client:

@@ -15,12 +15,12 @@ from contract.hyperparameters import Hyperparameters
 from contract.metrics import MetricLog
 from model.network import Classifier
 from monitor.callbacks import Callbacks
-from train.context import Run
+from train.context import TrainingRun
 from train.evaluation.calibration import Calibration
 from train.evaluation.result import evaluate
 from train.finish import metrics_of_test
 from train.loader import Batches
-from train.resources import Shared
+from train.resources import TrainingResources
 from train.search.best_trial import BestTrial, Trained
 from train.trainer import Best, Listeners
 from train.training import build_trainer
@@ -49,7 +49,7 @@ class Measured:
         return cls(LATENCY in names, any(name.startswith(TEST) for name in names))
 
 
-def run_trials(shared: Shared, searcher: Searcher, measured: Measured, best: BestTrial) -> None:
+def run_trials(resources: TrainingResources, searcher: Searcher, measured: Measured, best: BestTrial) -> None:
     """Run one trial after another until the searcher has no further one.
 
     A trial that diverges, needs too much memory, or whose hyperparameters clash has failed, and the next one comes.
@@ -57,17 +57,17 @@ def run_trials(shared: Shared, searcher: Searcher, measured: Measured, best: Bes
     """
     while (trial := searcher.ask()) is not None:
         start = time.monotonic()
-        reason = _reason_to_fail(shared, searcher, trial, measured, best)
+        reason = _reason_to_fail(resources, searcher, trial, measured, best)
         if reason is not None:
             # By now the exception is gone, and with it the frames that held the network.
             gc.collect()
-            if shared.device.type == "cuda":
+            if resources.device.type == "cuda":
                 torch.cuda.empty_cache()
             searcher.fail(trial.number, reason, time.monotonic() - start)
 
 
 def _reason_to_fail(
-    shared: Shared, searcher: Searcher, trial: Trial, measured: Measured, best: BestTrial
+    resources: TrainingResources, searcher: Searcher, trial: Trial, measured: Measured, best: BestTrial
 ) -> str | None:
     """Train it, and tell the searcher unless it fails; why it does."""
     try:
@@ -76,7 +76,7 @@ def _reason_to_fail(
     except ConfigError as error:
         return str(error)
     try:
-        _train(shared, searcher, replace(trial, hyperparameters=chosen), measured, best)
+        _train(resources, searcher, replace(trial, hyperparameters=chosen), measured, best)
     except DivergedError as error:
         return str(error)
     except (MemoryError, RuntimeError) as error:
@@ -86,12 +86,12 @@ def _reason_to_fail(
     return None
 
 
-def _train(shared: Shared, searcher: Searcher, trial: Trial, measured: Measured, best: BestTrial) -> None:
-    run = shared.run(trial.hyperparameters, MetricLog(None))
-    network = shared.network(run)
+def _train(resources: TrainingResources, searcher: Searcher, trial: Trial, measured: Measured, best: BestTrial) -> None:
+    run = resources.run(trial.hyperparameters, MetricLog(None))
+    network = resources.network(run)
     # Before the clock: what others share, and libraries that torch imports for the first optimizer.
-    trained, train, valid = shared.what_to_train(run, network)
-    latency = {LATENCY: shared.latency(run, network)} if measured.latency else {}
+    trained, train, valid = resources.model_and_loaders(run, network)
+    latency = {LATENCY: resources.latency(run, network)} if measured.latency else {}
 
     def report(metrics: dict[str, float | int]) -> None:
         if searcher.report(trial.number, int(metrics["epoch"]), metrics):
@@ -106,7 +106,7 @@ def _train(shared: Shared, searcher: Searcher, trial: Trial, measured: Measured,
     except PrunedError:
         searcher.prune(trial.number, time.monotonic() - start)
         return
-    test = _test(shared, run, network, trained, valid, found) if measured.test else {}
+    test = _test(resources, run, network, trained, valid, found) if measured.test else {}
     metrics = {**found.metrics, **latency, **test}
     seconds = time.monotonic() - start
     # First: a signal that comes when the trial is known as finished must find its weights.
@@ -115,11 +115,11 @@ def _train(shared: Shared, searcher: Searcher, trial: Trial, measured: Measured,
 
 
 def _test(
-    shared: Shared, run: Run, network: Classifier, trained: nn.Module, valid: Batches, best: Best
+    resources: TrainingResources, run: TrainingRun, network: Classifier, trained: nn.Module, valid: Batches, best: Best
 ) -> dict[str, float | int]:
     """The test's metrics, as they would be told after a training; with a frozen backbone by the images' features."""
     trained.load_state_dict(best.weights)
     temperature = Calibration.fit(evaluate(trained, valid, run.device)).temperature
-    result = evaluate(trained, shared.test_batches(run, network), run.device)
+    result = evaluate(trained, resources.test_batches(run, network), run.device)
     metrics = metrics_of_test(replace(result, temperature=temperature))
     return {**metrics, "average test loss": metrics["test_loss"]}
