@@ -24,7 +24,7 @@ except ModuleNotFoundError:
 from cli.attach import attach, logs, upload
 from cli.context import Context, configured
 from cli.endpoints import captured
-from cli.options import ArtifactOption, Data, DataOrSample, DataOrTuning, Name, Port, Set, report_errors
+from cli.options import ArtifactOption, Data, DataOrSample, DataOrTuning, Name, Port, Set
 from cli.registry import app as registry
 from cli.runs import delete, report, status
 from cli.setup import doctor, init
@@ -44,31 +44,29 @@ def run(
     trials: Annotated[int, typer.Option("--trials", min=1, max=1000, help="learning rates to try")] = 3,
 ) -> None:  # fmt: skip
     """Everything: check the data, search for a learning rate, serve the best trial, ask it, sum up."""
-    with report_errors():
-        from backends.inputs import parse_settings
-        from cli.run import RunOptions, run_all
+    from backends.inputs import parse_settings
+    from cli.run import RunOptions, run_all
 
-        options = RunOptions(data, parse_settings(settings or []), trials, port, keep)
-        run_all(context.backend(), context.runs.resolve(), options)
+    options = RunOptions(data, parse_settings(settings or []), trials, port, keep)
+    run_all(context.backend(), context.runs.resolve(), options)
 
 
 @app.command("data")
 @configured
 def check_data(context: Context, data: DataOrSample = None) -> None:
     """Check a data set as training would: classes, counts, files that can't be read."""
-    with report_errors():
-        import json
+    import json
 
-        from backends.console import print_data, show_progress
-        from cli.run import SAMPLE, make_sample_data
+    from backends.console import print_data, show_progress
+    from cli.run import SAMPLE, make_sample_data
 
-        backend = context.backend()
-        if data is None:
-            make_sample_data(SAMPLE)
-        folder, report = data or SAMPLE, context.runs.resolve() / "data.json"
-        with show_progress("checking data") as watch:
-            backend.check_data(folder, report, watch)
-        print_data(str(folder), json.loads(report.read_text()), str(report))
+    backend = context.backend()
+    if data is None:
+        make_sample_data(SAMPLE)
+    folder, report = data or SAMPLE, context.runs.resolve() / "data.json"
+    with show_progress("checking data") as watch:
+        backend.check_data(folder, report, watch)
+    print_data(str(folder), json.loads(report.read_text()), str(report))
 
 
 @app.command()
@@ -80,14 +78,13 @@ def train(
     ] = None,
 ) -> None:  # fmt: skip
     """Train in a new run folder: RUNS/NAME/ with ml/model (the artifact), log.txt and run.json."""
-    with report_errors():
-        from backends.inputs import parse_settings
-        from backends.jobs import train_run
-        from backends.search.results import resolve_training_request
-        from cli.runs import tell_training
+    from backends.inputs import parse_settings
+    from backends.jobs import train_run
+    from backends.search.results import resolve_training_request
+    from cli.runs import print_training
 
-        folder, chosen = resolve_training_request(context.runs, data, parse_settings(settings or []), from_tuning)
-        tell_training(train_run(context.backend(), context.runs.resolve(), folder, chosen, name))
+    folder, chosen = resolve_training_request(context.runs, data, parse_settings(settings or []), from_tuning)
+    print_training(train_run(context.backend(), context.runs.resolve(), folder, chosen, name))
 
 
 app.command()(configured(tune))
@@ -101,10 +98,9 @@ def evaluate(
     report: Annotated[Path | None, typer.Option("--json", help="report; else evaluation.json in RUNS")] = None,
 ) -> None:  # fmt: skip
     """How good an artifact is on labelled images, or whether it is better than another: as JSON and as a page."""
-    with report_errors():
-        from cli.reports import evaluate_artifact
+    from cli.reports import evaluate_artifact
 
-        evaluate_artifact(context.backend(), context.runs, artifact, data, compare, report)
+    evaluate_artifact(context.backend(), context.runs, artifact, data, compare, report)
 
 
 @app.command()
@@ -116,10 +112,9 @@ def debug(
     report: Annotated[Path | None, typer.Option("--json", help="report; else in RUNS")] = None,
 ) -> None:  # fmt: skip
     """Judge any training's saved tensors, or profiler files, by rules: a table, a report as JSON and a page."""
-    with report_errors():
-        from cli.reports import debug_tensors
+    from cli.reports import debug_tensors
 
-        debug_tensors(context.backend(), context.runs, tensors, rules, report)
+    debug_tensors(context.backend(), context.runs, tensors, rules, report)
 
 
 app.command()(configured(report, jobs=False))
@@ -135,24 +130,23 @@ def deploy(
     ] = None,
 ) -> None:  # fmt: skip
     """Serve an artifact over HTTP, in the background until `delete`."""
-    with report_errors():
-        from backends.client import choose_port
-        from backends.console import say
-        from backends.jobs import deploy_artifact
-        from backends.runs import find_artifact
-        from cli import endpoints
+    from backends.client import choose_port
+    from backends.console import say
+    from backends.jobs import deploy_artifact
+    from backends.runs import find_artifact
+    from cli import endpoints
 
-        if update is not None:
-            endpoints.update(context, update, find_artifact(context.runs, artifact))
-            return
-        backend, folder = context.backend(), find_artifact(context.runs, artifact)
-        # An endpoint in the account has no port of this machine.
-        free = port if context.on == "sagemaker" else choose_port(port)
-        if foreground:
-            raise typer.Exit(backend.serve(folder, free))
-        endpoint = deploy_artifact(backend, context.runs.resolve(), folder, free, name)
-        say(f"{endpoint.name} serves {folder}; end it with: python deploy.py delete {endpoint.name}")
-        say(endpoint.record["url"])
+    if update is not None:
+        endpoints.update(context, update, find_artifact(context.runs, artifact))
+        return
+    backend, folder = context.backend(), find_artifact(context.runs, artifact)
+    # An endpoint in the account has no port of this machine.
+    free = port if context.on == "sagemaker" else choose_port(port)
+    if foreground:
+        raise typer.Exit(backend.serve(folder, free))
+    endpoint = deploy_artifact(backend, context.runs.resolve(), folder, free, name)
+    say(f"{endpoint.name} serves {folder}; end it with: python deploy.py delete {endpoint.name}")
+    say(endpoint.record["url"])
 
 
 @app.command()
@@ -168,30 +162,29 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False,
 ) -> None:  # fmt: skip
     """Classify images: by a server (--url, --endpoint) or without one (--artifact)."""
-    with report_errors():
-        import json
+    import json
 
-        from backends import client
-        from backends.console import print_predictions
-        from backends.errors import BackendError
-        from backends.runs import find_artifact
-        from cli import endpoints
+    from backends import client
+    from backends.console import print_predictions
+    from backends.errors import BackendError
+    from backends.runs import find_artifact
+    from cli import endpoints
 
-        given = {"--url": url, "--endpoint": endpoint, "--artifact": artifact}
-        if len(named := [option for option, value in given.items() if value is not None]) > 1:
-            raise BackendError(f"{' and '.join(named)} can't all answer; give one of them")
-        if url is not None:
-            answers = [client.ask(url, each) for each in images]
-        elif endpoint is not None:
-            answers = endpoints.ask(context, endpoint, images)
-        else:
-            answers = context.backend().predict(find_artifact(context.runs, artifact), images)
-        if as_json:
-            print("\n".join(json.dumps(answer) for answer in answers))
-        else:
-            print_predictions(answers)
-        if any("error" in answer for answer in answers):
-            raise typer.Exit(1)
+    given = {"--url": url, "--endpoint": endpoint, "--artifact": artifact}
+    if len(named := [option for option, value in given.items() if value is not None]) > 1:
+        raise BackendError(f"{' and '.join(named)} can't all answer; give one of them")
+    if url is not None:
+        answers = [client.ask(url, each) for each in images]
+    elif endpoint is not None:
+        answers = endpoints.ask(context, endpoint, images)
+    else:
+        answers = context.backend().predict(find_artifact(context.runs, artifact), images)
+    if as_json:
+        print("\n".join(json.dumps(answer) for answer in answers))
+    else:
+        print_predictions(answers)
+    if any("error" in answer for answer in answers):
+        raise typer.Exit(1)
 
 
 app.command()(configured(transform))

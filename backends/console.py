@@ -112,10 +112,10 @@ def print_predictions(answers: Sequence[Mapping[str, Any]]) -> None:
             console.print(f"  {each['probability']:8.4f}  {each['label']}", markup=False)
 
 
-def print_check(state: str, what: str, said: str) -> None:
-    """One line of `doctor`: ok, note or fault; what was looked at; what was found."""
+def print_check(state: str, subject: str, message: str) -> None:
+    """One line of `doctor`. state: ok, note or fault."""
     style = {"ok": "green", "note": "yellow", "fault": "bold red"}[state]
-    console.print(f"[{style}]{state:<5}[/{style}]  {what:<15}  {escape(said)}", soft_wrap=True)
+    console.print(f"[{style}]{state:<5}[/{style}]  {subject:<15}  {escape(message)}", soft_wrap=True)
 
 
 def say(text: str) -> None:

@@ -1,4 +1,4 @@
-"""attach, logs, upload: what is in the account, from here."""
+"""attach, logs, upload: jobs, endpoints and data sets in the account."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.context import Context
-from cli.options import report_errors
 
 if TYPE_CHECKING:
     from backends.runs import Run
@@ -17,69 +16,69 @@ if TYPE_CHECKING:
 def attach(
     context: Context, name: Annotated[str, typer.Argument(help="a run, or a training job or endpoint in the account")]
 ) -> None:
-    """Follow a job that runs in the account and fetch what it leaves; or take an endpoint that is there under a run."""
-    with report_errors():
-        from backends.console import say
-        from backends.errors import BackendError
-        from backends.sagemaker.jobs.attach import attach as adopt
+    """Follow a job that runs in the account and fetch its results; or give an endpoint that is there a run folder."""
+    from backends.console import say
+    from backends.errors import BackendError
+    from backends.sagemaker.jobs.attach import attach as adopt
 
-        run = adopt(context.account, name, context.runs.resolve())
-        if run.record["backend"] != "sagemaker":
-            raise BackendError(
-                f"{run.name} is no run of an account (it is on {run.record['backend']}); python deploy.py logs "
-                f"{run.name} --follow shows what it prints"
-            )
-        if run.kind == "deployment":
-            say(f"{run.name} is the endpoint {run.record['sagemaker']['endpoint']}; its run folder is {run.path}")
-            say(str(run.record["url"]))
-        elif run.kind == "training":
-            _follow(context.account_of(run), run)
-        elif run.kind == "tuning":
-            from cli.tune import go_on
+    run = adopt(context.account, name, context.runs.resolve())
+    if run.record["backend"] != "sagemaker":
+        raise BackendError(
+            f"{run.name} is no run of an account (it is on {run.record['backend']}); python deploy.py logs "
+            f"{run.name} --follow shows what it prints"
+        )
+    if run.kind == "deployment":
+        say(f"{run.name} is the endpoint {run.record['sagemaker']['endpoint']}; its run folder is {run.path}")
+        say(str(run.record["url"]))
+    elif run.kind == "training":
+        _follow(context.account_of(run), run)
+    elif run.kind == "tuning":
+        from cli.tune import go_on
 
-            go_on(context, run.name, {})
-        elif run.kind == "evaluation":
-            from backends.console import show_progress
-            from backends.sagemaker.jobs.evaluation import resume
+        go_on(context, run.name, {})
+    elif run.kind == "evaluation":
+        from backends.console import show_progress
+        from backends.sagemaker.jobs.evaluation import resume
 
-            with show_progress("evaluating") as watch:
-                report = resume(context.account_of(run), run, watch)
-            say(str(report.with_suffix(".html")))
-            say(str(report))
-        else:
-            raise BackendError(f"{run.name} is a {run.kind}; the command that began it goes on with it")
+        with show_progress("evaluating") as watch:
+            report = resume(context.account_of(run), run, watch)
+        say(str(report.with_suffix(".html")))
+        say(str(report))
+    else:
+        raise BackendError(f"{run.name} is a {run.kind}; the command that began it goes on with it")
 
 
 def _follow(account: "Account", run: "Run") -> None:
     from backends.console import show_progress
     from backends.runs import recorded
     from backends.sagemaker.jobs.training import finish
-    from cli.runs import tell_training
+    from cli.runs import print_training
 
     run.reopen()
     with recorded(run), show_progress("training") as watch:
         finish(account, run, watch)
-    tell_training(run)
+    print_training(run)
 
 
 def logs(
     context: Context, name: Annotated[str, typer.Argument(help="a run, or a job or endpoint in the account")],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="show what comes, until it ends")] = False,
 ) -> None:  # fmt: skip
-    """What a run has printed: a job's hosts, an endpoint's server, a process of this machine."""
-    with report_errors():
-        run = _run_of(context, name)
-        if run is None or run.record["backend"] == "sagemaker":
-            _cloud_log(context, name, run, follow)
-        else:
-            from backends.child import tail
-            from backends.jobs import refresh
+    """Print the log of a run: of a job's hosts, an endpoint's server or a process of this machine."""
+    from backends.sagemaker.jobs.attach import known
 
-            def goes_on() -> bool:
-                refresh(context.backend_of(run), run)
-                return run.status == "running"
+    run = known(context.runs.resolve(), name)
+    if run is None or run.record["backend"] == "sagemaker":
+        _cloud_log(context, name, run, follow)
+    else:
+        from backends.child import tail
+        from backends.jobs import refresh
 
-            tail(run.log, goes_on if follow else None, _print)
+        def goes_on() -> bool:
+            refresh(context.backend_of(run), run)
+            return run.status == "running"
+
+        tail(run.log, goes_on if follow else None, _print)
 
 
 def _cloud_log(context: Context, name: str, run: "Run | None", follow: bool) -> None:
@@ -90,7 +89,8 @@ def _cloud_log(context: Context, name: str, run: "Run | None", follow: bool) -> 
 
     if run is None:
         account = context.account
-        log, goes_on = find_log(account, name), _for_ever
+        # Until Ctrl-C: what has no run folder here may be of any kind.
+        log, goes_on = find_log(account, name), lambda: True
     else:
         account, backend = context.account_of(run), context.backend_of(run)
         log, goes_on = log_of(account, run), lambda: backend.is_alive(run)
@@ -110,25 +110,24 @@ def upload(
     dry: Annotated[bool, typer.Option("--dry-run", help="only say what would be sent, and what it costs")] = False,
 ) -> None:  # fmt: skip
     """Check a data set and send it to S3, as training there does: only what changed."""
-    with report_errors():
-        from backends.cancel import CancelOnSignals
-        from backends.console import say, show_progress
-        from backends.local import LocalBackend
-        from backends.sagemaker.storage.datasets import opened
+    from backends.cancel import CancelOnSignals
+    from backends.console import say, show_progress
+    from backends.local import LocalBackend
+    from backends.sagemaker.storage.datasets import opened
 
-        account = context.account
-        with CancelOnSignals() as cancel, show_progress("uploading") as watch:
-            LocalBackend().check_data(data, context.runs.resolve() / "data.json", watch)
-            with opened(account, data, watch, cancel) as found:
-                plan = found.plan
-                say(_describe(account, plan))
-                if dry:
-                    return
-                account.consent([plan.item])
-                sent = found.send(watch, cancel)
-        say(f"{sent.files} files in {sent.place.url}")
-        for channel, url in sent.channels.items():
-            say(f"  channel {channel}: {url}")
+    account = context.account
+    with CancelOnSignals() as cancel, show_progress("uploading") as watch:
+        LocalBackend().check_data(data, context.runs.resolve() / "data.json", watch)
+        with opened(account, data, watch, cancel) as found:
+            plan = found.plan
+            say(_describe(account, plan))
+            if dry:
+                return
+            account.consent([plan.item])
+            sent = found.send(watch, cancel)
+    say(f"{sent.files} files in {sent.place.url}")
+    for channel, url in sent.channels.items():
+        say(f"  channel {channel}: {url}")
 
 
 def _describe(account: "Account", plan: "DryRun") -> str:
@@ -143,17 +142,6 @@ def _describe(account: "Account", plan: "DryRun") -> str:
         f"{plan.files} files, {plan.bytes / 1e6:.1f} MB for {plan.place.url}: {plan.send} to send "
         f"({plan.send_bytes / 1e6:.1f} MB), {plan.gone} to remove; {cost}"
     )
-
-
-def _run_of(context: Context, name: str) -> "Run | None":
-    from backends.sagemaker.jobs.attach import known
-
-    return known(context.runs.resolve(), name)
-
-
-def _for_ever() -> bool:
-    # Until Ctrl-C: what has no run folder here may be of any kind.
-    return True
 
 
 def _print(line: str) -> None:

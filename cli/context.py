@@ -2,8 +2,10 @@
 
 import functools
 import inspect
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -45,15 +47,15 @@ _OF_JOBS: Final = ("on", "image", "yes")
 
 @dataclass
 class Context:
-    """The shared options as they were given, and what comes of them when it is asked for.
+    """The shared options of a command, and the settings, backend and account that follow from them.
 
     All but the fields raise BackendError where the settings are at fault.
     """
 
-    given_on: str | None = None
-    given_image: str | None = None
+    on_option: str | None = None
+    image_option: str | None = None
     yes: bool = False
-    given_runs: str | None = None
+    runs_option: str | None = None
     config: Path | None = None
     options: tuple[str, ...] = ()
 
@@ -61,9 +63,9 @@ class Context:
     def reading(self) -> "Reading":
         from backends.settings.read import read
 
-        own = {"--on": self.given_on, "--image": self.given_image, "--runs": self.given_runs}
-        given = {option: value for option, value in own.items() if value is not None}
-        return read(self.config or Path(), self.options, os.environ, given)
+        own = {"--on": self.on_option, "--image": self.image_option, "--runs": self.runs_option}
+        own_values = {option: value for option, value in own.items() if value is not None}
+        return read(self.config or Path(), self.options, os.environ, own_values)
 
     @property
     def settings(self) -> "Settings":
@@ -86,13 +88,13 @@ class Context:
 
     @cached_property
     def account(self) -> "Account":
-        """The account, for what isn't a job's."""
+        """The account of the settings."""
         from backends.sagemaker.account import Account
 
         return Account(self.settings, self.consent)
 
     def account_of(self, run: "Run") -> "Account":
-        """The account as a run was begun in it."""
+        """The account that a run was started in."""
         from backends.sagemaker.account import Account
         from backends.settings.read import settings_of_run
 
@@ -100,7 +102,7 @@ class Context:
         return Account(settings, self._consent(settings))
 
     def backend(self) -> "Backend":
-        """The backend that is chosen."""
+        """The backend of the settings."""
         return self._create(self.on, self.settings)
 
     def backend_of(self, run: "Run") -> "Backend":
@@ -121,21 +123,43 @@ class Context:
         return Consent(self.yes, settings)
 
 
+@contextmanager
+def report_errors() -> Iterator[None]:
+    """Report a BackendError as one sentence on stderr, with exit code 2; 130 after Ctrl-C."""
+    from backends.console import complain
+    from backends.errors import BackendError, Stopped
+
+    # Parts of SageMaker's SDK add a handler that prints every library's notes to a root logger without any.
+    if not (root := logging.getLogger()).handlers:
+        root.addHandler(logging.NullHandler())
+    try:
+        yield
+    except Stopped as error:
+        complain(str(error))
+        raise typer.Exit(130) from None
+    except BackendError as error:
+        complain(str(error))
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
 def configured(command: Callable[..., None], jobs: bool = True) -> Callable[..., None]:
-    """The command with the shared options after its own; it gets them as its first argument.
+    """The command with the shared options after its own, passed as its first argument, and with its errors reported.
 
     jobs: False for a command that starts none, whose options --on, --image and --yes would have no meaning.
     """
     shared = {name: hint for name, hint in _SHARED.items() if jobs or name not in _OF_JOBS}
 
     @functools.wraps(command)
-    def run(**given: Any) -> None:
-        chosen = {name: given.pop(name) for name in shared}
+    def run(**values: Any) -> None:
+        common = {name: values.pop(name) for name in shared}
         context = Context(
-            given_on=chosen.get("on"), given_image=chosen.get("image"), yes=chosen.get("yes", False),
-            given_runs=chosen["runs"], config=chosen["config"], options=tuple(chosen["options"] or ()),
+            on_option=common.get("on"), image_option=common.get("image"), yes=common.get("yes", False),
+            runs_option=common["runs"], config=common["config"], options=tuple(common["options"] or ()),
         )  # fmt: skip
-        command(context, **given)
+        with report_errors():
+            command(context, **values)
 
     _, *own = inspect.signature(command).parameters.values()
     added = [

@@ -1,8 +1,5 @@
-"""Options that several commands have, and what every command does around its work."""
+"""Options that several commands have."""
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -25,24 +22,3 @@ DataOrSample = Annotated[
 DataOrTuning = Annotated[
     Path | None, typer.Option("--data", help="folder with train/, valid/, test/ or class folders; or archives")
 ]
-
-
-@contextmanager
-def report_errors() -> Iterator[None]:
-    """Faults the person can mend end in one sentence on stderr: exit code 2, or 130 after Ctrl-C."""
-    from backends.console import complain
-    from backends.errors import BackendError, Stopped
-
-    # Parts of SageMaker's SDK give a root logger without handlers one that prints whatever any library notes.
-    if not (root := logging.getLogger()).handlers:
-        root.addHandler(logging.NullHandler())
-    try:
-        yield
-    except Stopped as error:
-        complain(str(error))
-        raise typer.Exit(130) from None
-    except BackendError as error:
-        complain(str(error))
-        raise typer.Exit(2) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None

@@ -1,15 +1,12 @@
 """registry: artifacts as versions in SageMaker's model registry; approved, rejected, deployed."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from cli.context import Context, configured
-from cli.options import ArtifactOption, Name, report_errors
-
-if TYPE_CHECKING:
-    from backends.sagemaker.backend import CloudBackend
+from cli.options import ArtifactOption, Name
 
 app = typer.Typer(no_args_is_help=True, help="Artifacts as versions in SageMaker's model registry.")
 
@@ -19,55 +16,51 @@ Why = Annotated[str, typer.Option("--why", help="the reason, for others")]
 
 def add(context: Context, artifact: ArtifactOption = None) -> None:
     """Register an artifact as a version of the group, with its figures and its model card. It waits for approval."""
-    with report_errors():
-        import tempfile
+    import tempfile
 
-        from backends.console import say
-        from backends.runs import find_artifact
-        from backends.sagemaker.endpoints import registry
+    from backends.console import say
+    from backends.runs import find_artifact
+    from backends.sagemaker.endpoints import registry
 
-        folder = find_artifact(context.runs, artifact)
-        with tempfile.TemporaryDirectory() as scratch:
-            number, new = registry.add(context.account, folder, _run_of(folder), Path(scratch))
-        group = context.settings.registry.group
-        say(f"version {number} of {group}" + ("" if new else " has this artifact already"))
-        say(f"approve it: python deploy.py registry approve {number}")
+    folder = find_artifact(context.runs, artifact)
+    with tempfile.TemporaryDirectory() as scratch:
+        number, new = registry.add(context.account, folder, _run_of(folder), Path(scratch))
+    group = context.settings.registry.group
+    say(f"version {number} of {group}" + ("" if new else " has this artifact already"))
+    say(f"approve it: python deploy.py registry approve {number}")
 
 
 def show(context: Context) -> None:
     """The group's versions, the newest first."""
-    with report_errors():
-        from backends.console import print_table, say
-        from backends.sagemaker.endpoints.registry import versions
+    from backends.console import print_table, say
+    from backends.sagemaker.endpoints.registry import versions
 
-        found = versions(context.account)
-        if not found:
-            say(f"no versions in the group {context.settings.registry.group}; registry add makes the first")
-            return
-        columns = ("version", "status", "accuracy", "run", "artifact", "made", "in S3")
-        print_table(columns, [
-            (
-                str(each.number), each.approval, each.accuracy, each.metadata.get("run", ""),
-                each.metadata.get("artifact", ""), each.created, each.url,
-            )
-            for each in found
-        ])  # fmt: skip
+    packages = versions(context.account)
+    if not packages:
+        say(f"no versions in the group {context.settings.registry.group}; registry add makes the first")
+        return
+    columns = ("version", "status", "accuracy", "run", "artifact", "made", "in S3")
+    print_table(columns, [
+        (
+            str(each.number), each.approval, each.accuracy, each.metadata.get("run", ""),
+            each.metadata.get("artifact", ""), each.created, each.url,
+        )
+        for each in packages
+    ])  # fmt: skip
 
 
 def approve(context: Context, version: Number, why: Why = "") -> None:
     """Say that a version may be deployed."""
-    with report_errors():
-        from backends.sagemaker.endpoints.registry import APPROVED
+    from backends.sagemaker.endpoints.registry import APPROVED
 
-        _judge(context, version, APPROVED, why)
+    _judge(context, version, APPROVED, why)
 
 
 def reject(context: Context, version: Number, why: Why = "") -> None:
     """Say that a version may not be deployed."""
-    with report_errors():
-        from backends.sagemaker.endpoints.registry import REJECTED
+    from backends.sagemaker.endpoints.registry import REJECTED
 
-        _judge(context, version, REJECTED, why)
+    _judge(context, version, REJECTED, why)
 
 
 def deploy(
@@ -81,22 +74,24 @@ def deploy(
     ] = None,
 ) -> None:
     """Deploy an approved version on an endpoint, as the settings have it."""
-    with report_errors():
-        from backends.cancel import CancelOnSignals
-        from backends.console import say
-        from backends.jobs import deploy_source
-        from backends.sagemaker.endpoints.registry import deployable, find
-        from cli import endpoints
+    from backends.cancel import CancelOnSignals
+    from backends.console import say
+    from backends.jobs import deploy_source
+    from backends.sagemaker.backend import CloudBackend
+    from backends.sagemaker.endpoints.registry import deployable, find
+    from cli import endpoints
 
-        chosen = find(context.account, version)
-        arn = deployable(chosen)
-        if update is not None:
-            endpoints.update(context, update, arn)
-            return
-        with CancelOnSignals() as cancel:
-            run = deploy_source(_cloud(context), context.runs.resolve(), arn, name, cancel)
-        say(f"{run.name} serves version {chosen.number}; end it with: python deploy.py delete {run.name}")
-        say(str(run.record["url"]))
+    package = find(context.account, version)
+    arn = deployable(package)
+    if update is not None:
+        endpoints.update(context, update, arn)
+        return
+    # On SageMaker, whatever `on` says: there is no registry elsewhere.
+    backend = CloudBackend(context.settings, context.consent)
+    with CancelOnSignals() as cancel:
+        run = deploy_source(backend, context.runs.resolve(), arn, name, cancel)
+    say(f"{run.name} serves version {package.number}; end it with: python deploy.py delete {run.name}")
+    say(str(run.record["url"]))
 
 
 def _judge(context: Context, number: int, status: str, why: str) -> None:
@@ -108,13 +103,6 @@ def _judge(context: Context, number: int, status: str, why: str) -> None:
     say(f"version {number} of {context.settings.registry.group}: {status}")
     if status == "Approved":
         say(f"deploy it: python deploy.py registry deploy {number}")
-
-
-def _cloud(context: Context) -> "CloudBackend":
-    """SageMaker, whatever `on` says: there is no registry elsewhere."""
-    from backends.sagemaker.backend import CloudBackend
-
-    return CloudBackend(context.settings, context.consent)
 
 
 def _run_of(artifact: Path) -> str:

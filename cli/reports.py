@@ -30,27 +30,27 @@ _STYLES: Final = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 def evaluate_artifact(
     backend: Backend, runs: Path, artifact: str | None, data: Path, compare: str | None, report: Path | None
 ) -> None:
-    """Evaluate an artifact, or compare it with another, and say what came out and where it is."""
-    chosen = find_artifact(runs, artifact)
+    """Evaluate an artifact, or compare it with another, and print the result and the reports' paths."""
+    folder = find_artifact(runs, artifact)
     baseline = find_artifact(runs, compare) if compare is not None else None
     target = check_report(report or runs / ("comparison.json" if baseline else "evaluation.json"))
     with show_progress("comparing" if baseline else "evaluating") as watch:
-        backend.evaluate(chosen, data, target, watch, baseline)
+        backend.evaluate(folder, data, target, watch, baseline)
     result = json.loads(target.read_text())
     for note in result["notes"]:
         say(note)
     if baseline:
-        said = result["verdict"]
+        outcome = result["verdict"]
     else:
-        said = f"accuracy {result['accuracy']:.4f}, top-5 {result['top5_accuracy']:.4f}"
-        said += f", macro F1 {result['macro_f1']:.4f}"
-    say(f"{result['n']} images: {said}")
+        outcome = f"accuracy {result['accuracy']:.4f}, top-5 {result['top5_accuracy']:.4f}"
+        outcome += f", macro F1 {result['macro_f1']:.4f}"
+    say(f"{result['n']} images: {outcome}")
     say(str(target.with_suffix(".html")))
     say(str(target))
 
 
 def debug_tensors(backend: Backend, runs: Path, path: str, rules: str, report: Path | None) -> None:
-    """Judge a folder of tensors, or of profiler files, and say what the rules found and where page and report are."""
+    """Judge a folder of tensors, or of profiler files; print the rules' findings and the reports' paths."""
     target = check_report(report or runs / ("profiler-report.json" if looks_like_profile(path) else _DEBUGGER))
     with show_progress("judging") as watch:
         backend.debug(path, target, rules, watch)
@@ -77,9 +77,7 @@ def looks_like_profile(path: str) -> bool:
 
 
 def print_rules(documents: Sequence[Mapping[str, Any]]) -> None:
-    """One row a rule, those that found something first: how often it fired of how often it judged, what it found first
-    and what to do about it.
-    """
+    """A table of rules, those with findings first: how often each fired, its first finding and what to do about it."""
     rules = [rule for document in documents for rule in document.get("rules", [])]
     order = {"IssuesFound": 0, "Error": 1}
     rows = [_row(rule) for rule in sorted(rules, key=lambda rule: order.get(rule["status"], 2))]
@@ -89,13 +87,13 @@ def print_rules(documents: Sequence[Mapping[str, Any]]) -> None:
 
 def _row(rule: Mapping[str, Any]) -> tuple[str, str, str, str]:
     status = rule["status"]
-    # SageMaker doesn't tell how often its own rules judged.
+    # SageMaker doesn't report how often its own rules were evaluated.
     counts = rule.get("report")
     fired = f"{counts['RuleTriggered']} of {counts['Datapoints']}" if counts else ""
     if status != "IssuesFound":
         # What limits a judgement that found nothing is on the page.
-        told = status == "Error" or rule["severity"] == "info"
-        return rule["name"], status, fired, escape(rule.get("note") or "") if told else ""
+        shown = status == "Error" or rule["severity"] == "info"
+        return rule["name"], status, fired, escape(rule.get("note") or "") if shown else ""
     found = rule["findings"][0] if rule["findings"] else {"text": rule["fires"]}
     step = found.get("mode_step", found.get("step"))
     mode = "" if found.get("mode") in (None, "TRAIN", "GLOBAL") else f"{found['mode']} "
@@ -120,7 +118,7 @@ def pages(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def show_reports(runs: Path, name: str, browse: bool) -> None:
-    """Say where a run's pages are; open them if asked. Raises BackendError when there is no run or no page."""
+    """Print a run's findings and pages; browse: open these. Raises BackendError when there is no run or no page."""
     run = find_run(runs, name)
     found = list(pages(run.ml))
     if not found:

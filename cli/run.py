@@ -31,19 +31,19 @@ SAMPLE: Final = ROOT / "local_test" / "data"
 SAMPLE_DEFAULTS: Final = {
     "pretrained": "none", "image_size": "64", "epochs": "18", "batch_size": "32", "lr": "0.0005",
 }  # fmt: skip
-# The search around the learning rate that was given, which is the first trial's; `train` takes none above 10.
+# The search is around the learning rate of the settings, which the first trial has; `train` takes none above 10.
 LR_FACTOR: Final = 3.0
 LR_LIMIT: Final = 10.0
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What `run` is asked for. data: None for the sample. given: hyperparameters by name, over the defaults.
-    keep: leave the endpoint up.
+    """The options of `run`. data: None for the sample. hyperparameters: by name, over the defaults. keep: leave the
+    endpoint up.
     """
 
     data: Path | None
-    given: Mapping[str, str]
+    hyperparameters: Mapping[str, str]
     trials: int
     port: int
     keep: bool
@@ -63,7 +63,7 @@ def run_all(backend: Backend, runs: Path, options: RunOptions) -> None:
     """The main job, end to end."""
     sample = options.data is None
     folder = options.data or SAMPLE
-    request = _request(folder, {**(SAMPLE_DEFAULTS if sample else {}), **options.given}, options.trials)
+    request = _request(folder, {**(SAMPLE_DEFAULTS if sample else {}), **options.hyperparameters}, options.trials)
     if sample:
         say("1/4 sample data")
         make_sample_data(folder)
@@ -119,7 +119,7 @@ def _check(backend: Backend, runs: Path, data: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What the summary tells of. report: of the data; answer: to the image."""
+    """What the summary is made of. report: of the data; answer: to the image."""
 
     report: Mapping[str, Any]
     tuning: Run
@@ -132,6 +132,7 @@ class RunResult:
 def _summarise(backend: Backend, outcome: RunResult, keep: bool) -> None:
     report, best, endpoint, image = outcome.report, outcome.best, outcome.endpoint, outcome.image
     metrics = best.record["metrics"]
+    accuracy = metrics["validation_accuracy"]
     trials = read_search(outcome.tuning)["trials"]
     counts = ", ".join(f"{count} {role}" for role, count in report["images"].items())
     skipped = f"; {report['skipped_count']} unreadable files skipped" if report["skipped_count"] else ""
@@ -139,10 +140,7 @@ def _summarise(backend: Backend, outcome: RunResult, keep: bool) -> None:
     lr = best.record["hyperparameters"]["lr"]
     rows = [
         ("data", f"{len(report['classes'])} classes; {counts} images{skipped}"),
-        (
-            "best trial",
-            f"{best.name} of {len(trials)}: lr {lr:.4g}, validation accuracy {metrics['validation_accuracy']:.1%}",
-        ),
+        ("best trial", f"{best.name} of {len(trials)}: lr {lr:.4g}, validation accuracy {accuracy:.1%}"),
         ("test accuracy", f"{metrics['test_accuracy']:.1%}" if "test_accuracy" in metrics else "no test data"),
         ("artifact", _relative(best.artifact)),
         (

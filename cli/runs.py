@@ -1,11 +1,10 @@
-"""report, status, delete: what there is in the run folders; what commands say at their end."""
+"""report, status, delete: the runs in the run folders; what a training prints at its end."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.context import Context
-from cli.options import report_errors
 
 if TYPE_CHECKING:
     from backends.runs import Run
@@ -19,29 +18,27 @@ def report(
     ] = False,
 ) -> None:  # fmt: skip
     """What the rules found in a run, or what a search found, and where its pages are."""
-    with report_errors():
-        from cli.reports import show_reports
+    from cli.reports import show_reports
 
-        if fetch:
-            from backends.cancel import CancelOnSignals
-            from backends.console import show_progress
-            from backends.sagemaker.jobs.report import fetch_report
+    if fetch:
+        from backends.cancel import CancelOnSignals
+        from backends.console import show_progress
+        from backends.sagemaker.jobs.report import fetch_report
 
-            with CancelOnSignals() as cancel, show_progress("fetching") as watch:
-                run = fetch_report(context.account, run, context.runs.resolve(), watch, cancel).name
-        show_reports(context.runs, run, browse)
+        with CancelOnSignals() as cancel, show_progress("fetching") as watch:
+            run = fetch_report(context.account, run, context.runs.resolve(), watch, cancel).name
+    show_reports(context.runs, run, browse)
 
 
 def status(
     context: Context, everything: Annotated[bool, typer.Option("--all", help="ended deployments too")] = False
 ) -> None:
     """The runs and deployments in the run folder, and which are up; on sagemaker also all that is in the account."""
-    with report_errors():
-        from cli.resources import show_account
+    from cli.resources import show_account
 
-        _show_runs(context, everything)
-        if context.on == "sagemaker":
-            show_account(context.account)
+    _show_runs(context, everything)
+    if context.on == "sagemaker":
+        show_account(context.account)
 
 
 def _show_runs(context: Context, everything: bool) -> None:
@@ -49,15 +46,14 @@ def _show_runs(context: Context, everything: bool) -> None:
     from backends.jobs import describe
     from backends.runs import all_runs, short_time
 
-    found = [_refreshed(context, each) for each in all_runs(context.runs)]
-    shown = [each for each in found if everything or each.kind != "deployment" or each.status == "running"]
+    runs = [_refreshed(context, run) for run in all_runs(context.runs)]
+    shown = [run for run in runs if everything or run.kind != "deployment" or run.status == "running"]
     if not shown:
-        say(f"no deployment is up; {len(found)} ended (--all lists them)" if found else f"no runs in {context.runs}")
+        say(f"no deployment is up; {len(runs)} ended (--all lists them)" if runs else f"no runs in {context.runs}")
         return
     columns = ("name", "kind", "on", "status", "since", "")
     print_table(columns, [
-        (each.name, each.kind, each.record["backend"], each.status, short_time(each), describe(each))
-        for each in shown
+        (run.name, run.kind, run.record["backend"], run.status, short_time(run), describe(run)) for run in shown
     ])  # fmt: skip
 
 
@@ -74,25 +70,24 @@ def delete(
     ] = False,
 ) -> None:  # fmt: skip
     """End deployments, or trainings and tunings that run. Run folders and artifacts are kept."""
-    with report_errors():
-        from backends.console import say
-        from backends.errors import BackendError
-        from backends.runs import all_runs
-        from cli.resources import delete_all
+    from backends.console import say
+    from backends.errors import BackendError
+    from backends.runs import all_runs
+    from cli.resources import delete_all
 
-        if everything and context.on == "sagemaker":
-            delete_all(context, with_data)
-        elif everything:
-            up = [each for each in all_runs(context.runs) if each.kind == "deployment" and each.status == "running"]
-            for each in up:
-                _end(context, each.name, with_data)
-            if not up:
-                say("no deployment is up")
-        elif names:
-            for name in names:
-                _end(context, name, with_data)
-        else:
-            raise BackendError("name what to delete, or give --all for every deployment; deploy.py status lists them")
+    if everything and context.on == "sagemaker":
+        delete_all(context, with_data)
+    elif everything:
+        up = [run for run in all_runs(context.runs) if run.kind == "deployment" and run.status == "running"]
+        for run in up:
+            _end(context, run.name, with_data)
+        if not up:
+            say("no deployment is up")
+    elif names:
+        for name in names:
+            _end(context, name, with_data)
+    else:
+        raise BackendError("name what to delete, or give --all for every deployment; deploy.py status lists them")
 
 
 def _end(context: Context, name: str, with_data: bool) -> None:
@@ -122,7 +117,7 @@ def _end(context: Context, name: str, with_data: bool) -> None:
 
 
 def _refreshed(context: Context, run: "Run") -> "Run":
-    """The run with its record made true; left alone where its backend can't be asked now (Docker is off, say)."""
+    """The run with its record refreshed; unchanged where its backend can't be reached now (Docker is off, say)."""
     from backends.errors import BackendError
     from backends.jobs import refresh
 
@@ -134,12 +129,8 @@ def _refreshed(context: Context, run: "Run") -> "Run":
     return run
 
 
-if TYPE_CHECKING:
-    from backends.runs import Run
-
-
-def tell_training(run: "Run") -> None:
-    """What a training found, its rules' table, where its pages and its artifact are."""
+def print_training(run: "Run") -> None:
+    """Print what a training found: its rules' table, its pages, its metrics and its artifact."""
     from backends.console import say
     from backends.jobs import describe
     from backends.search.results import print_found

@@ -1,12 +1,11 @@
-"""init and doctor: what Kennel is to work with, and whether it can."""
+"""init and doctor: the settings, and whether jobs can run with them."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cli.context import Context
-from cli.options import report_errors
+from cli.context import Context, report_errors
 
 
 def init(
@@ -31,17 +30,16 @@ def doctor(context: Context) -> None:
 
     Exit code 1 when something is.
     """
-    with report_errors():
-        from backends.console import print_check, say
-        from backends.settings.read import described
-        from cli.doctor.examine import examine
+    from backends.console import print_check, say
+    from backends.settings.read import describe_origins
+    from cli.doctor.examine import examine
 
-        print_check("ok", "settings", described(context.reading))
-        faults = 0
-        for row in examine(context.settings, context.runs, context.account):
-            print_check(row.state, row.what, row.said)
-            faults += row.state == "fault"
-        if faults:
-            say(f"{faults} {'fault' if faults == 1 else 'faults'}: what to do stands beside each")
-            raise typer.Exit(1)
-        say("no faults")
+    print_check("ok", "settings", describe_origins(context.reading))
+    faults = 0
+    for finding in examine(context.settings, context.runs, context.account):
+        print_check(finding.state, finding.subject, finding.message)
+        faults += finding.state == "fault"
+    if faults:
+        say(f"{faults} {'fault' if faults == 1 else 'faults'}: what to do stands beside each")
+        raise typer.Exit(1)
+    say("no faults")

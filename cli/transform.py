@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from cli.context import Context
-from cli.options import ArtifactOption, report_errors
+from cli.options import ArtifactOption
 
 _SHOWN = 10
 
@@ -24,38 +24,37 @@ def transform(
     restart: Annotated[bool, typer.Option("--restart", help="replace what --out holds; else it goes on")] = False,
 ) -> None:  # fmt: skip
     """Classify any number of images by a server: results in the order of the files, going on where it was ended."""
-    with report_errors():
-        from backends import client
-        from backends.errors import BackendError
-        from backends.inputs import is_url
-        from backends.runs import find_artifact
-        from backends.transform.inputs import ImageSource, LocalImages
-        from backends.transform.job import TransformRequest, TransformServer, batching
-        from backends.transform.job import transform as run
-        from backends.transform.summary import read_artifact
+    from backends import client
+    from backends.errors import BackendError
+    from backends.inputs import is_url
+    from backends.runs import find_artifact
+    from backends.transform.inputs import ImageSource, LocalImages
+    from backends.transform.job import TransformRequest, TransformServer, batching
+    from backends.transform.job import transform as run
+    from backends.transform.summary import read_artifact
 
-        if url is not None:
-            server = TransformServer(client.base_url(url))
-            # Only what is known of the classes: the server has its own.
-            known = None if artifact is None else read_artifact(find_artifact(context.runs, artifact))
-        else:
-            folder = find_artifact(context.runs, artifact)
-            server = TransformServer(None, context.backend(), folder, context.runs.resolve())
-            known = read_artifact(folder)
-        files: ImageSource
-        if not any(map(is_url, inputs)):
-            files = LocalImages(inputs)
-        elif job := batching(server):
-            files = job.listing(inputs)
-        else:
-            raise BackendError("images in S3 are transformed by a job there; --on sagemaker, or fetch them")
-        summary, survey = run(TransformRequest(files, out, server, known, probabilities, concurrent, restart))
-        _tell(summary, survey.left_out, out)
-        if summary["failed"]:
-            raise typer.Exit(1)
+    if url is not None:
+        server = TransformServer(client.base_url(url))
+        # Only what is known of the classes: the server has its own.
+        known = None if artifact is None else read_artifact(find_artifact(context.runs, artifact))
+    else:
+        folder = find_artifact(context.runs, artifact)
+        server = TransformServer(None, context.backend(), folder, context.runs.resolve())
+        known = read_artifact(folder)
+    files: ImageSource
+    if not any(map(is_url, inputs)):
+        files = LocalImages(inputs)
+    elif job := batching(server):
+        files = job.listing(inputs)
+    else:
+        raise BackendError("images in S3 are transformed by a job there; --on sagemaker, or fetch them")
+    summary, survey = run(TransformRequest(files, out, server, known, probabilities, concurrent, restart))
+    _print_summary(summary, survey.left_out, out)
+    if summary["failed"]:
+        raise typer.Exit(1)
 
 
-def _tell(summary: dict[str, Any], left_out: dict[str, int], out: Path) -> None:
+def _print_summary(summary: dict[str, Any], left_out: dict[str, int], out: Path) -> None:
     from backends.console import say
 
     if left_out:

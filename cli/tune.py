@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.context import Context
-from cli.options import Name, Set, report_errors
+from cli.options import Name, Set
 
 if TYPE_CHECKING:
     from backends.runs import Run
@@ -45,41 +45,40 @@ def tune(  # noqa: PLR0913, PLR0917 - each is an option
     settings: Set = None,
 ) -> None:  # fmt: skip
     """Search for the best hyperparameters: RUNS/NAME/ with the search, RUNS/NAME-trial-001/ ... with its trials."""
-    with report_errors():
-        from backends.errors import BackendError
-        from backends.search.request import SearchOptions
+    from backends.errors import BackendError
+    from backends.search.request import SearchOptions
 
-        changes = {
-            f"tune_{key}": value
-            for key, value in (("trials", trials), ("parallel", parallel), ("minutes", minutes))
-            if value is not None
-        }
-        others = {"--data": data, "--space": space, "--param": param, "--objective": objective, "--sampler": sampler,
-                  "--pruner": pruner, "--name": name, "--one-job": one_job or None, "--set": settings}  # fmt: skip
-        if resume is not None:
-            if found := [option for option, value in others.items() if value is not None and value != []]:
-                raise BackendError(
-                    f"--resume goes on with what the search was begun with, so {', '.join(found)} can't be given; "
-                    "--trials, --minutes and --parallel can"
-                )
-            go_on(context, resume, changes)
-            return
-        if data is None:
-            raise BackendError("--data is missing: give it the photos' folder, or --resume a search")
-        search = {"trials": _TRIALS if trials is None else trials, "objective": objective or "validation_accuracy",
-                  "sampler": sampler or "tpe", "pruner": pruner or "median", "parallel": parallel or 0,
-                  "minutes": minutes or 0}  # fmt: skip
-        asked = SearchOptions(data, settings or [], param or [], space, search)
-        _start(context, asked, name, one_job)
+    changes = {
+        f"tune_{key}": value
+        for key, value in (("trials", trials), ("parallel", parallel), ("minutes", minutes))
+        if value is not None
+    }
+    others = {"--data": data, "--space": space, "--param": param, "--objective": objective, "--sampler": sampler,
+              "--pruner": pruner, "--name": name, "--one-job": one_job or None, "--set": settings}  # fmt: skip
+    if resume is not None:
+        if found := [option for option, value in others.items() if value is not None and value != []]:
+            raise BackendError(
+                f"--resume goes on with what the search was begun with, so {', '.join(found)} can't be given; "
+                "--trials, --minutes and --parallel can"
+            )
+        go_on(context, resume, changes)
+        return
+    if data is None:
+        raise BackendError("--data is missing: give it the photos' folder, or --resume a search")
+    search = {"trials": _TRIALS if trials is None else trials, "objective": objective or "validation_accuracy",
+              "sampler": sampler or "tpe", "pruner": pruner or "median", "parallel": parallel or 0,
+              "minutes": minutes or 0}  # fmt: skip
+    options = SearchOptions(data, settings or [], param or [], space, search)
+    _start(context, options, name, one_job)
 
 
-def _start(context: Context, asked: "SearchOptions", name: str | None, one_job: bool) -> None:
+def _start(context: Context, options: "SearchOptions", name: str | None, one_job: bool) -> None:
     from backends.console import say
     from backends.search.one_job import create_job, search_in_job
-    from backends.search.request import read_request
+    from backends.search.request import parse_search_options
     from backends.search.tune import create_tuning, search_in
 
-    request, backend, runs = read_request(asked), context.backend(), context.runs.resolve()
+    request, backend, runs = parse_search_options(options), context.backend(), context.runs.resolve()
     if one_job:
         run = create_job(backend, runs, request, name)
         work = search_in_job

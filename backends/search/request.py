@@ -74,7 +74,7 @@ class SearchOptions:
     search: Mapping[str, object]  # trials, objective, sampler, pruner, parallel, minutes
 
 
-def read_request(asked: SearchOptions) -> SearchRequest:
+def parse_search_options(asked: SearchOptions) -> SearchRequest:
     """Judge the options of a search. Raises BackendError that tells the faults of all of them at once."""
     faults: list[str] = []
 

@@ -238,20 +238,19 @@ class _Reader:
         return Reading(settings, self.origins)
 
 
-def described(reading: Reading) -> str:
+def describe_origins(reading: Reading) -> str:
     """As in: 3 set: kennel.toml (on, region), KENNEL_TRAIN_SPOT, -o (deploy.kind)."""
     places: dict[str, list[str]] = {}
     for name, origin in reading.origins.items():
         places.setdefault(origin, []).append(str(name))
     if not places:
         return "the defaults"
-    # A variable, or an option such as --on, says itself what it sets.
-    parts = [place if _speaks(place) else f"{place} ({', '.join(names)})" for place, names in places.items()]
+    # The name of a variable, or of an option such as --on, shows what it sets.
+    parts = [
+        place if place.startswith(("KENNEL_", "--")) else f"{place} ({', '.join(names)})"
+        for place, names in places.items()
+    ]
     return f"{len(reading.origins)} set: {', '.join(parts)}"
-
-
-def _speaks(place: str) -> bool:
-    return place.startswith(("KENNEL_", "--"))
 
 
 def settings_of_run(settings: Settings, run: Run) -> Settings:

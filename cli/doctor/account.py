@@ -46,10 +46,8 @@ def check_role(account: Account) -> Iterator[Finding]:
     arn = account.role
     owner = arn.split(":")[4]
     if owner != account.identity["Account"]:
-        own = account.identity["Account"]
-        yield Finding(
-            "role", "fault", f"{arn} is of account {owner}, and these credentials are of {own}; set a role of it"
-        )
+        fault = f"{arn} is of account {owner}, and these credentials are of {account.identity['Account']}"
+        yield Finding("role", "fault", f"{fault}; set a role of it")
         return
     try:
         with told(f"looking for the role {arn}"):
@@ -99,11 +97,11 @@ def check_rights(account: Account) -> Iterator[Finding]:
             answer = account.client("iam").simulate_principal_policy(
                 PolicySourceArn=account.role, ActionNames=actions, ResourceArns=[resource]
             )
-        for each in answer["EvaluationResults"]:
-            if each["EvalDecision"] != "allowed":
-                found = f"{each['EvalActionName']} on {resource}"
+        for result in answer["EvaluationResults"]:
+            if result["EvalDecision"] != "allowed":
                 # A condition of which the simulation knows nothing: the job could fulfil it.
-                (unsure if each.get("MissingContextValues") else refused).append(found)
+                actions_refused = unsure if result.get("MissingContextValues") else refused
+                actions_refused.append(f"{result['EvalActionName']} on {resource}")
     if refused:
         yield Finding("role's rights", "fault", f"its policies don't allow {', '.join(refused)}; give it {_RIGHTS}")
     elif unsure:
@@ -138,8 +136,7 @@ def check_bucket(account: Account) -> Iterator[Finding]:
     """The bucket is there, in the region, and may be used."""
     from botocore.exceptions import ClientError
 
-    given = account.settings.sagemaker.bucket
-    name = given or default_bucket(account)
+    name = account.settings.sagemaker.bucket or default_bucket(account)
     with told(f"looking for the bucket {name}"):
         try:
             answer = account.client("s3").head_bucket(Bucket=name)
@@ -171,8 +168,8 @@ def _no_bucket(account: Account, name: str, error: Any) -> Finding:
 
 
 def _elsewhere(account: Account, name: str, region: str) -> Finding:
-    said = f"s3://{name} is in {region}, and jobs in {account.region} take nothing from there; set another, or region"
-    return Finding("bucket", "fault", said)
+    fault = f"s3://{name} is in {region}, and jobs in {account.region} take nothing from there; set another, or region"
+    return Finding("bucket", "fault", fault)
 
 
 def check_network(account: Account) -> Iterator[Finding]:
@@ -214,20 +211,16 @@ def wanted(settings: Settings) -> dict[str, int]:
 
 
 def check_quotas(account: Account) -> Iterator[Finding]:
-    """A row a quota. Raises BackendError when they can't be had."""
+    """A finding for each quota. Raises BackendError when they can't be read."""
     needed = wanted(account.settings)
-    found = quotas(account, set(needed))
+    available = quotas(account, set(needed))
     for name, count in needed.items():
-        quota = found.get(name)
+        quota = available.get(name)
         if quota is None:
-            yield Finding(
-                "quota", "fault",
-                f"{account.region} has no quota {name!r}, so the instance type isn't offered there; set another",
-            )  # fmt: skip
+            fault = f"{account.region} has no quota {name!r}, so the instance type isn't offered there; set another"
+            yield Finding("quota", "fault", fault)
         elif quota.instances < count:
-            yield Finding(
-                "quota", "fault",
-                f"{name}: {quota.instances}, and {count} needed; {quota.remedy(count, account.region)}",
-            )  # fmt: skip
+            fault = f"{name}: {quota.instances}, and {count} needed; {quota.remedy(count, account.region)}"
+            yield Finding("quota", "fault", fault)
         else:
             yield Finding("quota", "ok", f"{name}: {quota.instances}, {count} needed")

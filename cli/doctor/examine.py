@@ -16,28 +16,28 @@ from cli.doctor.account import (
     check_sdk,
     check_service,
 )
-from cli.doctor.finding import Finding, checked
+from cli.doctor.finding import Finding, run_check
 from cli.doctor.image import check_image
 from cli.doctor.machine import check_docker, check_packages, check_runs
 
 
 def examine(settings: Settings, runs: Path, account: Account) -> Iterator[Finding]:
-    """What is found, one after another. The account is asked only where jobs are to run in it."""
+    """All findings, one after another. The account is asked only where jobs are to run in it."""
     yield from check_packages(settings.kennel)
     yield from check_runs(runs)
     yield from check_docker(settings.kennel)
     if settings.kennel.on != "sagemaker":
         yield Finding("SageMaker", "note", "not looked at; --on sagemaker, or on in [kennel], does")
         return
-    yield from checked("SageMaker's SDK", check_sdk)
-    identity = list(checked("credentials", lambda: check_identity(account)))
+    yield from run_check("SageMaker's SDK", check_sdk)
+    identity = list(run_check("credentials", lambda: check_identity(account)))
     yield from identity
     if identity[-1].state != "ok":
         yield Finding("account", "note", "not looked at without credentials and a region")
         return
-    yield from checked("SageMaker", partial(check_service, account), needed=True)
-    for what, check in (
+    yield from run_check("SageMaker", partial(check_service, account), needed=True)
+    for subject, check in (
         ("role", check_role), ("role's rights", check_rights), ("bucket", check_bucket),
         ("network", check_network), ("image", check_image), ("quotas", check_quotas),
     ):  # fmt: skip
-        yield from checked(what, partial(check, account))
+        yield from run_check(subject, partial(check, account))

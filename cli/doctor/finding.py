@@ -1,4 +1,4 @@
-"""What a check finds."""
+"""The findings of doctor's checks."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -13,25 +13,25 @@ State = Literal["ok", "note", "fault"]
 
 @dataclass(frozen=True)
 class Finding:
-    """what: was looked at. said: what was found, and for a fault what to do about it."""
+    """subject: what was looked at. message: what was found, and for a fault what to do about it."""
 
-    what: str
+    subject: str
     state: State
-    said: str
+    message: str
 
 
 Check = Callable[[], Iterable[Finding]]
 
 
-def checked(what: str, check: Check, needed: bool = False) -> Iterator[Finding]:
-    """The check's rows; what it raises is a fault, or a note where the person only may not look.
+def run_check(subject: str, check: Check, needed: bool = False) -> Iterator[Finding]:
+    """The check's findings; a BackendError is a fault, or a note where only the permission to look is missing.
 
-    needed: what is asked for has to be allowed, for jobs ask the same.
+    needed: the permission is one that jobs need, too, so that its lack is a fault.
     """
     try:
         yield from check()
     except BackendError as error:
         if isinstance(error, Refused) and error.denied and not needed:
-            yield Finding(what, "note", f"not looked at, which jobs don't need: {error}")
+            yield Finding(subject, "note", f"not looked at, which jobs don't need: {error}")
         else:
-            yield Finding(what, "fault", str(error))
+            yield Finding(subject, "fault", str(error))

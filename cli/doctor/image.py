@@ -13,7 +13,7 @@ from backends.sagemaker.account import Account
 from backends.sagemaker.endpoints.drivers import check_processor, has_gpu, host_image
 from backends.sagemaker.errors import told
 from backends.settings.sections import Settings
-from cli.doctor.finding import Finding, checked
+from cli.doctor.finding import Finding, run_check
 
 _URI: Final = re.compile(
     r"(\d{12})\.dkr\.ecr(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/([a-z0-9._/-]+)(?::([\w.-]+))?(?:@(sha256:\w+))?"
@@ -59,9 +59,8 @@ def check_image(account: Account) -> Iterator[Finding]:
         return
     form, manifest = _manifest(account, address)
     if form != _DOCKER:
-        yield Finding(
-            "image", "fault", f"{account.image} is {_named(form, manifest)}, which SageMaker refuses; {_PUSH}"
-        )
+        fault = f"{account.image} is {_named(form, manifest)}, which SageMaker refuses; {_PUSH}"
+        yield Finding("image", "fault", fault)
         return
     size = sum(layer["size"] for layer in manifest["layers"]) / 1e9
     yield Finding("image", "ok", f"{account.image}, {size:.1f} GB as it travels")
@@ -110,14 +109,12 @@ def _config(account: Account, address: Address, digest: str) -> dict[str, Any]:
 
 
 def _content(account: Account, config: Mapping[str, Any]) -> Iterator[Finding]:
-    found = f"{config.get('os')}/{config.get('architecture')}"
-    if found != "linux/amd64":
-        yield Finding(
-            "image's machine", "fault",
-            f"{found}, and SageMaker's instances are linux/amd64 (it would end with exec format error); {_PUSH}",
-        )  # fmt: skip
+    machine = f"{config.get('os')}/{config.get('architecture')}"
+    if machine != "linux/amd64":
+        fault = f"{machine}, and SageMaker's instances are linux/amd64 (it would end with exec format error); {_PUSH}"
+        yield Finding("image's machine", "fault", fault)
     else:
-        yield Finding("image's machine", "ok", found)
+        yield Finding("image's machine", "ok", machine)
     labels = config.get("config", {}).get("Labels") or {}
     if "ai.kennel.cuda" not in labels:
         yield Finding("image's content", "note", "it has none of the labels of Kennel's image; is it one?")
@@ -143,14 +140,14 @@ def _fitting(settings: Settings, labels: Mapping[str, str]) -> Iterator[Finding]
         yield Finding("image's content", "fault", fault)
     if not faults:
         yield Finding("image's content", "ok", f"CUDA {cuda}; ImageNet weights: {weights}")
-    yield from checked("instances", partial(_instances, settings, cuda))
+    yield from run_check("instances", partial(_instances, settings, cuda))
 
 
 def _instances(settings: Settings, cuda: str) -> Iterator[Finding]:
     """Whether the image can run on the instance types. Raises BackendError for the first on which it can't."""
     types = [settings.train.instance_type, settings.transform.instance_type, settings.evaluate.instance_type]
-    for each in types:
-        check_processor(each)
+    for instance_type in types:
+        check_processor(instance_type)
     deploy = settings.deploy
     if deploy.kind != "serverless":
         types.append(deploy.instance_type)

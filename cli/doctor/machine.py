@@ -20,12 +20,13 @@ _LIMIT_S: Final = 60
 def check_packages(general: General) -> Iterator[Finding]:
     """What jobs as local processes import; only a note where none is to run so."""
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
-    said = f"Python {platform.python_version()}"
+    version = f"Python {platform.python_version()}"
     if missing:
         state: State = "fault" if general.on == "local" else "note"
-        yield Finding("Python", state, f"{said} lacks {', '.join(missing)}, for jobs on this machine; run: make setup")
+        fault = f"{version} lacks {', '.join(missing)}, for jobs on this machine; run: make setup"
+        yield Finding("Python", state, fault)
     else:
-        yield Finding("Python", "ok", f"{said}, with all that jobs on this machine import")
+        yield Finding("Python", "ok", f"{version}, with all that jobs on this machine import")
 
 
 def check_runs(runs: Path) -> Iterator[Finding]:
@@ -63,15 +64,15 @@ def check_docker(general: General) -> Iterator[Finding]:
 
 
 def _image(client: str, general: General, bad: State) -> Finding:
-    found = _ask(client, "image", "inspect", "--format", "{{.Os}}/{{.Architecture}}", general.image)
-    if found is None:
+    machine = _ask(client, "image", "inspect", "--format", "{{.Os}}/{{.Architecture}}", general.image)
+    if machine is None:
         return Finding("image in Docker", bad, f"there is no image {general.image}; build it with: make image")
-    if found != "linux/amd64":
+    if machine != "linux/amd64":
         return Finding(
             "image in Docker", "note",
-            f"{general.image} is for {found}: it may run here; SageMaker needs linux/amd64, which make image builds",
+            f"{general.image} is for {machine}: it may run here; SageMaker needs linux/amd64, which make image builds",
         )  # fmt: skip
-    return Finding("image in Docker", "ok", f"{general.image}, for {found}")
+    return Finding("image in Docker", "ok", f"{general.image}, for {machine}")
 
 
 def _ask(client: str, *arguments: str) -> str | None:

@@ -100,7 +100,7 @@ def test_docker_as_it_may_be(
 def test_a_client_that_cannot_be_started_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER", str(tmp_path / "none"))
     (row,) = check_docker(General(on="docker"))
-    assert (row.state, row.said) == (
+    assert (row.state, row.message) == (
         "fault",
         f"{tmp_path / 'none'} reaches no daemon; start Docker, or set DOCKER_HOST",
     )
@@ -111,7 +111,7 @@ def test_packages_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name in ("torch", "PIL") else real(name))
     (row,) = check_packages(General())
     assert row.state == "fault"
-    assert row.said.endswith(" lacks torch, PIL, for jobs on this machine; run: make setup")
+    assert row.message.endswith(" lacks torch, PIL, for jobs on this machine; run: make setup")
     (row,) = check_packages(General(on="docker"))
     assert row.state == "note"
 
@@ -121,6 +121,6 @@ def test_little_room_for_runs_is_a_note(tmp_path: Path, monkeypatch: pytest.Monk
     assert usage.f_bavail > 0
     monkeypatch.setattr("shutil.disk_usage", lambda _path: type("Usage", (), {"free": 4_900_000_000}))
     (row,) = check_runs(tmp_path / "a" / "b")
-    assert (row.state, row.said) == (
+    assert (row.state, row.message) == (
         "note", f"{tmp_path / 'a' / 'b'}: 4.9 GB free, which a search may fill; make room",
     )  # fmt: skip

@@ -68,4 +68,4 @@ def fault(*parts: str) -> tuple[str, str]:
 def only(rows: Iterator[Finding]) -> tuple[str, str]:
     """(state, said) of the one row."""
     (row,) = rows
-    return row.state, row.said
+    return row.state, row.message

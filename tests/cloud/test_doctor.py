@@ -13,7 +13,7 @@ from backends.sagemaker.account import Account
 from backends.settings.sections import General, Settings
 from cli.doctor.account import check_bucket, check_network, check_rights, check_role, check_sdk, trusts
 from cli.doctor.examine import examine
-from cli.doctor.finding import Finding, checked
+from cli.doctor.finding import Finding, run_check
 from tests.backends.terminal import deploy
 from tests.cloud.conftest import IMAGE, ROLE
 from tests.cloud.doctor_cases import changed, fault, in_order, only
@@ -27,7 +27,7 @@ def rows_of(account: Account, runs: Path) -> dict[str, list[tuple[str, str]]]:
     settings = Settings(kennel=General(on="sagemaker"), sagemaker=account.settings.sagemaker)
     found: dict[str, list[tuple[str, str]]] = {}
     for row in examine(settings, runs, account):
-        found.setdefault(row.what, []).append((row.state, row.said))
+        found.setdefault(row.subject, []).append((row.state, row.message))
     return found
 
 
@@ -114,9 +114,9 @@ def test_a_role_that_is_not_there(cloud: Simulator, account: Account) -> None:
         f"there is no role {ROLE}; docs/iam/create.sh makes one, role in [sagemaker] names it"
     )
     cloud.fail("GetRole", "AccessDenied", "User: me is not authorized to perform: iam:GetRole", status=403)
-    (row,) = checked("role", lambda: check_role(account))
-    assert (row.what, row.state) == ("role", "note")
-    assert "iam:GetRole" in row.said
+    (row,) = run_check("role", lambda: check_role(account))
+    assert (row.subject, row.state) == ("role", "note")
+    assert "iam:GetRole" in row.message
 
 
 def test_a_role_of_another_account(account: Account) -> None:
@@ -236,16 +236,16 @@ def test_a_vpc(account: Account, vpc_of_group: str, row: Finding) -> None:
     with Stubber(inside.client("ec2")) as ec2:
         for operation, answer in network(vpc_of_group):
             ec2.add_response(operation, answer)
-        assert list(checked("network", lambda: check_network(inside))) == [row]
+        assert list(run_check("network", lambda: check_network(inside))) == [row]
 
 
 def test_a_subnet_that_is_not_there(account: Account) -> None:
     inside = changed(account, subnets=(SUBNET,), security_groups=(GROUP,))
     with Stubber(inside.client("ec2")) as ec2:
         ec2.add_client_error("describe_subnets", "InvalidSubnetID.NotFound", "The subnet ID 'subnet-0a' does not exist")
-        (row,) = checked("network", lambda: check_network(inside))
+        (row,) = run_check("network", lambda: check_network(inside))
     assert row.state == "fault"
-    assert "The subnet ID 'subnet-0a' does not exist" in row.said
+    assert "The subnet ID 'subnet-0a' does not exist" in row.message
 
 
 def test_a_key(cloud: Simulator, account: Account) -> None:
@@ -253,8 +253,8 @@ def test_a_key(cloud: Simulator, account: Account) -> None:
     locked = changed(account, kms_key=key["KeyId"])
     assert list(check_network(locked)) == [Finding("key", "ok", key["Arn"])]
     cloud.client("kms").disable_key(KeyId=key["KeyId"])
-    (row,) = checked("key", lambda: check_network(locked))
-    assert (row.state, row.said) == (
+    (row,) = run_check("key", lambda: check_network(locked))
+    assert (row.state, row.message) == (
         "fault", f"the key {key['KeyId']} is Disabled; enable it, or set another kms_key",
     )  # fmt: skip
     assert list(check_network(account)) == []

@@ -11,7 +11,7 @@ from backends.sagemaker.account import Account
 from backends.sagemaker.billing.quotas import Quota
 from backends.settings.sections import Deploy, Settings, Train
 from cli.doctor.account import check_quotas, wanted
-from cli.doctor.finding import Finding, checked
+from cli.doctor.finding import Finding, run_check
 from cli.doctor.image import Address, check_image
 from tests.cloud.conftest import IMAGE
 from tests.cloud.doctor_cases import CONFIG, LABELS, QUOTAS, changed, fault, give_config, give_quotas, only
@@ -58,14 +58,14 @@ def test_an_image_in_order(cloud: Simulator, account: Account) -> None:
 
 
 def test_an_image_that_is_not_there(cloud: Simulator, account: Account) -> None:
-    (row,) = checked("image", lambda: check_image(changed(account, image=f"{HOST}/kennel:2.0")))
-    assert (row.state, row.said) == fault(
+    (row,) = run_check("image", lambda: check_image(changed(account, image=f"{HOST}/kennel:2.0")))
+    assert (row.state, row.message) == fault(
         f"{HOST}/kennel:2.0 isn't there (Requested image not found); push it with ./build_and_push.sh, ",
         "and set image to the URI on its last line",
     )
-    (row,) = checked("image", lambda: check_image(changed(account, image=f"{HOST}/kennel-cattery:1.0")))
+    (row,) = run_check("image", lambda: check_image(changed(account, image=f"{HOST}/kennel-cattery:1.0")))
     assert row.state == "fault"
-    assert row.said.startswith(f"looking for {HOST}/kennel-cattery:1.0: ")
+    assert row.message.startswith(f"looking for {HOST}/kennel-cattery:1.0: ")
 
 
 def test_an_image_in_another_region(account: Account) -> None:
@@ -119,11 +119,11 @@ def test_an_image_for_another_machine(cloud: Simulator, account: Account) -> Non
 
 def test_a_configuration_that_cannot_be_had(cloud: Simulator, account: Account) -> None:
     cloud.fail("GetDownloadUrlForLayer", "AccessDeniedException", "You may not.")
-    assert [row.state for row in checked("image", lambda: check_image(account))] == ["ok", "note"]
+    assert [row.state for row in run_check("image", lambda: check_image(account))] == ["ok", "note"]
     cloud.answer("GetDownloadUrlForLayer", lambda _request: {"downloadUrl": f"{cloud.url}/kennel-bucket/none"})
-    last = list(checked("image", lambda: check_image(account)))[-1]
+    last = list(run_check("image", lambda: check_image(account)))[-1]
     assert last.state == "fault"
-    assert last.said.startswith("the image's configuration can't be fetched from S3 (")
+    assert last.message.startswith("the image's configuration can't be fetched from S3 (")
 
 
 NO_GPU = (
@@ -158,8 +158,8 @@ def test_whether_its_content_suits_the_settings(
         account.settings, train=Train(instance_type=instance),
         sagemaker=replace(account.settings.sagemaker, network_isolation=isolated),
     )  # fmt: skip
-    rows = [row for row in check_image(Account(settings, account.consent)) if row.what == "image's content"]
-    assert [row.said for row in rows if row.state == "fault"] == said
+    rows = [row for row in check_image(Account(settings, account.consent)) if row.subject == "image's content"]
+    assert [row.message for row in rows if row.state == "fault"] == said
     assert len(rows) == 1
 
 
@@ -180,10 +180,10 @@ def test_whether_it_runs_on_the_instances(
     (row,) = [
         row
         for row in check_image(Account(replace(account.settings, **sections), account.consent))
-        if row.what == "instances"
+        if row.subject == "instances"
     ]
     assert row.state == ("ok" if said[0] else "fault")
-    assert said[1] in row.said
+    assert said[1] in row.message
 
 
 @pytest.mark.parametrize(
@@ -239,8 +239,8 @@ def test_a_type_that_the_region_has_not(cloud: Simulator, account: Account) -> N
 
 def test_who_may_not_see_the_quotas_hears_of_it(cloud: Simulator, account: Account) -> None:
     cloud.fail("ListServiceQuotas", "AccessDeniedException", "You may not.")
-    (row,) = checked("quotas", lambda: check_quotas(account))
-    assert (row.what, row.state) == ("quotas", "note")
+    (row,) = run_check("quotas", lambda: check_quotas(account))
+    assert (row.subject, row.state) == ("quotas", "note")
 
 
 def test_a_quota_that_is_fixed() -> None:
