@@ -50,7 +50,7 @@ class SplitFigures:
 
 
 @dataclass(frozen=True)
-class Facts:
+class CardFacts:
     """images: by split. counts: by split the images of each class, in the classes' order; empty where unknown.
 
     best: the best epoch's entry of the learning history, empty where there is none. A class is meant by its number.
@@ -68,7 +68,7 @@ class Facts:
     best: Mapping[str, Any]
 
     @classmethod
-    def read(cls, manifest: Mapping[str, Any], history: Mapping[str, Any]) -> "Facts":
+    def read(cls, manifest: Mapping[str, Any], history: Mapping[str, Any]) -> "CardFacts":
         """Raises KeyError, TypeError or ValueError for what no training has written."""
         provenance = manifest["provenance"]
         names = [str(entry["name"]) for entry in manifest["classes"]]

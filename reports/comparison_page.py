@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from contract.files import write_atomic
-from reports.charts import axes
+from reports.charts.evaluation import difference
 from reports.page import render
 from reports.pictures import Pictures
 
@@ -24,7 +24,7 @@ def comparison_page(report: Mapping[str, Any], picture: Callable[[str], str | No
     return render(
         "comparison.html",
         report=report,
-        difference=axes.difference(low, report["difference"], high),
+        difference=difference(low, report["difference"], high),
         rows=[row for row in rows if row["change"]] + [row for row in rows if not row["change"]],
         fixed=_tiles(report["fixed"], picture),
         broken=_tiles(report["broken"], picture),

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
-from reports.advice import Advice
-from reports.charts.axes import UPDATE_SOURCE, Scale, flat, logarithmic_scale, share_scale, update_scale
+from reports.advice import Hint
 from reports.charts.heat_map import MOST_COLUMNS, HeatMap, Mark, heat_map
 from reports.charts.losses import TRAINING, curves, loss_chart
+from reports.charts.shades import UPDATE_SOURCE, ShadeScale, logarithmic_scale, share_scale, update_scale
 from reports.page import render
 from reports.rule_table import RuleRow, first_sentences, layer, of_document, rule_rows
 from reports.units import figure, real
@@ -68,8 +68,8 @@ def debugger_page(document: Mapping[str, Any]) -> bytes:
     )
 
 
-def _advice(told: str, rows: Sequence[RuleRow]) -> list[Advice]:
-    first = [Advice(f"The run did not complete. {told}", "figures")] if told else []
+def _advice(told: str, rows: Sequence[RuleRow]) -> list[Hint]:
+    first = [Hint(f"The run did not complete. {told}", "figures")] if told else []
     return first + first_sentences(rows, "data point/data points")
 
 
@@ -101,13 +101,13 @@ def _trend(key: str, given: Mapping[str, Any] | None, document: Mapping[str, Any
     return Trend(key, title, _WORDS[key], chart, rows, math.ceil(len(steps) / MOST_COLUMNS), bool(marks))
 
 
-def _scale(key: str, values: Sequence[Sequence[float | None]]) -> Scale:
+def _scale(key: str, values: Sequence[Sequence[float | None]]) -> ShadeScale:
     if key == "dead_relu_share":
         return share_scale()
-    return update_scale() if key == "update_ratio" else logarithmic_scale(flat(values))
+    return update_scale() if key == "update_ratio" else logarithmic_scale(values)
 
 
-def _figures(row: Sequence[float | None], scale: Scale) -> tuple[str, ...]:
+def _figures(row: Sequence[float | None], scale: ShadeScale) -> tuple[str, ...]:
     found = [value for value in row if value is not None]
     if not found:
         return (figure(None),) * 4

@@ -9,10 +9,11 @@ from markupsafe import Markup
 
 from contract.files import write_atomic
 from reports.advice import advice
-from reports.charts import axes
-from reports.charts.confusion_matrix import heat_map
-from reports.page import percent, render
+from reports.charts.confusion_matrix import confusion_matrix
+from reports.charts.evaluation import class_curve, interval, learning_curve, reliability_diagram
+from reports.page import render
 from reports.pictures import Pictures
+from reports.units import percent
 
 # What keeps a page of any data set below 5 MB: a picture takes some 10 kB.
 MISTAKES: Final = 24
@@ -24,7 +25,7 @@ Picture = Callable[[str], str | None]
 
 
 @dataclass(frozen=True)
-class Tile:
+class PictureTile:
     """A picture with the words below it; `source` is a data URI, or None when the file has gone."""
 
     source: str | None
@@ -38,7 +39,7 @@ class Side:
     """One direction of a confused pair, with examples; `right` says that these are right answers, to compare with."""
 
     title: str
-    tiles: tuple[Tile, ...]
+    tiles: tuple[PictureTile, ...]
     right: bool
 
 
@@ -60,16 +61,17 @@ def evaluation_page(report: Mapping[str, Any], picture: Picture) -> bytes:
     """The page as UTF-8 HTML. picture: a file's name -> its thumbnail as a data URI, or None."""
     learning, best = report["learning"], report["model"]["best_epoch"]
     pairs = report["confused_pairs"]
+    low, high = report["accuracy_interval"]
     return render(
         "evaluation.html",
         report=report,
         advice=advice(report),
-        interval=axes.interval(report["accuracy_interval"][0], report["accuracy"], report["accuracy_interval"][1]),
-        matrix=heat_map(report),
+        interval=interval(low, report["accuracy"], high),
+        matrix=confusion_matrix(report),
         pairs=[_pair(each, report, picture) for each in pairs[:PAIRS]],
         more_pairs=pairs[PAIRS : PAIRS + MORE_PAIRS],
         mistakes=[_mistake(each, picture) for each in report["mistakes"][:MISTAKES]],
-        reliability=axes.reliability_diagram(report["calibration"]["before"], report["calibration"]["after"]),
+        reliability=reliability_diagram(report["calibration"]["before"], report["calibration"]["after"]),
         curves=_curves(learning["epochs"], best) if learning else [],
         slowest=_slowest(learning) if learning else [],
     )
@@ -77,8 +79,8 @@ def evaluation_page(report: Mapping[str, Any], picture: Picture) -> bytes:
 
 def _curves(epochs: list[Mapping[str, Any]], best: int | None) -> list[Markup]:
     found = [
-        axes.learning_curve(epochs, "accuracy", best, percent=True),
-        axes.learning_curve(epochs, "loss", best, percent=False),
+        learning_curve(epochs, "accuracy", best, percent=True),
+        learning_curve(epochs, "loss", best, percent=False),
     ]
     return [each for each in found if each is not None]
 
@@ -86,14 +88,14 @@ def _curves(epochs: list[Mapping[str, Any]], best: int | None) -> list[Markup]:
 def _slowest(learning: Mapping[str, Any]) -> list[dict[str, Any]]:
     threshold = learning["learned_threshold"]
     return [
-        {**each, "curve": axes.class_curve(each["label"], each["validation_accuracy"], threshold)}
+        {**each, "curve": class_curve(each["label"], each["validation_accuracy"], threshold)}
         for each in learning["slowest_classes"]
     ]
 
 
 def _mistake(each: Mapping[str, Any], picture: Picture) -> dict[str, Any]:
     alt = f"Image of {each['true_label']}, taken for {each['label']}: {each['file']}"
-    return {**each, "tile": Tile(picture(each["file"]), alt, each["file"], percent(each["probability"]))}
+    return {**each, "tile": PictureTile(picture(each["file"]), alt, each["file"], percent(each["probability"]))}
 
 
 def _pair(pair: Mapping[str, Any], report: Mapping[str, Any], picture: Picture) -> Pair:
@@ -110,7 +112,7 @@ def _side(direction: Mapping[str, Any], report: Mapping[str, Any], picture: Pict
         files = _right_answers(report, direction["true_index"])
     word = "recognised" if right else f"taken for {direction['label']}"
     tiles = tuple(
-        Tile(
+        PictureTile(
             picture(file),
             f"Image of {direction['true_label']}, {word}: {file}",
             file,

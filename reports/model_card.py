@@ -16,7 +16,7 @@ import jinja2
 from contract.errors import ArtifactError
 from contract.files import write_atomic
 from model.artifact import MANIFEST, Artifact
-from reports.card_facts import EXTREMES, Facts
+from reports.card_facts import EXTREMES, CardFacts
 from reports.markdown import markdown, percent, yaml_string
 from reports.page import environment
 
@@ -30,7 +30,7 @@ def model_card(manifest: Mapping[str, Any], history: Mapping[str, Any] | None = 
     aren't of the form that training gives them.
     """
     try:
-        facts = Facts.read(manifest, history or {})
+        facts = CardFacts.read(manifest, history or {})
         template = environment(markdown, percent=percent, yaml=yaml_string).get_template("model_card.md.j2")
         return template.render(facts=facts, extremes=EXTREMES) + "\n"
     except (TypeError, ValueError, LookupError, AttributeError, OverflowError, jinja2.UndefinedError) as error:

@@ -10,7 +10,8 @@ from typing import Any, Final
 import jinja2
 from markupsafe import Markup
 
-NOTHING: Final = "\u2013"  # an en dash: there is no such figure
+from reports.units import count, percent, points
+
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 # Controls, and what turns the direction of text: harmless in a browser, but a name could pass for another one.
 _INVISIBLE: Final = re.compile(
@@ -22,35 +23,7 @@ def visible(value: object) -> object:
     """Text with what can't be seen, or isn't Unicode, as a backslash escape; anything else as it is."""
     if isinstance(value, Markup) or not isinstance(value, str):
         return value
-    return _INVISIBLE.sub(lambda found: f"\\u{ord(found[0]):04x}", value)
-
-
-def percent(share: float | None, digits: int = 1) -> str:
-    """0.8123 -> `81.2 %`; a dash for None. Never 100.0 % for less than all, nor 0.0 % for more than nothing."""
-    if share is None:
-        return NOTHING
-    text = f"{100 * share:.{digits}f}"
-    least = 10.0**-digits
-    if share < 1 and float(text) == 100:
-        text = f"> {100 - least:.{digits}f}"
-    elif share > 0 and float(text) == 0:
-        text = f"< {least:.{digits}f}"
-    return f"{text}\u00a0%"
-
-
-def points(difference: float | None) -> str:
-    """A difference of shares in percentage points, with its sign: `+3.5`, a true minus, `0`; a dash for None."""
-    if difference is None:
-        return NOTHING
-    text = f"{100 * abs(difference):.1f}"
-    if float(text) == 0:
-        return "0"
-    return ("+" if difference > 0 else "\u2212") + text
-
-
-def count(number: int, noun: str, plural: str = "") -> str:
-    """`1 image`, `12,345 images`; `plural` where an s isn't enough."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+    return _INVISIBLE.sub(lambda match: f"\\u{ord(match[0]):04x}", value)
 
 
 def breakable(name: str) -> Markup:

@@ -4,12 +4,12 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
-from reports.advice import Advice
-from reports.charts.steps import Part, bar, durations, phase_bar, phases, since
+from reports.advice import Hint
+from reports.charts.steps import BarPart, bar, durations, phase_bar, phases, since
 from reports.charts.usage import usage_chart
-from reports.page import count, render
+from reports.page import render
 from reports.rule_table import first_sentences, of_document, rule_rows
-from reports.units import clock, figure, in_unit, real, seconds, size
+from reports.units import clock, count, figure, in_unit, real, seconds, size
 
 _STAGES: Final = ("initialization", "training", "finalization")
 _STATISTICS: Final = ("max", "p99", "p95", "p50", "min", "mean")
@@ -41,7 +41,7 @@ def profiler_page(document: Mapping[str, Any]) -> bytes:
         outcome=outcome,
         rows=rows,
         fired=sum(row.fired for row in rows),
-        advice=[Advice(sentence, "rules") for sentence in document.get("headline") or []]
+        advice=[Hint(sentence, "rules") for sentence in document.get("headline") or []]
         or first_sentences(rows, "sample/samples"),
         job=_job(document["job"]),
         machine=_machine(document.get("machine") or {}),
@@ -66,7 +66,7 @@ def _job(job: Mapping[str, Any]) -> dict[str, Any]:
     if whole is None:
         whole = math.fsum(value or 0.0 for value in known.values())
     parts = [
-        Part(name, f"stage-{name}", value / whole, seconds(value))
+        BarPart(name, f"stage-{name}", value / whole, seconds(value))
         for name, value in known.items()
         if value is not None and whole
     ]

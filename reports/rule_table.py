@@ -1,16 +1,15 @@
 """The rules' verdicts as both pages show them: how the run ended, what to look at first, and a table."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from markupsafe import Markup
 
-from reports.advice import Advice
-from reports.charts.losses import SIGNS, STYLES
-from reports.page import NOTHING, count
-from reports.units import figure, real, seconds
+from reports.advice import Hint
+from reports.charts.lanes import SIGNS, STYLES
+from reports.units import NOTHING, count, figure, real, seconds, sentence
 
 _CLASS: Final = re.compile(r"^[A-Z][A-Za-z0-9]*_(?=.)")
 _OUTPUT: Final = re.compile(r"_(in|out)put_\d+$")
@@ -113,12 +112,7 @@ def _todo(rule: Mapping[str, Any]) -> str:
         words = [rule.get("advice") or rule.get("recommendation") or "", rule.get("note") or ""]
     else:
         words = [rule.get("note") or ""]
-    return " ".join(_sentence(each) for each in words if each)
-
-
-def _sentence(words: str) -> str:
-    words = words.strip()
-    return words if words.endswith((".", "!", "?")) else f"{words}."
+    return " ".join(sentence(each) for each in words if each)
 
 
 def _parameter(value: Any) -> str:
@@ -156,14 +150,14 @@ def layer(tensor: str) -> str:
     return tensor if _OUTPUT.search(tensor) else _CLASS.sub("", tensor)
 
 
-def first_sentences(rows: Sequence[RuleRow], judged: str) -> list[Advice]:
+def first_sentences(rows: Sequence[RuleRow], judged: str) -> list[Hint]:
     """What fired, with what to do; when nothing did, what was judged. judged: one data point and many, `step/steps`."""
-    found = [Advice(_told(row), row.id) for row in rows if row.fired]
-    return found or [Advice(_all_well(rows, judged), "rules")]
+    found = [Hint(_told(row), row.id) for row in rows if row.fired]
+    return found or [Hint(_all_well(rows, judged), "rules")]
 
 
 def _told(row: RuleRow) -> str:
-    finding = _sentence(row.findings[0][1]) if row.findings else _sentence(row.fires)
+    finding = sentence(row.findings[0][1]) if row.findings else sentence(row.fires)
     return f"{row.name}: {finding} {row.todo}".strip()
 
 
@@ -180,27 +174,13 @@ def _all_well(rows: Sequence[RuleRow], judged: str) -> str:
     return f"{len(able)} {verb} in up to {most}: {names}.{rest}"
 
 
-def panels_of(
-    rules: Sequence[Mapping[str, Any]], which: Mapping[str, Sequence[str]], place: Callable[[Mapping[str, Any]], Any]
-) -> dict[str, list[Any]]:
-    """Findings of the rules that fired, by what they complain of. which: rule -> names of plots."""
-    found: dict[str, list[Any]] = {}
-    for rule in rules:
-        if rule["status"] != "IssuesFound":
-            continue
-        spans = [span for span in map(place, rule.get("findings") or []) if span is not None]
-        for name in which.get(rule["name"], ()):
-            found.setdefault(name, []).extend(spans)
-    return found
-
-
 _STOPPED: Final = re.compile(r"\bstop(s|ped)?\b|\bSIGTERM\b|\bSIGINT\b|signal (2|15)\b", re.IGNORECASE)
 _KILLED: Final = re.compile(r"\bkill(ed)?\b|\bSIGKILL\b|signal 9\b|\bout of memory\b", re.IGNORECASE)
 _MISSING: Final = "It ended without saying why: it was killed, or the machine failed."
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """word: completed, stopped, failed, killed or unknown. sign: for who can't tell colours apart. told: a sentence."""
 
     word: str
@@ -218,27 +198,21 @@ class Outcome:
         return self.word in ("failed", "killed")
 
 
-def outcome_of(completed: bool | None, reason: Any) -> Outcome:
+def outcome_of(completed: bool | None, reason: Any) -> RunOutcome:
     """completed: None when nothing is known of it. reason: why it ended before its time."""
-    told = _ending(reason)
+    told = sentence(str(reason or "").strip().split("\n\n")[0])
     if completed:
-        return Outcome("stopped", "\u25a0", told) if told else Outcome("completed", "\u2713", "")
+        return RunOutcome("stopped", "\u25a0", told) if told else RunOutcome("completed", "\u2713", "")
     if completed is None and not told:
-        return Outcome("unknown", "?", "How the run ended isn\u2019t known: only what it wrote was judged.")
+        return RunOutcome("unknown", "?", "How the run ended isn\u2019t known: only what it wrote was judged.")
     if not told or _KILLED.search(told):
-        return Outcome("killed", "\u2716", told or _MISSING)
+        return RunOutcome("killed", "\u2716", told or _MISSING)
     if _STOPPED.search(told):
-        return Outcome("stopped", "\u25a0", told)
-    return Outcome("failed", "\u2716", told)
+        return RunOutcome("stopped", "\u25a0", told)
+    return RunOutcome("failed", "\u2716", told)
 
 
-def _ending(reason: Any) -> str:
-    """The reason's first paragraph, with a full stop."""
-    words = str(reason or "").strip().split("\n\n")[0].strip()
-    return words if not words or words.endswith((".", "!", "?")) else f"{words}."
-
-
-def of_document(document: Mapping[str, Any], key: str) -> Outcome:
+def of_document(document: Mapping[str, Any], key: str) -> RunOutcome:
     """The outcome under `key` of a report."""
     given = document.get(key) or {}
     return outcome_of(given.get("completed"), given.get("reason"))

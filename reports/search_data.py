@@ -7,15 +7,14 @@ from statistics import median
 from typing import Any, Final
 
 from reports.charts.parameter_axes import ParameterAxis, parameter_axis
-from reports.page import percent
-from reports.units import figure, real, seconds
+from reports.units import figure, percent, real, seconds
 
 _SHARES: Final = ("accuracy", "f1")
 _FALLBACK: Final = "validation_accuracy"  # what curves show of an objective that no epoch has
 
 
 @dataclass(frozen=True)
-class Objective:
+class SearchObjective:
     """A metric, and whether more of it is better."""
 
     metric: str
@@ -62,7 +61,7 @@ class Objective:
 
 
 @dataclass(frozen=True)
-class Trial:
+class SearchTrial:
     """A trial. values: of the space. objective: empty unless completed. epochs: rows of metrics.
 
     shown: the first objective's value to draw; of a pruned trial the best that its epochs had.
@@ -89,29 +88,29 @@ class Trial:
 class SearchData:
     """The document's trials and what they are to improve. best: the trial, None before there is any."""
 
-    objectives: tuple[Objective, ...]
+    objectives: tuple[SearchObjective, ...]
     axes: tuple[ParameterAxis, ...]
-    trials: tuple[Trial, ...]
-    best: Trial | None
+    trials: tuple[SearchTrial, ...]
+    best: SearchTrial | None
     front: frozenset[int]
     parallel: int
 
     @property
-    def objective(self) -> Objective:
+    def objective(self) -> SearchObjective:
         """The first one, which charts show."""
         return self.objectives[0]
 
     @property
-    def completed(self) -> list[Trial]:
+    def completed(self) -> list[SearchTrial]:
         """Those with a value, in order."""
         return [trial for trial in self.trials if trial.completed]
 
     @property
-    def valued(self) -> list[Trial]:
+    def valued(self) -> list[SearchTrial]:
         """Those with something to draw: completed and pruned ones."""
         return [trial for trial in self.trials if trial.shown is not None]
 
-    def ranked(self) -> list[Trial]:
+    def ranked(self) -> list[SearchTrial]:
         """The completed trials, best first."""
         sign = -1 if self.objective.maximize else 1
         return sorted(self.completed, key=lambda trial: (sign * (trial.shown or 0.0), trial.number))
@@ -121,11 +120,11 @@ class SearchData:
         values = [trial.shown for trial in self.completed if trial.shown is not None]
         return median(values) if values else None
 
-    def curve_metric(self) -> Objective:
+    def curve_metric(self) -> SearchObjective:
         """The objective if the epochs have it, else validation accuracy."""
         metric = self.objective.metric
         found = any(finite(row.get(metric)) is not None for trial in self.trials for row in trial.epochs)
-        return self.objective if found else Objective(_FALLBACK, True)
+        return self.objective if found else SearchObjective(_FALLBACK, True)
 
 
 def finite(value: Any) -> float | None:
@@ -137,7 +136,7 @@ def finite(value: Any) -> float | None:
 def search_data(document: Mapping[str, Any]) -> SearchData:
     """The typed view of a tuning document (docs/tuning.md)."""
     objectives = tuple(
-        Objective(str(each["metric"]), each["direction"] == "maximize") for each in document["objectives"]
+        SearchObjective(str(each["metric"]), each["direction"] == "maximize") for each in document["objectives"]
     )
     trials = _with_repeats([_trial(each, objectives[0]) for each in document["trials"]])
     best = next((trial for trial in trials if trial.number == document["best"]), None)
@@ -151,7 +150,7 @@ def search_data(document: Mapping[str, Any]) -> SearchData:
     )
 
 
-def _with_repeats(trials: Sequence[Trial]) -> tuple[Trial, ...]:
+def _with_repeats(trials: Sequence[SearchTrial]) -> tuple[SearchTrial, ...]:
     """A pruned trial that repeats another one has no epochs of its own: it stands where the other one does."""
     reached = {trial.number: trial.shown for trial in trials}
     return tuple(
@@ -160,14 +159,14 @@ def _with_repeats(trials: Sequence[Trial]) -> tuple[Trial, ...]:
     )
 
 
-def _trial(given: Mapping[str, Any], objective: Objective) -> Trial:
+def _trial(given: Mapping[str, Any], objective: SearchObjective) -> SearchTrial:
     epochs = given.get("epochs") or []
     values = tuple(finite(each) for each in given.get("objective") or ())
     shown = values[0] if values else None
     if given["state"] == "pruned" and shown is None:
         reached = [value for row in epochs if (value := finite(row.get(objective.metric))) is not None]
         shown = objective.best(reached) if reached else None
-    return Trial(
+    return SearchTrial(
         number=given["number"],
         state=str(given["state"]),
         values=given.get("values") or {},

@@ -5,11 +5,10 @@ from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from contract.hyperparameters import Hyperparameters
-from reports.advice import Advice
-from reports.charts.parameter_axes import ParameterAxis, shown
-from reports.page import count, percent
-from reports.search_data import SearchData, Trial, finite
-from reports.units import real, seconds
+from reports.advice import Hint
+from reports.charts.parameter_axes import ParameterAxis, value_text
+from reports.search_data import SearchData, SearchTrial, finite
+from reports.units import count, percent, real, seconds, sentence
 
 _EDGE: Final = 0.05  # of a range, on its scale
 _LEAST_AT_EDGE: Final = 3  # completed trials below which an edge says nothing
@@ -84,7 +83,7 @@ _CLOSE: Final = 0.005  # of a share: as good as the best
 _CHEAP: Final = 0.5  # of the best trial's time
 
 
-def tuning_advice(document: Mapping[str, Any], data: SearchData) -> list[Advice]:
+def tuning_advice(document: Mapping[str, Any], data: SearchData) -> list[Hint]:
     """Sentences on a search, what matters most first."""
     importances = document.get("importance") or {}
     running = document["state"] == "running"
@@ -103,33 +102,33 @@ def tuning_advice(document: Mapping[str, Any], data: SearchData) -> list[Advice]
     ]
 
 
-def _reproduced(winner: Mapping[str, Any], data: SearchData) -> Iterator[Advice]:
+def _reproduced(winner: Mapping[str, Any], data: SearchData) -> Iterator[Hint]:
     if winner.get("trained") and winner.get("reproduced") is False and data.best is not None:
         value = finite((winner.get("metrics") or {}).get(data.objective.metric))
         got = f": {data.objective.show(value)} instead of {data.objective.show(data.best.shown)}" if value else ""
-        yield Advice(
+        yield Hint(
             f"The winner\u2019s training did not reproduce the trial\u2019s {data.objective.name}{got}. "
             "Trust the artifact\u2019s own figures.",
             "figures",
         )
 
 
-def _nothing(data: SearchData) -> Iterator[Advice]:
+def _nothing(data: SearchData) -> Iterator[Hint]:
     if data.best is not None:
         return
     ended = [trial for trial in data.trials if trial.state != "running"]
     failed = [trial for trial in ended if trial.state == "failed"]
     if not ended:
-        yield Advice("No trial has ended yet.", "trials")
+        yield Hint("No trial has ended yet.", "trials")
     elif len(failed) == len(ended):
         same = len({trial.reason for trial in failed}) == 1 and len(failed) > 1
         whom = "All for the same reason" if same else f"Trial {failed[0].number}"
-        yield Advice(f"Every trial failed. {whom}: {_short(failed[0].reason)}", "trials")
+        yield Hint(f"Every trial failed. {whom}: {sentence(failed[0].reason or 'no reason is known', 200)}", "trials")
     else:
-        yield Advice("No trial was trained to its end, so there is no best one.", "trials")
+        yield Hint("No trial was trained to its end, so there is no best one.", "trials")
 
 
-def _best(data: SearchData) -> Iterator[Advice]:
+def _best(data: SearchData) -> Iterator[Hint]:
     if data.best is None or data.best.shown is None:
         return
     middle, n = data.median(), len(data.completed)
@@ -138,10 +137,10 @@ def _best(data: SearchData) -> Iterator[Advice]:
         gain = data.objective.gain(data.best.shown, middle)
         more = f"{data.objective.apart(data.best.shown, middle)} better than" if gain > 0 else "as good as"
         words += f", {more} the median of {count(n, 'completed trial')}"
-    yield Advice(f"{words}.", "best")
+    yield Hint(f"{words}.", "best")
 
 
-def _importance(given: Mapping[str, Any], data: SearchData) -> Iterator[Advice]:
+def _importance(given: Mapping[str, Any], data: SearchData) -> Iterator[Hint]:
     ranked = sorted(
         ((str(name), real(share) or 0.0) for name, share in (given.get("values") or {}).items()), key=lambda e: -e[1]
     )
@@ -156,14 +155,14 @@ def _importance(given: Mapping[str, Any], data: SearchData) -> Iterator[Advice]:
     else:
         words = f"{first} matters most ({percent(most, 0)} of the importance), then {second} ({percent(next_, 0)})"
     rough = f"; from {count(n, 'trial')} that is a rough estimate" if n < _ROUGH else ""
-    yield Advice(f"{words}{rough}.", "importance")
+    yield Hint(f"{words}{rough}.", "importance")
 
 
-def _edges(given: Mapping[str, Any], data: SearchData) -> Iterator[Advice]:
+def _edges(given: Mapping[str, Any], data: SearchData) -> Iterator[Hint]:
     shares = given.get("values") or {}
     found = sorted(edges(data), key=lambda each: -(real(shares.get(each.axis.name)) or 0.0))
     for edge in found:
-        yield Advice(_edge_words(edge), f"slice-{data.axes.index(edge.axis)}")
+        yield Hint(_edge_words(edge), f"slice-{data.axes.index(edge.axis)}")
 
 
 def _edge_words(edge: Edge) -> str:
@@ -178,24 +177,24 @@ def _edge_words(edge: Edge) -> str:
         if edge.axis.kind == "categorical"
         else f"at the {side} end of its range"
     )
-    words = f"The best trial has {edge.axis.name} {shown(edge.value)}, {where} ({edge.axis.range()})"
+    words = f"The best trial has {edge.axis.name} {value_text(edge.value)}, {where} ({edge.axis.range()})"
     if edge.limit:
         return f"{words}, which can go no {'higher' if edge.upper else 'lower'}."
     others = f" {edge.near} of the {edge.of} best trials lie there." if edge.near > 1 else ""
     return f"{words}: a better one may lie beyond; search again with {wider}.{others}"
 
 
-def _epochs(data: SearchData) -> Iterator[Advice]:
+def _epochs(data: SearchData) -> Iterator[Hint]:
     """Of a search that has all its trials train for the same number of epochs."""
     if data.best is None or any(axis.name == "epochs" for axis in data.axes):
         return
     metric = data.curve_metric()
     values = [value for row in data.best.epochs if (value := finite(row.get(metric.metric))) is not None]
     if len(values) >= 3 and values[-1] == metric.best(values) and metric.gain(values[-1], values[-2]) > 0:
-        yield Advice(f"Trial {data.best.number} was best after its last epoch: more epochs may help.", "learning")
+        yield Hint(f"Trial {data.best.number} was best after its last epoch: more epochs may help.", "learning")
 
 
-def _cheaper(data: SearchData) -> Iterator[Advice]:
+def _cheaper(data: SearchData) -> Iterator[Hint]:
     """A trial that is nearly as good in at most half of the time."""
     best = data.best
     if best is None or best.shown is None or not best.seconds or not data.objective.share:
@@ -211,74 +210,66 @@ def _cheaper(data: SearchData) -> Iterator[Advice]:
         lag = data.objective.apart(best.shown, found.shown or 0.0)
         close = f"comes within {lag} of it" if found.shown != best.shown else "is as good"
         took = f"{seconds(found.seconds)} instead of {seconds(best.seconds)}"
-        yield Advice(f"Trial {found.number} {close} in {took}.", f"trial-{found.number}")
+        yield Hint(f"Trial {found.number} {close} in {took}.", f"trial-{found.number}")
 
 
-def _late(data: SearchData) -> Iterator[Advice]:
+def _late(data: SearchData) -> Iterator[Hint]:
     n = len(data.trials)
     if data.best is None or len(data.completed) < _LEAST:
         return
     if data.best.number > _LATE * n:
-        yield Advice(
-            f"The best came as number {data.best.number} of {n}: more trials may find a better one.", "history"
-        )
+        yield Hint(f"The best came as number {data.best.number} of {n}: more trials may find a better one.", "history")
     elif data.best.number <= _EARLY * n:
-        yield Advice(
+        yield Hint(
             f"Nothing better came in the {n - data.best.number} trials after number {data.best.number}: "
             "more trials in the same ranges promise little.",
             "history",
         )
 
 
-def _front(data: SearchData) -> Iterator[Advice]:
+def _front(data: SearchData) -> Iterator[Hint]:
     if len(data.objectives) > 1 and len(data.front) > 1:
         names = " and ".join(each.name for each in data.objectives[:2])
-        yield Advice(
+        yield Hint(
             f"{len(data.front)} trials are the Pareto front: none is better than they are in {names} at once. "
             f"The first objective alone chose trial {data.best.number if data.best else 0}.",
             "pareto",
         )
 
 
-def _failed(data: SearchData) -> Iterator[Advice]:
+def _failed(data: SearchData) -> Iterator[Hint]:
     failed = [trial for trial in data.trials if trial.state == "failed"]
     if failed and data.best is not None:
         which = _range_of(failed, data)
-        yield Advice(
+        yield Hint(
             f"{len(failed)} of {count(len(data.trials), 'trial')} failed{which}. "
-            f"Trial {failed[0].number}: {_short(failed[0].reason)}",
+            f"Trial {failed[0].number}: {sentence(failed[0].reason or 'no reason is known', 200)}",
             "trials",
         )
 
 
-def _range_of(failed: list[Trial], data: SearchData) -> str:
+def _range_of(failed: list[SearchTrial], data: SearchData) -> str:
     """Where all failed trials lie beyond all completed ones, in words."""
     for axis in data.axes:
         bad, good = _numbers(axis, failed), _numbers(axis, data.completed)
         if len(bad) == len(failed) > 1 and len(good) > 2:
             if min(bad) > max(good):
-                return f", all with {axis.name} of at least {shown(min(bad))}, where none was completed"
+                return f", all with {axis.name} of at least {value_text(min(bad))}, where none was completed"
             if max(bad) < min(good):
-                return f", all with {axis.name} of at most {shown(max(bad))}, where none was completed"
+                return f", all with {axis.name} of at most {value_text(max(bad))}, where none was completed"
     return ""
 
 
-def _numbers(axis: ParameterAxis, trials: list[Trial]) -> list[float]:
+def _numbers(axis: ParameterAxis, trials: list[SearchTrial]) -> list[float]:
     found = [trial.values.get(axis.name) for trial in trials]
     return [value for value in found if isinstance(value, int | float)]
 
 
-def _repeats(data: SearchData) -> Iterator[Advice]:
+def _repeats(data: SearchData) -> Iterator[Hint]:
     n = sum(1 for trial in data.trials if trial.repeats is not None)
     if n:
         verb = "repeats values" if n == 1 else "repeat values"
-        yield Advice(
+        yield Hint(
             f"{count(n, 'trial')} {verb} of an earlier one and took over its result: the space has few points.",
             "trials",
         )
-
-
-def _short(reason: str) -> str:
-    words = " ".join(reason.split()) or "no reason was told"
-    words = words if len(words) <= 200 else words[:199] + "\u2026"
-    return words if words.endswith((".", "!", "?", "\u2026")) else f"{words}."

@@ -10,13 +10,13 @@ from typing import Any, Final
 from contract.files import write_atomic
 from contract.hyperparameters import Hyperparameters
 from reports.charts.parallel_coordinates import parallel_coordinates
-from reports.charts.parameter_axes import shown
+from reports.charts.parameter_axes import value_text
 from reports.charts.search import MOST_CURVES, curves, history, importance, pareto, slices, values_axis
 from reports.page import render
-from reports.rule_table import Outcome
-from reports.search_data import SearchData, Trial, finite, search_data
+from reports.rule_table import RunOutcome
+from reports.search_data import SearchData, SearchTrial, finite, search_data
 from reports.tuning_advice import tuning_advice
-from reports.units import clock, seconds
+from reports.units import clock, seconds, sentence
 
 MOST_ROWS: Final = 1000
 _REASON: Final = 400  # letters of a failure's reason
@@ -25,7 +25,7 @@ _KINDS: Final = {"failed": "error"}
 
 
 @dataclass(frozen=True)
-class Cell:
+class TrialCell:
     """A table's cell. key: what it is sorted by."""
 
     words: str
@@ -33,7 +33,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class TrialRow:
     """A trial in the table."""
 
     number: int
@@ -42,7 +42,7 @@ class Row:
     sign: str
     kind: str
     state: str
-    cells: tuple[Cell, ...]
+    cells: tuple[TrialCell, ...]
     run: str
     note: str
 
@@ -103,15 +103,14 @@ def _heading(document: Mapping[str, Any], data: SearchData) -> str:
     return "Search completed" if data.best else "Search found nothing"
 
 
-def _outcome(document: Mapping[str, Any]) -> Outcome | None:
+def _outcome(document: Mapping[str, Any]) -> RunOutcome | None:
     """Why it ended before all trials were made; None when it did not."""
-    reason = str(document.get("reason") or "").strip()
-    if not reason:
+    told = sentence(str(document.get("reason") or ""))
+    if not told:
         return None
-    told = reason if reason.endswith((".", "!", "?")) else f"{reason}."
     if document["state"] == "completed":
-        return Outcome("completed", "\u2713", told)
-    return Outcome("stopped", "\u25a0", told)
+        return RunOutcome("completed", "\u2713", told)
+    return RunOutcome("stopped", "\u25a0", told)
 
 
 def _facts(document: Mapping[str, Any], data: SearchData) -> str:
@@ -153,7 +152,7 @@ def _winner(document: Mapping[str, Any], data: SearchData) -> tuple[str, str] | 
     return "trained", f"{got or 'its numbers'}; not compared with the trial\u2019s"
 
 
-def _kept(data: SearchData) -> list[Trial]:
+def _kept(data: SearchData) -> list[SearchTrial]:
     """All trials; of very many the best, the rest filled up with the latest."""
     if len(data.trials) <= MOST_ROWS:
         return list(data.trials)
@@ -162,15 +161,15 @@ def _kept(data: SearchData) -> list[Trial]:
     return sorted([*ranked, *left[: MOST_ROWS - len(ranked)]], key=lambda trial: trial.number)
 
 
-def _row(trial: Trial, data: SearchData) -> Row:
+def _row(trial: SearchTrial, data: SearchData) -> TrialRow:
     cells = [_value(trial, place, data) for place in range(len(data.objectives))]
     for axis in data.axes:
         value = trial.values.get(axis.name)
-        cells.append(Cell("\u2013" if value is None else shown(value), _key(value, axis.place(value))))
+        cells.append(TrialCell("\u2013" if value is None else value_text(value), _key(value, axis.place(value))))
     epochs = [finite(row.get("epoch")) or 0.0 for row in trial.epochs]
-    cells.append(Cell(str(len(epochs)), len(epochs)))
-    cells.append(Cell(seconds(trial.seconds), _number_key(trial.seconds)))
-    return Row(
+    cells.append(TrialCell(str(len(epochs)), len(epochs)))
+    cells.append(TrialCell(seconds(trial.seconds), _number_key(trial.seconds)))
+    return TrialRow(
         number=trial.number,
         best=data.best is not None and trial.number == data.best.number,
         front=len(data.objectives) > 1 and trial.number in data.front,
@@ -183,11 +182,11 @@ def _row(trial: Trial, data: SearchData) -> Row:
     )
 
 
-def _value(trial: Trial, place: int, data: SearchData) -> Cell:
+def _value(trial: SearchTrial, place: int, data: SearchData) -> TrialCell:
     objective = data.objectives[place]
     value = trial.objective[place] if place < len(trial.objective) and trial.state == "completed" else None
     missing = "-Infinity" if objective.maximize else "Infinity"
-    return Cell(objective.show(value), missing if value is None else value)
+    return TrialCell(objective.show(value), missing if value is None else value)
 
 
 def _key(value: Any, place: float | None) -> float | str:
@@ -201,7 +200,7 @@ def _number_key(value: float | None) -> float | str:
     return "-Infinity" if value is None else value
 
 
-def _note(trial: Trial) -> str:
+def _note(trial: SearchTrial) -> str:
     words = f"as trial {trial.repeats}" if trial.repeats is not None else ""
     reason = " ".join(trial.reason.split())
     if len(reason) > _REASON:
@@ -210,7 +209,7 @@ def _note(trial: Trial) -> str:
 
 
 @dataclass(frozen=True)
-class Best:
+class BestConfiguration:
     """rows: name, range searched, the best trial's value, its place from 0 to 1. options, file: to copy."""
 
     rows: tuple[tuple[str, str, str, float | None], ...]
@@ -218,7 +217,7 @@ class Best:
     file: str
 
 
-def best_configuration(document: Mapping[str, Any], data: SearchData) -> Best | None:
+def best_configuration(document: Mapping[str, Any], data: SearchData) -> BestConfiguration | None:
     """None before a trial has completed."""
     if data.best is None:
         return None
@@ -226,8 +225,8 @@ def best_configuration(document: Mapping[str, Any], data: SearchData) -> Best | 
     rows = []
     for axis in data.axes:
         value = data.best.values.get(axis.name)
-        rows.append((axis.name, axis.range(), shown(value), axis.place(value)))
-    return Best(tuple(rows), _options(every, data), _file(every))
+        rows.append((axis.name, axis.range(), value_text(value), axis.place(value)))
+    return BestConfiguration(tuple(rows), _options(every, data), _file(every))
 
 
 def _options(every: Mapping[str, Any], data: SearchData) -> str:

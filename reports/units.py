@@ -1,11 +1,10 @@
-"""Figures with their units, as both pages write them."""
+"""Figures with their units, and short texts, as all pages write them."""
 
 import math
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from reports.page import NOTHING
-
+NOTHING: Final = "\u2013"  # an en dash: there is no such figure
 _MINUS: Final = "\u2212"
 _INFINITE: Final = "\u221e"
 _NARROW: Final = "\u00a0"  # between a figure and its unit: they stay on one line
@@ -21,6 +20,49 @@ def real(value: Any) -> float | None:
         return float(value)
     except (TypeError, ValueError):
         return None
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """0.8123 -> `81.2 %`; a dash for None. Never 100.0 % for less than all, nor 0.0 % for more than nothing."""
+    if share is None:
+        return NOTHING
+    text = f"{100 * share:.{digits}f}"
+    least = 10.0**-digits
+    if share < 1 and float(text) == 100:
+        text = f"> {100 - least:.{digits}f}"
+    elif share > 0 and float(text) == 0:
+        text = f"< {least:.{digits}f}"
+    return f"{text}{_NARROW}%"
+
+
+def points(difference: float | None) -> str:
+    """A difference of shares in percentage points, with its sign: `+3.5`, a true minus, `0`; a dash for None."""
+    if difference is None:
+        return NOTHING
+    text = f"{100 * abs(difference):.1f}"
+    if float(text) == 0:
+        return "0"
+    return ("+" if difference > 0 else _MINUS) + text
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """`1 image`, `12,345 images`; `plural` where an s isn't enough."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def shortened(name: str, most: int) -> str:
+    """A name of at most `most` (2 or more) characters: what is too long loses its middle."""
+    if len(name) <= most:
+        return name
+    tail = max((most - 1) * 2 // 3, 1)
+    return f"{name[: most - 1 - tail]}\u2026{name[-tail:]}"
+
+
+def sentence(words: str, most: int = 10_000) -> str:
+    """The words with a full stop, on one line; of more than `most` characters the first ones and an ellipsis."""
+    words = " ".join(words.split())
+    words = words if len(words) <= most else words[: most - 1] + "\u2026"
+    return words if not words or words.endswith((".", "!", "?", "\u2026")) else f"{words}."
 
 
 def figure(value: Any, digits: int = 3) -> str:

@@ -1,4 +1,4 @@
-"""The confusion matrix as a heat map: whole, or its most confused part."""
+"""The confusion matrix as a table of shaded cells: whole, or its most confused part."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ _SHADES: Final = 9
 
 
 @dataclass(frozen=True)
-class Cell:
+class ConfusionCell:
     """How many images of a truth got a prediction; `style` names the shade: 0, right, or e1 (few) to e9 (most)."""
 
     count: int
@@ -18,47 +18,47 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class ConfusionRow:
     """The images of one class, by prediction; `others` counts the predictions that have no column."""
 
     label: str
-    cells: tuple[Cell, ...]
+    cells: tuple[ConfusionCell, ...]
     others: int
     n: int
 
 
 @dataclass(frozen=True)
-class HeatMap:
+class ConfusionMatrix:
     """`labels` are the columns' classes, the same as the rows'; `whole` says that these are all there are."""
 
     labels: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[ConfusionRow, ...]
     whole: bool
 
 
-def heat_map(report: Mapping[str, Any]) -> HeatMap:
-    """The heat map of an evaluation report: all classes up to WHOLE, else the PART that are confused most often."""
-    matrix, labels = report["confusion_matrix"], report["labels"]
+def confusion_matrix(report: Mapping[str, Any]) -> ConfusionMatrix:
+    """The matrix of an evaluation report: all classes up to WHOLE, else the PART that are confused most often."""
+    counts, labels = report["confusion_matrix"], report["labels"]
     whole = len(labels) <= WHOLE
-    chosen = list(range(len(labels))) if whole else _most_confused(report["confused_pairs"])
+    classes = list(range(len(labels))) if whole else _most_confused(report["confused_pairs"])
     rows = []
-    for truth in chosen:
-        n = sum(matrix[truth])
-        cells = tuple(Cell(matrix[truth][k], _style(matrix[truth][k], n, truth == k)) for k in chosen)
-        rows.append(Row(labels[truth], cells, n - sum(cell.count for cell in cells), n))
-    return HeatMap(tuple(labels[k] for k in chosen), tuple(rows), whole)
+    for truth in classes:
+        n = sum(counts[truth])
+        cells = tuple(ConfusionCell(counts[truth][k], _style(counts[truth][k], n, truth == k)) for k in classes)
+        rows.append(ConfusionRow(labels[truth], cells, n - sum(cell.count for cell in cells), n))
+    return ConfusionMatrix(tuple(labels[k] for k in classes), tuple(rows), whole)
 
 
 def _most_confused(pairs: Sequence[Mapping[str, Any]]) -> list[int]:
     """Classes of the most confused pairs, neighbours beside each other, PART at most."""
-    chosen: list[int] = []
+    classes: list[int] = []
     for pair in pairs:
         first = pair["directions"][0]
-        new = [k for k in (first["true_index"], first["index"]) if k not in chosen]
-        if len(chosen) + len(new) > PART:
+        new = [k for k in (first["true_index"], first["index"]) if k not in classes]
+        if len(classes) + len(new) > PART:
             break
-        chosen += new
-    return chosen
+        classes += new
+    return classes
 
 
 def _style(count: int, n: int, right: bool) -> str:

@@ -7,13 +7,15 @@ from typing import Final
 
 from markupsafe import Markup
 
-from reports.charts.axes import Scale, element, line, nice_ticks, picture, text
+from reports.charts.plot import Plot
+from reports.charts.shades import OFF_SCALE, ShadeScale
+from reports.charts.svg import WIDTH, Point, circle, element, path, rectangle, text
+from reports.charts.ticks import nice_ticks
+from reports.units import shortened
 
-WIDTH: Final = 960
 _NAMES: Final = 214  # pixels left of the cells
 _VALUES: Final = 58  # right of them
 MOST_COLUMNS: Final = 200  # what keeps a page with 161 layers below 3 MB
-_SPECIAL: Final = {"nan": "NaN", "inf": "\u221e", "zero": "0"}
 
 Values = Sequence[Sequence[float | None]]
 
@@ -39,7 +41,7 @@ class HeatMap:
     rows: Sequence[str]
     columns: Sequence[float]
     values: Values
-    scale: Scale
+    scale: ShadeScale
     axis: str = "training step"
     marks: Sequence[Mark] = ()
 
@@ -55,17 +57,19 @@ def binned(values: Values, most: int = MOST_COLUMNS) -> tuple[list[list[float | 
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    found = [value for value in values if value is not None]
-    if any(map(math.isnan, found)):
+    known = [value for value in values if value is not None]
+    if any(map(math.isnan, known)):
         return math.nan
-    if not found or any(map(math.isinf, found)):
-        return math.inf if found else None
-    return math.fsum(value / len(found) for value in found)
+    if not known or any(map(math.isinf, known)):
+        return math.inf if known else None
+    return math.fsum(value / len(known) for value in known)
 
 
-def cells(values: Values, edges: Sequence[float], top: float, height: float, scale: Scale, key: str) -> list[Markup]:
+def cells(
+    values: Values, edges: Sequence[float], top: float, height: float, scale: ShadeScale, key: str
+) -> list[Markup]:
     """The cells alone. edges: x of the columns' sides, one more than columns; height: of a row, in pixels."""
-    paths: dict[str, list[str]] = {}
+    boxes: dict[str, list[str]] = {}
     for number, row in enumerate(values):
         shades = [scale.shade(value) for value in row]
         start = 0
@@ -75,132 +79,92 @@ def cells(values: Values, edges: Sequence[float], top: float, height: float, sca
             shade = shades[start]
             if shade is not None:
                 left = round(edges[start], 1)
-                width = round(edges[end], 1) - left
-                wide, high = _short(width), _short(height)
-                box = f"M{_short(left)} {_short(top + number * height)}h{wide}v{high}h-{wide}z"
-                paths.setdefault(shade, []).append(box)
+                width, high = _tenths(round(edges[end], 1) - left), _tenths(height)
+                box = f"M{_tenths(left)} {_tenths(top + number * height)}h{width}v{high}h-{width}z"
+                boxes.setdefault(shade, []).append(box)
             start = end
-    found = [_pattern(f"{key}-{shade}", shade) for shade in _SPECIAL if shade in paths]
-    for shade, parts in paths.items():
-        fill = {"fill": f"url(#{key}-{shade})"} if shade in _SPECIAL else {}
-        found.append(element("path", d="".join(parts), class_=f"cell {shade}", **fill))
-    return found
+    drawn = [_pattern(f"{key}-{shade}", shade) for shade in OFF_SCALE if shade in boxes]
+    for shade, parts in boxes.items():
+        fill = {"fill": f"url(#{key}-{shade})"} if shade in OFF_SCALE else {}
+        drawn.append(path("".join(parts), f"cell {shade}", **fill))
+    return drawn
 
 
-def _short(value: float) -> str:
-    return f"{round(value, 1):g}"
+def _tenths(pixels: float) -> str:
+    return f"{round(pixels, 1):g}"
 
 
-def _pattern(key: str, shade: str) -> Markup:
+def _pattern(id: str, shade: str) -> Markup:
     """Strokes as well as a colour: a cross for NaN, a plus for infinity, dots for 0."""
     strokes = {"nan": "M0 0L6 6M6 0L0 6", "inf": "M3 0V6M0 3H6", "zero": "M3 2.2V3.8"}[shade]
     ground = element("rect", width=6, height=6, class_=f"ground {shade}")
     return element(
-        "pattern", ground + element("path", d=strokes, class_=f"strokes {shade}"),
-        id=key, width=6, height=6, patternUnits="userSpaceOnUse",
-    )  # fmt: skip
+        "pattern", ground + path(strokes, f"strokes {shade}"), id=id, width=6, height=6, patternUnits="userSpaceOnUse"
+    )
 
 
-def heat_map(given: HeatMap) -> Markup:
+def heat_map(data: HeatMap) -> Markup:
     """The whole drawing: names, cells, the last value of each named row, steps below, and the legend."""
-    values, group = binned(given.values)
-    columns = len(values[0])
-    height = max(5.0, min(18.0, 420.0 / len(values)))
-    left, right, top = _NAMES, WIDTH - _VALUES, 22.0
-    edges = [left + (right - left) * k / columns for k in range(columns + 1)]
-    bottom = top + height * len(values)
-    found = [text((right + 8, top - 8), "last", anchor="start"), text((left - 8, top - 8), "layer", anchor="end")]
-    found += [*cells(values, edges, top, height, given.scale, given.key), *_names(given, top, height)]
-    found.append(element("rect", x=left, y=top, width=right - left, height=bottom - top, class_="around"))
-    found += _steps(given, edges, group, bottom)
-    found += [_mark(mark, edges, group, top, height) for mark in given.marks]
-    present = {shade for row in values for shade in map(given.scale.shade, row) if shade is not None}
-    found += legend(given.scale, present, given.key, left, bottom + 54)
-    return picture(WIDTH, bottom + 92, given.label, [element("g", Markup("").join(found), class_="heat")])
+    values, group = binned(data.values)
+    rows, columns = len(values), len(values[0])
+    height = max(5.0, min(18.0, 420.0 / rows))
+    plot = Plot(WIDTH, height * rows, (_NAMES, _VALUES, 22.0), (0, columns), (rows, 0))
+    plot.add(text((plot.right + 8, plot.top - 8), "last", anchor="start"))
+    plot.add(text((plot.left - 8, plot.top - 8), "layer", anchor="end"))
+    plot.add(*cells(values, [plot.x(k) for k in range(columns + 1)], plot.top, height, data.scale, data.key))
+    _add_rows(plot, data, height)
+    plot.add(rectangle((plot.left, plot.top), plot.width, plot.height, "around"))
+    _add_steps(plot, data, group)
+    for mark in data.marks:
+        plot.add(_ring(plot.place(mark.column // group + 0.5, mark.row + 0.5), height, mark.text))
+    present = {shade for row in values for shade in map(data.scale.shade, row) if shade is not None}
+    plot.add(*data.scale.legend(present, data.key, plot.left, plot.bottom + 54))
+    return plot.picture(data.label, below=92)
 
 
-def _names(given: HeatMap, top: float, height: float) -> list[Markup]:
-    """Names and last values of as many rows as there is room for, and for every row a transparent bar that tells."""
-    each = math.ceil(13 / height)
-    found = []
-    for number, (name, row) in enumerate(zip(given.rows, given.values, strict=True)):
-        y = top + number * height
-        if number % each == 0:
+def _add_rows(plot: Plot, data: HeatMap, height: float) -> None:
+    """Names and last values of as many rows as there is room for; every row says its figures to the pointer."""
+    every = math.ceil(13 / height)
+    for number, (name, row) in enumerate(zip(data.rows, data.values, strict=True)):
+        if number % every == 0:
             last = next((value for value in reversed(row) if value is not None), None)
-            middle = y + height / 2 + 4
-            found.append(text((_NAMES - 8, middle), shortened(name, 32), "tick small", anchor="end"))
-            found.append(text((WIDTH - 4, middle), "" if last is None else given.scale.show(last), anchor="end"))
-        note = element("title", f"{name}: {_told(given, row)}")
-        found.append(element("rect", note, x=_NAMES, y=y, width=WIDTH - _NAMES - _VALUES, height=height, class_="told"))
-    return found
+            middle = plot.y(number + 0.5) + 4
+            plot.add(text((plot.left - 8, middle), shortened(name, 32), "tick small", "end"))
+            plot.add(text((WIDTH - 4, middle), "" if last is None else data.scale.show(last), anchor="end"))
+        plot.add(row_note((plot.left, plot.y(number)), plot.width, height, f"{name}: {_row_figures(data, row)}"))
 
 
-def _told(given: HeatMap, row: Sequence[float | None]) -> str:
+def row_note(corner: Point, width: float, height: float, note: str) -> Markup:
+    """A transparent bar over a row that shows `note` to the pointer."""
+    return rectangle(corner, width, height, "rownote", note)
+
+
+def _row_figures(data: HeatMap, row: Sequence[float | None]) -> str:
     """First, last, least and most of a row, with their steps."""
-    found = [(value, step) for value, step in zip(row, given.columns, strict=True) if value is not None]
-    if not found:
+    saved = [(value, step) for value, step in zip(row, data.columns, strict=True) if value is not None]
+    if not saved:
         return "not saved"
-    show = given.scale.show
-    finite = [each for each in found if math.isfinite(each[0])]
-    words = [f"first {show(found[0][0])}", f"last {show(found[-1][0])}"]
+    show = data.scale.show
+    finite = [(value, step) for value, step in saved if math.isfinite(value)]
+    words = [f"first {show(saved[0][0])}", f"last {show(saved[-1][0])}"]
     if finite:
         (least, at_least), (most, at_most) = min(finite), max(finite)
         words.append(f"least {show(least)} at step {at_least:g}")
         words.append(f"most {show(most)} at step {at_most:g}")
-    if len(finite) < len(found):
-        bad = next(step for value, step in found if not math.isfinite(value))
-        words.append(f"NaN or infinite first at step {bad:g}")
+    if len(finite) < len(saved):
+        broken = next(step for value, step in saved if not math.isfinite(value))
+        words.append(f"NaN or infinite first at step {broken:g}")
     return ", ".join(words)
 
 
-def shortened(name: str, most: int) -> str:
-    """A name of at most `most` characters: what is too long loses its middle."""
-    if len(name) <= most:
-        return name
-    tail = (most - 1) * 2 // 3
-    return f"{name[: most - 1 - tail]}\u2026{name[-tail:]}"
-
-
-def _steps(given: HeatMap, edges: Sequence[float], group: int, bottom: float) -> list[Markup]:
+def _add_steps(plot: Plot, data: HeatMap, group: int) -> None:
     """Steps under the cells: of the columns nearest to round numbers."""
-    steps = list(given.columns)
+    steps = data.columns
     wanted = nice_ticks(steps[0], steps[-1], 10)
     nearest = sorted({min(range(len(steps)), key=lambda k: abs(steps[k] - tick)) for tick in wanted})
-    found, last = [], -math.inf
-    for k in nearest:
-        x = (edges[k // group] + edges[k // group + 1]) / 2
-        words = f"{steps[k]:g}"
-        if x - last < 7 * len(words) + 10:
-            continue
-        last = x
-        found += [line((x, bottom), (x, bottom + 4), "tickmark"), text((x, bottom + 17), words)]
-    return [*found, text(((edges[0] + edges[-1]) / 2, bottom + 35), given.axis, "axis")]
+    plot.x_axis([k // group + 0.5 for k in nearest], [f"{steps[k]:g}" for k in nearest], data.axis)
 
 
-def _mark(mark: Mark, edges: Sequence[float], group: int, top: float, height: float) -> Markup:
-    column = mark.column // group
-    x, y = (edges[column] + edges[column + 1]) / 2, top + (mark.row + 0.5) * height
+def _ring(centre: Point, height: float, note: str) -> Markup:
     radius = max(3.5, min(6.0, height / 2))
-    halo = element("circle", cx=x, cy=y, r=radius, class_="halo")
-    ring = element("circle", element("title", mark.text), cx=x, cy=y, r=radius, class_="ring")
-    return halo + ring
-
-
-def legend(scale: Scale, present: set[str], key: str, left: float, top: float) -> list[Markup]:
-    """A box a shade, the limits between them, and boxes for what has no place on the scale but occurs."""
-    wide = 44.0
-    found = [
-        element("rect", x=left + k * wide, y=top, width=wide, height=12, class_=f"cell {shade}")
-        for k, shade in enumerate(scale.classes)
-    ]
-    found += [text((left + (k + 1) * wide, top + 27), scale.show(limit)) for k, limit in enumerate(scale.limits)]
-    x = left + len(scale.classes) * wide + (22 if scale.limits else 170)
-    for shade, words in _SPECIAL.items():
-        if shade in present:
-            fill = f"url(#{key}-{shade})"
-            found.append(element("rect", x=x, y=top, width=30, height=12, class_=f"cell {shade}", fill=fill))
-            found.append(text((x + 15, top + 27), words))
-            x += 48
-    if not scale.limits:
-        found.append(text((left + wide + 8, top + 10), "the same everywhere", anchor="start"))
-    return found
+    return circle(centre, radius, "halo") + circle(centre, radius, "ring", note)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any, Final
 
-from reports.charts.axes import nice_ticks
+from reports.charts.ticks import nice_ticks
 from reports.units import figure, real
 
 _NEAR: Final = 0.09  # of the axis: a tick nearer than that to an end is left out
@@ -34,7 +34,8 @@ class ParameterAxis:
         number = real(value)
         if number is None or not math.isfinite(number):
             return None
-        low, at, high = (self._scaled(each) for each in (self.low, min(max(number, self.low), self.high), self.high))
+        clamped = min(max(number, self.low), self.high)
+        low, at, high = self._scaled(self.low), self._scaled(clamped), self._scaled(self.high)
         return (at - low) / (high - low) if high > low else 0.5
 
     def _scaled(self, value: float) -> float:
@@ -43,17 +44,19 @@ class ParameterAxis:
         return -math.log10(1 - value) if self.scale == "reverse_log" else value
 
     def ticks(self) -> list[tuple[float, str]]:
-        """(place, words) of a few round values, both ends among them; of every choice."""
+        """(place from 0 to 1, words) of a few round values, both ends among them; of every choice."""
         if self.kind == "categorical":
-            return [((number + 0.5) / len(self.choices), shown(each)) for number, each in enumerate(self.choices)]
+            return [
+                ((number + 0.5) / len(self.choices), value_text(choice)) for number, choice in enumerate(self.choices)
+            ]
         if not self.high > self.low:
-            return [(0.5, shown(self.low))]
-        found = [(0.0, shown(self.low))]
+            return [(0.5, value_text(self.low))]
+        ticks = [(0.0, value_text(self.low))]
         for value in self._round():
             place = self.place(value)
-            if place is not None and found[-1][0] + _NEAR < place < 1 - _NEAR:
-                found.append((place, shown(value)))
-        return [*found, (1.0, shown(self.high))]
+            if place is not None and ticks[-1][0] + _NEAR < place < 1 - _NEAR:
+                ticks.append((place, value_text(value)))
+        return [*ticks, (1.0, value_text(self.high))]
 
     def _round(self) -> list[float]:
         if self.scale == "linear":
@@ -64,32 +67,32 @@ class ParameterAxis:
         if self.scale == "reverse_log":
             return [1 - 10.0**-power for power in powers]
         factors = (1, 2, 5) if high - low < 1.5 else (1, 3) if high - low < 2.5 else (1,)
-        found = [factor * 10.0**power for power in powers for factor in factors]
-        return _whole(found) if self.kind == "integer" else found
+        ticks = [factor * 10.0**power for power in powers for factor in factors]
+        return _whole(ticks) if self.kind == "integer" else ticks
 
     def range(self) -> str:
         """In words: `0.001 to 0.1, logarithmic`, `16, 32, 64`."""
         if self.kind == "categorical":
-            return ", ".join(shown(each) for each in self.choices)
+            return ", ".join(map(value_text, self.choices))
         if not self.high > self.low:
-            return shown(self.low)
+            return value_text(self.low)
         words = {"log": ", logarithmic", "reverse_log": ", reverse logarithmic"}.get(self.scale, "")
-        return f"{shown(self.low)} to {shown(self.high)}{words}"
+        return f"{value_text(self.low)} to {value_text(self.high)}{words}"
 
 
 def _whole(ticks: Sequence[float]) -> list[float]:
     return [int(tick) for tick in ticks if tick == round(tick)]
 
 
-def parameter_axis(given: Mapping[str, Any]) -> ParameterAxis:
-    """The axis of a hyperparameter as the document's space has it."""
-    name, kind = str(given["name"]), str(given["kind"])
+def parameter_axis(entry: Mapping[str, Any]) -> ParameterAxis:
+    """The axis of an entry of the document's space."""
+    name, kind = str(entry["name"]), str(entry["kind"])
     if kind == "categorical":
-        return ParameterAxis(name, kind, choices=tuple(given["values"]))
-    return ParameterAxis(name, kind, given["low"], given["high"], str(given.get("scale") or "linear"))
+        return ParameterAxis(name, kind, choices=tuple(entry["values"]))
+    return ParameterAxis(name, kind, entry["low"], entry["high"], str(entry.get("scale") or "linear"))
 
 
-def shown(value: Any) -> str:
+def value_text(value: Any) -> str:
     """A hyperparameter's value: numbers to four digits, words as they are."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
@@ -113,6 +116,10 @@ class ValueAxis:
         """The value, or the edge that stands for it."""
         edge = self.low if self.maximize else self.high
         return edge if self.beyond(value) else min(max(value, self.low), self.high)
+
+    def place(self, value: float) -> float:
+        """Where a value lies: 0 at the low end, 1 at the high one."""
+        return (value - self.low) / (self.high - self.low)
 
     def ticks(self, share: bool) -> tuple[list[float], list[str]]:
         """Round values and their words. share: in percent."""

@@ -10,15 +10,16 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
-from reports.charts.axes import Frame, Point, element, picture, polyline, text
-from reports.charts.parameter_axes import ParameterAxis, ValueAxis, shown, value_axis
-from reports.charts.trial_marks import LEFT, RIGHT, WIDTH, in_order, kind, mark, note, value_mark, whole_ticks
-from reports.page import percent
-from reports.search_data import SearchData, Trial, finite
-from reports.units import real
+from reports.charts.parameter_axes import ParameterAxis, ValueAxis, value_axis, value_text
+from reports.charts.plot import WIDE_LETTER, Plot
+from reports.charts.svg import HALF, WIDTH, Point, circle, group, picture, polyline, rectangle, text
+from reports.charts.ticks import whole_ticks
+from reports.charts.trial_marks import add_mark, in_order, kind, mark, note, spread
+from reports.search_data import SearchData, SearchObjective, SearchTrial, finite
+from reports.units import percent, real, shortened
 
-TOP: Final = 30
-HEIGHT: Final = 280
+_MARGINS: Final = (74, 16, 30)
+_HEIGHT: Final = 280
 _STRIP: Final = 22  # below the plot: trials without a value
 _BAR: Final = 26
 _NAMES: Final = 150
@@ -37,33 +38,34 @@ def history(data: SearchData) -> Markup | None:
     ended = [trial for trial in data.trials if trial.state != "running"]
     if not ended:
         return None
-    axis = values_axis(data)
-    last = max(trial.number for trial in data.trials)
-    frame = Frame(LEFT, TOP, WIDTH - LEFT - RIGHT, HEIGHT, (0.5, axis.low), (last + 0.5, axis.high))
+    axis, last = values_axis(data), max(trial.number for trial in data.trials)
+    plot = Plot(WIDTH, _HEIGHT, _MARGINS, (0.5, last + 0.5), (axis.low, axis.high))
+    if data.valued:
+        _add_values(plot, axis, data.objective)
     without = [trial for trial in ended if trial.shown is None]
-    found = _value_grid(frame, axis, data) if data.valued else []
-    steps = whole_ticks(1, last, 10)
-    below = Frame(LEFT, TOP, frame.width, HEIGHT + (_STRIP if without else 0), frame.low, frame.high)
-    found += below.below(steps, [f"{step:,}" for step in steps], "trial")
+    strip = _STRIP if without else 0
+    _add_numbers(plot, whole_ticks(1, last, 10), "trial", strip)
     if without:
-        middle = TOP + HEIGHT + _STRIP / 2
-        found.append(text((LEFT - 8, middle + 4), "no value", anchor="end"))
-        for trial in without:
-            found.append(mark((frame.place(trial.number, 0)[0], middle), trial.state, note(trial, data.objective)))
-    found += _best_so_far(data, frame, axis, last)
+        y = plot.bottom + strip / 2
+        plot.add(text((plot.left - 8, y + 4), "no value", anchor="end"))
+        plot.add(*(mark((plot.x(trial.number), y), trial.state, note(trial, data.objective)) for trial in without))
+    _add_best_so_far(plot, data, axis)
     for trial in in_order(data, data.valued):
-        found.append(value_mark(data, trial, frame, axis, trial.number, note(trial, data.objective)))
+        add_mark(plot, data, trial, axis, trial.number, note(trial, data.objective))
     best = f"; the best is trial {data.best.number} with {data.objective.show(data.best.shown)}" if data.best else ""
     label = f"History: {data.objective.name} of {len(data.valued)} trials over their number{best}"
-    return picture(WIDTH, below.top + below.height + 44, label, found)
+    return plot.picture(label, 44 + strip)
 
 
-def _value_grid(frame: Frame, axis: ValueAxis, data: SearchData) -> list[Markup]:
-    ticks, names = axis.ticks(data.objective.share)
-    return [*frame.grid(ticks, names), text((4, 14), data.objective.axis, "axis", anchor="start")]
+def _add_values(plot: Plot, axis: ValueAxis, objective: SearchObjective) -> None:
+    plot.y_axis(*axis.ticks(objective.share), objective.axis)
 
 
-def _best_so_far(data: SearchData, frame: Frame, axis: ValueAxis, last: int) -> list[Markup]:
+def _add_numbers(plot: Plot, numbers: Sequence[int], title: str, below: float = 0) -> None:
+    plot.x_axis(numbers, [f"{number:,}" for number in numbers], title, below)
+
+
+def _add_best_so_far(plot: Plot, data: SearchData, axis: ValueAxis) -> None:
     """The step line, from the first completed trial to the right side."""
     points: list[Point] = []
     best: float | None = None
@@ -71,42 +73,33 @@ def _best_so_far(data: SearchData, frame: Frame, axis: ValueAxis, last: int) -> 
         value = trial.shown or 0.0
         if best is None or data.objective.gain(value, best) > 0:
             if best is not None:
-                points.append(frame.place(trial.number, axis.on(best)))
-            points.append(frame.place(trial.number, axis.on(value)))
+                points.append(plot.place(trial.number, axis.on(best)))
+            points.append(plot.place(trial.number, axis.on(value)))
             best = value
-    if best is None:
-        return []
-    return [polyline([*points, frame.place(last + 0.5, axis.on(best))], "bestsofar")]
+    if best is not None:
+        plot.add(polyline([*points, plot.place(plot.x_range[1], axis.on(best))], "bestsofar"))
 
 
-def importance(given: Mapping[str, Any] | None) -> Markup | None:
+def importance(importances: Mapping[str, Any] | None) -> Markup | None:
     """A bar a hyperparameter, the most important first; None without importances."""
-    shares = {str(name): real(share) or 0.0 for name, share in ((given or {}).get("values") or {}).items()}
-    if given is None or not shares:
+    shares = {str(name): real(share) or 0.0 for name, share in ((importances or {}).get("values") or {}).items()}
+    if not shares:
         return None
-    ranked = sorted(shares.items(), key=lambda each: -each[1])
-    most = max(ranked[0][1], 1e-9)
-    found, room = [], 484 - _NAMES - 66
+    ranked = sorted(shares.items(), key=lambda item: -item[1])
+    most, room = max(ranked[0][1], 1e-9), HALF - _NAMES - 66
+    drawn = []
     for number, (name, share) in enumerate(ranked):
         y, width = number * _BAR, max(room * share / most, 1.5)
-        found.append(text((_NAMES - 8, y + 17), shortened(name, 17), "title", anchor="end"))
-        title = element("title", f"{name}: {percent(share)}")
-        found.append(element("rect", title, x=_NAMES, y=y + 4, width=width, height=_BAR - 9, class_="importance"))
-        found.append(text((_NAMES + width + 6, y + 17), percent(share), anchor="start"))
+        drawn.append(text((_NAMES - 8, y + 17), shortened(name, 17), "title", "end"))
+        drawn.append(rectangle((_NAMES, y + 4), width, _BAR - 9, "importance", f"{name}: {percent(share)}"))
+        drawn.append(text((_NAMES + width + 6, y + 17), percent(share), anchor="start"))
     words = ", ".join(f"{name} {percent(share)}" for name, share in ranked)
-    return picture(484, len(ranked) * _BAR + 4, f"Importance of the hyperparameters: {words}", found)
+    return picture(HALF, len(ranked) * _BAR + 4, f"Importance of the hyperparameters: {words}", drawn)
 
 
-def shortened(words: str, most: int) -> str:
-    """At most so many letters."""
-    return words if len(words) <= most else words[: max(most - 1, 1)] + "\u2026"
-
-
-_WIDTH: Final = 330
-_HEIGHT: Final = 170
-_LEFT: Final = 56
-_GOLDEN: Final = 0.6180339887  # spreads any number of trials evenly over a choice's width
-_LETTER: Final = 7.0
+_SLICE_WIDTH: Final = 330
+_SLICE_HEIGHT: Final = 170
+_SLICE_STRIP: Final = 18
 
 
 @dataclass(frozen=True)
@@ -122,57 +115,43 @@ def slices(data: SearchData) -> list[Slice]:
     if not data.valued:
         return []
     axis = values_axis(data)
-    return [Slice(each.name, _slice(data, each, axis)) for each in data.axes]
+    return [Slice(parameter.name, _slice(data, parameter, axis)) for parameter in data.axes]
 
 
 def _slice(data: SearchData, parameter: ParameterAxis, axis: ValueAxis) -> Markup:
-    frame = Frame(_LEFT, 8, _WIDTH - _LEFT - 24, _HEIGHT, (0.0, axis.low), (1.0, axis.high))
-    found = frame.grid(*axis.ticks(data.objective.share))
-    failed = [trial for trial in data.trials if trial.state == "failed" and _place(parameter, trial) is not None]
-    strip = 18 if failed else 0
-    below = Frame(_LEFT, 8, frame.width, _HEIGHT + strip, frame.low, frame.high)
-    found += _ticks(parameter, below)
+    plot = Plot(_SLICE_WIDTH, _SLICE_HEIGHT, (56, 24, 8), (0.0, 1.0), (axis.low, axis.high))
+    plot.y_axis(*axis.ticks(data.objective.share))
+    places = {trial.number: _slice_place(parameter, trial) for trial in data.trials}
+    failed = [trial for trial in data.trials if trial.state == "failed" and places[trial.number] is not None]
+    strip = _SLICE_STRIP if failed else 0
+    ticks = parameter.ticks()
+    room = max(int(plot.width / len(ticks) / WIDE_LETTER), 3) if parameter.kind == "categorical" else 9
+    plot.x_axis([place for place, _ in ticks], [shortened(name, room) for _, name in ticks], below=strip)
     for trial in failed:
-        x = frame.place(_place(parameter, trial) or 0.0, 0)[0]
-        found.append(mark((x, 8 + _HEIGHT + strip / 2), "failed", _note(data, parameter, trial)))
+        place = (plot.x(places[trial.number] or 0.0), plot.bottom + strip / 2)
+        plot.add(mark(place, "failed", _slice_note(data, parameter, trial)))
     drawn = 0
     for trial in in_order(data, data.valued):
-        place = _place(parameter, trial)
-        if place is not None:
-            found.append(value_mark(data, trial, frame, axis, place, _note(data, parameter, trial)))
+        x = places[trial.number]
+        if x is not None:
+            add_mark(plot, data, trial, axis, x, _slice_note(data, parameter, trial))
             drawn += 1
-    label = f"{data.objective.name} over {parameter.name} ({parameter.range()}) of {drawn} trials"
-    return picture(_WIDTH, below.top + below.height + 26, label, found)
+    return plot.picture(
+        f"{data.objective.name} over {parameter.name} ({parameter.range()}) of {drawn} trials", 26 + strip
+    )
 
 
-def _place(parameter: ParameterAxis, trial: Trial) -> float | None:
+def _slice_place(parameter: ParameterAxis, trial: SearchTrial) -> float | None:
     place = parameter.place(trial.values.get(parameter.name))
     if place is None or parameter.kind != "categorical":
         return place
-    return place + ((trial.number * _GOLDEN) % 1 - 0.5) * 0.6 / len(parameter.choices)
+    return place + spread(trial) * 0.6 / len(parameter.choices)
 
 
-def _ticks(parameter: ParameterAxis, below: Frame) -> list[Markup]:
-    """Names under the plot: those that have room."""
-    found, free = [], -1.0
-    ticks = parameter.ticks()
-    room = max(int(below.width / len(ticks) / _LETTER), 3) if parameter.kind == "categorical" else 9
-    bottom = below.top + below.height
-    last = below.place(ticks[-1][0], 0)[0] - _LETTER * len(shortened(ticks[-1][1], room)) / 2
-    for number, (place, name) in enumerate(ticks):
-        x, words = below.place(place, 0)[0], shortened(name, room)
-        half = _LETTER * len(words) / 2
-        found.append(element("path", d=f"M{x:.1f} {bottom:.1f}v5", class_="tickmark"))
-        if x - half > free and (number == len(ticks) - 1 or x + half < last):
-            found.append(text((x, bottom + 18), words))
-            free = x + half
-    return found
-
-
-def _note(data: SearchData, parameter: ParameterAxis, trial: Trial) -> str:
+def _slice_note(data: SearchData, parameter: ParameterAxis, trial: SearchTrial) -> str:
     state = "" if trial.completed else f", {trial.state}"
     value = f", {data.objective.show(trial.shown)}" if trial.shown is not None else ""
-    return f"Trial {trial.number}{state}: {parameter.name} {shown(trial.values.get(parameter.name))}{value}"
+    return f"Trial {trial.number}{state}: {parameter.name} {value_text(trial.values.get(parameter.name))}{value}"
 
 
 _PARETO_HEIGHT: Final = 330
@@ -189,23 +168,22 @@ def pareto(data: SearchData) -> Markup | None:
     pairs = {trial.number: (trial.shown or 0.0, trial.objective[1] or 0.0) for trial in trials}
     across = value_axis([x for x, _ in pairs.values()], first.maximize)
     up = value_axis([y for _, y in pairs.values()], second.maximize)
-    frame = Frame(LEFT, TOP, WIDTH - LEFT - RIGHT, _PARETO_HEIGHT, (across.low, up.low), (across.high, up.high))
-    found = frame.grid(*up.ticks(second.share))
-    found.append(text((4, 14), second.axis, "axis", anchor="start"))
-    found += frame.below(*across.ticks(first.share), first.axis)
+    plot = Plot(WIDTH, _PARETO_HEIGHT, _MARGINS, (across.low, across.high), (up.low, up.high))
+    _add_values(plot, up, second)
+    plot.x_axis(*across.ticks(first.share), first.axis)
+    places = {number: plot.place(across.on(x), up.on(y)) for number, (x, y) in pairs.items()}
     front = [trial for trial in trials if trial.number in data.front]
     if len(data.objectives) == 2:
-        placed = sorted(frame.place(across.on(pairs[t.number][0]), up.on(pairs[t.number][1])) for t in front)
-        found.append(polyline(placed, "front"))
-    for trial in sorted(trials, key=lambda each: each.number in data.front):
+        plot.add(polyline(sorted(places[trial.number] for trial in front), "front"))
+    for trial in sorted(trials, key=lambda trial: trial.number in data.front):
         x, y = pairs[trial.number]
         name = "winner" if trial.number in data.front else "completed"
         if across.beyond(x) or up.beyond(y):
             name += " beyond"
-        told = f"{note(trial, first)}, {second.name} {second.show(y)}"
-        found.append(mark(frame.place(across.on(x), up.on(y)), name, told))
-    label = f"{second.name} over {first.name} of {len(trials)} trials; {len(front)} of them are the Pareto front"
-    return picture(WIDTH, TOP + _PARETO_HEIGHT + 44, label, found)
+        plot.add(mark(places[trial.number], name, f"{note(trial, first)}, {second.name} {second.show(y)}"))
+    return plot.picture(
+        f"{second.name} over {first.name} of {len(trials)} trials; {len(front)} of them are the Pareto front"
+    )
 
 
 MOST_CURVES: Final = 300
@@ -214,49 +192,43 @@ _POINTS: Final = 20_000  # of all curves together
 
 def curves(data: SearchData) -> Markup | None:
     """The objective over the epochs of every trial, the best on top; None without any epoch."""
-    metric = data.curve_metric()
-    found_points = {trial.number: _points(trial, metric.metric) for trial in drawn_curves(data)}
-    ends = [points[-1][1] for points in found_points.values() if points]
-    every = [y for points in found_points.values() for _, y in points]
-    if not every:
+    metric, trials = data.curve_metric(), drawn_curves(data)
+    points = {trial.number: curve for trial in trials if (curve := _points(trial, metric.metric))}
+    values = [y for curve in points.values() for _, y in curve]
+    if not values:
         return None
-    xs = [x for points in found_points.values() for x, _ in points]
     # Where curves end decides what lies beyond; before, they may have been far off.
-    axis = value_axis([*ends, *(every if len(every) < 100 else every[:: len(every) // 100])], metric.maximize)
-    first, last = min(xs), max(xs)
-    frame = Frame(LEFT, TOP, WIDTH - LEFT - RIGHT, HEIGHT, (first, axis.low), (last, axis.high))
-    ticks, names = axis.ticks(metric.share)
-    found = [*frame.grid(ticks, names), text((4, 14), metric.axis, "axis", anchor="start")]
-    steps = whole_ticks(first, last, 10)
-    found += frame.below(steps, [f"{step:,}" for step in steps], "epoch")
-    most = max(_POINTS // len(found_points), 20)
-    drawn_last = {"completed": 0, "failed": 1, "running": 1, "pruned": 2, "winner": 3}
-    for trial in sorted(drawn_curves(data), key=lambda each: drawn_last.get(kind(data, each), 1)):
-        points = found_points[trial.number]
-        if points:
-            step = math.ceil(len(points) / most)
-            placed = [frame.place(x, axis.on(y)) for x, y in [*points[:-1:step], points[-1]]]
-            found.append(_curve(kind(data, trial), placed, note(trial, data.objective)))
-    drawn = sum(1 for points in found_points.values() if points)
-    label = f"Learning curves: {metric.name} over the epochs of {drawn} trials"
-    return picture(WIDTH, TOP + HEIGHT + 44, label, found)
+    ends = [curve[-1][1] for curve in points.values()]
+    axis = value_axis([*ends, *values[:: max(len(values) // 100, 1)]], metric.maximize)
+    epochs = [x for curve in points.values() for x, _ in curve]
+    plot = Plot(WIDTH, _HEIGHT, _MARGINS, (min(epochs), max(epochs)), (axis.low, axis.high))
+    _add_values(plot, axis, metric)
+    _add_numbers(plot, whole_ticks(*plot.x_range, 10), "epoch")
+    most = max(_POINTS // len(trials), 20)
+    on_top = {"completed": 0, "failed": 1, "running": 1, "pruned": 2, "winner": 3}
+    for trial in sorted(trials, key=lambda trial: on_top.get(kind(data, trial), 1)):
+        if trial.number in points:
+            curve = points[trial.number]
+            step = math.ceil(len(curve) / most)
+            places = [plot.place(x, axis.on(y)) for x, y in [*curve[:-1:step], curve[-1]]]
+            plot.add(_curve(kind(data, trial), places, note(trial, data.objective)))
+    return plot.picture(f"Learning curves: {metric.name} over the epochs of {len(points)} trials")
 
 
-def drawn_curves(data: SearchData) -> list[Trial]:
+def drawn_curves(data: SearchData) -> list[SearchTrial]:
     """The trials whose curves are drawn: the best completed ones, then the latest others, if there are too many."""
-    ranked = data.ranked()
     others = [trial for trial in reversed(data.trials) if not trial.completed]
-    return [trial for trial in [*ranked, *others] if trial.epochs][:MOST_CURVES]
+    return [trial for trial in [*data.ranked(), *others] if trial.epochs][:MOST_CURVES]
 
 
-def _points(trial: Trial, metric: str) -> list[Point]:
+def _points(trial: SearchTrial, metric: str) -> list[Point]:
     rows = [(finite(row.get("epoch", place)), finite(row.get(metric))) for place, row in enumerate(trial.epochs, 1)]
     return [(x, y) for x, y in rows if x is not None and y is not None]
 
 
-def _curve(name: str, points: Sequence[Point], words: str) -> Markup:
+def _curve(name: str, places: Sequence[Point], note: str) -> Markup:
     """The line and a dot at its end; of a lone epoch the dot."""
-    content = polyline(points, "") if len(points) > 1 else Markup("")
-    x, y = points[-1]
-    content += element("circle", cx=round(x, 1), cy=round(y, 1), r=4.5 if name == "winner" else 2.6)
-    return element("g", element("title", words) + content, class_=f"curve {name}")
+    line = [polyline(places, "")] if len(places) > 1 else []
+    x, y = places[-1]
+    end = circle((round(x, 1), round(y, 1)), 4.5 if name == "winner" else 2.6, "")
+    return group([*line, end], f"curve {name}", note)

@@ -7,11 +7,10 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
-from reports.charts.axes import Frame, element, line, picture, text
-from reports.charts.heat_map import WIDTH
-from reports.charts.timeline import clock, time_ticks, top_of
-from reports.page import percent
-from reports.units import real, seconds
+from reports.charts.plot import WIDE_LETTER, Plot
+from reports.charts.svg import WIDTH, diamond, path, picture, rectangle, text
+from reports.charts.ticks import round_top
+from reports.units import percent, real, seconds
 
 PHASES: Final = ("data", "copy", "forward", "backward", "optimizer", "hook", "validation", "checkpoint", "other")
 MEANINGS: Final = {
@@ -26,12 +25,11 @@ MEANINGS: Final = {
     "other": "the rest of the loop",
 }
 _EPOCH: Final = 1e8  # later than that, a time is one since 1970 and not since the start
-_LETTER: Final = 8.2  # pixels that one takes at most, on average
 _HEIGHT: Final = 220
 
 
 @dataclass(frozen=True)
-class Part:
+class BarPart:
     """A part of a whole. kind: the CSS class of its colour; share: of 1; amount: in words."""
 
     name: str
@@ -40,42 +38,41 @@ class Part:
     amount: str
 
 
-def bar(parts: Sequence[Part], label: str) -> Markup:
+def bar(parts: Sequence[BarPart], label: str) -> Markup:
     """The parts beside each other, in order; named where there is room, and all of them in `label`."""
-    frame, found, at = Frame(0, 0, WIDTH, 62), [], 0.0
+    drawn, left = [], 0.0
     whole = math.fsum(part.share for part in parts) or 1.0
     for part in parts:
-        left, width = frame.width * at / whole, frame.width * part.share / whole
-        at += part.share
         if not part.share:
             continue
-        note = element("title", f"{part.name}: {part.amount}, {percent(part.share)}")
-        found.append(
-            element("rect", note, x=left, y=0, width=max(width - 1.5, 0.5), height=28, class_=f"part {part.kind}")
-        )
-        named, short = f"{part.name} {percent(part.share, 0)}", percent(part.share, 0)
-        if width > _LETTER * max(len(named), len(part.amount)) + 6:
-            found.append(text((left + 1, 43), named, "partname", anchor="start"))
-            found.append(text((left + 1, 58), part.amount, anchor="start"))
-        elif width > _LETTER * len(short) + 6:
-            found.append(text((left + 1, 43), short, anchor="start"))
+        width = WIDTH * part.share / whole
+        note = f"{part.name}: {part.amount}, {percent(part.share)}"
+        drawn.append(rectangle((left, 0), max(width - 1.5, 0.5), 28, f"part {part.kind}", note))
+        share = percent(part.share, 0)
+        name = f"{part.name} {share}"
+        if width > WIDE_LETTER * max(len(name), len(part.amount)) + 6:
+            drawn.append(text((left + 1, 43), name, "partname", "start"))
+            drawn.append(text((left + 1, 58), part.amount, anchor="start"))
+        elif width > WIDE_LETTER * len(share) + 6:
+            drawn.append(text((left + 1, 43), share, anchor="start"))
+        left += width
     words = ", ".join(f"{part.name} {percent(part.share)} ({part.amount})" for part in parts)
-    return picture(WIDTH, 64, f"{label}: {words}", found)
+    return picture(WIDTH, 64, f"{label}: {words}", drawn)
 
 
 def phases(steps: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The phases in the order of a step, then any other."""
-    given = steps.get("phases") or {}
-    order = [name for name in PHASES if name in given] + [name for name in given if name not in PHASES]
+    phases = steps.get("phases") or {}
+    order = [name for name in PHASES if name in phases] + [name for name in phases if name not in PHASES]
     return [
         {
             "name": name,
             "kind": name if name in PHASES else "other",
             "meaning": MEANINGS.get(name, ""),
-            "share": real(given[name].get("share")),
-            "seconds": real(given[name].get("seconds")),
-            "mean": _milliseconds(given[name].get("mean_ms")),
-            "p95": _milliseconds(given[name].get("p95_ms")),
+            "share": real(phases[name].get("share")),
+            "seconds": real(phases[name].get("seconds")),
+            "mean": _milliseconds(phases[name].get("mean_ms")),
+            "p95": _milliseconds(phases[name].get("p95_ms")),
         }
         for name in order
     ]
@@ -90,12 +87,12 @@ def phase_bar(rows: Sequence[Mapping[str, Any]]) -> Markup | None:
     """The phases' shares of a step's time; None when there is none."""
     if not any(row["share"] for row in rows):
         return None
-    parts = [Part(row["name"], f"phase-{row['kind']}", row["share"] or 0.0, row["mean"]) for row in rows]
+    parts = [BarPart(row["name"], f"phase-{row['kind']}", row["share"] or 0.0, row["mean"]) for row in rows]
     return bar(parts, "Where step time goes")
 
 
 def since(time: Any, started: Any) -> float | None:
-    """Seconds since the start, of a time that is given so or since 1970."""
+    """Seconds since the start, of a time that counts from there or from 1970."""
     number, begin = real(time), real(started)
     if number is None:
         return None
@@ -105,45 +102,28 @@ def since(time: Any, started: Any) -> float | None:
 def durations(document: Mapping[str, Any]) -> Markup | None:
     """Each step's time as a dot, outliers as diamonds; None when there is no step."""
     steps, job = document.get("steps") or {}, document["job"]
-    rows = [(each[0], since(each[1], job.get("started")), real(each[2])) for each in steps.get("durations") or []]
+    rows = [(row[0], since(row[1], job.get("started")), real(row[2])) for row in steps.get("durations") or []]
     points = [(step, time, spent) for step, time, spent in rows if time is not None and spent is not None]
     if not points:
         return None
-    outliers = {each["step"]: each for each in steps.get("outliers") or []}
-    # A few very long steps must not flatten all the others, but outliers are to be seen.
-    unit, name = (1.0, "s") if max(each[2] for each in points) >= 2 else (1000.0, "ms")
-    top = top_of([unit * each[2] for each in points])
-    end = max([each[1] for each in points] + [real(job.get("seconds")) or 0.0]) or 1.0
-    frame = Frame(74, 18, WIDTH - 86, _HEIGHT, (0.0, 0.0), (end, top))
-    found = frame.grid([0.0, top / 2, top], [f"{value:g} {name}" for value in (0.0, top / 2, top)])
-    ticks = time_ticks(end)
-    kind = "s" if end < 120 else "min:s" if end < 7200 else "h:min"
-    found += frame.below(ticks, [clock(tick, end) for tick in ticks], f"time since the start ({kind})")
-    found += _median(frame, steps, unit, name)
-    ordinary = [frame.place(time, unit * spent) for step, time, spent in points if step not in outliers]
-    found.append(element("path", d="".join(f"M{x:.1f} {y:.1f}h0" for x, y in ordinary), class_="stepdots"))
-    found += _outliers(frame, points, outliers, unit)
-    label = f"Duration of {len(points)} steps over time, {len(outliers)} of them outliers"
-    return picture(WIDTH, _HEIGHT + 60, label, found)
-
-
-def _median(frame: Frame, steps: Mapping[str, Any], unit: float, name: str) -> list[Markup]:
+    outliers = {row["step"]: row for row in steps.get("outliers") or []}
+    longest = max(spent for _, _, spent in points)
+    unit, name = (1.0, "s") if longest >= 2 else (1000.0, "ms")
+    top = round_top([unit * longest])
+    end = max(*(time for _, time, _ in points), real(job.get("seconds")) or 0.0) or 1.0
+    plot = Plot(WIDTH, _HEIGHT, (74, 12, 18), (0.0, end), (0.0, top))
+    ticks = [0.0, top / 2, top]
+    plot.y_axis(ticks, [f"{tick:g} {name}" for tick in ticks])
+    plot.time_axis()
     median = real((steps.get("seconds") or {}).get("p50"))
-    if median is None:
-        return []
-    y = frame.place(0, unit * median)[1]
-    right = frame.left + frame.width
-    words = f"median {unit * median:.3g} {name}"
-    return [line((frame.left, y), (right, y), "ideal"), text((right, y - 5), words, "tick halo", anchor="end")]
-
-
-def _outliers(
-    frame: Frame, points: Sequence[tuple[Any, float, float]], outliers: Mapping[Any, Mapping[str, Any]], unit: float
-) -> list[Markup]:
-    found = []
+    if median is not None:
+        plot.horizontal(unit * median, "ideal")
+        words = f"median {unit * median:.3g} {name}"
+        plot.add(text((plot.right, plot.y(unit * median) - 5), words, "tick halo", "end"))
+    ordinary = [plot.place(time, unit * spent) for step, time, spent in points if step not in outliers]
+    plot.add(path("".join(f"M{x:.1f} {y:.1f}h0" for x, y in ordinary), "stepdots"))
     for step, time, spent in points:
         if step in outliers:
-            x, y = frame.place(time, unit * spent)
-            note = element("title", f"step {step}: {seconds(spent)}, most of it in {outliers[step].get('phase')}")
-            found.append(element("path", note, d=f"M{x:.1f} {y - 5:.1f}l5 5l-5 5l-5 -5z", class_="marker"))
-    return found
+            note = f"step {step}: {seconds(spent)}, most of it in {outliers[step].get('phase')}"
+            plot.add(diamond(plot.place(time, unit * spent), 5, 5, "marker", note))
+    return plot.picture(f"Duration of {len(points)} steps over time, {len(outliers)} of them outliers", below=42)

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from contract.rules.verdict import Finding
-from reports.charts.axes import Scale, logarithmic_scale, share_scale, update_scale
-from reports.charts.heat_map import HeatMap, Mark, binned, cells, heat_map, shortened
-from reports.charts.losses import Span, StepAxis, curves, loss_chart, merged, smoothed
-from reports.units import figure, in_unit, seconds, size
+from reports.charts.heat_map import HeatMap, Mark, binned, cells, heat_map
+from reports.charts.lanes import Span, merged
+from reports.charts.losses import StepAxis, curves, loss_chart, smoothed
+from reports.charts.shades import ShadeScale, logarithmic_scale, share_scale, update_scale
+from reports.units import figure, in_unit, seconds, shortened, size
 from tests.train.reports import debugger_report, verdict
 
 NAN, INF = math.nan, math.inf
@@ -132,7 +133,7 @@ def test_a_wide_range_of_losses_gets_a_logarithmic_axis() -> None:
 
 
 def test_cells_merge_by_shade_and_keep_their_place() -> None:
-    scale = Scale((1.0, 10.0), ("s0", "s5", "s10"), logarithmic=True)
+    scale = ShadeScale((1.0, 10.0), ("s0", "s5", "s10"), logarithmic=True)
     assert [scale.shade(value) for value in (0.5, 1.0, 9.9, 10.0, 0.0, NAN, INF, None)] == [
         "s0", "s5", "s5", "s10", "zero", "nan", "inf", None,
     ]  # fmt: skip
@@ -145,18 +146,18 @@ def test_cells_merge_by_shade_and_keep_their_place() -> None:
 
 def test_limits_are_round() -> None:
     # Three decades by 1, 2, 5; the first lies at 0.001 itself, which has nothing below.
-    assert logarithmic_scale([0.001, 1.0, 0.03, None, NAN, 0.0]).limits == pytest.approx(
+    assert logarithmic_scale([[0.001, 1.0, 0.03, None, NAN, 0.0]]).limits == pytest.approx(
         (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
     )
     # Nine decades: by 1, 2, 5 they would be 27, by 1 and 3 18.
-    nine = logarithmic_scale([1e-8, 10.0])
+    nine = logarithmic_scale([[1e-8], [10.0]])
     assert nine.limits == pytest.approx([10.0**power for power in range(-7, 2)])
     assert nine.classes[0] == "s0"
     assert nine.classes[-1] == "s10"
     # Of 300 values the 3 largest are left out: one outlier doesn't take all shades.
-    assert max(logarithmic_scale([1.0 + k / 300 for k in range(299)] + [1e30]).limits) < 2
-    assert logarithmic_scale([]).limits == logarithmic_scale([3.0, 3.0]).limits == ()
-    assert logarithmic_scale([NAN]).shade(NAN) == "nan"
+    assert max(logarithmic_scale([[1.0 + k / 300 for k in range(299)] + [1e30]]).limits) < 2
+    assert logarithmic_scale([[]]).limits == logarithmic_scale([[3.0, 3.0]]).limits == ()
+    assert logarithmic_scale([[NAN]]).shade(NAN) == "nan"
 
 
 def test_updates_and_shares_have_fixed_scales() -> None:

@@ -13,12 +13,12 @@ from PIL import Image
 
 from contract.progress import Progress
 from reports.advice import advice
-from reports.charts.axes import nice_ticks
-from reports.charts.confusion_matrix import heat_map
+from reports.charts.confusion_matrix import confusion_matrix
+from reports.charts.ticks import nice_ticks
 from reports.comparison_page import comparison_page
 from reports.evaluation_page import evaluation_page
-from reports.page import count, percent, points
 from reports.pictures import Pictures
+from reports.units import count, percent, points
 from tests.train.evaluations import MODEL, of_predictions, random_evaluation, whole_report
 from tests.train.pages import Seen
 from tests.train.support import make_classes
@@ -194,17 +194,17 @@ def test_no_mistake_at_all() -> None:
 
 
 def test_the_heat_map_is_whole_up_to_30_classes() -> None:
-    small = heat_map(report_of([0, 1, 1], [0, 0, 1], [f"c{k}" for k in range(30)]))
+    small = confusion_matrix(report_of([0, 1, 1], [0, 0, 1], [f"c{k}" for k in range(30)]))
     assert small.whole
     assert len(small.labels) == 30
     assert [cell.style for cell in small.rows[0].cells[:3]] == ["right", "e9", "0"]
     # Of 31 classes only those of the confused pairs: 0 and 1; 5 is taken for 6.
-    large = heat_map(report_of([1, 1, 0, 6, 7], [0, 0, 1, 5, 7], [f"c{k}" for k in range(31)]))
+    large = confusion_matrix(report_of([1, 1, 0, 6, 7], [0, 0, 1, 5, 7], [f"c{k}" for k in range(31)]))
     assert not large.whole
     assert large.labels == ("c0", "c1", "c5", "c6")
     assert [(row.n, row.others) for row in large.rows] == [(2, 0), (1, 0), (1, 0), (0, 0)]
     crowd = [k + 1 if k % 2 == 0 else k for k in range(60)]
-    assert len(heat_map(report_of(crowd, list(range(60)), [f"c{k}" for k in range(60)])).labels) == 20
+    assert len(confusion_matrix(report_of(crowd, list(range(60)), [f"c{k}" for k in range(60)])).labels) == 20
 
 
 @pytest.mark.parametrize(

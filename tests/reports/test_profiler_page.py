@@ -8,8 +8,9 @@ import pytest
 
 from contract.rules.profiler import PROFILER_RULES
 from contract.rules.verdict import Finding
-from reports.charts.steps import Part, bar, durations, phase_bar, phases, since
-from reports.charts.timeline import Curve, Plot, Stage, Timeline, clock, time_ticks, timeline, top_of
+from reports.charts.steps import BarPart, bar, durations, phase_bar, phases, since
+from reports.charts.ticks import clock, round_top, time_ticks
+from reports.charts.timeline import Curve, HeatPanel, Panel, Stage, Timeline, timeline
 from reports.charts.usage import usage_chart
 from reports.profiler_page import profiler_page, series_name
 from tests.train.pages import Seen, check_anchors
@@ -54,7 +55,7 @@ def test_samples_and_findings_share_one_axis() -> None:
     ]
     assert len(found_in(chart, r'<rect x="290.5" y="[\d.]+" width="433" height="8" class="span warn"')) == 1
     assert "IOBottleneck: 25\u00a0s to 1\u00a0min\u00a015\u00a0s" in str(chart)
-    assert found_in(chart, r'<rect x="507" width="433" y="44" height="([\d.]+)" class="shade"') == ["200"]
+    assert found_in(chart, r'<rect x="507" y="44" width="433" height="([\d.]+)" class="shade"') == ["186"]
     assert "Utilisation over 100 seconds, 3 points each: CPU, I/O wait; marked where rules fired: IOBottleneck" in str(
         chart
     )
@@ -69,7 +70,7 @@ def test_axes_are_round() -> None:
     # 400 days: the largest step is two days; 400 / 2 / 12 = 16.7, so 17 times that.
     assert time_ticks(400 * 86_400) == [34 * 86_400 * k for k in range(12)]
     assert [clock(90, end) for end in (100, 600, 10_000)] == ["90", "1:30", "0:02"]
-    assert [top_of([each]) for each in (0, 0.3, 1, 1.4, 37, 81)] == [1, 0.4, 1, 2, 40, 100]
+    assert [round_top([each]) for each in (0, 0.3, 1, 1.4, 37, 81)] == [1, 0.4, 1, 2, 40, 100]
 
 
 def test_cores_come_as_rows_of_either_kind() -> None:
@@ -83,7 +84,7 @@ def test_cores_come_as_rows_of_either_kind() -> None:
 
 
 def test_a_gap_in_the_heat_map_stays_empty() -> None:
-    given = Timeline("x", [1.0, 2.0, 3.0], 3.0, [Plot("cores", rows=[[5.0, None, 95.0]], names=["core 0"], key="k")])
+    given = Timeline("x", [1.0, 2.0, 3.0], 3.0, [HeatPanel("cores", [[5.0, None, 95.0]], ["core 0"], "k")])
     chart = str(timeline(given))
     # Sides half way between samples: 0.5, 1.5, 2.5 and, beyond the end, 3 s; 866 / 3 pixels a second from 74 on. The
     # row is 14 high from 8 + 20 on.
@@ -96,7 +97,7 @@ def test_a_gap_in_the_heat_map_stays_empty() -> None:
 def test_epochs_are_named_as_far_as_there_is_room() -> None:
     def names(count: int) -> list[str]:
         stages = [Stage(f"epoch {k}", "epoch", k - 1.0, float(k), 0) for k in range(1, count + 1)]
-        drawn = timeline(Timeline("x", [0.0], float(count), [Plot("CPU", [Curve("CPU", [1.0])])], stages))
+        drawn = timeline(Timeline("x", [0.0], float(count), [Panel("CPU", [Curve("CPU", [1.0])])], stages))
         return found_in(drawn, r'class="stagename"[^>]*>([^<]+)<')
 
     assert names(3) == ["epoch 1", "epoch 2", "epoch 3"]
@@ -107,15 +108,16 @@ def test_epochs_are_named_as_far_as_there_is_room() -> None:
 
 
 def test_parts_of_a_whole_fill_the_bar() -> None:
-    chart = bar([Part("data", "a", 0.5, "5 ms"), Part("copy", "b", 0.0, "0 ms"), Part("forward", "c", 0.25, "2 ms"),
-                 Part("other", "d", 0.25, "2 ms")], "Steps")  # fmt: skip
+    parts = [("data", "a", 0.5, "5 ms"), ("copy", "b", 0.0, "0 ms"), ("forward", "c", 0.25, "2 ms"),
+             ("other", "d", 0.25, "2 ms")]  # fmt: skip
+    chart = bar([BarPart(*part) for part in parts], "Steps")
     # 960 pixels, 1.5 of them between the parts; what is 0 isn't drawn.
     assert found_in(chart, r'<rect x="([\d.]+)" y="0" width="([\d.]+)"') == [
         ("0", "478.5"), ("480", "238.5"), ("720", "238.5"),
     ]  # fmt: skip
     assert "Steps: data 50.0\u00a0% (5 ms), copy 0.0\u00a0% (0 ms), forward 25.0\u00a0% (2 ms)" in str(chart)
     # Shares that don't add up to 1 fill it as well.
-    assert found_in(bar([Part("a", "a", 0.4, "")], "x"), r'width="958.5"') != []
+    assert found_in(bar([BarPart("a", "a", 0.4, "")], "x"), r'width="958.5"') != []
 
 
 def test_phases_come_in_the_order_of_a_step() -> None:

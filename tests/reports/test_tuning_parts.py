@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from reports.charts.parameter_axes import parameter_axis, value_axis
-from reports.search_data import Objective, search_data
+from reports.search_data import SearchObjective, search_data
 from reports.tuning_advice import tuning_advice
 from tests.train.tuning_documents import ACCURACY, BATCH_SIZE, EPOCHS, LOSS, LR, document, trial
 
@@ -74,9 +74,9 @@ def test_values_have_units() -> None:
         ("validation_loss", 0.12345): "0.1235", ("test_macro_f1", 1.0): "100.00 %",
     }  # fmt: skip
     for (metric, value), words in shown.items():
-        assert Objective(metric, True).show(value).replace("\u00a0", " ") == words
-    assert Objective("validation_loss", False).gain(1.0, 1.5) == 0.5
-    assert Objective("validation_accuracy", True).apart(0.95, 0.938) == "1.2 points"
+        assert SearchObjective(metric, True).show(value).replace("\u00a0", " ") == words
+    assert SearchObjective("validation_loss", False).gain(1.0, 1.5) == 0.5
+    assert SearchObjective("validation_accuracy", True).apart(0.95, 0.938) == "1.2 points"
 
 
 def advice(trials: list[dict[str, Any]], **more: Any) -> list[str]:
