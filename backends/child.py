@@ -1,4 +1,4 @@
-"""Runs a command as a child process: its output goes to a log, line by line, its progress to whoever watches."""
+"""Runs a command as a child process: its output goes to a log, line by line, its progress to a callback."""
 
 import contextlib
 import json
@@ -22,7 +22,7 @@ _POLL_S = 0.1
 
 @dataclass(frozen=True)
 class OutputFiles:
-    """Where a child's output goes, and where it tells its progress and its metrics."""
+    """The files that a child writes: its output, its progress and its metrics."""
 
     log: Path
     progress: Path
@@ -52,14 +52,14 @@ def run_child(
     """
     with cancel_on_signals(cancel) as token:
         child = _start(command, files.log, env, cwd)
-        told = False
+        signalled = False
         seen: JobProgress | None = None
         try:
             on_start(child.pid)
             while child.poll() is None:
-                if token.requested and not told:
+                if token.requested and not signalled:
                     child.send_signal(signal.SIGTERM)
-                    told = True
+                    signalled = True
                 progress = read_progress(files.progress, files.metrics)
                 if progress is not None and progress != seen:
                     seen = progress
@@ -72,7 +72,7 @@ def run_child(
     last = read_progress(files.progress, files.metrics)
     if last is not None and last != seen:
         watch(last)
-    # It may have been through before the signal came.
+    # It may have been done before the signal came.
     if token.requested and child.returncode != 0:
         raise Stopped("stopped")
     return child.returncode
@@ -104,7 +104,7 @@ def pinned(cores: Collection[int]) -> Iterator[None]:
 
 
 def read_progress(progress_file: Path, metrics_file: Path | None) -> JobProgress | None:
-    """What the child's progress file says now; None before it has written one."""
+    """The progress in the child's progress file; None before it has written one."""
     try:
         values = json.loads(progress_file.read_text())
         metrics = _last_line(metrics_file) if metrics_file else {}
@@ -123,7 +123,7 @@ def _last_line(file: Path) -> dict[str, float]:
 
 
 def last_error(log: Path) -> str:
-    """The most telling line at a log's end: the last that says error, else the last at all."""
+    """The last line of a log that reports an error, else its last line."""
     try:
         lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
     except OSError:
@@ -143,7 +143,7 @@ _LOOK_S: Final = 0.2
 
 
 def tail(file: Path, goes_on: Callable[[], bool] | None, say: Callable[[str], None]) -> None:
-    """Say every line of it; with `goes_on` those to come as well, as long as that says yes.
+    """Call `say` with every line of it; with `goes_on` also with those to come, until that returns False.
 
     Raises BackendError when there is no such file.
     """

@@ -1,9 +1,9 @@
-"""What a person at the terminal sees: progress bars, tables, a search while it runs, the closing summary."""
+"""Output on the terminal: progress bars, tables, a search while it runs, the closing summary."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -38,7 +38,7 @@ def show_progress(title: str) -> Iterator[ProgressCallback]:
                 # A new phase counts from the start again, in the same line.
                 phase = progress.phase
                 bars.reset(task, total=progress.total)
-            # After the last epoch come the test's metrics, which have none: the note stays.
+            # The test's metrics, which come last, have no epoch: the note stays.
             note = epoch_note(progress.metrics) or note
             bars.update(task, completed=progress.done, total=progress.total, note=note or progress.phase)
 
@@ -46,12 +46,12 @@ def show_progress(title: str) -> Iterator[ProgressCallback]:
 
 
 def _log_lines() -> ProgressCallback:
-    told: set[str] = set()
+    printed: set[str] = set()
 
     def watch(progress: JobProgress) -> None:
         line = epoch_note(progress.metrics)
-        if line and line not in told:
-            told.add(line)
+        if line and line not in printed:
+            printed.add(line)
             console.print(f"  {line}")
 
     return watch
@@ -77,14 +77,14 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 def print_data(folder: str, report: Mapping[str, Any], file: str) -> None:
     """The check of a data set: images by class and split, what was skipped, what was noticed."""
     console.print(folder, markup=False, soft_wrap=True)
-    roles = list(report["images"])
+    splits = list(report["images"])
     counts = report["images_by_class"]
-    rows = [(name, *(str(counts[role][name]) for role in roles)) for name in report["classes"]]
-    print_table(("class", *roles), [*rows, ("all", *(str(report["images"][role]) for role in roles))])
+    rows = [(name, *(str(counts[split][name]) for split in splits)) for name in report["classes"]]
+    print_table(("class", *splits), [*rows, ("all", *(str(report["images"][split]) for split in splits))])
     for note in report["notes"]:
         say(note)
-    for each in report["skipped"][:20]:
-        say(f"skipped {each['file']}: {each['reason']}")
+    for file_skipped in report["skipped"][:20]:
+        say(f"skipped {file_skipped['file']}: {file_skipped['reason']}")
     say(f"report: {file}")
 
 
@@ -108,8 +108,8 @@ def print_predictions(answers: Sequence[Mapping[str, Any]]) -> None:
         console.print(answer["file"], style="bold", markup=False, soft_wrap=True)
         if "error" in answer:
             console.print(f"  error: {answer['error']}", markup=False, soft_wrap=True)
-        for each in answer.get("predictions", []):
-            console.print(f"  {each['probability']:8.4f}  {each['label']}", markup=False)
+        for prediction in answer.get("predictions", []):
+            console.print(f"  {prediction['probability']:8.4f}  {prediction['label']}", markup=False)
 
 
 def print_check(state: str, subject: str, message: str) -> None:
@@ -119,12 +119,12 @@ def print_check(state: str, subject: str, message: str) -> None:
 
 
 def say(text: str) -> None:
-    """One line for the person, on stdout."""
+    """One line on stdout."""
     console.print(text, markup=False, soft_wrap=True)
 
 
 def ask(question: str) -> bool:
-    """Whether the person at the terminal says yes; no answer is a no."""
+    """Whether the person at the terminal answers yes; no answer is a no."""
     try:
         return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
     except EOFError:
@@ -136,69 +136,39 @@ def complain(text: str) -> None:
     print(f"error: {text}", file=sys.stderr)
 
 
-class TrialDisplay(Protocol):
-    """Hears from any thread."""
+class TrialDisplay:
+    """A search in a log: one line for each trial that has ended. Called from any thread."""
 
-    def tell(self, number: int, progress: JobProgress) -> None:
-        """How a running trial comes along."""
+    def update(self, number: int, progress: JobProgress) -> None:
+        """The progress of a running trial."""
 
-    def show(self, line: str) -> None:
-        """A trial has ended; its line."""
+    def trial_ended(self, line: str) -> None:
+        """line: the trial and its result."""
+        say(line)
 
     def draw(self, done: int, total: int, best: str, running: list[int]) -> None:
         """Called a few times a second. done: trials that have ended. best: so far; empty without one."""
 
 
-@contextmanager
-def trial_display(title: str) -> Iterator[TrialDisplay]:
-    """The one that suits where the output goes."""
-    if not console.is_terminal:
-        say(title)
-        yield TrialLines()
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-               TextColumn("{task.fields[note]}", markup=False))  # fmt: skip
-    with Bars(*columns, console=console) as bars:
-        task = bars.add_task(title, total=None, note="starting")
-
-        def update(done: int, total: int, note: str) -> None:
-            bars.update(task, completed=done, total=total, note=note)
-
-        yield TrialBar(update)
-
-
-class TrialLines:
-    """One line for each trial that has ended."""
-
-    def tell(self, number: int, progress: JobProgress) -> None:
-        """Nothing: a log takes whole trials."""
-
-    def show(self, line: str) -> None:
-        say(line)
-
-    def draw(self, done: int, total: int, best: str, running: list[int]) -> None:
-        """Nothing either."""
-
-
-class TrialBar:
-    """One bar: trials done, the best so far, and how far the running ones are."""
+class TrialBar(TrialDisplay):
+    """A search on a terminal, as one bar: trials done, the best so far, and the progress of those that run."""
 
     def __init__(self, update: Callable[[int, int, str], None]) -> None:
         self._update = update
         self._progress: dict[int, JobProgress] = {}
 
-    def tell(self, number: int, progress: JobProgress) -> None:
+    def update(self, number: int, progress: JobProgress) -> None:
         self._progress[number] = progress
 
-    def show(self, line: str) -> None:
-        """Nothing: the table at the end has them all."""
+    def trial_ended(self, line: str) -> None:
+        """Nothing: the table at the end has all trials."""
 
     def draw(self, done: int, total: int, best: str, running: list[int]) -> None:
         parts = [f"best {best}"] if best else []
-        parts += [f"trial {number}: {self._come(number)}" for number in running]
+        parts += [f"trial {number}: {self._position(number)}" for number in running]
         self._update(done, total, "; ".join(parts))
 
-    def _come(self, number: int) -> str:
+    def _position(self, number: int) -> str:
         progress = self._progress.get(number)
         if progress is None:
             return "starting"
@@ -206,3 +176,17 @@ class TrialBar:
         if epoch is not None and "validation_loss" in progress.metrics:
             return f"epoch {epoch}"
         return progress.phase.partition(" of ")[0]
+
+
+@contextmanager
+def trial_display(title: str) -> Iterator[TrialDisplay]:
+    """A bar on a terminal, else lines."""
+    if not console.is_terminal:
+        say(title)
+        yield TrialDisplay()
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+               TextColumn("{task.fields[note]}", markup=False))  # fmt: skip
+    with Bars(*columns, console=console) as bars:
+        task = bars.add_task(title, total=None, note="starting")
+        yield TrialBar(lambda done, total, note: bars.update(task, completed=done, total=total, note=note))

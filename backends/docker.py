@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,9 +13,9 @@ from backends.base import WHOLE_MACHINE, ProgressCallback, Slot
 from backends.cancel import CancelToken
 from backends.child import OutputFiles, last_error, run_child
 from backends.errors import BackendError
-from backends.http_serving import HttpServing
-from backends.inputs import check_data_path, is_url, place_inside, write_inputs
+from backends.inputs import is_url, place_inside, write_inputs
 from backends.local import parse_answers, wait_foreground
+from backends.machine import MachineBackend
 from backends.process import gpu_uuids
 from backends.runs import Run
 from contract.hyperparameters import Hyperparameters
@@ -24,7 +24,7 @@ _ML: Final = "/opt/ml"
 _SHM: Final = "--shm-size=1g"  # Docker's own 64 MB is too little for the data loader's processes.
 
 
-class DockerBackend(HttpServing):
+class DockerBackend(MachineBackend):
     """Runs an image's `train` and `serve`. DOCKER names the client, where more than one is on the path."""
 
     name = "docker"
@@ -58,23 +58,11 @@ class DockerBackend(HttpServing):
         # As the person's own user, so that nothing left behind belongs to root.
         return [self._docker, "run", "--rm", *gpu_options(gpu), f"--user={os.getuid()}:{os.getgid()}", _SHM, *options]
 
-    def check_data(self, data: Path, report: Path, watch: ProgressCallback) -> None:
-        self._command("train.check_data", {"--data": check_data_path(data)}, report, watch)
-
-    def evaluate(
-        self, artifact: Path, data: Path, report: Path, watch: ProgressCallback, baseline: Path | None = None
-    ) -> None:
-        inputs = {"--artifact": artifact, "--data": check_data_path(data)}
-        if baseline is None:
-            self._command("train.evaluate", inputs, report, watch)
-        else:
-            self._command("train.compare", {**inputs, "--baseline": baseline}, report, watch)
-
     def debug(self, tensors: str, report: Path, rules: str, watch: ProgressCallback) -> None:
         if is_url(tensors):
             self._command("train.debug_tensors", {}, report, watch, tensors, "--rules", rules)
             return
-        # The whole run, where the tensors are of one: its settings and epochs make the report richer.
+        # Of a training run the whole folder ml is mounted: its settings and epochs make the report richer.
         folder = Path(tensors).absolute()
         root = folder.parents[1] if folder.parent.name == "output" and len(folder.parts) > 3 else folder
         if not folder.is_dir():
@@ -85,28 +73,16 @@ class DockerBackend(HttpServing):
         self._command("train.debug_tensors", {}, report, watch, place, "--rules", rules, mounts=mounts)
 
     def _command(
-        self,
-        module: str,
-        inputs: dict[str, Path],
-        report: Path,
-        watch: ProgressCallback,
-        *words: str,
+        self, module: str, inputs: Mapping[str, Path], report: Path, watch: ProgressCallback, *words: str,
         mounts: Sequence[str] = (),
-    ) -> None:
+    ) -> None:  # fmt: skip
         report.parent.mkdir(parents=True, exist_ok=True)
         scratch = report.parent.resolve() / f".{report.name}.{os.getpid()}"
         scratch.mkdir()
         try:
             options = ["--entrypoint=python", f"-v={scratch}:{_ML}/output", *mounts, *aws_options()]
-            arguments = [
-                "-m",
-                module,
-                *words,
-                "--json",
-                f"{_ML}/output/report.json",
-                "--progress",
-                f"{_ML}/output/progress.json",
-            ]
+            files = ["--json", f"{_ML}/output/report.json", "--progress", f"{_ML}/output/progress.json"]
+            arguments = ["-m", module, *words, *files]
             for number, (option, source) in enumerate(inputs.items()):
                 inside = place_inside(f"{_ML}/input/{number}", source)
                 options.append(f"-v={source.resolve()}:{inside}:ro")

@@ -1,4 +1,4 @@
-"""Jobs and deployments as runs: makes the folder, lets the backend work, keeps the record true."""
+"""Jobs and deployments as runs: creates the folder, lets the backend work, keeps the record true."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -46,17 +46,17 @@ def train_in(
     title: str,
     also: ProgressCallback | None = None,
 ) -> None:
-    """Train in a run folder that is there, to its record's end. Raises BackendError as `train_run` does; of a job that
-    goes on without us, StillRunning, and the record says running.
+    """Train in a run folder that is there. Raises BackendError as `train_run` does; StillRunning for a job that goes on
+    without us, and the record says running.
 
-    also: hears of the progress besides the display.
+    also: called with the progress, besides the display.
     """
     with recorded(run), show_progress(title) as watch:
-        backend.train(run, data, hyperparameters, both(watch, also) if also else watch)
+        backend.train(run, data, hyperparameters, tee(watch, also) if also else watch)
 
 
-def both(first: ProgressCallback, second: ProgressCallback) -> ProgressCallback:
-    """One that tells both."""
+def tee(first: ProgressCallback, second: ProgressCallback) -> ProgressCallback:
+    """One callback that calls both."""
 
     def watch(progress: JobProgress) -> None:
         first(progress)
@@ -78,7 +78,7 @@ def deploy_artifact(
 def deploy_source(
     backend: Registered, runs: Path, source: str, name: str | None, cancel: CancelToken | None = None
 ) -> Run:
-    """The same of a version in a registry. source: its name there."""
+    """As `deploy_artifact`, for a version in a registry. source: its name there."""
     return _deploy(backend, runs, source, lambda run: backend.deploy_version(run, source), name, cancel)
 
 
@@ -100,8 +100,7 @@ def _deploy(
             if isinstance(error, KeyboardInterrupt):
                 raise Stopped(_STOPPED_EARLY) from None
             raise
-    # Written even if nothing had to be added: somebody who asked for the status meanwhile may have found no process
-    # yet, and noted that.
+    # This also writes that it is running: a `status` before there was a process may have recorded its end.
     run.update(ready_at=now())
     return run
 
@@ -116,7 +115,7 @@ def _wait_ready(backend: Backend, run: Run, cancel: CancelToken) -> None:
 
 
 def stop_run(backend: Backend, run: Run) -> None:
-    """End a run's process, of a tuning run all its trials', and note it."""
+    """End a run's process, for a tuning run also its trials', and record that."""
     if run.kind == "tuning":
         if process := process_of(run.record):
             end_process(process, _TUNING_STOP_LIMIT_S)
@@ -133,7 +132,7 @@ def stop_run(backend: Backend, run: Run) -> None:
 
 
 def refresh(backend: Backend, run: Run) -> None:
-    """Make a record that says running true again, when whoever drove the run was killed and its process is gone."""
+    """Correct a record that says running when the process that wrote it was killed and the job is gone."""
     if run.status != "running":
         return
     if run.kind == "tuning":
@@ -150,7 +149,7 @@ def refresh(backend: Backend, run: Run) -> None:
 
 
 def describe(run: Run) -> str:
-    """What is worth knowing about a run in a few words: its URL, its trials, its accuracy or what went wrong."""
+    """A run in a few words: its URL, its trials, its accuracy or the reason of its failure."""
     metrics = run.record.get("metrics") or {}
     if run.kind == "deployment" and run.status == "running":
         return str(run.record.get("url", ""))

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,8 +14,8 @@ from backends.base import WHOLE_MACHINE, ProgressCallback, Slot
 from backends.cancel import CancelToken
 from backends.child import OutputFiles, last_error, pinned, python_environment, run_child
 from backends.errors import BackendError
-from backends.http_serving import HttpServing
-from backends.inputs import check_data_path, is_url, write_inputs
+from backends.inputs import is_url, write_inputs
+from backends.machine import MachineBackend
 from backends.process import end_process, gpu_uuids, identity, process_of
 from backends.runs import Run
 from contract.hyperparameters import Hyperparameters
@@ -24,7 +24,7 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 _STOP_LIMIT_S: Final = 30.0
 
 
-class LocalBackend(HttpServing):
+class LocalBackend(MachineBackend):
     """Runs `python -m train` and `python -m serve` with the interpreter that runs this."""
 
     name = "local"
@@ -32,38 +32,29 @@ class LocalBackend(HttpServing):
 
     def __init__(self, _image: str = "") -> None:
         self._python = sys.executable
-        # The servers that this very process started: whoever starts a child has to collect its end.
+        # The servers that this process has started, and has to wait for when they end.
         self._children: dict[int, subprocess.Popen[bytes]] = {}
-
-    def check_data(self, data: Path, report: Path, watch: ProgressCallback) -> None:
-        self._command(
-            "train.check_data", report.parent, watch, "--data", str(check_data_path(data)), "--json", str(report)
-        )
-
-    def evaluate(
-        self, artifact: Path, data: Path, report: Path, watch: ProgressCallback, baseline: Path | None = None
-    ) -> None:
-        arguments = ("--artifact", str(artifact), "--data", str(check_data_path(data)), "--json", str(report))
-        if baseline is None:
-            self._command("train.evaluate", report.parent, watch, *arguments)
-        else:
-            self._command("train.compare", report.parent, watch, *arguments, "--baseline", str(baseline))
 
     def debug(self, tensors: str, report: Path, rules: str, watch: ProgressCallback) -> None:
         path = tensors if is_url(tensors) else str(Path(tensors).absolute())
-        self._command("train.debug_tensors", report.parent, watch, path, "--rules", rules, "--json", str(report))
+        self._command("train.debug_tensors", {}, report, watch, path, "--rules", rules)
 
     def _command(
-        self, module: str, folder: Path, watch: ProgressCallback, *arguments: str, progress: bool = True
+        self, module: str, inputs: Mapping[str, Path], report: Path, watch: ProgressCallback, *words: str
     ) -> None:
-        """Run one of the small commands; its report's folder is made when it isn't there."""
-        folder.mkdir(parents=True, exist_ok=True)
+        report.parent.mkdir(parents=True, exist_ok=True)
+        options = [text for option, path in inputs.items() for text in (option, str(path))]
         with tempfile.TemporaryDirectory() as scratch:
-            log, file = Path(scratch, "log.txt"), Path(scratch, "progress.json")
-            told = ("--progress", str(file)) if progress else ()
-            command = [self._python, "-m", module, *arguments, *told]
-            if run_child(command, OutputFiles(log, file), watch, env=python_environment(ROOT), cwd=ROOT):
-                raise BackendError(last_error(log))
+            progress = Path(scratch, "progress.json")
+            self._run_module(
+                [module, *words, *options, "--json", str(report), "--progress", str(progress)],
+                OutputFiles(Path(scratch, "log.txt"), progress), watch,
+            )  # fmt: skip
+
+    def _run_module(self, words: Sequence[str], files: OutputFiles, watch: ProgressCallback) -> None:
+        command = [self._python, "-m", *words]
+        if run_child(command, files, watch, env=python_environment(ROOT), cwd=ROOT):
+            raise BackendError(last_error(files.log))
 
     def train(
         self, run: Run, data: Path, hyperparameters: Hyperparameters, watch: ProgressCallback,
@@ -91,7 +82,9 @@ class LocalBackend(HttpServing):
         return gpu_uuids()
 
     def tuning_page(self, document: Path) -> None:
-        self._command("train.tuning_report", document.parent, lambda _: None, "--json", str(document), progress=False)
+        with tempfile.TemporaryDirectory() as scratch:
+            files = OutputFiles(Path(scratch, "log.txt"), Path(scratch, "progress.json"))
+            self._run_module(["train.tuning_report", "--json", str(document)], files, lambda _: None)
 
     def predict(self, artifact: Path, images: Sequence[Path]) -> list[dict[str, Any]]:
         files = [str(image.absolute()) for image in images]
@@ -106,14 +99,9 @@ class LocalBackend(HttpServing):
         run.artifact.symlink_to(artifact.resolve())
         with run.log.open("ab") as log:
             server = subprocess.Popen(
-                [self._python, "-m", "serve"],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
-                env=self._serve_environment(run.ml, port),
-                cwd=ROOT,
-                start_new_session=True,
-            )
+                [self._python, "-m", "serve"], stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                env=self._serve_environment(run.ml, port), cwd=ROOT, start_new_session=True,
+            )  # fmt: skip
         self._children[server.pid] = server
         url = f"http://localhost:{port}"
         run.update(url=url, **identity(server.pid))
@@ -136,14 +124,8 @@ class LocalBackend(HttpServing):
         return process_of(run.record) is not None
 
     def stop(self, run: Run) -> None:
-        process = process_of(run.record)
-        if process is None:
-            self._collect(run)
-            return
-        end_process(process, _STOP_LIMIT_S)
-        self._collect(run)
-
-    def _collect(self, run: Run) -> None:
+        if process := process_of(run.record):
+            end_process(process, _STOP_LIMIT_S)
         if child := self._children.pop(run.record.get("pid", 0), None):
             child.wait()
 

@@ -13,7 +13,7 @@ from backends.console import print_table, say, show_progress
 from backends.errors import BackendError
 from backends.inputs import check_report
 from backends.runs import Run, find_artifact, find_run
-from backends.search.results import print_found
+from backends.search.results import print_search
 
 # In the order in which they are worth reading.
 PAGES: Final = (
@@ -123,7 +123,7 @@ def show_reports(runs: Path, name: str, browse: bool) -> None:
     found = list(pages(run.ml))
     if not found:
         raise BackendError(f"run {run.name} has no page yet (it is {run.status}); its log is {run.log}")
-    print_found(run)
+    print_search(run)
     print_rules(run_documents(run))
     for what, page in found:
         say(f"{what:<10}  {page}")

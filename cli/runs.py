@@ -133,10 +133,10 @@ def print_training(run: "Run") -> None:
     """Print what a training found: its rules' table, its pages, its metrics and its artifact."""
     from backends.console import say
     from backends.jobs import describe
-    from backends.search.results import print_found
+    from backends.search.results import print_search
     from cli.reports import pages, print_rules, run_documents
 
-    print_found(run)
+    print_search(run)
     print_rules(run_documents(run))
     for what, page in pages(run.ml):
         say(f"{what:<10}  {page}")

@@ -92,7 +92,7 @@ def _start(context: Context, options: "SearchOptions", name: str | None, one_job
 
 
 def go_on(context: Context, name: str, changes: dict[str, int]) -> None:
-    """Go on with a search, and say what it has found at its end. Raises BackendError."""
+    """Go on with a search, and print its results at its end. Raises BackendError."""
     from backends.errors import BackendError
     from backends.runs import find_run
     from backends.search.one_job import is_one_job, reopen_job, search_in_job
@@ -114,17 +114,17 @@ def go_on(context: Context, name: str, changes: dict[str, int]) -> None:
 
 @contextmanager
 def _closing(run: "Run") -> Iterator[None]:
-    """Says what was found, however the search ends."""
+    """Prints the results, however the search ends."""
     from backends.console import say
-    from backends.search.results import best_trial, print_search, read_search, train_command
+    from backends.search.results import best_trial, print_search, read_search
     from cli.reports import pages
 
     try:
         yield
     finally:
+        print_search(run)
         if document := read_search(run):
-            print_search(run, document)
             for what, page in pages(run.ml):
                 say(f"{what:<10}  {page}")
             if best_trial(document):
-                say(f"train with them: {train_command(run)}")
+                say(f"train with them: python deploy.py train --from-tuning {run.name}")

@@ -24,7 +24,7 @@ def serving(script: Script) -> Iterator[Target]:
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             try:
-                while (body := parse_search_options(self.request)) is not None and script(self.request, body):
+                while (body := read_request(self.request)) is not None and script(self.request, body):
                     pass
             except ConnectionError:
                 pass  # the generator dropped it at its window's end
@@ -44,7 +44,7 @@ def serving(script: Script) -> Iterator[Target]:
             thread.join()
 
 
-def parse_search_options(connection: socket.socket) -> bytes | None:
+def read_request(connection: socket.socket) -> bytes | None:
     data = b""
     while b"\r\n\r\n" not in data:
         part = connection.recv(65536)

@@ -1,4 +1,4 @@
-"""What a search found, read from its tuning.json, which a tuning run and a one-job search leave alike."""
+"""The results of a search, read from its tuning.json, which a tuning run and a one-job search write alike."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,7 +25,7 @@ def read_search(run: Run) -> dict[str, Any]:
 
 
 def best_hyperparameters(run: Run) -> Hyperparameters:
-    """Those of a search's best trial, to train with. Raises BackendError when it has found none."""
+    """Those of a search's best trial, to train with. Raises BackendError when no trial was completed."""
     values = run.read_json(BEST)
     if not values:
         reason = f"its search has no completed trial yet (it is {run.status})" if _searched(run) else "it is no search"
@@ -39,18 +39,18 @@ def best_hyperparameters(run: Run) -> Hyperparameters:
 def resolve_training_request(
     runs: Path, data: Path | None, settings: Mapping[str, str], tuning: str | None
 ) -> tuple[Path, Hyperparameters]:
-    """Data set and hyperparameters of a training: `settings` over a search's best, if it is to start from these.
+    """Data set and hyperparameters of a training: `settings`, over the best of the search `tuning` if there is one.
 
-    Without `data` it is the search's own. Raises BackendError.
+    Without `data` the data set is the search's. Raises BackendError.
     """
     if tuning is None:
         if data is None:
             raise BackendError("--data is missing: give it the photos' folder, or a search with --from-tuning")
         return data, parse_hyperparameters(settings)
     run = find_run(runs, tuning)
-    given = {name.replace("-", "_"): value for name, value in settings.items()}
-    chosen = parse_hyperparameters({**best_hyperparameters(run).to_json(), **given})
-    return data or Path(run.record["data"]), chosen
+    changes = {name.replace("-", "_"): value for name, value in settings.items()}
+    hyperparameters = parse_hyperparameters({**best_hyperparameters(run).to_json(), **changes})
+    return data or Path(run.record["data"]), hyperparameters
 
 
 def _searched(run: Run) -> bool:
@@ -72,10 +72,13 @@ def describe_search(document: Document) -> str:
     return text
 
 
-def print_search(run: Run, document: Document) -> None:
-    """A table of the best few trials, the best hyperparameters and where they are, and how to train with them."""
-    objectives = [each["metric"] for each in document["objectives"]]
-    names = [each["name"] for each in document["space"]]
+def print_search(run: Run) -> None:
+    """A table of the best few trials, the best hyperparameters and their file; nothing if the run hasn't searched."""
+    document = read_search(run)
+    if not document:
+        return
+    objectives = [objective["metric"] for objective in document["objectives"]]
+    names = [parameter["name"] for parameter in document["space"]]
     rows = [_cells(document, row, names) for row in _ranked(document)[:_SHOWN]]
     if rows:
         print_table(("trial", *objectives, *names, "trained", "seconds", "run"), rows)
@@ -88,17 +91,6 @@ def print_search(run: Run, document: Document) -> None:
     if best := best_trial(document):
         say("best hyperparameters: " + ", ".join(f"{name} {_short(value)}" for name, value in best["values"].items()))
         say(f"all of them: {run.path / BEST}")
-
-
-def print_found(run: Run) -> None:
-    """`print_search`, if the run has searched."""
-    if document := read_search(run):
-        print_search(run, document)
-
-
-def train_command(run: Run) -> str:
-    """The command that trains with a search's best hyperparameters."""
-    return f"python deploy.py train --from-tuning {run.name}"
 
 
 def _ranked(document: Document) -> list[Row]:
@@ -128,7 +120,7 @@ def _cells(document: Document, row: Row, names: list[str]) -> tuple[str, ...]:
 
 def _objectives(document: Document, row: Row) -> str:
     pairs = zip(document["objectives"], row["objective"], strict=True)
-    return ", ".join(f"{each['metric']} {_short(value)}" for each, value in pairs)
+    return ", ".join(f"{objective['metric']} {_short(value)}" for objective, value in pairs)
 
 
 def _short(value: object) -> str:

@@ -1,8 +1,6 @@
-"""One trial of a tuning run: an ordinary training in a run folder of its own.
+"""The trials of a tuning run: ordinary trainings, each in a run folder of its own.
 
-Runs a search's trials, several at a time: a thread for each slot, signals and display in the main thread.
-
-How a machine is divided among trials that run at the same time.
+Several run at a time, each in a thread with a slot of the machine; signals and display are the main thread's.
 """
 
 import json
@@ -28,26 +26,26 @@ from tuning.study import Search
 
 @dataclass(frozen=True)
 class Trials:
-    """What all trials of a tuning run share. tell: hears how a running trial comes along."""
+    """What all trials of a tuning run share. on_progress: called with a trial's number and its progress."""
 
     backend: Backend
     tuning: Run
     request: SearchRequest
     search: Search
     cancel: CancelToken
-    tell: Callable[[int, JobProgress], None]
+    on_progress: Callable[[int, JobProgress], None]
 
     def run(self, trial: Trial, slot: Slot) -> str | None:
-        """Train a trial to its end, tell the search and note it; the reason if it failed.
+        """Train a trial to its end, and record it in the search and in its run folder; returns the reason if it failed.
 
-        A trial that `cancel` ended is left as it is for the search, which has it run again when it goes on.
+        The search doesn't learn of a cancelled trial, so it repeats that when it goes on.
         """
         if done := self._find_unrecorded_run(trial.number):
             seconds = done.read_json("ml/model/kennel.json")["provenance"]["seconds"]
             self._complete(trial.number, done, EpochRows.of(done), seconds)
             return self._reason(trial.number)
         hyperparameters = self.request.of_trial(trial.hyperparameters)
-        run = self._folder(trial.number, asdict(hyperparameters))
+        run = self._create_run(trial.number, asdict(hyperparameters))
         try:
             # The search first: a trial that it doesn't know would be run again.
             with recorded(run):
@@ -61,7 +59,7 @@ class Trials:
         rows, pruned, start = EpochRows.of(run), CancelToken(self.cancel), time.monotonic()
 
         def watch(progress: JobProgress) -> None:
-            self.tell(number, progress)
+            self.on_progress(number, progress)
             for row in rows.read():
                 if self.search.report(number, int(row["epoch"]), row):
                     pruned.request()
@@ -93,32 +91,33 @@ class Trials:
 
     def _find_unrecorded_run(self, number: int) -> Run | None:
         """The trial's run, if it was trained to its end after the search had been killed."""
-        found = (run for run in trials_of(self.tuning) if run.record["trial"] == number)
-        return next((run for run in found if run.status == "completed"), None)
+        trials = (run for run in trials_of(self.tuning) if run.record["trial"] == number)
+        return next((run for run in trials if run.status == "completed"), None)
 
-    def _folder(self, number: int, hyperparameters: dict[str, object]) -> Run:
-        """NAME-trial-007; with -2 behind it for one that is run again."""
+    def _create_run(self, number: int, hyperparameters: dict[str, object]) -> Run:
+        """Its name is NAME-trial-007; NAME-trial-007-2 when it is repeated."""
         runs, stem = self.tuning.path.parent, f"{self.tuning.name}-trial-{number:03d}"
-        name, again = stem, 1
+        name, attempt = stem, 1
         while (runs / name).exists():
-            again += 1
-            name = f"{stem}-{again}"
-        record = {"data": str(self.request.data), "hyperparameters": hyperparameters}
-        return create_run(runs, "training", name, backend=self.backend.name, tuning=self.tuning.name, trial=number,
-                          **record)  # fmt: skip
+            attempt += 1
+            name = f"{stem}-{attempt}"
+        return create_run(
+            runs, "training", name, backend=self.backend.name, tuning=self.tuning.name, trial=number,
+            data=str(self.request.data), hyperparameters=hyperparameters,
+        )  # fmt: skip
 
 
 def reap_orphans(backend: Backend, tuning: Run, search: Search) -> None:
-    """Make true the records of trials that outlived their tuning run, and end those that still run.
+    """End the trials that outlived their tuning run, and correct the records that still say running.
 
-    Those cut off are marked stopped, and the search has them run again.
+    Those that were cut off are stopped, and the search repeats them.
     """
-    known = {each.run: each for each in search.finished}
+    finished = {trial.run: trial for trial in search.finished}
     for run in trials_of(tuning):
         if run.status != "running":
             continue
         backend.stop(run)
-        ended = known.get(run.name)
+        ended = finished.get(run.name)
         if ended is not None and ended.state in ("pruned", "failed"):
             run.finish(ended.state, reason=ended.reason or f"pruned by {tuning.name}", metrics=run.metrics())
         elif run.read_json("ml/model/kennel.json").get("provenance", {}).get("completed"):
@@ -165,7 +164,7 @@ class Driver:
         self._slots = slots
         self._lock = threading.Lock()
         self._running: set[int] = set()
-        self._ended_well = False
+        self._any_completed = False
         self._reasons: list[str] = []
         self._error: BaseException | None = None
 
@@ -176,7 +175,7 @@ class Driver:
             return sorted(self._running)
 
     def run(self, draw: Callable[[list[int]], None]) -> None:
-        """To the search's end. draw: called a few times a second, and once at the end, with the running trials.
+        """Run the search to its end. draw: called a few times a second, and at the end, with the running trials.
 
         Raises what a thread could not handle, and BackendError when trials only fail, all for one reason.
         """
@@ -196,13 +195,13 @@ class Driver:
                 trial = self._trials.search.ask()
                 if trial is None:
                     return
-                self._one(trial, slot)
+                self._run_trial(trial, slot)
         except BaseException as error:  # noqa: BLE001 - raised in the main thread, once the others have ended
             with self._lock:
                 self._error = self._error or error
             self._trials.cancel.request()
 
-    def _one(self, trial: Trial, slot: Slot) -> None:
+    def _run_trial(self, trial: Trial, slot: Slot) -> None:
         with self._lock:
             self._running.add(trial.number)
         try:
@@ -211,12 +210,12 @@ class Driver:
             with self._lock:
                 self._running.discard(trial.number)
         if reason is None:
-            self._ended_well = True
+            self._any_completed = True
             return
         with self._lock:
             self._reasons.append(reason)
-            # A fault of the data, say, of which no trial will be free.
-            if not self._ended_well and self._reasons.count(reason) > 1:
+            # Such as a fault of the data, which every trial would meet.
+            if not self._any_completed and self._reasons.count(reason) > 1:
                 raise BackendError(f"{reason} (as in each of the first trials, so there is no further one)")
 
 
@@ -225,12 +224,16 @@ _CORES_A_TRIAL: Final = 4
 _QUOTA: Final = Path("/sys/fs/cgroup/cpu.max")
 
 
-def choose_slots(backend: Backend, chosen: Hyperparameters, wanted: int) -> list[Slot]:
-    """A slot for each of the trials at a time: `wanted` of them; for 0 one a GPU, on the CPU one for every 4 cores."""
-    gpus = [] if chosen.device == "cpu" else backend.gpus()
+def choose_slots(backend: Backend, search: Hyperparameters) -> list[Slot]:
+    """A slot for each of `tune_parallel` trials, `tune_trials` at most.
+
+    For 0 there is one a GPU; on the CPU one for every 4 cores.
+    """
+    gpus = [] if search.device == "cpu" else backend.gpus()
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     usable = min(len(cores) or os.cpu_count() or 1, _quota(_QUOTA))
-    return divide(gpus, cores, wanted or len(gpus) or max(1, usable // _CORES_A_TRIAL))
+    count = search.tune_parallel or len(gpus) or max(1, usable // _CORES_A_TRIAL)
+    return divide(gpus, cores, count)[: search.tune_trials]
 
 
 def divide(gpus: Sequence[str], cores: Sequence[int], count: int) -> list[Slot]:
@@ -240,7 +243,7 @@ def divide(gpus: Sequence[str], cores: Sequence[int], count: int) -> list[Slot]:
     slots = []
     for number in range(count):
         first, end = number * len(cores) // count, (number + 1) * len(cores) // count
-        # More slots than cores: each has one, and some share it.
+        # With more slots than cores each slot has one core, which some share.
         own = cores[first : max(end, first + 1)]
         slots.append(Slot(tuple(own), gpus[number % len(gpus)] if gpus else None))
     return slots

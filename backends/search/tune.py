@@ -1,4 +1,4 @@
-"""A tuning run from its first trial to its report, and on from where it was cut off."""
+"""A tuning run from its first trial to its report; one that was cut off goes on."""
 
 import os
 from collections.abc import Callable
@@ -23,7 +23,7 @@ _LONGEST_NAME: Final = 50
 
 
 def create_tuning(backend: Backend, runs: Path, request: SearchRequest, name: str | None) -> Run:
-    """A new tuning run. Raises BackendError for a name that can't be its."""
+    """A new tuning run. Raises BackendError for a name that is too long, not allowed or taken."""
     if name is not None and len(name) > _LONGEST_NAME:
         raise BackendError(f"--name may have {_LONGEST_NAME} characters at most for a tuning, got {len(name)}")
     image = {"image": backend.image} if backend.image else {}
@@ -32,7 +32,7 @@ def create_tuning(backend: Backend, runs: Path, request: SearchRequest, name: st
 
 
 def reopen_tuning(run: Run, changes: dict[str, int]) -> SearchRequest:
-    """Take over a tuning run that ended before its last trial, and give what it is asked for.
+    """Take over a tuning run that ended before its last trial; returns its request.
 
     changes: of tune_trials, tune_minutes and tune_parallel. Raises BackendError when it still runs.
     """
@@ -47,10 +47,10 @@ def reopen_tuning(run: Run, changes: dict[str, int]) -> SearchRequest:
 
 
 def search_in(backend: Backend, run: Run, request: SearchRequest) -> None:
-    """Search to the end, in a new tuning run or on from where one was cut off; leave documents, record and page.
+    """Search to the end, in a new tuning run or one that was cut off; writes documents, record and page.
 
-    Raises Stopped when a signal ended it, BackendError when it can't go on or has found nothing, and StillRunning when
-    it goes on elsewhere. What was found until then is there all the same.
+    Raises Stopped after a signal, BackendError when it can't go on or no trial was completed, and StillRunning when it
+    goes on elsewhere. The results until then are written in any case.
     """
     try:
         with recorded(run), CancelOnSignals() as cancel:
@@ -63,17 +63,16 @@ def search_in(backend: Backend, run: Run, request: SearchRequest) -> None:
 
 
 def _search(backend: Backend, run: Run, request: SearchRequest, cancel: CancelToken) -> None:
-    chosen = request.hyperparameters
-    slots = choose_slots(backend, chosen, chosen.tune_parallel)[: chosen.tune_trials]
-    settings = replace(SearchSettings.of(chosen), parallel=len(slots))
-    with trial_display(f"{run.name} on {backend.name}") as shown:
-        search = Search(run.path / "study.log", settings, shown.show)
-        # Of its own: when a thread can't go on it ends the others, and no person has asked for that.
-        trials = Trials(backend, run, request, search, CancelToken(cancel), shown.tell)
+    slots = choose_slots(backend, request.hyperparameters)
+    settings = replace(SearchSettings.of(request.hyperparameters), parallel=len(slots))
+    with trial_display(f"{run.name} on {backend.name}") as display:
+        search = Search(run.path / "study.log", settings, display.trial_ended)
+        # A token of their own: a thread that can't go on ends the other trials, which nobody has cancelled.
+        trials = Trials(backend, run, request, search, CancelToken(cancel), display.update)
         state, reason = "stopped", None
         try:
             reap_orphans(backend, run, search)
-            Driver(trials, slots).run(_drawing(run, search, shown))
+            Driver(trials, slots).run(_drawing(run, search, display))
             if not cancel.requested or len(search.finished) >= settings.trials:
                 state = "completed"
         except Exception as error:
@@ -98,7 +97,7 @@ def _write_results(run: Run, search: Search, state: str, reason: str | None = No
     run.update(best=best["run"] if best else None)
 
 
-def _drawing(run: Run, search: Search, shown: TrialDisplay) -> Callable[[list[int]], None]:
+def _drawing(run: Run, search: Search, display: TrialDisplay) -> Callable[[list[int]], None]:
     """Draws the search's state, and writes its results after every trial: a kill leaves those until then."""
     written = -1
 
@@ -109,8 +108,8 @@ def _drawing(run: Run, search: Search, shown: TrialDisplay) -> Callable[[list[in
             _write_results(run, search, "running")
             written = done
         best = search.best
-        told = f"{best.objective[0]:.4g} (trial {best.number})" if best is not None and best.objective else ""
-        shown.draw(done, search.settings.trials, told, running)
+        note = f"{best.objective[0]:.4g} (trial {best.number})" if best is not None and best.objective else ""
+        display.draw(done, search.settings.trials, note, running)
 
     return draw
 

@@ -186,13 +186,13 @@ class Following:
         best = found.front[0] if found.front else None
         new = [each for each in found.finished if each.number not in self._told]
         for record in new:
-            shown.show(finished_line(record, settings.objectives, settings.trials, best))
+            shown.trial_ended(finished_line(record, settings.objectives, settings.trials, best))
             self._told.add(record.number)
         for record in found.running:
             if record.epochs:
                 row = {k: v for k, v in record.epochs[max(record.epochs)].items() if v is not None}
                 total = record.hyperparameters.epochs
-                shown.tell(record.number, JobProgress("training", max(record.epochs), total, "epochs", row))
+                shown.update(record.number, JobProgress("training", max(record.epochs), total, "epochs", row))
         told_best = f"{best.objective[0]:.4g} (trial {best.number})" if best and best.objective else ""
         shown.draw(len(found.finished), settings.trials, told_best, [each.number for each in found.running])
         if new or not self.document:
