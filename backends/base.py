@@ -1,4 +1,4 @@
-"""What every backend can do, and the words they share."""
+"""The interface of a backend, and the classes that all backends share."""
 
 import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ IN_ACCOUNT: Final = ("sagemaker",)
 
 @dataclass(frozen=True)
 class JobProgress:
-    """How far a job has come: `done` of `total` units of a phase, and the newest epoch's metrics."""
+    """The progress of a job: `done` of `total` units of a phase, and the newest epoch's metrics."""
 
     phase: str
     done: int
@@ -90,19 +90,19 @@ class Backend(Protocol):
         """
 
     def debug(self, tensors: str, report: Path, rules: str, watch: ProgressCallback) -> None:
-        """Judge a folder of tensors, or an s3:// URL. rules: as the hyperparameter of that name.
+        """Apply the rules to a folder of tensors, or an s3:// URL. rules: as the hyperparameter of that name.
 
         Writes the report (JSON) and beside it the page, of the same name with .html.
         """
 
     def predict(self, artifact: Path, images: Sequence[Path]) -> list[dict[str, Any]]:
-        """Answer without a server: for each image {"file", "predictions"} or {"file", "error"}."""
+        """Classify without a server: for each image {"file", "predictions"} or {"file", "error"}."""
 
     def deploy(self, run: Run, artifact: Path, port: int) -> str:
-        """Start serving the artifact in the background; returns the URL, which needs a moment to answer."""
+        """Start serving the artifact in the background; returns the URL, which `wait_ready` waits for."""
 
     def wait_ready(self, run: Run, goes_on: Callable[[], bool]) -> bool:
-        """Wait until a deployment answers. False when `goes_on` says no before, or it is taking too long."""
+        """Wait until a deployment answers. False when `goes_on` returns False before, or after too long a time."""
 
     def ask(self, run: Run, image: Path) -> dict[str, Any]:
         """A deployment's answer to one image, {"predictions": [...]}."""
@@ -131,7 +131,7 @@ class Searching(Protocol):
 
 @runtime_checkable
 class Batching(Protocol):
-    """A backend that transforms a batch of images as one job, and hands the answers over at its end."""
+    """A backend that transforms a batch of images as one job, and returns the results at its end."""
 
     def listing(self, urls: Sequence[str]) -> "ImageSource":
         """The images below s3://... URLs."""
@@ -157,13 +157,13 @@ class Billable(Protocol):
     """A backend that costs money while it works, and for what it keeps."""
 
     def confirm_cost(self, request: "SearchRequest") -> AbstractContextManager[None]:
-        """Ask once for consent to a search, and an endpoint for its best trial; what is started within is agreed to.
+        """Ask once for consent to a search and an endpoint for its best trial; within the block nothing is asked again.
 
         Raises BackendError or Stopped where it may not be started.
         """
 
     def left(self) -> str:
-        """What there is in the account now, and what it costs a day, in words."""
+        """What is in the account now, and what it costs a day, in words."""
 
 
 def create(name: str, image: str, settings: Settings | None = None, consent: "Consent | None" = None) -> Backend:
@@ -186,7 +186,7 @@ def create(name: str, image: str, settings: Settings | None = None, consent: "Co
 
 
 def _check(backend: Backend, name: str) -> None:
-    """Raises BackendError for a backend of somebody else's that can't be used."""
+    """Raises BackendError for a class from elsewhere that can't be used as a backend."""
     expected = [*Backend.__annotations__, *(method for method in vars(Backend) if not method.startswith("_"))]
     if missing := [attribute for attribute in expected if not hasattr(backend, attribute)]:
         raise BackendError(f"--on {name} is no backend: it lacks {', '.join(missing)} (see backends/base.py)")

@@ -55,7 +55,7 @@ class DockerBackend(MachineBackend):
         return answer.stdout.strip()
 
     def _run(self, *options: str, gpu: str | None = None) -> list[str]:
-        # As the person's own user, so that nothing left behind belongs to root.
+        # As the person's own user, so that no file belongs to root.
         return [self._docker, "run", "--rm", *gpu_options(gpu), f"--user={os.getuid()}:{os.getgid()}", _SHM, *options]
 
     def debug(self, tensors: str, report: Path, rules: str, watch: ProgressCallback) -> None:
@@ -185,11 +185,11 @@ def container(run: Run) -> str:
 
 
 def aws_options() -> list[str]:
-    """The AWS settings of this environment, handed on by name: no secret stands in a command line."""
+    """The AWS settings of this environment, passed by name, so that no secret is in a command line."""
     return [f"-e={name}" for name in sorted(os.environ) if name.startswith("AWS_")]
 
 
 def gpu_options(gpu: str | None = None) -> list[str]:
     """`--gpus` for all, or the one of that UUID, where the machine has NVIDIA GPUs that Docker may hand on."""
-    found = sys.platform == "linux" and shutil.which("nvidia-container-cli") and Path("/dev/nvidia0").exists()
-    return [f"--gpus={'all' if gpu is None else f'device={gpu}'}"] if found else []
+    usable = sys.platform == "linux" and shutil.which("nvidia-container-cli") and Path("/dev/nvidia0").exists()
+    return [f"--gpus={'all' if gpu is None else f'device={gpu}'}"] if usable else []

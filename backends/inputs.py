@@ -15,10 +15,10 @@ DATA_CHANNEL: Final = "training"
 PRETRAINED_CHANNEL: Final = "pretrained"
 
 
-def parse_settings(given: Sequence[str]) -> dict[str, str]:
+def parse_settings(texts: Sequence[str]) -> dict[str, str]:
     """NAME=VALUE texts by name. Raises BackendError for one without `=` or a name given twice."""
     values: dict[str, str] = {}
-    for text in given:
+    for text in texts:
         name, sign, value = text.partition("=")
         if not sign or not name:
             raise BackendError(f"--set takes NAME=VALUE, got {text!r}")
@@ -29,7 +29,7 @@ def parse_settings(given: Sequence[str]) -> dict[str, str]:
 
 
 def parse_hyperparameters(values: Mapping[str, str]) -> Hyperparameters:
-    """Checked before anything is started. Raises BackendError that tells all faults at once."""
+    """Hyperparameters from texts. Raises BackendError with all faults at once."""
     try:
         return Hyperparameters.parse(values)
     except ConfigError as error:
@@ -64,10 +64,10 @@ def check_report(report: Path) -> Path:
 
 
 def write_inputs(run: Run, data: Path, hyperparameters: Hyperparameters, root: str) -> dict[str, Path]:
-    """Write input/config and return what must appear below input/data: path there -> file or folder here.
+    """Write input/config; returns what must appear below input/data: path there -> file or folder here.
 
     root: where the job will see the run's ml folder. The whole data set is one channel; train finds the splits in
-    it. A weights file given as `pretrained` travels in a channel of its own, as it has to on SageMaker.
+    it. A weights file named by `pretrained` becomes a channel of its own, as it has to on SageMaker.
     """
     source = check_data_path(data)
     sources = {place_inside(DATA_CHANNEL, source): source.resolve()}
@@ -90,7 +90,7 @@ def write_inputs(run: Run, data: Path, hyperparameters: Hyperparameters, root: s
 
 
 def rules_text(text: str) -> str:
-    """Rule configurations in a file travel as text: the job can't see this machine's files."""
+    """The rules as text: of a file the contents, for the job can't see this machine's files."""
     if not text.endswith(".json"):
         return text
     try:

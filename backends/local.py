@@ -115,7 +115,7 @@ class LocalBackend(MachineBackend):
             return wait_foreground(server)
 
     def _serve_environment(self, ml: Path, port: int) -> dict[str, str]:
-        # For this machine alone: a laptop's test server is nobody else's business.
+        # For this machine alone: a test server must not be reachable from the network.
         return python_environment(
             ROOT, KENNEL_ML_ROOT=str(ml), SAGEMAKER_BIND_TO_PORT=str(port), KENNEL_HOST="127.0.0.1"
         )
@@ -144,7 +144,7 @@ def wait_foreground(server: "subprocess.Popen[bytes]") -> int:
 
 
 def parse_answers(answer: "subprocess.CompletedProcess[str]", images: Sequence[Path]) -> list[dict[str, Any]]:
-    """The JSON lines of `serve.predict`, one an image, under the names the images were given by."""
+    """The JSON lines of `serve.predict`, one an image, with the images' own names."""
     try:
         rows = [json.loads(line) for line in answer.stdout.splitlines()]
     except ValueError:

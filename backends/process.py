@@ -1,6 +1,6 @@
 """A process known by its number and its start time: the system gives old process numbers out again.
 
-Also the NVIDIA GPUs of this machine, which processes are given, by the driver's own command.
+Also the NVIDIA GPUs of this machine, as the driver's own command lists them.
 """
 
 import contextlib
@@ -18,12 +18,12 @@ _POLL_S: Final = 0.05
 
 
 def identity(pid: int) -> dict[str, float]:
-    """What a record notes of a process."""
+    """The entries of a record that identify a process."""
     return {"pid": pid, "pid_created": psutil.Process(pid).create_time()}
 
 
 def process_of(record: Mapping[str, Any]) -> psutil.Process | None:
-    """The process that `identity` noted in a record; None when it has ended."""
+    """The process of `identity` in a record; None when it has ended."""
     try:
         process = psutil.Process(record["pid"])
         same = abs(process.create_time() - record["pid_created"]) < 1.0
@@ -37,22 +37,22 @@ def end_process(process: psutil.Process, limit_s: float) -> None:
     try:
         processes = [process, *process.children(recursive=True)]
         process.terminate()
-        # One that was halted hears nothing until it goes on.
+        # A halted process handles no signal until it goes on.
         process.resume()
     except psutil.NoSuchProcess:
         return
     end = time.monotonic() + limit_s
-    while time.monotonic() < end and not all(_has_ended(each) for each in processes):
+    while time.monotonic() < end and not all(map(_has_ended, processes)):
         time.sleep(_POLL_S)
-    left = [each for each in processes if not _has_ended(each)]
-    for each in left:
+    left = [remaining for remaining in processes if not _has_ended(remaining)]
+    for remaining in left:
         with contextlib.suppress(psutil.NoSuchProcess):
-            each.kill()
+            remaining.kill()
     psutil.wait_procs(left, timeout=5)
 
 
 def _has_ended(process: psutil.Process) -> bool:
-    """Also one whose end its parent has yet to notice."""
+    """Whether it has ended, even if its parent hasn't waited for it yet."""
     try:
         return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -81,20 +81,20 @@ def visible_uuids(listing: str, visible: str | None) -> list[str]:
     """
     cards: list[list[str]] = []
     for line in listing.splitlines():
-        found = re.search(r"UUID: ([\w-]+)", line)
-        if found and line.startswith("GPU"):
-            cards.append([found[1]])
-        elif found and cards:
-            # What a card is divided into can be used, and the card as a whole no more.
-            cards[-1] = [each for each in cards[-1] if each.startswith("MIG-")] + [found[1]]
+        match = re.search(r"UUID: ([\w-]+)", line)
+        if match and line.startswith("GPU"):
+            cards.append([match[1]])
+        elif match and cards:
+            # The parts of a divided card can be used, and the card as a whole no more.
+            cards[-1] = [uuid for uuid in cards[-1] if uuid.startswith("MIG-")] + [match[1]]
     if visible is None:
         return [uuid for card in cards for uuid in card]
-    chosen: list[str] = []
+    uuids: list[str] = []
     for word in (part.strip() for part in visible.split(",")):
         if word.isdecimal() and int(word) < len(cards):
-            chosen += cards[int(word)]
-        elif word and (uuid := next((each for card in cards for each in card if each.startswith(word)), None)):
-            chosen.append(uuid)
+            uuids += cards[int(word)]
+        elif word and (uuid := next((uuid for card in cards for uuid in card if uuid.startswith(word)), None)):
+            uuids.append(uuid)
         else:
             break
-    return chosen
+    return uuids

@@ -75,13 +75,13 @@ class Run:
         write_json(self.path / "run.json", self.record, durable=False)
 
     def reopen(self, **values: Any) -> None:
-        """The run goes on: note that, and forget how it had ended."""
+        """Record that the run goes on, and remove its former end."""
         for ended in ("finished_at", "reason", "metrics"):
             self.record.pop(ended, None)
         self.update(status="running", **values)
 
     def finish(self, status: Status, **values: Any) -> None:
-        """The run is over: note how and when."""
+        """Record how the run ended, and when."""
         self.update(status=status, finished_at=now(), **values)
 
     def read_json(self, relative: str) -> dict[str, Any]:
@@ -200,10 +200,10 @@ def load_run(path: Path) -> Run:
     return Run(path.resolve(), record)
 
 
-def find_run(runs: Path, given: str) -> Run:
+def find_run(runs: Path, name: str) -> Run:
     """The run of that folder or name. Raises BackendError when there is none."""
-    path = Path(given)
-    return load_run(path if (path / "run.json").is_file() else runs / given)
+    path = Path(name)
+    return load_run(path if (path / "run.json").is_file() else runs / name)
 
 
 def all_runs(runs: Path) -> list[Run]:
@@ -227,24 +227,24 @@ def trials_of(tuning: Run) -> list[Run]:
     return [run for run in all_runs(tuning.path.parent) if run.tuning == tuning.name]
 
 
-def find_artifact(runs: Path, given: str | None) -> Path:
-    """The artifact's folder: `given` as such a folder, a run folder or a run's name; else the newest completed run's.
+def find_artifact(runs: Path, name: str | None) -> Path:
+    """The artifact's folder: `name` as such a folder, a run folder or a run's name; else the newest completed run's.
 
     A tuning run stands for its best trial. Raises BackendError when there is none.
     """
-    if given is None:
+    if name is None:
         done = [run for run in all_runs(runs) if run.tuning is None and _has_artifact(run)]
         if not done:
             raise BackendError(f"there is no completed training run in {runs}; train first or give --artifact")
         return _artifact_of(done[-1])
-    for folder in (Path(given), runs / given):
+    for folder in (Path(name), runs / name):
         if (folder / "run.json").is_file() and (run := load_run(folder)).kind == "tuning" and _has_artifact(run):
             return _artifact_of(run)
         for place in (folder, folder / "ml" / "model"):
             if (place / "kennel.json").is_file():
                 return place.resolve()
     raise BackendError(
-        f"there is no artifact in {given} (no kennel.json); give the folder ml/model of a run, or its name"
+        f"there is no artifact in {name} (no kennel.json); give the folder ml/model of a run, or its name"
     )
 
 

@@ -1,7 +1,6 @@
 """Reads the settings: kennel.toml, then the environment, then flags, the later over the earlier; all faults at once.
 
-For a run that exists, what it was begun with decides where it is, whatever is set by now. Settings may each be allowed
-and still clash.
+A run that exists keeps the account and the image that it was started with. Settings that are each allowed may clash.
 """
 
 import difflib
@@ -39,17 +38,17 @@ class Name:
         return "_".join(part.upper() for part in ("kennel", self.section, self.key)[self.section == "kennel" :])
 
 
-SECTIONS: Final = tuple(each.name for each in fields(Settings))
+SECTIONS: Final = tuple(section.name for section in fields(Settings))
 # Every setting, in order.
 TABLE: Final[dict[Name, "Field[Any]"]] = {
-    Name(section.name, each.name): each
+    Name(section.name, setting.name): setting
     for section in fields(Settings)
-    for each in fields(section.type)  # type: ignore[arg-type] # each section is a dataclass
+    for setting in fields(section.type)  # type: ignore[arg-type] # each section is a dataclass
 }
 
 
 def of_variable(variable: str) -> Name | None:
-    """What an environment variable would set, whether there is such a setting or not.
+    """The name that an environment variable stands for, whether there is such a setting or not.
 
     None for those that begin as [kennel]'s do: training and serving have such variables, too.
     """
@@ -60,39 +59,39 @@ def of_variable(variable: str) -> Name | None:
     return None
 
 
-def named(text: str) -> Name:
+def find_setting(text: str) -> Name:
     """The setting of a flag: SECTION.NAME, or NAME where one section alone has it. Raises ValueError for others."""
     plain = text.replace("-", "_")
-    found = [name for name in TABLE if plain in (str(name), name.key)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise ValueError(f"is in several sections; say which: {' or '.join(map(str, found))}")
+    matches = [name for name in TABLE if plain in (str(name), name.key)]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise ValueError(f"is in several sections; say which: {' or '.join(map(str, matches))}")
     if same := [str(name) for name in TABLE if name.key == plain.rpartition(".")[2]]:
         raise ValueError(f"no such setting; did you mean {' or '.join(same)}?")
     known = [str(name) if "." in plain else name.key for name in TABLE]
     raise ValueError(f"no such setting; {hint(plain, known, 'settings')}")
 
 
-def unknown(name: Name) -> str:
-    """What to say of a name that its section doesn't have."""
-    keys = [each.key for each in TABLE if each.section == name.section]
-    if elsewhere := [f"[{each.section}]" for each in TABLE if each.key == name.key]:
+def explain_unknown(name: Name) -> str:
+    """The fault of a name that its section doesn't have."""
+    keys = [known.key for known in TABLE if known.section == name.section]
+    if elsewhere := [f"[{known.section}]" for known in TABLE if known.key == name.key]:
         return f"no such setting there; it is in {' and '.join(elsewhere)}"
     return f"no such setting; {hint(name.key, keys, 'names')}"
 
 
-def outside(key: str) -> str:
-    """What to say of a name that stands above all sections of a file."""
+def explain_outside(key: str) -> str:
+    """The fault of a name that stands above all sections of a file."""
     if key in SECTIONS:
         return f"is a section; write [{key}], and its settings below it"
-    if places := [f"[{each.section}]" for each in TABLE if each.key == key]:
-        return f"stands outside of all sections; put it below {' or '.join(places)}"
-    return f"no such setting; {hint(key, [each.key for each in TABLE], 'settings')}"
+    if sections := [f"[{known.section}]" for known in TABLE if known.key == key]:
+        return f"stands outside of all sections; put it below {' or '.join(sections)}"
+    return f"no such setting; {hint(key, [known.key for known in TABLE], 'settings')}"
 
 
 def hint(wrong: str, known: Sequence[str], what: str) -> str:
-    """The name that was meant, if one is alike; else where they all are."""
+    """The most similar name, if there is one; else where all names are listed."""
     key = wrong.rpartition(".")[2]
     if key in {row[0] for row in table_rows()}:
         return f"{key} is a hyperparameter, which --set gives"
@@ -110,7 +109,7 @@ _ON: Final = Name("kennel", "on")
 
 @dataclass(frozen=True)
 class Reading:
-    """settings: as they hold. origins: of each that was set, where: a file, an environment variable or a flag."""
+    """settings: the result. origins: for each that was set its file, environment variable or flag."""
 
     settings: Settings
     origins: Mapping[Name, str]
@@ -119,10 +118,10 @@ class Reading:
 def load(
     place: Path, flags: Sequence[str], environ: Mapping[str, str], own: Mapping[str, str] | None = None
 ) -> Settings:
-    """The settings. Raises BackendError that tells the faults of all sources at once.
+    """The settings. Raises BackendError with the faults of all sources at once.
 
     place: kennel.toml's folder, where there may be none; or a file, which must be there. flags: SECTION.NAME=VALUE,
-    or NAME=VALUE where only one section has that name. own: the options --on, --image and --runs that were given.
+    or NAME=VALUE where only one section has that name. own: the values of --on, --image and --runs on the command line.
     """
     return read(place, flags, environ, own).settings
 
@@ -139,7 +138,7 @@ def read(
     reader.take_environment(environ)
     reader.take_flags(flags)
     reader.take_own(own or {})
-    return reader.judge()
+    return reader.finish()
 
 
 class _Reader:
@@ -152,7 +151,7 @@ class _Reader:
     def take_file(self, file: Path) -> None:
         for section, values in self._document(file).items():
             if not isinstance(values, dict):
-                self.faults.append(f"{file}: {section}: {outside(section)}")
+                self.faults.append(f"{file}: {section}: {explain_outside(section)}")
                 continue
             if section not in SECTIONS:
                 self.faults.append(f"{file}: there is no section [{section}]; {hint(section, SECTIONS, 'sections')}")
@@ -162,7 +161,7 @@ class _Reader:
                 if name in TABLE:
                     self._take(name, f"{file}: [{section}] {key}", str(file), value, from_toml)
                 else:
-                    self.faults.append(f"{file}: [{section}] {key}: {unknown(name)}")
+                    self.faults.append(f"{file}: [{section}] {key}: {explain_unknown(name)}")
         if _RUNS in self.values:
             # As paths in files are meant: from where the file is.
             self.values[_RUNS] = os.fspath(file.parent / Path(self.values[_RUNS]).expanduser())
@@ -189,24 +188,24 @@ class _Reader:
             if variable in known:
                 self._take(known[variable], variable, variable, text, from_text)
             elif (wrong := of_variable(variable)) is not None:
-                self.faults.append(f"{variable}: {unknown(wrong)}")
+                self.faults.append(f"{variable}: {explain_unknown(wrong)}")
 
     def take_flags(self, flags: Sequence[str]) -> None:
         seen: set[Name] = set()
         for flag in flags:
-            given, sign, text = flag.partition("=")
-            if not sign or not given:
+            key, sign, text = flag.partition("=")
+            if not sign or not key:
                 self.faults.append(f"-o takes SECTION.NAME=VALUE, got {flag!r}")
                 continue
             try:
-                name = named(given.strip())
+                name = find_setting(key.strip())
             except ValueError as error:
-                self.faults.append(f"-o {given}: {error}")
+                self.faults.append(f"-o {key}: {error}")
                 continue
             if name in seen:
                 self.faults.append(f"-o {name} is given twice; give it once")
             seen.add(name)
-            self._take(name, f"-o {given}", "-o", text, from_text)
+            self._take(name, f"-o {key}", "-o", text, from_text)
 
     def take_own(self, own: Mapping[str, str]) -> None:
         for option in ("--on", "--runs"):
@@ -225,14 +224,14 @@ class _Reader:
             self.faults.append(f"{where}: {error}")
             self.unfit.add(name)
 
-    def judge(self) -> Reading:
+    def finish(self) -> Reading:
         """Raises BackendError when anything is wrong."""
         settings = Settings()
         for section in SECTIONS:
             changes = {name.key: value for name, value in self.values.items() if name.section == section}
             settings = replace(settings, **{section: replace(getattr(settings, section), **changes)})
-        # What a faulty value would have been nobody knows, so it is judged alone.
-        self.faults += [told for names, told in clashes(settings) if self.unfit.isdisjoint(names)]
+        # A faulty value is reported alone: what it would clash with is unknown.
+        self.faults += [fault for names, fault in clashes(settings) if self.unfit.isdisjoint(names)]
         if self.faults:
             raise BackendError(describe_faults("setting", self.faults))
         return Reading(settings, self.origins)
@@ -254,15 +253,14 @@ def describe_origins(reading: Reading) -> str:
 
 
 def settings_of_run(settings: Settings, run: Run) -> Settings:
-    """With the run's image and, of one in an account, its number, region, bucket and prefix."""
+    """The settings with the run's image and, for one in an account, with its account, region, bucket and prefix."""
     image = run.record.get("image")
     if run.record["backend"] != "sagemaker":
         return replace(settings, kennel=replace(settings.kennel, image=image or settings.kennel.image))
-    noted = run.record.get("sagemaker", {})
-    kept = {key: noted[key] for key in ("account", "region", "bucket", "prefix") if noted.get(key)}
-    if image:
-        kept["image"] = image
-    return replace(settings, sagemaker=replace(settings.sagemaker, **kept))
+    recorded = {"image": image, **run.record.get("sagemaker", {})}
+    keys = ("account", "region", "bucket", "prefix", "image")
+    changes = {key: recorded[key] for key in keys if recorded.get(key)}
+    return replace(settings, sagemaker=replace(settings.sagemaker, **changes))
 
 
 _INTERVALS_MS: Final = (100, 200, 500, 1000, 5000, 60_000)
@@ -280,10 +278,10 @@ def clashes(settings: Settings) -> Iterator[Clash]:
     yield from _scaling(settings.deploy)
 
 
-def _clash(section: str, keys: str, told: str) -> Clash:
+def _clash(section: str, keys: str, fault: str) -> Clash:
     """keys: separated by spaces, the first of them the one to name."""
     names = tuple(Name(section, key) for key in keys.split())
-    return names, f"[{section}] {names[0].key}: {told}"
+    return names, f"[{section}] {names[0].key}: {fault}"
 
 
 def _account(settings: Settings) -> Iterator[Clash]:

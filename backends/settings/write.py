@@ -52,12 +52,12 @@ def render(settings: Settings, shown: Collection[Name]) -> str:
     parts = [_HEAD]
     for section in SECTIONS:
         parts.append(f"\n{_comment(_SECTIONS[section])}\n[{section}]\n")
-        for name, each in TABLE.items():
+        for name, setting in TABLE.items():
             if name.section == section:
                 value = getattr(getattr(settings, section), name.key)
-                text = _table(value) if each.metadata["kind"] == "pairs" else _toml(value)
+                text = _table(value) if setting.metadata["kind"] == "pairs" else _toml(value)
                 mark = "" if name in shown else "#"
-                about = _comment(f"{allowed(each)}; {each.metadata['help']}")
+                about = _comment(f"{allowed(setting)}; {setting.metadata['help']}")
                 parts.append(f"{about}\n{mark}{name.key} = {text}\n")
     return "".join(parts)
 

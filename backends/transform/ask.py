@@ -1,6 +1,6 @@
-"""Files to a server, a few at a time: what an answer means for a file, and when to ask again.
+"""Sends image files to a server, many requests at a time, and yields the results in the order of the files.
 
-Servers of Kennel take several images in one request. Many questions are under way at once, their answers in order.
+Decides what a response means for a file, and when a request is repeated. Servers of Kennel take several images in one.
 """
 
 import itertools
@@ -21,26 +21,26 @@ from backends.errors import BackendError
 from backends.http import Connection, Dropped, HttpResponse, Silent, Unreachable
 from backends.transform.parameters import Parameters
 
-# The file's own fault, or the server's with this one file: noted, and the others go on.
+# The file's own fault, or the server's with this one file: the file's result is an error, and the others go on.
 _OF_THE_FILE: Final = frozenset((400, 413, 415, 422, 424, 500))
-# Busy, loading, or a proxy that says so: asked again.
+# Busy or loading, or a proxy that says so: the request is repeated.
 _LATER: Final = frozenset((408, 429, 502, 503, 504))
 _PATIENCE_S: Final = 300.0
 _LONGEST_PAUSE_S: Final = 30.0
 # A server that is started again listens within seconds.
 _AWAY_LIMIT_S: Final = 30.0
 _MOST_DROPS: Final = 5
-# For several images at once: one of them may be to blame, which shows when each is asked for alone.
+# For several images at once: one of them may be to blame, which shows when each is sent alone.
 _MOST_DROPS_TOGETHER: Final = 2
 
 
 class Closed(Exception):
-    """The transform is over; nobody waits for the answer."""
+    """The transform is over; the result isn't needed."""
 
 
 @dataclass(frozen=True)
 class ServerSession:
-    """What all threads that ask one server share.
+    """What all threads that send to one server share.
 
     alive: whether the server, if it is our own, still runs; raises BackendError with the reason when it doesn't.
     labels: the classes' in order, to ask for all probabilities; None for the best predictions alone.
@@ -54,33 +54,33 @@ class ServerSession:
 
 
 class ImageClient:
-    """One thread's questions, over a connection of its own."""
+    """One thread's requests, over a connection of its own."""
 
-    def __init__(self, conversation: ServerSession) -> None:
-        self._about = conversation
-        self._connection = Connection(conversation.url)
-        all_of_them = conversation.labels is not None
+    def __init__(self, session: ServerSession) -> None:
+        self._session = session
+        self._connection = Connection(session.url)
+        all_of_them = session.labels is not None
         self._accept = "application/json;format=probabilities" if all_of_them else "application/json"
 
     def close(self) -> None:
         self._connection.close()
 
-    def ask(self, files: Sequence[str]) -> list[dict[str, Any]]:
-        """Of each image file, in order: {"file", "predictions": [...]}, with "probabilities" where they are wanted, or
-        {"file", "error"}.
+    def predict(self, files: Sequence[str]) -> list[dict[str, Any]]:
+        """For each image file, in order: {"file", "predictions": [...]} or {"file", "error"}, with "probabilities"
+        where the session has labels.
 
-        Where a request with several doesn't give an answer to each, they are sent again one by one, so that each gets
-        its own. Raises BackendError when it is no use to go on with other files, and Closed when that isn't wanted.
+        Images share a request; where its response doesn't have a part for each, they are sent one by one. Raises
+        BackendError when other files would fail as well, and Closed when the transform is over.
         """
-        read = [self._read(file) for file in files]
-        said = [{"error": each} if isinstance(each, str) else {} for each in read]
-        bodies = {number: each for number, each in enumerate(read) if isinstance(each, bytes)}
+        contents = [self._read(file) for file in files]
+        results = [{"error": content} if isinstance(content, str) else {} for content in contents]
+        bodies = {number: content for number, content in enumerate(contents) if isinstance(content, bytes)}
         sizes = {number: len(body) for number, body in bodies.items()}
-        for group in groups(sizes, self._about.parameters.most_bytes):
-            told = self._ask_together([bodies[number] for number in group]) if len(group) > 1 else None
-            for place, number in enumerate(group):
-                said[number] = told[place] if told else self._ask_alone(files[number], bodies[number])
-        return [{"file": file, **each} for file, each in zip(files, said, strict=True)]
+        for group in groups(sizes, self._session.parameters.most_bytes):
+            parts = self._predict_together([bodies[number] for number in group]) if len(group) > 1 else None
+            for index, number in enumerate(group):
+                results[number] = parts[index] if parts else self._predict_one(files[number], bodies[number])
+        return [{"file": file, **result} for file, result in zip(files, results, strict=True)]
 
     def _read(self, file: str) -> bytes | str:
         """The file's bytes, or why they can't be sent."""
@@ -88,69 +88,69 @@ class ImageClient:
             # Not by pathlib, which takes as long as the file does.
             with open(file, "rb") as image:  # noqa: PTH123
                 size = os.fstat(image.fileno()).st_size
-                if size > (most := self._about.parameters.most_bytes):
+                if size > (most := self._session.parameters.most_bytes):
                     return f"the file has {size} bytes, and the server takes {most} at most"
                 return image.read()
         except OSError as error:
             return f"the file can't be read ({error.strerror})"
 
-    def _ask_together(self, bodies: Sequence[bytes]) -> list[dict[str, Any]] | None:
-        """What the server says of each; None when they have to be asked for one by one."""
-        labels = self._about.labels
+    def _predict_together(self, bodies: Sequence[bytes]) -> list[dict[str, Any]] | None:
+        """The result of each; None when they have to be sent one by one."""
+        labels = self._session.labels
         try:
             headers = {"Accept": self._accept, "Content-Type": CONTENT_TYPE}
             answer = self._send(form(bodies), headers, _MOST_DROPS_TOGETHER)
         except Dropped:
             return None
-        parts = parts_of(answer, len(bodies), None if labels is None else len(labels))
+        parts = parse_parts(answer, len(bodies), None if labels is None else len(labels))
         return None if parts is None else [_outcome(part, labels) for part in parts]
 
-    def _ask_alone(self, file: str, body: bytes) -> dict[str, Any]:
+    def _predict_one(self, file: str, body: bytes) -> dict[str, Any]:
         suffix = os.path.splitext(file)[1]  # noqa: PTH122
         try:
             answer = self._send(body, {"Accept": self._accept, "Content-Type": content_type(suffix)}, _MOST_DROPS)
-            return understand(answer, self._about.labels, f"{self._about.url}/invocations")
+            return parse_response(answer, self._session.labels, f"{self._session.url}/invocations")
         except Dropped as error:
             return {"error": f"the server ended the connection {_MOST_DROPS} times ({error})"}
 
     def _send(self, body: bytes, headers: Mapping[str, str], most_drops: int) -> HttpResponse:
-        """The answer that counts. Raises Dropped when none came to this body, again and again."""
+        """The final response, after repetitions. Raises Dropped when `most_drops` connections end without one."""
         started, drops = time.monotonic(), 0
         away_since: float | None = None
         while True:
             try:
                 answer = self._connection.request("POST", "/invocations", body, headers)
             except Unreachable as error:
-                self._about.alive()
+                self._session.alive()
                 away_since = away_since or time.monotonic()
                 if time.monotonic() - away_since > _AWAY_LIMIT_S:
-                    raise BackendError(f"{self._about.url} is gone ({error})") from error
+                    raise BackendError(f"{self._session.url} is gone ({error})") from error
                 self._pause(0.2)
             except Dropped:
-                self._about.alive()
+                self._session.alive()
                 drops += 1
                 if drops == most_drops:
                     raise
                 self._pause(0.1 * 2**drops)
             except Silent as error:
-                raise BackendError(f"{self._about.url} gave no answer within two minutes") from error
+                raise BackendError(f"{self._session.url} gave no answer within two minutes") from error
             else:
                 if answer.status not in _LATER:
                     return answer
                 if time.monotonic() - started > _PATIENCE_S:
                     message = answer.error_message()
-                    raise BackendError(f"{self._about.url} has been answering {answer.status}: {message}")
+                    raise BackendError(f"{self._session.url} has been answering {answer.status}: {message}")
                 away_since = None
                 self._pause(_retry_after(answer))
 
     def _pause(self, seconds: float) -> None:
         # Not all at the same moment again.
-        if self._about.closed.wait(seconds * random.uniform(1, 1.25)):
+        if self._session.closed.wait(seconds * random.uniform(1, 1.25)):
             raise Closed
 
 
-def understand(answer: HttpResponse, labels: tuple[str, ...] | None, where: str) -> dict[str, Any]:
-    """What a server says of one image. labels: as in ServerSession. where: who answers, in words.
+def parse_response(answer: HttpResponse, labels: tuple[str, ...] | None, where: str) -> dict[str, Any]:
+    """The result in a response for one image. labels: as in ServerSession. where: the server, for messages.
 
     Raises BackendError for what concerns all images.
     """
@@ -160,7 +160,7 @@ def understand(answer: HttpResponse, labels: tuple[str, ...] | None, where: str)
         value = json.loads(answer.body) if answer.status == 200 else None
     except ValueError:
         value = None
-    # A server of batch transform may tell an image's fault so.
+    # A server of batch transform may report an image's fault with status 200.
     if isinstance(value, dict) and "error" in value:
         return {"error": answer.error_message()}
     if labels is None and isinstance(value, dict) and isinstance(value.get("predictions"), list):
@@ -219,8 +219,8 @@ def form(images: Sequence[bytes]) -> bytes:
     return b"".join((*pieces, f"--{_BOUNDARY}--\r\n".encode()))
 
 
-def parts_of(answer: HttpResponse, count: int, all_classes: int | None) -> list[Any] | None:
-    """What a server says of each of `count` images; None when it doesn't, and each has to be asked for alone.
+def parse_parts(answer: HttpResponse, count: int, all_classes: int | None) -> list[Any] | None:
+    """The parts of a response for `count` images; None when it doesn't have so many, and each has to be sent alone.
 
     all_classes: how many probabilities there have to be; None for the best predictions.
     """
@@ -232,45 +232,45 @@ def parts_of(answer: HttpResponse, count: int, all_classes: int | None) -> list[
         value = value.get("predictions") if isinstance(value, dict) else None
     if not isinstance(value, list) or len(value) != count:
         return None
-    good = all(isinstance(each, list) and all_classes in (None, len(each)) for each in value)
+    good = all(isinstance(part, list) and all_classes in (None, len(part)) for part in value)
     return value if good else None
 
 
-# Answers that wait for an earlier one, for each image under way: so that one that is asked again holds up nobody soon.
+# Results that wait for an earlier one, for each request under way: a repeated request delays no other soon.
 _WINDOW: Final = 16
 # Fewer at once would leave the server without work while the next is on its way.
 _REQUESTS: Final = 4
-# Answers are gathered so often: to be woken for each one would take as long as all else that is done for it here.
+# Results are collected this often: waking for each one would take as long as everything else that is done for it.
 _SWEEP_S: Final = 0.02
 
 
 @dataclass
-class _Slot:
-    """Files on their way. outcome: the answers, or what was raised."""
+class _Pending:
+    """Files of one request. outcome: their results, or what was raised."""
 
     files: list[str]
     outcome: list[dict[str, Any]] | BaseException | None = None
 
 
-def answers(files: Iterator[str], conversation: ServerSession, goes_on: Callable[[], bool]) -> Iterator[dict[str, Any]]:
-    """The answer to each file, in order, from threads that together have as many under way as the server wants.
+def predict_all(files: Iterator[str], session: ServerSession, goes_on: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+    """The result of each file, in order, from threads that together send as many images at once as the server wants.
 
-    Memory is bounded, however many files there are. Ends early when `goes_on` says no; raises what an asker raises,
-    after the answers before it.
+    Memory is bounded, however many files there are. Ends early when `goes_on` returns False; raises what a client
+    raises, after the results before it.
     """
-    images = conversation.parameters.concurrent
+    images = session.parameters.concurrent
     # Where that is enough for several requests, images share one.
-    together = max(1, min(conversation.parameters.together, images // _REQUESTS))
+    together = max(1, min(session.parameters.together, images // _REQUESTS))
     count = -(-images // together)
-    waiting: queue.SimpleQueue[_Slot | None] = queue.SimpleQueue()
-    # Daemons: one that waits for an answer nobody wants any more must not keep the process from ending.
+    waiting: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
+    # Daemons: one that still waits for a response must not keep the process from ending.
     for _ in range(count):
-        threading.Thread(target=_work, args=(conversation, waiting), daemon=True).start()
-    window: deque[_Slot] = deque()
+        threading.Thread(target=_work, args=(session, waiting), daemon=True).start()
+    window: deque[_Pending] = deque()
     try:
         while goes_on():
             while len(window) < _WINDOW * count and (some := list(itertools.islice(files, together))):
-                window.append(_Slot(some))
+                window.append(_Pending(some))
                 waiting.put(window[-1])
             if not window:
                 return
@@ -283,18 +283,18 @@ def answers(files: Iterator[str], conversation: ServerSession, goes_on: Callable
                 yield from outcome
                 window.popleft()
     finally:
-        conversation.closed.set()
+        session.closed.set()
         for _ in range(count):
             waiting.put(None)
 
 
-def _work(conversation: ServerSession, waiting: "queue.SimpleQueue[_Slot | None]") -> None:
-    asker = ImageClient(conversation)
-    while (slot := waiting.get()) is not None and not conversation.closed.is_set():
+def _work(session: ServerSession, waiting: "queue.SimpleQueue[_Pending | None]") -> None:
+    client = ImageClient(session)
+    while (pending := waiting.get()) is not None and not session.closed.is_set():
         try:
-            slot.outcome = asker.ask(slot.files)
+            pending.outcome = client.predict(pending.files)
         except Closed:
             break
         except BaseException as error:  # noqa: BLE001 - handed on
-            slot.outcome = error
-    asker.close()
+            pending.outcome = error
+    client.close()

@@ -1,4 +1,4 @@
-"""A transform that a backend runs as one job of its own: where its answers go, and going on with it."""
+"""A transform that a backend runs as one job of its own, or goes on with."""
 
 import itertools
 import time
@@ -16,7 +16,7 @@ from backends.transform.results import Results
 def transform_in_job(
     backend: Batching, batch: TransformBatch, results: Results, runs: Path, done: int, cancel: CancelToken
 ) -> float:  # fmt: skip
-    """Have the job made, or go on with the one that was made for these results, and write its answers from the `done`th
+    """Start the job, or go on with the one that was started for these results, and write its results from the `done`th
     on. Returns the seconds that it worked.
 
     Raises BackendError; Stopped when cancelled, and StillRunning when the job goes on without us.
@@ -30,7 +30,7 @@ def transform_in_job(
 
 
 def _former(results: Results) -> Run | None:
-    """The run that is under way for these results, if one is."""
+    """The run that goes on for these results, if there is one."""
     try:
         run = load_run(Path(results.manifest["job"]))
     except (KeyError, TypeError, BackendError):
@@ -41,6 +41,6 @@ def _former(results: Results) -> Run | None:
 def _new(backend: Batching, batch: TransformBatch, results: Results, runs: Path) -> Run:
     name = getattr(backend, "name", "")
     run = create_run(runs, "transform", None, backend=name, artifact=str(batch.artifact), out=str(results.folder))
-    # Before there is anything to come back to.
-    results.note(job=str(run.path))
+    # Before the job is started, so that after a kill the next start finds it.
+    results.update_manifest(job=str(run.path))
     return run

@@ -35,44 +35,44 @@ class _Source:
     name: str
 
     @classmethod
-    def parse(cls, given: str) -> "_Source":
+    def parse(cls, argument: str) -> "_Source":
         try:
-            mode = os.stat(given).st_mode  # noqa: PTH116 - a pattern is no path
+            mode = os.stat(argument).st_mode  # noqa: PTH116 - a pattern is no path
         except (OSError, ValueError):
-            if glob.has_magic(given):
-                return cls("glob", given)
+            if glob.has_magic(argument):
+                return cls("glob", argument)
             raise BackendError(
-                f"there is no file or folder {given}; name photos, or a folder or glob of them"
+                f"there is no file or folder {argument}; name photos, or a folder or glob of them"
             ) from None
         if stat.S_ISDIR(mode):
-            return cls("folder", os.path.normpath(given))
+            return cls("folder", os.path.normpath(argument))
         if stat.S_ISREG(mode):
-            return cls("file", given)
-        raise BackendError(f"{given} is neither a file nor a folder; name photos, or a folder or glob of them")
+            return cls("file", argument)
+        raise BackendError(f"{argument} is neither a file nor a folder; name photos, or a folder or glob of them")
 
 
 class LocalImages:
-    """The files of all arguments; each time it is iterated over it looks anew, and holds the names of one folder alone.
+    """The files of all arguments. Each iteration lists them anew, and holds the names of one folder alone.
 
     A folder gives its images, by their names' endings, and those of the folders in it, ordered by folder and name; what
     is hidden is passed over. A glob gives the files that it matches, in the same order, and is kept in memory whole. A
     file that two arguments name comes once.
     """
 
-    def __init__(self, given: Sequence[str]) -> None:
-        """Raises BackendError for an argument that is nothing."""
-        self._sources = [_Source.parse(each) for each in given]
+    def __init__(self, arguments: Sequence[str]) -> None:
+        """Raises BackendError for an argument that is no file, folder or glob."""
+        self._sources = [_Source.parse(argument) for argument in arguments]
 
     def __iter__(self) -> Iterator[str]:
         return self._files(Counter())
 
     def survey(self, goes_on: Callable[[], bool] = lambda: True) -> Survey:
-        """Count and fingerprint the files; given up early, with what was found so far, when `goes_on` says no."""
+        """Count and fingerprint the files; ends early, with the counts so far, when `goes_on` returns False."""
         digest, count, left_out = hashlib.sha256(), 0, Counter[str]()
         for count, file in enumerate(self._files(left_out), 1):
             try:
-                found = os.stat(file)  # noqa: PTH116 - a million times
-                size, changed = found.st_size, found.st_mtime_ns
+                status = os.stat(file)  # noqa: PTH116 - a million times
+                size, changed = status.st_size, status.st_mtime_ns
             except OSError:
                 size, changed = -1, 0
             digest.update(os.fsencode(f"{file}\0{size}\0{changed}\n"))
@@ -112,13 +112,14 @@ def _expand(source: _Source, left_out: Counter[str]) -> Iterator[str]:
 def _walk(folder: str, left_out: Counter[str], above: tuple[tuple[int, int], ...]) -> Iterator[str]:
     """above: the identities of the folders that this one is in, so that a link to one of them is no way in."""
     try:
-        found = os.stat(folder or ".")  # noqa: PTH116 - also ""
-        if (found.st_dev, found.st_ino) in above:
+        status = os.stat(folder or ".")  # noqa: PTH116 - also ""
+        identity = (status.st_dev, status.st_ino)
+        if identity in above:
             return
         names, folders = _names(folder, left_out)
     except OSError as error:
         raise BackendError(f"the folder {folder or '.'} can't be read ({error.strerror}); leave it out") from error
-    above = (*above, (found.st_dev, found.st_ino))
+    above = (*above, identity)
     for name in names:
         path = os.path.join(folder, name)  # noqa: PTH118 - a million times
         if name in folders:
@@ -136,7 +137,7 @@ def _names(folder: str, left_out: Counter[str]) -> tuple[list[str], set[str]]:
                 continue
             if entry.is_dir():
                 folders.add(entry.name)
-            # A link that leads nowhere is a photo that can't be read, and is told as such.
+            # A link that leads nowhere is a photo that can't be read, and is reported as such.
             elif not _is_image(entry.name) or not (entry.is_file() or entry.is_symlink()):
                 left_out[os.path.splitext(entry.name)[1].lower() or "no suffix"] += 1  # noqa: PTH122
                 continue
@@ -145,7 +146,7 @@ def _names(folder: str, left_out: Counter[str]) -> tuple[list[str], set[str]]:
 
 
 def _walked(folder: str, file: str) -> bool:
-    """Whether a walk through `folder`, which ends in a slash, came by `file`."""
+    """Whether a walk through `folder`, which ends in a slash, yields `file`."""
     inside = Path(file.removeprefix(folder)).parts
     return file.startswith(folder) and _is_image(file) and not any(map(_hidden, inside))
 
@@ -159,12 +160,12 @@ def _is_image(name: str) -> bool:
 
 
 class ImageSource(Protocol):
-    """Images by name, in a fixed order, each time anew; `Inputs` are some."""
+    """Images by name, in a fixed order, listed anew by each iteration."""
 
     def __iter__(self) -> Iterator[str]: ...
 
     def survey(self, goes_on: Callable[[], bool]) -> Survey:
-        """Count and fingerprint them; given up early when `goes_on` says no."""
+        """Count and fingerprint them; ends early when `goes_on` returns False."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A transform from beginning to end: what there is to do, a server for it, the answers, the sum."""
+"""A transform from beginning to end: the images, a server for them, their results, the summary."""
 
 import os
 import time
@@ -17,20 +17,20 @@ from backends.console import show_progress
 from backends.errors import BackendError, Stopped
 from backends.jobs import deploy_artifact, refresh, stop_run
 from backends.runs import Run, load_run
-from backends.transform.ask import ServerSession, answers
+from backends.transform.ask import ServerSession, predict_all
 from backends.transform.in_job import transform_in_job
 from backends.transform.inputs import ImageSource, Survey, TransformBatch
 from backends.transform.parameters import ask_parameters, wait_ready
 from backends.transform.results import Results, open_results
 from backends.transform.summary import ArtifactInfo, conclude
 
-_TELL_EVERY_S: Final = 0.2
+_REPORT_EVERY_S: Final = 0.2
 
 
 @dataclass(frozen=True)
 class TransformServer:
-    """What answers: the server at `url`, or, where that is None, one of our own from the artifact in a folder, or a job
-    of the backend's, if it has such.
+    """The server at `url`; where that is None, one that is started with the artifact in `folder`, or a job of the
+    backend's, if it has such.
     """
 
     url: str | None
@@ -41,8 +41,8 @@ class TransformServer:
 
 @dataclass(frozen=True)
 class TransformRequest:
-    """What is wanted. artifact: what is known of it, if anything. concurrent: images at once, or None for what the
-    server says.
+    """The request of a transform. artifact: what its manifest says, None where it isn't at hand. concurrent: images at
+    once, None for what the server says.
     """
 
     inputs: ImageSource
@@ -55,11 +55,11 @@ class TransformRequest:
 
 
 def transform(request: TransformRequest) -> tuple[dict[str, Any], Survey]:
-    """Send every image to a server, in order, and write what it says; returns summary.json and what the inputs were.
+    """Send every image to a server, in order, and write the results; returns summary.json and the survey of the images.
 
-    A server of our own is gone afterwards, however this ends, but for SIGKILL; then the next start in the same folder
-    ends it. Raises BackendError, and Stopped after Ctrl-C or SIGTERM; what is done by then is kept. For the main
-    thread.
+    A server that was started for it is stopped at the end, however that comes; after SIGKILL the next start in the same
+    folder stops it. Raises BackendError, and Stopped after Ctrl-C or SIGTERM; the results until then are kept. For the
+    main thread.
     """
     artifact = request.artifact
     if request.probabilities and artifact is None:
@@ -73,7 +73,7 @@ def transform(request: TransformRequest) -> tuple[dict[str, Any], Survey]:
         results.open(_subject(request, survey), request.restart)
         _end_former_server(results)
         done, files = results.recover(iter(request.inputs))
-        work = _ask if batching(request.server) is None else _ask_job
+        work = _transform_by_server if batching(request.server) is None else _transform_in_job
         seconds = work(request, results, files, (done, survey.count), cancel) if done < survey.count else 0.0
         facts = {
             "artifact": artifact.id if artifact else None,
@@ -106,10 +106,10 @@ def batching(server: TransformServer) -> Batching | None:
     return backend if isinstance(backend, Batching) else None
 
 
-def _ask_job(
+def _transform_in_job(
     request: TransformRequest, results: Results, _files: object, extent: tuple[int, int], cancel: CancelToken
 ) -> float:
-    """As `_ask`, by a job: of the whole batch, for there is no other."""
+    """As `_transform_by_server`, by a job for the whole batch: there is none for a part."""
     backend, folder, artifact = batching(request.server), request.server.folder, request.artifact
     assert backend is not None
     assert folder is not None
@@ -118,10 +118,10 @@ def _ask_job(
     return transform_in_job(backend, batch, results, request.server.runs, extent[0], cancel)
 
 
-def _ask(
+def _transform_by_server(
     request: TransformRequest, results: Results, files: Iterator[str], extent: tuple[int, int], cancel: CancelToken
 ) -> float:
-    """Send the files and write the answers; returns the seconds it took, without the server's start.
+    """Send the files and write the results; returns the seconds it took, without the server's start.
 
     extent: how many images are done already, and how many there are.
     """
@@ -130,16 +130,16 @@ def _ask(
     kept = f"are kept in {request.out}; the same command goes on from there"
     try:
         with _server(request.server, results, cancel) as (url, alive):
-            found = ask_parameters(url)
-            parameters = replace(found, concurrent=request.concurrent or found.concurrent)
-            conversation = ServerSession(url, parameters, alive, labels)
+            parameters = ask_parameters(url)
+            parameters = replace(parameters, concurrent=request.concurrent or parameters.concurrent)
+            session = ServerSession(url, parameters, alive, labels)
             started = time.monotonic()
             with show_progress("transforming") as watch, results.append() as appender:
-                tell = _telling(watch, count)
-                for row in answers(files, conversation, lambda: not cancel.requested):
+                report = _at_intervals(watch, count)
+                for row in predict_all(files, session, lambda: not cancel.requested):
                     appender.add(row)
                     now += 1
-                    tell(now)
+                    report(now)
             seconds = time.monotonic() - started
     except Stopped:
         raise
@@ -152,7 +152,7 @@ def _ask(
 
 @contextmanager
 def _server(server: TransformServer, results: Results, cancel: CancelToken) -> Iterator[tuple[str, Callable[[], None]]]:
-    """The server's address, once it answers, and what raises BackendError when it has ended."""
+    """The server's address, once it answers, and a check that raises BackendError when it has ended."""
     if server.url is not None:
         if not wait_ready(server.url, lambda: not cancel.requested):
             raise Stopped("stopped before the server answered")
@@ -162,8 +162,8 @@ def _server(server: TransformServer, results: Results, cancel: CancelToken) -> I
     assert backend is not None
     assert folder is not None
     name = f"transform-{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
-    # Before it is there: whoever comes after a kill knows where to look.
-    results.note(server=str(server.runs / name))
+    # Before it is started, so that after a kill the next start finds it.
+    results.update_manifest(server=str(server.runs / name))
     run = deploy_artifact(backend, server.runs, folder, choose_port(0), name, cancel)
 
     def alive() -> None:
@@ -177,7 +177,7 @@ def _server(server: TransformServer, results: Results, cancel: CancelToken) -> I
 
 
 def _end_former_server(results: Results) -> None:
-    """End what a transform in this folder left up when it was killed; nobody else can be using it."""
+    """Stop the server that a killed transform in this folder has left; nobody else can be using it."""
     run = _former(results)
     if run is None or run.status != "running":
         return
@@ -194,15 +194,15 @@ def _former(results: Results) -> Run | None:
         return None
 
 
-def _telling(watch: ProgressCallback, total: int) -> Callable[[int], None]:
-    """Tells how far it is now and then: each time costs as much as an image's answer."""
+def _at_intervals(watch: ProgressCallback, total: int) -> Callable[[int], None]:
+    """Reports the progress every 0.2 s: to report it costs as much as an image's result."""
     last = 0.0
 
-    def tell(done: int) -> None:
+    def report(done: int) -> None:
         nonlocal last
         now = time.monotonic()
-        if now - last > _TELL_EVERY_S or done == total:
+        if now - last > _REPORT_EVERY_S or done == total:
             last = now
             watch(JobProgress("images", done, total, "images"))
 
-    return tell
+    return report

@@ -27,7 +27,7 @@ _LOADING_LIMIT_S: Final = 120.0
 
 @dataclass(frozen=True)
 class Parameters:
-    """How a server wants to be asked: images under way at once, the largest body in bytes, and images in a request."""
+    """A server's limits: images at once, the largest body in bytes, and images in a request."""
 
     concurrent: int = DEFAULT_CONCURRENT
     most_bytes: int = DEFAULT_PAYLOAD_MB * 1024 * 1024
@@ -35,7 +35,7 @@ class Parameters:
 
 
 def wait_ready(url: str, goes_on: Callable[[], bool]) -> bool:
-    """Wait until /ping answers 200; False when `goes_on` said no before. Raises BackendError when it doesn't come."""
+    """Wait until /ping answers 200; False when `goes_on` returns False before. Raises BackendError after too long."""
     connection, start = Connection(url), time.monotonic()
     answered, problem = start, "nobody answers"
     while goes_on():

@@ -1,7 +1,7 @@
 """The results of a transform in its folder.
 
-predictions.jsonl grows line by line, and tells after a kill how far it came. transform.json says what the results are
-of, so that a second start goes on with the same and with nothing else.
+predictions.jsonl grows line by line, and shows after a kill how far it came. transform.json describes what the results
+are of, so that a second start goes on only with the same.
 """
 
 import itertools
@@ -88,9 +88,9 @@ class Results:
                     "--out, or --restart to begin anew"
                 )
             if old is None:
-                self.note(subject=subject)
+                self.update_manifest(subject=subject)
 
-    def note(self, **values: Any) -> None:
+    def update_manifest(self, **values: Any) -> None:
         """Add to the manifest."""
         with writing(self.folder):
             write_json(self.folder / MANIFEST, {**self.manifest, **values})

@@ -1,4 +1,4 @@
-"""What a transform's lines come to: a table for spreadsheets, counts, and accuracy where folders are classes."""
+"""The summary of a transform's lines: a table for spreadsheets, counts, and accuracy where folders are classes."""
 
 import csv
 import hashlib
@@ -22,8 +22,8 @@ _BEFORE: Final = re.compile(r"^(?:\d+[._\-\s]+(?=\D)|n\d{8}[._\-\s]+(?=\S))+")
 
 @dataclass(frozen=True)
 class ArtifactInfo:
-    """What an artifact's manifest says of it, read as a file. id: as the server's log names it. sha256: of the manifest
-    itself, which changes with whatever changes an answer.
+    """An artifact's manifest, read as a file. id: as in the server's log. sha256: of the manifest itself, which changes
+    with everything that changes a result.
     """
 
     id: str
@@ -55,10 +55,10 @@ class Truth:
         return self._exactly.get(folder) or self._nearly.get(_plain(folder))
 
 
-def labels_told(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+def labels_in(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     """Every label that occurs in answers: all that is known of the classes without the artifact."""
-    found = {str(each["label"]): None for row in rows for each in row.get("predictions", ())}
-    return list(found)
+    labels = {str(prediction["label"]): None for row in rows for prediction in row.get("predictions", ())}
+    return list(labels)
 
 
 def read_artifact(folder: Path) -> ArtifactInfo:
@@ -93,7 +93,7 @@ class Tally:
     failures: list[dict[str, str]] = field(default_factory=list)
     right: int = 0
     right_in_top: int = 0
-    fewest_told: int = _TOP
+    fewest_labels: int = _TOP
     by_class: dict[str, list[int]] = field(default_factory=dict)
     strange_folders: Counter[str] = field(default_factory=Counter)
 
@@ -104,7 +104,7 @@ class Tally:
             if len(self.failures) < _MOST_FAILURES:
                 self.failures.append({"file": row["file"], "error": row["error"]})
             return
-        labels = [each["label"] for each in row["predictions"][:_TOP]]
+        labels = [prediction["label"] for prediction in row["predictions"][:_TOP]]
         folder = folder_of(row["file"])
         if (label := truth.label(folder)) is None:
             # Of a folder a photo, say, there could be a million.
@@ -113,7 +113,7 @@ class Tally:
             return
         self.right += label == labels[0]
         self.right_in_top += label in labels
-        self.fewest_told = min(self.fewest_told, len(labels))
+        self.fewest_labels = min(self.fewest_labels, len(labels))
         counts = self.by_class.setdefault(label, [0, 0])
         counts[0] += 1
         counts[1] += label == labels[0]
@@ -121,12 +121,12 @@ class Tally:
     def labelled(self, classes: int) -> dict[str, Any] | None:
         """Accuracy on the images whose folder is a class; None without any. classes: how many there are, 0 if unknown.
 
-        Among five classes or fewer the right one is always in the best five, so that isn't told.
+        Among five classes or fewer the right one is always in the best five, so that is left out.
         """
         n = sum(images for images, _ in self.by_class.values())
         if not n:
             return None
-        top = {"top5_accuracy": self.right_in_top / n} if self.fewest_told == _TOP and classes != _TOP else {}
+        top = {"top5_accuracy": self.right_in_top / n} if self.fewest_labels == _TOP and classes != _TOP else {}
         return {
             "n": n, "correct": self.right, "accuracy": self.right / n, **top,
             "classes": {label: {"n": n, "correct": right} for label, (n, right) in sorted(self.by_class.items())},
@@ -139,13 +139,13 @@ def conclude(
 ) -> dict[str, Any]:
     """Read all lines once more, write predictions.csv and summary.json, and return what the latter says.
 
-    labels: of the columns for all probabilities, empty for none. facts: what else the summary is to say.
+    labels: of the columns for all probabilities, empty for none. facts: more entries of the summary.
     """
-    truth = Truth(artifact.labels, artifact.names) if artifact else Truth(labels_told(results.lines()))
+    truth = Truth(artifact.labels, artifact.names) if artifact else Truth(labels_in(results.lines()))
     tally = Tally()
     with writing(results.folder):
         new = results.folder / f".{TABLE}.new"
-        # A name that is no UTF-8 is told with escapes, as Python shows it.
+        # A name that is no UTF-8 is written with escapes, as Python shows it.
         with new.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             table = csv.writer(file, lineterminator="\n")
             table.writerow(["file", "label", "probability", "error", *(f"p:{label}" for label in labels)])

@@ -33,7 +33,7 @@ from backends.sagemaker.storage import artifact
 from backends.sagemaker.storage.objects import listed, read, remove
 from backends.sagemaker.storage.sync import compare, each_done
 from backends.sagemaker.storage.upload import send
-from backends.transform.ask import understand
+from backends.transform.ask import parse_response
 from backends.transform.inputs import IMAGE_SUFFIXES, ImageSource, Survey, TransformBatch
 
 # Of the service: of one request's body, and of all that are under way at once.
@@ -282,7 +282,7 @@ def _rows(
                 yield {"file": file, "error": "the job wrote no answer for it"}
             else:
                 answer = HttpResponse(200, {}, body)
-                yield {"file": file, **understand(answer, batch.labels, f"transform job {resource_name(run)}")}
+                yield {"file": file, **parse_response(answer, batch.labels, f"transform job {resource_name(run)}")}
 
 
 def _tidy(account: Account, run: Run) -> None:
