@@ -29,12 +29,12 @@ def main() -> None:
 
 def _print(data: DataSet) -> None:
     report = data.report()
-    roles = list(data.splits)
+    splits = list(data.splits)
     width = max(len(name) for name in (*data.classes, "images"))
-    print(f"{'class':<{width}}" + "".join(f"{role:>8}" for role in roles))
+    print(f"{'class':<{width}}" + "".join(f"{split:>8}" for split in splits))
     for name in data.classes:
-        print(f"{name:<{width}}" + "".join(f"{report['images_by_class'][role][name]:>8}" for role in roles))
-    print(f"{'images':<{width}}" + "".join(f"{report['images'][role]:>8}" for role in roles))
+        print(f"{name:<{width}}" + "".join(f"{report['images_by_class'][split][name]:>8}" for split in splits))
+    print(f"{'images':<{width}}" + "".join(f"{report['images'][split]:>8}" for split in splits))
     for note in data.notes:
         print(note)
     for each in data.skipped:

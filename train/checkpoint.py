@@ -123,7 +123,7 @@ def fingerprint(run: TrainingRun, network: Classifier) -> Fingerprint:
         "weights": hashlib.sha256(serialise(network)).hexdigest(),
         "data": {
             "classes": list(run.data.classes),
-            "images": {role: len(run.data.splits[role].samples) for role in ("train", "valid")},
+            "images": {split: len(run.data.splits[split].samples) for split in ("train", "valid")},
             "files": hashlib.sha256("\n".join(_files(run)).encode("utf-8", "backslashreplace")).hexdigest(),
         },
     }
@@ -131,10 +131,10 @@ def fingerprint(run: TrainingRun, network: Classifier) -> Fingerprint:
 
 def _files(run: TrainingRun) -> Iterator[str]:
     """Name, class and size of every image that training and validation see."""
-    for role in ("train", "valid"):
-        for sample in run.data.splits[role].samples:
+    for split in ("train", "valid"):
+        for sample in run.data.splits[split].samples:
             try:
-                yield f"{role} {sample.label} {sample.source.size} {sample.name}"
+                yield f"{split} {sample.label} {sample.source.size} {sample.name}"
             except OSError as error:
                 raise vanished(sample, error) from error
 
@@ -148,7 +148,7 @@ def _about(file: Path) -> dict[str, Any]:
 
 
 def _told(data: Mapping[str, Any]) -> str:
-    images = ", ".join(f"{count} {role}" for role, count in data["images"].items())
+    images = ", ".join(f"{count} {split}" for split, count in data["images"].items())
     return f"{len(data['classes'])} classes; images: {images}"
 
 

@@ -33,7 +33,7 @@ def _compare(arguments: argparse.Namespace, artifact: Artifact, baseline: Artifa
     report = comparison_report(new, old, measurement.files, artifact.classes, artifact.labels)
     for name, each in (("artifact", artifact), ("baseline", baseline)):
         report[name] = {"artifact": each.id, "model": model_facts(each), **report[name]}
-    report = {"split": measurement.split.role, **report, **measurement.facts()}
+    report = {"split": measurement.split.name, **report, **measurement.facts()}
     write_comparison_page(page, report, measurement.split.reader())
     write_json(arguments.json, report)
     for note in measurement.data.notes:

@@ -49,21 +49,21 @@ class TrainingRun:
         count = Counter(sample.label for sample in self.data.splits["train"].samples)
         return [count[label] for label in range(len(self.data.classes))]
 
-    def images(self, role: str, augmented: bool) -> Images:
+    def images(self, split: str, augmented: bool) -> Images:
         """The split's images: as training sees them, or as validation, test and serving do."""
         augment = self._augment() if augmented else None
-        cached = self.cached.get((role, augmented))
-        return Images(self.data.splits[role].samples, self.preprocess, augment, self.hyperparameters.seed, cached)
+        cached = self.cached.get((split, augmented))
+        return Images(self.data.splits[split].samples, self.preprocess, augment, self.hyperparameters.seed, cached)
 
     def _augment(self) -> Augment:
         chosen = self.hyperparameters
         shape = Preprocess.for_size(chosen.image_size)
         return Augment(shape, (chosen.crop_scale, 1.0), flip_probability=chosen.flip, policy=chosen.auto_augment)
 
-    def order(self, role: str, shuffle: bool) -> EpochOrder:
+    def order(self, split: str, shuffle: bool) -> EpochOrder:
         """The split's batches: this host's share, shuffled, for training (balanced, if chosen), or in order."""
         chosen = self.hyperparameters
-        labels = [sample.label for sample in self.data.splits[role].samples]
+        labels = [sample.label for sample in self.data.splits[split].samples]
         balance = labels if shuffle and chosen.class_balance == "sampling" else None
         share = (self.group.rank, self.group.size) if shuffle else (0, 1)
         return EpochOrder(len(labels), chosen.batch_size, chosen.seed, shuffle, balance, share)
@@ -76,15 +76,15 @@ class TrainingRun:
         # On the CPU the network needs every core itself; loading in its own process gains nothing.
         return min(8, available_cpus()) if self.device.type == "cuda" else 0
 
-    def batches_of(self, role: str, size: int, view: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches_of(self, split: str, size: int, view: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The split once, in order, in batches of `size`: as epoch `view` sees it, or plain for view 0."""
-        images = self.images(role, augmented=view > 0)
+        images = self.images(split, augmented=view > 0)
         if self.workers == 0:
-            return threaded_batches(images, size, view, available_cpus())
+            return threaded_batches(images, size, view)
         pin = self.device.type == "cuda"
         return Loader(images, EpochOrder(len(images), size), self.workers, pin).epoch(view)
 
-    def loader(self, role: str, augmented: bool = False, shuffle: bool = False) -> Loader:
+    def loader(self, split: str, augmented: bool = False, shuffle: bool = False) -> Loader:
         """Batches of a split; plain and in order unless told otherwise."""
         pin = self.device.type == "cuda"
-        return Loader(self.images(role, augmented), self.order(role, shuffle), self.workers, pin)
+        return Loader(self.images(split, augmented), self.order(split, shuffle), self.workers, pin)

@@ -29,7 +29,7 @@ def _evaluate(arguments: argparse.Namespace, folder: Path, page: Path) -> None:
     result = measurement.of(artifact)
     report = {
         **evaluation_report(
-            result, measurement.files, artifact.classes, artifact.labels, measurement.split.role, history
+            result, measurement.files, artifact.classes, artifact.labels, measurement.split.name, history
         ),
         "artifact": artifact.id,
         "model": model_facts(artifact),

@@ -123,7 +123,7 @@ class FeatureBatches:
             yield self._values[view.to(index.device), index], self._labels[index]
 
 
-def compute_features(run: TrainingRun, network: Classifier, role: str, views: int) -> Features:
+def compute_features(run: TrainingRun, network: Classifier, split: str, views: int) -> Features:
     """The backbone's features of a split: of views 1 to `views`, drawn as those epochs do; with 0 the plain ones.
 
     With KENNEL_FEATURE_CACHE set each view is looked up in that folder first, and left there for other jobs; of those
@@ -131,14 +131,14 @@ def compute_features(run: TrainingRun, network: Classifier, role: str, views: in
     augmentation and seed.
     """
     numbers = range(1, views + 1) if views else range(1)
-    labels = torch.tensor([sample.label for sample in run.data.splits[role].samples])
+    labels = torch.tensor([sample.label for sample in run.data.splits[split].samples])
     folder = os.environ.get(FOLDER_VARIABLE)
-    key = _key(run, network.backbone, role, augmented=views > 0) if folder else ""
+    key = _key(run, network.backbone, split, augmented=views > 0) if folder else ""
     network.to(run.device).eval()
     extract: Extract | None = None
     found, parts = 0, []
     for done, view in enumerate(numbers):
-        run.progress.update(f"computing features of {role} images", done, len(numbers), "views")
+        run.progress.update(f"computing features of {split} images", done, len(numbers), "views")
         file = Path(folder, f"{key}-{view}.safetensors") if folder else None
         with locked(file) if file else nullcontext():
             values = _read(file, len(labels)) if file else None
@@ -147,30 +147,30 @@ def compute_features(run: TrainingRun, network: Classifier, role: str, views: in
                 # search trials of few epochs and of many share these views.
                 most = run.hyperparameters.feature_views if views else 1
                 extract = extract or extractor(network, run, len(labels) * most)
-                values = _compute(run, extract, role, view)
+                values = _compute(run, extract, split, view)
                 if file:
                     _keep(file, values)
             else:
                 found += 1
         parts.append(values)
-    run.progress.update(f"computing features of {role} images", len(numbers), len(numbers), "views")
+    run.progress.update(f"computing features of {split} images", len(numbers), len(numbers), "views")
     if found:
-        print(f"features of {role} images: {found} of {len(numbers)} views found in {folder}", flush=True)
+        print(f"features of {split} images: {found} of {len(numbers)} views found in {folder}", flush=True)
     return Features(torch.stack(parts), labels)
 
 
-def _compute(run: TrainingRun, extract: Extract, role: str, view: int) -> Tensor:
+def _compute(run: TrainingRun, extract: Extract, split: str, view: int) -> Tensor:
     """Float32 (N, D) on the CPU."""
     # Always batches of the same size: the same image has the same features, to the bit, whatever the head's batch_size.
-    return torch.cat([extract(images) for images, _ in run.batches_of(role, BATCH, view)])
+    return torch.cat([extract(images) for images, _ in run.batches_of(split, BATCH, view)])
 
 
-def _key(run: TrainingRun, backbone: nn.Module, role: str, augmented: bool) -> str:
+def _key(run: TrainingRun, backbone: nn.Module, split: str, augmented: bool) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(backbone.state_dict().items()):
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    images = run.images(role, augmented)
+    images = run.images(split, augmented)
     # The plain view has no chance in it.
     seed = images.seed if augmented else None
     chosen = run.hyperparameters

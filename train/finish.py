@@ -114,7 +114,7 @@ def _provenance(run: TrainingRun, best: Best, completed: bool) -> dict[str, Any]
         "best_epoch": best.epoch,
         "hyperparameters": asdict(run.hyperparameters),
         "pretrained": run.pretrained,
-        "images": {role: len(split.samples) for role, split in run.data.splits.items()},
+        "images": {name: len(split.samples) for name, split in run.data.splits.items()},
         "images_by_class": run.data.report()["images_by_class"],
         "skipped_files": len(run.data.skipped),
         "data_notes": list(run.data.notes),
@@ -148,18 +148,17 @@ def assess(
     valid = evaluate(network, run.loader("valid"), run.device)
     callbacks.evaluation("valid", valid)
     calibration = Calibration.fit(valid)
-    role = "test" if "test" in run.data.splits else "valid"
-    result = evaluate(network, run.loader("test"), run.device) if role == "test" else valid
+    split = run.data.splits.get("test", run.data.splits["valid"])
+    result = evaluate(network, run.loader("test"), run.device) if split.name == "test" else valid
     result = replace(result, temperature=calibration.temperature)
-    split = run.data.splits[role]
-    names = [split.name(sample) for sample in split.samples]
+    names = [sample.name for sample in split.samples]
     labels = readable_labels(run.data.classes)
     report = {
-        **evaluation_report(result, names, run.data.classes, labels, role, history),
+        **evaluation_report(result, names, run.data.classes, labels, split.name, history),
         "artifact": artifact_id,
         "model": describe_model(run.hyperparameters.architecture, run.preprocess.image_size, provenance),
         "data": split.where,
-        "skipped": [each for each in run.data.report()["skipped"] if each["file"].startswith(f"{role}/")],
+        "skipped": [each for each in run.data.report()["skipped"] if each["file"].startswith(f"{split.name}/")],
         "notes": list(run.data.notes),
     }
     write_json(run.paths.evaluation, report)
@@ -168,7 +167,7 @@ def assess(
     except Exception:  # noqa: BLE001 - hours of training may not end over a page
         print("WARNING: the evaluation's page can't be made; training goes on without it", file=sys.stderr)
         traceback.print_exc()
-    if role != "test":
+    if split.name != "test":
         return calibration, {}
     callbacks.evaluation("test", result)
     metrics = metrics_of_test(result)

@@ -18,7 +18,7 @@ from model.threads import use_threads
 from monitor.client import CompanionProcess
 from train.backbones import Backbones
 from train.data.dataset import DataSet
-from train.data.layouts import Place
+from train.data.layouts import DataLocation
 from train.data.load import load_data
 from train.data.splits import SPLIT_NAMES, ensure_validation, resolve_splits, unused_channels
 from train.device import choose_device
@@ -37,21 +37,21 @@ def run_job(paths: MLPaths, job: Job, companion: CompanionProcess | None = None)
     chosen = job.hyperparameters
     device = choose_device(chosen.device)
     use_threads(available_cpus())
-    roles = resolve_splits(job.channels)
+    splits = resolve_splits(job.channels)
     backbones = Backbones(several=chosen.tune_trials > 0)
     progress = Progress(paths.progress)
     if chosen.tune_trials:
         from train.search.in_job import lend_workers, load_weights, search_and_train
 
         load_weights(backbones, chosen)
-        data = _load(paths, job, roles, progress)
+        data = _load(paths, job, splits, progress)
         if not job.is_rank0:
             lend_workers(paths, job, data, device)
             return
         search_and_train(paths, job, data, device, backbones, progress, companion)
         return
     backbones.load(chosen)
-    data = _load(paths, job, roles, progress)
+    data = _load(paths, job, splits, progress)
     must_suffice(data, len(job.hosts))
     with joined(job, device) as group:
         resources = TrainingResources(paths, data, device, backbones, progress)
@@ -63,10 +63,10 @@ def run_job(paths: MLPaths, job: Job, companion: CompanionProcess | None = None)
             assist(resources, run)
 
 
-def _load(paths: MLPaths, job: Job, roles: Mapping[str, Place], progress: Progress) -> DataSet:
+def _load(paths: MLPaths, job: Job, splits: Mapping[str, DataLocation], progress: Progress) -> DataSet:
     chosen = job.hyperparameters
-    data = ensure_validation(load_data(roles, progress), chosen.validation_fraction, chosen.seed)
-    for name in unused_channels(job.channels, roles):
+    data = ensure_validation(load_data(splits, progress), chosen.validation_fraction, chosen.seed)
+    for name in unused_channels(job.channels, splits):
         note = f"channel {name} is not used as data; the names that are: {', '.join(SPLIT_NAMES)}"
         data = replace(data, notes=(*data.notes, note))
     if advice := uneven(data, chosen):
@@ -103,7 +103,7 @@ def uneven(data: DataSet, chosen: Hyperparameters) -> str | None:
 
 def _tell(paths: MLPaths, data: DataSet) -> None:
     write_json(paths.data_report, data.report())
-    counts = ", ".join(f"{len(split.samples)} {role}" for role, split in data.splits.items())
+    counts = ", ".join(f"{len(split.samples)} {name}" for name, split in data.splits.items())
     print(f"data: {len(data.classes)} classes; images: {counts}", flush=True)
     for note in data.notes:
         print(f"data: {note}", flush=True)

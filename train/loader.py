@@ -1,7 +1,6 @@
 """Batches of images: uint8 tensors (N, H, W, 3) and labels (N,); which images an epoch has, and in which order."""
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import Protocol
 
@@ -16,6 +15,7 @@ from contract.errors import DataError, ImageError
 from model.preprocess import Preprocess, UInt8Array, decode
 from train.augment import Augment
 from train.data.dataset import Sample
+from train.data.load import map_in_threads
 
 Key = tuple[int, int, int]  # (epoch, index of the sample, how often it came before in this epoch)
 
@@ -170,23 +170,15 @@ class Loader:
             ) from None
 
 
-def threaded_batches(images: Images, size: int, epoch: int, threads: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """All images once, in order, in batches of `size`, as that epoch sees them; the next two batches are on their way.
+def threaded_batches(images: Images, size: int, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """All images once, in order, in batches of `size`, as that epoch sees them, by threads of this process.
 
-    Decoding and resizing work outside Python's lock, so threads of this process do. Raises DataError when an image
-    can't be read any more.
+    Raises DataError when an image can't be read any more.
     """
-    with ThreadPoolExecutor(threads) as pool:
-        numbers = iter(range(len(images)))
-
-        def start(count: int) -> list[Future[tuple[UInt8Array, int]]]:
-            return [pool.submit(images.__getitem__, (epoch, index, 0)) for index in islice(numbers, count)]
-
-        coming = start(3 * size)
-        while coming:
-            batch, coming = coming[:size], coming[size:]
-            yield collate([each.result() for each in batch])
-            coming += start(size)
+    keys = ((epoch, index, 0) for index in range(len(images)))
+    samples = map_in_threads(images.__getitem__, keys, ahead=2 * size)
+    while batch := list(islice(samples, size)):
+        yield collate(batch)
 
 
 def collate(samples: list[tuple[UInt8Array, int]]) -> tuple[Tensor, Tensor]:

@@ -30,15 +30,15 @@ def main() -> None:
     found = find_images(resolve_splits({"data": arguments.data}))
     if bad := [name for name in found.classes if "/" in name or name.startswith(".")]:
         raise DataError(f"class {bad[0]} can't be a folder's name; rename it")
-    files = {role: arguments.out / role / f"{role}.tar" for role in found.samples}
+    files = {split: arguments.out / split / f"{split}.tar" for split in found.samples}
     if there := [str(file) for file in files.values() if file.exists()]:
         raise DataError(f"{there[0]} is there already; remove it or choose another --out")
-    for role, samples in found.samples.items():
-        pack(samples, files[role])
-        print(f"{files[role]}: {len(samples)} images, {files[role].stat().st_size} bytes")
-    for role, listing in found.listings.items():
+    for split, samples in found.samples.items():
+        pack(samples, files[split])
+        print(f"{files[split]}: {len(samples)} images, {files[split].stat().st_size} bytes")
+    for split, listing in found.listings.items():
         for file, why in listing.left_out:
-            print(f"left out {role}/{file}: {why}")
+            print(f"left out {split}/{file}: {why}")
 
 
 def pack(samples: Sequence[Sample], file: Path) -> None:

@@ -7,10 +7,8 @@ Keeps images in memory, decoded once: what comes before the random part of their
 
 import multiprocessing
 import time
-from collections.abc import Hashable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Hashable
 from dataclasses import replace
-from itertools import islice
 from typing import Final
 
 import torch
@@ -22,10 +20,11 @@ from contract.paths import MLPaths
 from contract.progress import Progress
 from model.machine import available_cpus, available_memory
 from model.network import Classifier
-from model.preprocess import Preprocess, UInt8Array
+from model.preprocess import Preprocess
 from train.backbones import Backbones
 from train.context import TrainingRun
 from train.data.dataset import DataSet
+from train.data.load import map_in_threads
 from train.device import measure_latency
 from train.distributed import ALONE, Group
 from train.features import FeatureBatches, Features, compute_features
@@ -116,18 +115,18 @@ class TrainingResources:
             self._latencies[key] = measure_latency(network, size, run.device)
         return self._latencies[key]
 
-    def _features_of(self, run: TrainingRun, network: Classifier, role: str, views: int) -> Features:
-        chosen, images = run.hyperparameters, run.images(role, augmented=views > 0)
+    def _features_of(self, run: TrainingRun, network: Classifier, split: str, views: int) -> Features:
+        chosen, images = run.hyperparameters, run.images(split, augmented=views > 0)
         backbone = (chosen.architecture, chosen.pretrained, chosen.seed, chosen.feature_precision)
         # How many views there are to be decides about the way in which they are computed.
-        key = (role, *backbone, images.preprocess, images.augment, chosen.feature_views if views else 0)
+        key = (split, *backbone, images.preprocess, images.augment, chosen.feature_views if views else 0)
         found = self._features.pop(key, None)
         if found is None or len(found.values) < views:
             self._cache_images(run)
             most = max(views, min(chosen.feature_views, self._epochs)) if views else 0
-            found = compute_features(run, network, role, most)
+            found = compute_features(run, network, split, most)
             found = Features(found.values.to(run.device), found.labels.to(run.device))
-            if role == "train":
+            if split == "train":
                 self._computed = tuple(found.values.shape)
         self._features[key] = found
         self._forget_features()
@@ -198,7 +197,7 @@ def cache_images(run: TrainingRun, available: int | None = None) -> Cache:
     cached: Cache = {}
     for key, images in sets.items():
         cached[key] = []
-        for pixels in _decoded(images):
+        for pixels in map_in_threads(images.fixed, range(len(images)), ahead=4 * available_cpus()):
             cached[key].append(pixels)
             done += 1
             used += pixels.nbytes
@@ -215,17 +214,6 @@ def _estimate(images: Images) -> int:
     count = len(images)
     probes = range(0, count, max(1, count // _PROBES))
     return sum(images.fixed(index).nbytes for index in probes) * count // len(probes)
-
-
-def _decoded(images: Images) -> Iterator[UInt8Array]:
-    """Every image's fixed part, in order, by as many threads as there are cores, and not far ahead."""
-    threads = available_cpus()
-    with ThreadPoolExecutor(threads) as pool:
-        numbers = iter(range(len(images)))
-        running = [pool.submit(images.fixed, index) for index in islice(numbers, 4 * threads)]
-        while running:
-            yield running.pop(0).result()
-            running += [pool.submit(images.fixed, index) for index in islice(numbers, 1)]
 
 
 def _say(text: str) -> None:

@@ -200,9 +200,9 @@ class TensorBoard(Callback):
         best = {"best/validation_accuracy": self._best[0], "best/validation_loss": -self._best[1]}
         self.file.scalars({**values, **best}, epoch)
 
-    def on_evaluation(self, role: str, evaluation: Evaluation) -> None:
-        split = "validation" if role == "valid" else role
-        if role == "test":
+    def on_evaluation(self, split: str, evaluation: Evaluation) -> None:
+        tag = "validation" if split == "valid" else split
+        if split == "test":
             figures = {
                 "loss": evaluation.loss,
                 "accuracy": evaluation.accuracy,
@@ -210,8 +210,8 @@ class TensorBoard(Callback):
                 "macro_f1": evaluation.macro_f1(),
             }
             self.file.scalars({f"{name}/test": value for name, value in figures.items()}, self._best_epoch)
-        if tiles := list(self._mistakes(role, evaluation)):
-            self.file.picture(f"mistakes/{split}", contact_sheet(tiles), self._best_epoch)
+        if tiles := list(self._mistakes(split, evaluation)):
+            self.file.picture(f"mistakes/{tag}", contact_sheet(tiles), self._best_epoch)
         self.file.flush()
 
     def on_job_end(self, completed: bool) -> None:
@@ -227,12 +227,12 @@ class TensorBoard(Callback):
             pixels, label = images[key]
             yield Tile(pixels, ((self._caption(label), BLACK),))
 
-    def _mistakes(self, role: str, evaluation: Evaluation) -> Iterator[Tile]:
+    def _mistakes(self, split: str, evaluation: Evaluation) -> Iterator[Tile]:
         """The wrongly classified images, the most confident first."""
         wrong = np.flatnonzero(evaluation.predictions != evaluation.labels)
         confidence = evaluation.probabilities[wrong, evaluation.predictions[wrong]]
-        images = self._run.images(role, augmented=False)
-        keys = list(itertools.chain.from_iterable(self._run.order(role, shuffle=False)))
+        images = self._run.images(split, augmented=False)
+        keys = list(itertools.chain.from_iterable(self._run.order(split, shuffle=False)))
         # Stable, so that the choice among equals doesn't change from run to run.
         for row in wrong[np.argsort(-confidence, kind="stable")][:PICTURES]:
             pixels, truth = images[keys[row]]

@@ -78,4 +78,4 @@ def fault(**channels: Path) -> str:
 def names(data: DataSet, role: str = "train") -> list[str]:
     """The names of a split's samples, in order."""
     split = data.splits[role]
-    return [split.name(sample) for sample in split.samples]
+    return [sample.name for sample in split.samples]

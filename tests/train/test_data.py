@@ -35,7 +35,7 @@ def test_samples_are_ordered_by_class_and_name(tmp_path: Path) -> None:
     assert data.classes == CLASSES
     split = data.splits["train"]
     names = [f"{name}/{index:02d}.jpg" for name in CLASSES for index in range(3)]
-    assert [split.name(sample) for sample in split.samples] == [*names, "pug/sub/00.png"]
+    assert [sample.name for sample in split.samples] == [*names, "pug/sub/00.png"]
     assert [sample.label for sample in split.samples] == [0, 0, 0, 1, 1, 1, 2, 2, 2, 2]
     assert data.skipped == ()
 

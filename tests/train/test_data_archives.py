@@ -16,7 +16,7 @@ from tests.train.forms import contents, load, names, write_tar, write_zip
 from tests.train.support import CLASSES, REPOSITORY, make_classes
 from train.data.archives import read_indexes
 from train.data.dataset import DataSet
-from train.data.layouts import Place
+from train.data.layouts import DataLocation
 from train.data.sources import ZipSource
 from train.data.splits import pick_split, resolve_splits
 from train.loader import EpochOrder, Images, Loader
@@ -77,14 +77,14 @@ def test_shards_are_one_split_and_the_same_name_twice_is_two_images(tmp_path: Pa
 def test_one_archive_may_hold_the_splits(tmp_path: Path, photos: dict[str, bytes], top: str, single_file: bool) -> None:
     members = {f"{top}{role}/{name}": data for role in ("train", "val", "test") for name, data in photos.items()}
     archive = write_tar(tmp_path / "c" / "all.tar", members)
-    place = archive if single_file else archive.parent
-    data = load(dogs=place)
+    location = archive if single_file else archive.parent
+    data = load(dogs=location)
     assert {role: len(split.samples) for role, split in data.splits.items()} == {"train": 9, "valid": 9, "test": 9}
     assert names(data, "test") == sorted(photos)
-    role, found = pick_split(place, None)
-    assert (role, found) == ("test", Place(place, inside="test"))
-    assert pick_split(place, "valid")[1].inside == "val"
-    assert list(resolve_splits({"train": place})) == ["test", "train", "valid"]
+    role, found = pick_split(location, None)
+    assert (role, found) == ("test", DataLocation(location, inside="test"))
+    assert pick_split(location, "valid")[1].inside == "val"
+    assert list(resolve_splits({"train": location})) == ["test", "train", "valid"]
 
 
 def test_archives_named_by_split(tmp_path: Path, photos: dict[str, bytes]) -> None:
@@ -92,13 +92,16 @@ def test_archives_named_by_split(tmp_path: Path, photos: dict[str, bytes]) -> No
         write_tar(tmp_path / "c" / name, photos)
     data = load(dogs=tmp_path / "c")
     assert {role: len(split.samples) for role, split in data.splits.items()} == {"train": 18, "valid": 9}
-    assert pick_split(tmp_path / "c", None) == ("valid", Place(tmp_path / "c", (tmp_path / "c" / "validation.tar",)))
+    assert pick_split(tmp_path / "c", None) == (
+        "valid",
+        DataLocation(tmp_path / "c", (tmp_path / "c" / "validation.tar",)),
+    )
 
 
 def test_a_class_called_train_in_an_archive_is_a_class(tmp_path: Path) -> None:
     members = {f"{name}/1.jpg": b"" for name in ("plane", "ship", "train")}
     write_tar(tmp_path / "vehicles.tar", members)
-    assert resolve_splits({"train": tmp_path}) == {"train": Place(tmp_path)}
+    assert resolve_splits({"train": tmp_path}) == {"train": DataLocation(tmp_path)}
 
 
 def test_an_archive_in_a_channel_that_is_no_data_is_not_opened(tmp_path: Path, photos: dict[str, bytes]) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.train.forms import contents, fault, ground_truth, load, names, write_lines, write_tar
 from tests.train.support import CLASSES, make_classes
-from train.data.layouts import Place
+from train.data.layouts import DataLocation
 from train.data.splits import pick_split, resolve_splits, unused_channels
 
 URL = "s3://bucket/team/2026"
@@ -117,7 +117,7 @@ def test_other_json_lines_beside_an_archive_are_no_manifest(tmp_path: Path, imag
     archive = write_tar(tmp_path / "c" / "a.tar", contents(images))
     write_lines(archive.parent / "train.jsonl", [{"file_name": "pug/00.jpg", "text": "a pug"}])
     assert load(train=archive.parent).notes == ("train data: class folders in a.tar",)
-    assert pick_split(archive.parent, None) == ("test", Place(archive.parent))
+    assert pick_split(archive.parent, None) == ("test", DataLocation(archive.parent))
 
 
 def test_a_label_job_that_failed_and_an_image_named_twice(tmp_path: Path, images: Path) -> None:

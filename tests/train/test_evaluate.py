@@ -11,7 +11,7 @@ import pytest
 
 from contract.errors import ArtifactError, DataError
 from tests.train.support import CLASSES, REPOSITORY, Finished, make_classes, run
-from train.data.layouts import Place
+from train.data.layouts import DataLocation
 from train.data.splits import pick_split
 from train.evaluate import main
 
@@ -107,11 +107,11 @@ def test_a_batch_size_that_is_none(
 def test_which_split_is_evaluated(tmp_path: Path) -> None:
     for name in ("train", "val", "test"):
         (tmp_path / name).mkdir()
-    assert pick_split(tmp_path, None) == ("test", Place(tmp_path / "test"))
-    assert pick_split(tmp_path, "valid") == ("valid", Place(tmp_path / "val"))
+    assert pick_split(tmp_path, None) == ("test", DataLocation(tmp_path / "test"))
+    assert pick_split(tmp_path, "valid") == ("valid", DataLocation(tmp_path / "val"))
     (tmp_path / "test").rmdir()
-    assert pick_split(tmp_path, None) == ("valid", Place(tmp_path / "val"))
-    assert pick_split(tmp_path / "val", None) == ("test", Place(tmp_path / "val"))
+    assert pick_split(tmp_path, None) == ("valid", DataLocation(tmp_path / "val"))
+    assert pick_split(tmp_path / "val", None) == ("test", DataLocation(tmp_path / "val"))
     with pytest.raises(DataError, match=r"holds no test folder \(it has: train, valid\)"):
         pick_split(tmp_path, "test")
     with pytest.raises(DataError, match="there is no folder"):

@@ -8,7 +8,7 @@ from contract.errors import ConfigError, DataError
 from contract.hyperparameters import Hyperparameters
 from contract.paths import MLPaths
 from tests.train.support import CLASSES, configure
-from train.data.layouts import Place
+from train.data.layouts import DataLocation
 from train.data.splits import resolve_splits, unused_channels
 from train.job_config import read_job
 
@@ -126,7 +126,7 @@ def test_other_channels_beside_train_are_left_alone(tmp_path: Path) -> None:
     channels = {name: tmp_path / name for name in ("train", "weights", "validate")}
     classes(channels["train"])
     roles = resolve_splits(channels)
-    assert roles == {"train": Place(channels["train"])}
+    assert roles == {"train": DataLocation(channels["train"])}
     assert unused_channels(channels, roles) == ["weights", "validate"]
 
 

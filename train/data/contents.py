@@ -28,7 +28,7 @@ class Contents:
     others: tuple[Path, ...] = ()
 
 
-def look(folder: Path) -> Contents:
+def scan(folder: Path) -> Contents:
     """What is in `folder`; nothing when it is none. Raises OSError when it can't be read."""
     if not folder.is_dir():
         return Contents()
@@ -74,7 +74,7 @@ def describe(folder: Path) -> str:
 
 
 def _glance(folder: Path) -> Iterator[str]:
-    contents = look(folder)
+    contents = scan(folder)
     for file in (*contents.archives, *contents.lists, *contents.others):
         yield file.name
     for child in contents.folders:

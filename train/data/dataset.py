@@ -18,31 +18,27 @@ class Sample:
     name: str
 
     def encoded(self) -> bytes | Path:
-        """What `model.preprocess.decode` takes: the file, or its bytes.
-
-        Raises OSError when it is gone, ImageError when its archive is damaged here.
-        """
+        """What `model.preprocess.decode` takes. Raises OSError when it is gone, ImageError when it is damaged."""
         return self.source.encoded()
 
 
 @dataclass(frozen=True)
 class Split:
-    """The usable images of one role (train, valid or test), ordered by class and file name.
+    """The usable images of a split, ordered by class and file name.
 
-    where: the folder or archive they come from, for people.
+    name: train, valid or test. where: the folder or archive that they come from, for people.
     """
 
-    role: str
+    name: str
     samples: tuple[Sample, ...]
     where: str = ""
 
-    def name(self, sample: Sample) -> str:
-        """The sample's name in the split, with forward slashes: class/file."""
-        return sample.name
-
     def reader(self) -> Callable[[str], bytes | Path]:
-        """Gives an image by its name, as bytes or a file. Raises KeyError for other names, OSError without its file."""
-        samples = {self.name(sample): sample for sample in self.samples}
+        """A function that returns the image of a sample's name, as bytes or a file.
+
+        It raises KeyError for an unknown name, OSError when the file is gone.
+        """
+        samples = {sample.name: sample for sample in self.samples}
         return lambda name: samples[name].encoded()
 
 
@@ -56,7 +52,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class DataSet:
-    """The splits by role, over one list of classes, and what was noticed on the way."""
+    """The splits by name, over one list of classes, the files that were left out, and notes for people."""
 
     classes: tuple[str, ...]
     splits: dict[str, Split]
@@ -66,12 +62,12 @@ class DataSet:
     def report(self) -> dict[str, Any]:
         """Counts by split and class, skipped files with their reasons, notes: JSON-ready."""
         counts = {
-            role: Counter(self.classes[sample.label] for sample in split.samples) for role, split in self.splits.items()
+            name: Counter(self.classes[sample.label] for sample in split.samples) for name, split in self.splits.items()
         }
         return {
             "classes": list(self.classes),
-            "images": {role: len(split.samples) for role, split in self.splits.items()},
-            "images_by_class": {role: {c: count[c] for c in self.classes} for role, count in counts.items()},
+            "images": {name: len(split.samples) for name, split in self.splits.items()},
+            "images_by_class": {name: {c: count[c] for c in self.classes} for name, count in counts.items()},
             "skipped_count": len(self.skipped),
             "skipped": [{"file": each.file, "reason": each.reason} for each in self.skipped],
             "notes": list(self.notes),

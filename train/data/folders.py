@@ -23,13 +23,13 @@ def list_folders(folder: Path, contents: Contents) -> Listing:
     return Listing("class folders", str(folder), images, classes, held=describe(folder))
 
 
-def list_members(index: Index, place: str) -> Listing:
+def list_members(index: Index, location: str) -> Listing:
     """The members in each top folder of the archives: folder name -> class. Loose members belong to no class."""
     inside = [member for member in index.members if "/" in member.path]
     classes = sorted({member.path.split("/", 1)[0] for member in inside})
     images = [Labelled(member.path.split("/", 1)[0], name, member.source) for member, name in unique_names(inside)]
     held = summary(member.path for member in index.members)
-    return Listing("class folders", place, images, classes, left_out=list(index.left_out), held=held)
+    return Listing("class folders", location, images, classes, left_out=list(index.left_out), held=held)
 
 
 def unique_names(members: Sequence[Member]) -> list[tuple[Member, str]]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from contract.errors import DataError
 from train.data.archives import read_indexes
-from train.data.contents import LISTS, files_below, look, read_text
+from train.data.contents import LISTS, files_below, read_text, scan
 from train.data.listing import Labelled, Listing
 from train.data.names import printable
 from train.data.sources import FileSource, Source
@@ -32,22 +32,23 @@ class _Line:
 
 
 def list_images(files: Sequence[Path], folders: Sequence[Path]) -> Listing:
-    """The images that the lists name, found in the first of `folders` or else in the others, or in archives there.
+    """The images that the lists name, in the first of `folders` that has them, or in archives there.
 
-    A reference is a relative path or a URL (s3://bucket/prefix/a/b.jpg): the longest end of it that exists counts.
-    Raises DataError for a line that can't be understood, an image of two classes, or when no image is there.
+    A reference is a relative path or a URL (s3://bucket/prefix/a/b.jpg), of which the longest end that exists is used.
+    Raises DataError for a line that can't be parsed, an image of two classes, or when no image exists.
     """
     lines = [line for file in sorted(files) for line in _read(file)]
     shown = ", ".join(file.name for file in sorted(files))
-    listing = Listing(f"listed in {shown}", str(files[0]), [])
+    images: list[Labelled] = []
+    names: set[tuple[int, str]] = set()
+    left_out: list[tuple[str, str]] = []
     numbered_by_folder = all(file.name.lower().endswith(LISTS) for file in files)
     trees = [_tree(folder) for folder in folders]
     seen: dict[Source, _Line] = {}
     for line in lines:
         path, source = _find(line.ref, trees)
         if source is None or line.fault:
-            reason = line.fault or f"there is no such image ({line.where})"
-            listing.left_out.append((printable(line.ref), reason))
+            left_out.append((printable(line.ref), line.fault or f"there is no such image ({line.where})"))
             continue
         if before := seen.get(source):
             if before.label != line.label:
@@ -55,17 +56,17 @@ def list_images(files: Sequence[Path], folders: Sequence[Path]) -> Listing:
                     f"{before.where} gives {printable(line.ref)} the class {before.label}, {line.where} the class "
                     f"{line.label}; give every image one class"
                 )
-            listing.left_out.append((printable(line.ref), f"named twice ({before.where} and {line.where})"))
+            left_out.append((printable(line.ref), f"named twice ({before.where} and {line.where})"))
             continue
         seen[source] = line
-        listing.images.append(Labelled(line.label, path, source))
-        listing.names.update(line.names)
+        images.append(Labelled(line.label, path, source))
+        names.update(line.names)
         parent = path.rpartition("/")[0].rpartition("/")[2]
         if numbered_by_folder and parent:
-            listing.names.add((int(line.label), printable(parent)))
-    if not listing.images:
+            names.add((int(line.label), printable(parent)))
+    if not images:
         raise _nothing_found(shown, lines, folders)
-    return listing
+    return Listing(f"listed in {shown}", str(files[0]), images, names=frozenset(names), left_out=left_out)
 
 
 def _nothing_found(shown: str, lines: Sequence[_Line], folders: Sequence[Path]) -> DataError:
@@ -82,7 +83,7 @@ def _nothing_found(shown: str, lines: Sequence[_Line], folders: Sequence[Path]) 
 def _tree(folder: Path) -> dict[str, Source]:
     """Every file below `folder`, and in the archives that lie in it, by relative path."""
     tree: dict[str, Source] = {path: FileSource(folder / path) for path in files_below(folder)}
-    if archives := look(folder).archives:
+    if archives := scan(folder).archives:
         tree.update((member.path, member.source) for member in read_indexes(archives).members)
     return tree
 

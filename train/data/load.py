@@ -1,54 +1,59 @@
 """From the folders and files of the splits to a checked data set: every image is decoded once before training."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from contract.errors import DataError, ImageError
 from contract.progress import Progress
 from model.machine import available_cpus
 from model.preprocess import decode
-from train.data.classes import settle_classes
 from train.data.dataset import DataSet, Sample, Skipped, Split
-from train.data.layouts import Place, read_place
-from train.data.listing import Listing
+from train.data.layouts import DataLocation, read_listing
+from train.data.listing import Listing, name_classes
 from train.data.names import EXPECTED, printable
 from train.data.sources import FileSource, Source
 
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
 
 @dataclass(frozen=True)
-class Found:
-    """The images of all roles in order, not yet decoded, over one list of classes."""
+class FoundImages:
+    """The images of all splits in order, not yet decoded, over one list of classes."""
 
     classes: tuple[str, ...]
     samples: dict[str, tuple[Sample, ...]]
     listings: dict[str, Listing]
 
 
-def find_images(roles: Mapping[str, Place | Path], classes: Sequence[str] | None = None) -> Found:
-    """The labelled files of each role, ordered by class and file name, whatever layout they are in.
+def find_images(splits: Mapping[str, DataLocation | Path], classes: Sequence[str] | None = None) -> FoundImages:
+    """The labelled files of each split, ordered by class and file name, in any layout.
 
-    Raises DataError when a place is in no known layout, or a class was never trained on.
+    Raises DataError when a location is in no known layout, or a class has no training images.
     """
-    places = {role: roles[role] for role in ("train", "valid", "test") if role in roles}
     listings = {}
-    for role, place in places.items():
-        try:
-            listings[role] = read_place(Place(place) if isinstance(place, Path) else place, classes or ())
-        except DataError as error:
-            raise DataError(f"{role} data: {error}") from error
-    names = settle_classes(listings, classes)
-    return Found(names, {role: _samples(listing, names) for role, listing in listings.items()}, listings)
+    for split in ("train", "valid", "test"):
+        if split in splits:
+            location = splits[split]
+            location = DataLocation(location) if isinstance(location, Path) else location
+            try:
+                listings[split] = read_listing(location, classes or ())
+            except DataError as error:
+                raise DataError(f"{split} data: {error}") from error
+    names, listings = name_classes(listings, classes)
+    return FoundImages(names, {split: _samples(listing, names) for split, listing in listings.items()}, listings)
 
 
 def _samples(listing: Listing, classes: Sequence[str]) -> tuple[Sample, ...]:
     index = {name: number for number, name in enumerate(classes)}
     # By the parts of the path, as folders are walked: the same photos give the same order in every layout.
     images = sorted(
-        ((index[each.label], _below_class(each.label, each.file), each.source) for each in listing.images),
+        ((index[each.label], each.file.removeprefix(f"{each.label}/"), each.source) for each in listing.images),
         key=lambda image: (image[0], image[1].split("/")),
     )
     samples, used = [], set()
@@ -63,77 +68,70 @@ def _samples(listing: Listing, classes: Sequence[str]) -> tuple[Sample, ...]:
     return tuple(samples)
 
 
-def _below_class(label: str, file: str) -> str:
-    return file.removeprefix(f"{label}/")
+def load_data(
+    splits: Mapping[str, DataLocation | Path], progress: Progress, classes: Sequence[str] | None = None
+) -> DataSet:
+    """Find and check every image of the splits (split -> folder or `DataLocation`).
 
-
-def load_data(roles: Mapping[str, Place | Path], progress: Progress, classes: Sequence[str] | None = None) -> DataSet:
-    """Find and check every image in the roles' places (role -> folder or `Place`).
-
-    Every file is decoded once; those that can't be are left out and reported. The classes are the training data's,
-    or `classes` when given. Raises DataError when a place is in no known layout, a class has no readable image
-    left, or a class was never trained on.
+    Every file is decoded once; those that can't be are left out and reported. The classes are the training data's
+    unless `classes` are given. Raises DataError when a location is in no known layout, a class has no readable image
+    left, or a class has no training images.
     """
-    found = find_images(roles, classes)
-    todo = [(role, sample) for role, samples in found.samples.items() for sample in samples]
-    reasons = check_images([sample.source for _, sample in todo], progress)
-    left_out = [
-        Skipped(f"{role}/{printable(file)}", why)
-        for role, listing in found.listings.items()
-        for file, why in listing.left_out
-    ]
-    good: dict[str, list[Sample]] = {role: [] for role in found.samples}
+    found = find_images(splits, classes)
+    samples = [(split, sample) for split, own in found.samples.items() for sample in own]
+    reasons = check_images([sample.source for _, sample in samples], progress)
+    good: dict[str, list[Sample]] = {split: [] for split in found.samples}
     skipped = []
-    for (role, sample), reason in zip(todo, reasons, strict=True):
+    for (split, sample), reason in zip(samples, reasons, strict=True):
         if reason is None:
-            good[role].append(sample)
+            good[split].append(sample)
         else:
-            skipped.append(Skipped(f"{role}/{sample.name}", reason))
+            skipped.append(Skipped(f"{split}/{sample.name}", reason))
+    notes = []
+    for split, listing in found.listings.items():
+        skipped += [Skipped(f"{split}/{printable(file)}", reason) for file, reason in listing.left_out]
+        if listing.layout != "class folders":
+            notes.append(f"{split} data: {listing.layout}")
     data = DataSet(
         found.classes,
-        {role: Split(role, tuple(samples), str(roles[role])) for role, samples in good.items()},
-        (*skipped, *left_out),
+        {split: Split(split, tuple(own), str(splits[split])) for split, own in good.items()},
+        tuple(skipped),
     )
-    notes = [
-        f"{role} data: {listing.layout}"
-        for role, listing in found.listings.items()
-        if listing.layout != "class folders"
-    ]
-    return DataSet(data.classes, data.splits, data.skipped, (*notes, *_check_classes(found, data)))
+    return replace(data, notes=(*notes, *_check_classes(found, data)))
 
 
-def _check_classes(found: Found, data: DataSet) -> list[str]:
+def _check_classes(found: FoundImages, data: DataSet) -> list[str]:
     notes = []
-    for role, split in data.splits.items():
+    for name, split in data.splits.items():
         present = {sample.label for sample in split.samples}
         lost = [number for number in range(len(data.classes)) if number not in present]
-        if role == "train" or not split.samples:
-            _refuse_lost(role, found, data, lost)
+        if name == "train" or not split.samples:
+            _refuse_lost(name, found, data, lost)
         if lost:
-            names = ", ".join(data.classes[number] for number in lost[:5])
-            notes.append(f"{role} data has no image of {len(lost)} classes: {names}")
+            examples = ", ".join(data.classes[number] for number in lost[:5])
+            notes.append(f"{name} data has no image of {len(lost)} classes: {examples}")
     if data.skipped:
         kinds = Counter(each.file.split("/", 1)[0] for each in data.skipped)
-        notes.append("skipped unreadable files: " + ", ".join(f"{n} in {role}" for role, n in kinds.items()))
+        notes.append("skipped unreadable files: " + ", ".join(f"{n} in {split}" for split, n in kinds.items()))
     return notes
 
 
-def _refuse_lost(role: str, found: Found, data: DataSet, lost: Sequence[int]) -> None:
-    """Raises DataError when none of the role's files is an image, or a class that the role has is without any."""
+def _refuse_lost(split: str, found: FoundImages, data: DataSet, lost: Sequence[int]) -> None:
+    """Raises DataError when none of the split's files is an image, or a class that the split has is without any."""
     if not lost:
         return
-    listing, samples = found.listings[role], found.samples[role]
-    if samples and not data.splits[role].samples and listing.held:
-        held = f"{listing.place} holds {listing.held}, none an image that can be read"
-        raise DataError(f"{role} data: {held}; {EXPECTED}")
+    listing, samples = found.listings[split], found.samples[split]
+    if samples and not data.splits[split].samples and listing.held:
+        held = f"{listing.location} holds {listing.held}, none an image that can be read"
+        raise DataError(f"{split} data: {held}; {EXPECTED}")
     own = set(listing.classes or ())
     number = next((each for each in lost if data.classes[each] in own), lost[0])
     name = data.classes[number]
-    first = next((each for each in data.skipped if each.file.startswith(f"{role}/{printable(name)}/")), None)
+    first = next((each for each in data.skipped if each.file.startswith(f"{split}/{printable(name)}/")), None)
     why = f" (for example {first.file}: {first.reason})" if first else ""
     files = sum(sample.label == number for sample in samples)
     step = "put images in that folder or remove it" if own else "add images of it or leave it out"
-    raise DataError(f"{role} data: class {name} has no readable image among its {files} files{why}; {step}")
+    raise DataError(f"{split} data: class {name} has no readable image among its {files} files{why}; {step}")
 
 
 # 100 megapixels, the most that are decoded, are 400 MB uncompressed with transparency.
@@ -141,13 +139,25 @@ MAX_BYTES: Final = 512 * 2**20
 
 
 def check_images(sources: Sequence[Source], progress: Progress) -> list[str | None]:
-    """Why each image can't be used; None where it can. Pillow decodes outside Python's lock, so threads do."""
+    """For each image why it can't be used; None where it can."""
     reasons: list[str | None] = []
-    with ThreadPoolExecutor(available_cpus()) as pool:
-        for reason in pool.map(_fault, sources):
-            reasons.append(reason)
-            progress.update("checking images", len(reasons), len(sources), "images")
+    for reason in map_in_threads(_fault, sources, ahead=4 * available_cpus()):
+        reasons.append(reason)
+        progress.update("checking images", len(reasons), len(sources), "images")
     return reasons
+
+
+def map_in_threads(function: Callable[[_T], _R], items: Iterable[_T], ahead: int) -> Iterator[_R]:
+    """function(item) for each item, in order, by as many threads as there are cores, up to `ahead` items in advance.
+
+    Pillow decodes and resizes outside of Python's lock, so threads run at the same time.
+    """
+    remaining = iter(items)
+    with ThreadPoolExecutor(available_cpus()) as pool:
+        running = deque(pool.submit(function, item) for item in islice(remaining, ahead))
+        while running:
+            yield running.popleft().result()
+            running.extend(pool.submit(function, item) for item in islice(remaining, 1))
 
 
 def _fault(source: Source) -> str | None:

@@ -1,6 +1,6 @@
 """Which data are for training, validation and test: by the channels' names, or by what one channel holds.
 
-A stratified validation split, for data that comes without validation images.
+Also separates validation images, stratified by class, from data that come without any.
 """
 
 import re
@@ -14,10 +14,10 @@ import numpy as np
 
 from contract.errors import DataError
 from train.data.archives import PLAIN, Index, Member, read_indexes
-from train.data.contents import CLASSES_FILE, Contents, look
+from train.data.contents import CLASSES_FILE, scan
 from train.data.dataset import DataSet, Sample, Split
 from train.data.folders import below, without_common_top
-from train.data.layouts import Place, lists_in
+from train.data.layouts import DataLocation, lists_in
 from train.data.names import EXPECTED
 
 SPLIT_NAMES: Final = {
@@ -28,212 +28,210 @@ SPLIT_NAMES: Final = {
 # AWS's own image classification algorithm takes .lst files in channels of their own: train_lst beside train.
 _LIST_CHANNEL: Final = "_lst"
 
+Locations = dict[str, DataLocation]  # by split
 
-def resolve_splits(channels: Mapping[str, Path]) -> dict[str, Place]:
-    """The place of each role: channels named train, valid(ation), test, or one that holds such folders or archives.
 
-    Channels of other names are left alone (one may carry pretrained weights), but images that a list names may lie in
-    them. Raises DataError when there is no training data, two places claim one role or an archive can't be read.
+def _split_of(name: str) -> str | None:
+    """The split that a channel or folder of this name holds."""
+    return SPLIT_NAMES.get(name.lower())
+
+
+def resolve_splits(channels: Mapping[str, Path]) -> Locations:
+    """Where each split's data are: in channels named train, valid(ation), test, or in one that holds such folders.
+
+    Channels of other names are not used (one may carry pretrained weights), but images that a list names may lie in
+    them. Raises DataError when there is no training data, two locations are of one split or an archive can't be read.
     """
-    data = {name: folder for name, folder in channels.items() if _listed_role(name) is None}
-    roles: dict[str, Place] = {}
+    data = {name: folder for name, folder in channels.items() if _listed_split(name) is None}
+    splits: Locations = {}
     for name, folder in data.items():
-        if name.lower() in SPLIT_NAMES:
-            _claim(roles, SPLIT_NAMES[name.lower()], Place(folder))
-    if len(data) == 1 or set(roles) <= {"train"}:
-        roles = _nested_roles(data, roles)
+        if split := _split_of(name):
+            _add(splits, split, DataLocation(folder))
+    if len(data) == 1 or set(splits) <= {"train"}:
+        splits = _nested_splits(data, splits)
     for name, folder in channels.items():
-        if role := _listed_role(name):
-            roles[role] = _with_lists(roles.get(role), name, folder)
-    if "train" not in roles:
-        found = ", ".join(sorted(channels)) or "none"
-        raise DataError(f"there is no training data: channels found: {found}; give a channel named train; {EXPECTED}")
-    others = tuple(folder for name, folder in data.items() if name.lower() not in SPLIT_NAMES)
-    return {role: _with_beside(_own_files(role, place), others) for role, place in roles.items()}
+        if split := _listed_split(name):
+            splits[split] = _with_lists(splits.get(split), name, folder)
+    if "train" not in splits:
+        names = ", ".join(sorted(channels)) or "none"
+        raise DataError(f"there is no training data: channels found: {names}; give a channel named train; {EXPECTED}")
+    others = tuple(folder for name, folder in data.items() if not _split_of(name))
+    return {split: _with_beside(_own_files(split, location), others) for split, location in splits.items()}
 
 
-def _nested_roles(data: Mapping[str, Path], roles: dict[str, Place]) -> dict[str, Place]:
-    """The roles that one channel holds, if one does; else `roles`, a single channel being the training data."""
+def _nested_splits(data: Mapping[str, Path], splits: Locations) -> Locations:
+    """The splits that one channel holds, if one does; else `splits`, a single channel being the training data."""
     for folder in data.values():
-        # Archives are opened where they are the training data for certain; another channel's may be anything.
-        peek = len(data) == 1 or any(place.path == folder for place in roles.values())
-        found = splits_in(folder, peek=peek)
-        whole = list(found) == ["train"] and found["train"] == Place(folder)
-        if found and not (whole and roles and "train" not in roles):
-            return found
-    if not roles and len(data) == 1:
+        # Archives are opened only where they are certainly training data; another channel's may be anything.
+        peek = len(data) == 1 or any(location.path == folder for location in splits.values())
+        inside = _splits_in(folder, peek=peek)
+        whole = list(inside) == ["train"] and inside["train"] == DataLocation(folder)
+        if inside and not (whole and splits and "train" not in splits):
+            return inside
+    if not splits and len(data) == 1:
         # A single channel needs no special name.
-        return {"train": Place(next(iter(data.values())))}
-    return roles
+        return {"train": DataLocation(next(iter(data.values())))}
+    return splits
 
 
-def _listed_role(channel: str) -> str | None:
+def _listed_split(channel: str) -> str | None:
     name = channel.lower()
-    return SPLIT_NAMES.get(name.removesuffix(_LIST_CHANNEL)) if name.endswith(_LIST_CHANNEL) else None
+    return _split_of(name.removesuffix(_LIST_CHANNEL)) if name.endswith(_LIST_CHANNEL) else None
 
 
-def _with_lists(place: Place | None, name: str, folder: Path) -> Place:
-    if place is None:
+def _with_lists(location: DataLocation | None, name: str, folder: Path) -> DataLocation:
+    if location is None:
         images = name.lower().removesuffix(_LIST_CHANNEL)
         raise DataError(f"channel {name} lists images, and no channel {images} holds them; give that channel too")
-    files = look(folder).lists
+    files = scan(folder).lists
     if not files:
         raise DataError(f"channel {name} ({folder}) holds no .lst file; put one in, or leave that channel out")
-    return Place(place.path, files=files)
+    return DataLocation(location.path, files=files)
 
 
-def _own_files(role: str, place: Place) -> Place:
-    """Without the files of other roles: beside train.lst a channel may hold val.lst, which is no training data."""
-    if place.files or place.index is not None:
-        return place
-    contents = look(place.path)
-    for files in (tuple(lists_in(place, contents)), () if contents.folders else contents.archives):
-        named = _by_role(files)
-        if role in named and len(named) > 1:
-            return replace(place, files=named[role])
-    return place
+def _own_files(split: str, location: DataLocation) -> DataLocation:
+    """Without the files of other splits: beside train.lst a channel may hold val.lst, which is no training data."""
+    if location.files or location.index is not None:
+        return location
+    contents = scan(location.path)
+    for files in (tuple(lists_in(location, contents)), () if contents.folders else contents.archives):
+        named = _by_split(files)
+        if split in named and len(named) > 1:
+            return replace(location, files=named[split])
+    return location
 
 
-def _with_beside(place: Place, others: tuple[Path, ...]) -> Place:
-    """The place with the folders where a list's images may lie; as it is when it has no list."""
-    if place.index is not None or not lists_in(place, look(place.path)):
-        return place
-    return replace(place, beside=tuple(folder for folder in (*place.beside, *others) if folder != place.path))
+def _with_beside(location: DataLocation, others: tuple[Path, ...]) -> DataLocation:
+    """The location with the folders where a list's images may lie; unchanged when it has no list."""
+    if location.index is not None or not lists_in(location, scan(location.path)):
+        return location
+    return replace(location, beside=tuple(folder for folder in (*location.beside, *others) if folder != location.path))
 
 
-def _claim(roles: dict[str, Place], role: str, place: Place) -> None:
-    if role in roles:
-        raise DataError(f"both {roles[role].path.name} and {place.path.name} are {role} data; keep one of the two")
-    roles[role] = place
+def _add(splits: Locations, split: str, location: DataLocation) -> None:
+    if other := splits.get(split):
+        raise DataError(f"both {other.path.name} and {location.path.name} are {split} data; keep one of the two")
+    splits[split] = location
 
 
-def splits_in(path: Path, *, peek: bool) -> dict[str, Place]:
-    """The roles within one folder or archive: role folders, archives or lists named by role, role folders in archives.
+def _splits_in(path: Path, *, peek: bool) -> Locations:
+    """The splits in one folder or archive: folders, archives or lists named by split, or such folders in archives.
 
     peek: whether archives may be opened. Without a train split of its own the result is empty, unless archives were
     opened: then all is training data, so that they aren't read twice. Raises DataError for one that can't be read.
     """
-    contents = look(path)
-    if _holds_roles(contents.folders):
-        return _role_folders(contents.folders)
-    lists = tuple(lists_in(Place(path), contents))
-    named = _by_role(lists)
-    if "train" in named:
-        return {role: Place(path, files) for role, files in named.items()}
-    if contents.folders or lists:
-        return {}
-    named = _by_role(contents.archives)
-    if "train" in named and len(named) > 1:
-        return {role: Place(path, files) for role, files in named.items()}
+    contents = scan(path)
+    if _holds_splits(contents.folders):
+        splits: Locations = {}
+        for child in contents.folders:
+            if split := _split_of(child.name):
+                _add(splits, split, _split_folder(child, contents.folders))
+        return splits
+    lists = tuple(lists_in(DataLocation(path), contents))
+    named = _by_split(lists)
+    if "train" not in named:
+        if contents.folders or lists:
+            return {}
+        named = _by_split(contents.archives)
+    if "train" in named and (lists or len(named) > 1):
+        return {split: DataLocation(path, files) for split, files in named.items()}
     archives = (path,) if path.is_file() else contents.archives
-    # A compressed archive is refused with a sentence of its own when the data are read.
+    # The error for a compressed archive is raised when the data are read.
     return _splits_inside(path, archives) if peek and archives else {}
 
 
-def _splits_inside(path: Path, archives: tuple[Path, ...]) -> dict[str, Place]:
+def _splits_inside(path: Path, archives: tuple[Path, ...]) -> Locations:
     index = without_common_top(read_indexes(archives), keep=[*SPLIT_NAMES])
     tops = _top_folders(index.members)
-    train = [name for name in tops if SPLIT_NAMES.get(name.lower()) == "train"]
+    train = [name for name in tops if _split_of(name) == "train"]
     deep = any("/" in member.path for name in train for member in below(index.members, name))
-    if not train or not (deep or all(name.lower() in SPLIT_NAMES for name in tops)):
-        return {"train": Place(path, index=index)}
-    return _inner_roles(path, index)
+    if not train or not (deep or all(_split_of(name) for name in tops)):
+        return {"train": DataLocation(path, index=index)}
+    return _inner_splits(path, index)
 
 
-def _inner_roles(path: Path, index: Index) -> dict[str, Place]:
+def _inner_splits(path: Path, index: Index) -> Locations:
     names = tuple(member for member in index.members if member.path == CLASSES_FILE)
-    roles: dict[str, Place] = {}
+    splits: Locations = {}
     for name in _top_folders(index.members):
-        if role := SPLIT_NAMES.get(name.lower()):
-            part = Index((*below(index.members, name), *names), index.left_out if role == "train" else ())
-            _claim(roles, role, Place(path, inside=name, index=part))
-    return roles
+        if split := _split_of(name):
+            part = Index((*below(index.members, name), *names), index.left_out if split == "train" else ())
+            _add(splits, split, DataLocation(path, inside=name, index=part))
+    return splits
 
 
 def _top_folders(members: Iterable[Member]) -> list[str]:
     return sorted({member.path.split("/", 1)[0] for member in members if "/" in member.path})
 
 
-def _holds_roles(children: tuple[Path, ...]) -> bool:
+def _holds_splits(folders: tuple[Path, ...]) -> bool:
     """Whether there is a train folder that isn't just a class of that name, among ships and planes."""
-    train = [child for child in children if SPLIT_NAMES.get(child.name.lower()) == "train"]
-    return any(_holds_data(look(each)) for each in train) or (
-        bool(train) and all(child.name.lower() in SPLIT_NAMES for child in children)
-    )
+    train = [scan(folder) for folder in folders if _split_of(folder.name) == "train"]
+    if any(contents.folders or contents.archives or contents.lists for contents in train):
+        return True
+    return bool(train) and all(_split_of(folder.name) for folder in folders)
 
 
-def _holds_data(contents: Contents) -> bool:
-    return bool(contents.folders or contents.archives or contents.lists)
-
-
-def _role_folders(children: tuple[Path, ...]) -> dict[str, Place]:
-    roles: dict[str, Place] = {}
-    for child in children:
-        if child.name.lower() in SPLIT_NAMES:
-            _claim(roles, SPLIT_NAMES[child.name.lower()], _role_folder(child, children))
-    return roles
-
-
-def _role_folder(child: Path, children: tuple[Path, ...]) -> Place:
+def _split_folder(folder: Path, folders: tuple[Path, ...]) -> DataLocation:
     """A list in train/ may name images in a folder images/ beside it."""
-    others = tuple(each for each in children if each.name.lower() not in SPLIT_NAMES)
-    return Place(child, beside=others if look(child).lists else ())
+    others = tuple(each for each in folders if not _split_of(each.name))
+    return DataLocation(folder, beside=others if scan(folder).lists else ())
 
 
-def _by_role(files: tuple[Path, ...]) -> dict[str, tuple[Path, ...]]:
-    """The files by the role that their names begin with (train.tar, val-0001.tar); empty when one has none."""
-    found: dict[str, tuple[Path, ...]] = {}
+def _by_split(files: tuple[Path, ...]) -> dict[str, tuple[Path, ...]]:
+    """The files by the split that their names begin with (train.tar, val-0001.tar); empty when one has none."""
+    by_split: dict[str, tuple[Path, ...]] = {}
     for file in files:
-        role = SPLIT_NAMES.get(re.split(r"[-_.]", file.name.lower(), maxsplit=1)[0])
-        if role is None:
+        split = _split_of(re.split(r"[-_.]", file.name, maxsplit=1)[0])
+        if split is None:
             return {}
-        found[role] = (*found.get(role, ()), file)
-    return found
+        by_split[split] = (*by_split.get(split, ()), file)
+    return by_split
 
 
-def unused_channels(channels: Mapping[str, Path], roles: Mapping[str, Place]) -> list[str]:
-    """Names of the channels that no role's data are in."""
-    places = [path for place in roles.values() for path in (place.path, *place.files, *place.beside)]
-    used = {parent for path in places for parent in (path, *path.parents)}
+def unused_channels(channels: Mapping[str, Path], splits: Mapping[str, DataLocation]) -> list[str]:
+    """Names of the channels that hold no split's data."""
+    paths = [path for location in splits.values() for path in (location.path, *location.files, *location.beside)]
+    used = {parent for path in paths for parent in (path, *path.parents)}
     return [name for name, folder in channels.items() if folder not in used]
 
 
-def pick_split(path: Path, wanted: str | None) -> tuple[str, Place]:
-    """(role, place) to evaluate: the wanted split, else test, else valid, else all that `path` holds.
+def pick_split(path: Path, wanted: str | None) -> tuple[str, DataLocation]:
+    """(split, location) to evaluate: the wanted split, else test, else valid, else all that `path` holds.
 
     Raises DataError when the folder or archive, or the wanted split in it, isn't there.
     """
     if not path.exists():
         raise DataError(f"there is no folder {path}; {EXPECTED}")
-    found = _any_splits(path)
-    if wanted is not None and wanted not in found:
-        raise DataError(f"{path} holds no {wanted} folder (it has: {', '.join(sorted(found)) or 'none'})")
-    for role in [wanted] if wanted else ["test", "valid"]:
-        if role in found:
-            return role, found[role]
-    return "test", Place(path)
+    splits = _any_splits(path)
+    if wanted is not None and wanted not in splits:
+        raise DataError(f"{path} holds no {wanted} folder (it has: {', '.join(sorted(splits)) or 'none'})")
+    for split in [wanted] if wanted else ["test", "valid"]:
+        if split in splits:
+            return split, splits[split]
+    return "test", DataLocation(path)
 
 
-def _any_splits(path: Path) -> dict[str, Place]:
-    """Like `splits_in`, but a train split is not needed."""
-    contents = look(path)
-    found: dict[str, Place] = {}
+def _any_splits(path: Path) -> Locations:
+    """Like `_splits_in`, but a train split is not needed."""
+    contents = scan(path)
+    splits: Locations = {}
     for child in contents.folders:
-        if child.name.lower() in SPLIT_NAMES:
-            found.setdefault(SPLIT_NAMES[child.name.lower()], _role_folder(child, contents.folders))
-    if found or contents.folders:
-        return found
-    for files in (tuple(lists_in(Place(path), contents)), contents.archives):
-        if named := _by_role(files):
-            return {role: Place(path, chosen) for role, chosen in named.items()}
+        if split := _split_of(child.name):
+            splits.setdefault(split, _split_folder(child, contents.folders))
+    if splits or contents.folders:
+        return splits
+    for files in (tuple(lists_in(DataLocation(path), contents)), contents.archives):
+        if named := _by_split(files):
+            return {split: DataLocation(path, own) for split, own in named.items()}
     archives = (path,) if path.is_file() else contents.archives
     if archives and all(file.name.lower().endswith(PLAIN) for file in archives):
-        return _inner_roles(path, without_common_top(read_indexes(archives), keep=[*SPLIT_NAMES]))
+        return _inner_splits(path, without_common_top(read_indexes(archives), keep=[*SPLIT_NAMES]))
     return {}
 
 
 def ensure_validation(data: DataSet, fraction: float, seed: int) -> DataSet:
-    """The data as it is when it has validation images; else with `fraction` of every class moved there.
+    """The data unchanged when they have validation images; else with `fraction` of every class moved there.
 
     At least one image of a class goes to validation and at least one stays; a class of one image stays whole.
     The choice depends on the seed and the classes alone. Raises DataError when no class has two images.
@@ -244,17 +242,17 @@ def ensure_validation(data: DataSet, fraction: float, seed: int) -> DataSet:
     by_class: dict[int, list[Sample]] = defaultdict(list)
     for sample in train.samples:
         by_class[sample.label].append(sample)
-    chosen: set[Sample] = set()
+    moved: set[Sample] = set()
     for label, samples in sorted(by_class.items()):
         count = min(max(1, round(fraction * len(samples))), len(samples) - 1)
         order = np.random.default_rng((seed, label)).permutation(len(samples))
-        chosen.update(samples[i] for i in order[:count])
-    if not chosen:
+        moved.update(samples[i] for i in order[:count])
+    if not moved:
         raise DataError("no class has two training images, so none can be set apart for validation; add images")
-    kept = Split("train", tuple(s for s in train.samples if s not in chosen), train.where)
-    valid = Split("valid", tuple(s for s in train.samples if s in chosen), train.where)
+    rest = Split("train", tuple(sample for sample in train.samples if sample not in moved), train.where)
+    valid = Split("valid", tuple(sample for sample in train.samples if sample in moved), train.where)
     note = (
         f"no validation data was given: {len(valid.samples)} of {len(train.samples)} training images were "
         f"set apart, stratified by class, seed {seed}"
     )
-    return replace(data, splits={**data.splits, "train": kept, "valid": valid}, notes=(*data.notes, note))
+    return replace(data, splits={**data.splits, "train": rest, "valid": valid}, notes=(*data.notes, note))

@@ -27,30 +27,28 @@ def is_webdataset(index: Index) -> bool:
     return "json" in loose and bool(loose & IMAGE_SUFFIXES)
 
 
-def list_webdataset(index: Index, place: str) -> Listing:
+def list_webdataset(index: Index, location: str) -> Listing:
     """One image a key, with the class (number or name, as text) that the key's .cls or .json file holds."""
     examples: dict[tuple[str, str], list[Member]] = {}
     for member in index.members:
         folder, slash, base = member.path.rpartition("/")
         if base != CLASSES_FILE:
             examples.setdefault((member.archive, f"{folder}{slash}{base.split('.', 1)[0]}"), []).append(member)
-    listing = Listing("WebDataset layout", place, [], left_out=list(index.left_out))
-    chosen: list[tuple[Member, str]] = []
+    left_out = list(index.left_out)
+    labelled: list[tuple[Member, str]] = []
     for (_, key), members in examples.items():
-        images = sorted((each for each in members if suffix(each.path) in IMAGE_SUFFIXES), key=lambda each: each.path)
+        pictures = sorted((each for each in members if suffix(each.path) in IMAGE_SUFFIXES), key=lambda each: each.path)
         label, fault = _label(members)
-        if not images:
-            listing.left_out.append((key, "no image has this key"))
+        if not pictures:
+            left_out.append((key, "no image has this key"))
         elif fault:
-            listing.left_out.append((images[0].path, fault))
+            left_out.append((pictures[0].path, fault))
         else:
-            chosen.append((images[0], label))
-            listing.left_out += [(each.path, f"a second image with the key {key}") for each in images[1:]]
-    named = unique_names([member for member, _ in chosen])
-    listing.images = [
-        Labelled(label, name, member.source) for (member, name), (_, label) in zip(named, chosen, strict=True)
-    ]
-    return listing
+            labelled.append((pictures[0], label))
+            left_out += [(image.path, f"a second image with the key {key}") for image in pictures[1:]]
+    named = unique_names([member for member, _ in labelled])
+    images = [Labelled(label, name, member.source) for (member, name), (_, label) in zip(named, labelled, strict=True)]
+    return Listing("WebDataset layout", location, images, left_out=left_out)
 
 
 def _label(members: Sequence[Member]) -> tuple[str, str]:

@@ -67,14 +67,14 @@ class Measurement:
         """Find and check the images. Raises UserError for what the user can mend."""
         device = choose_device(arguments.device)
         use_threads(available_cpus())
-        role, place = pick_split(arguments.data, arguments.split)
-        data = load_data({role: place}, Progress(arguments.progress), artifact.classes)
-        return cls(data, data.splits[role], device, arguments.batch_size)
+        name, location = pick_split(arguments.data, arguments.split)
+        data = load_data({name: location}, Progress(arguments.progress), artifact.classes)
+        return cls(data, data.splits[name], device, arguments.batch_size)
 
     @property
     def files(self) -> list[str]:
         """The images' names, in order."""
-        return [self.split.name(sample) for sample in self.split.samples]
+        return [sample.name for sample in self.split.samples]
 
     def of(self, artifact: Artifact) -> Evaluation:
         """What the artifact answers, at its own temperature. Raises ArtifactError when its weights don't fit."""

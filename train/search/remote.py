@@ -178,8 +178,8 @@ LOST_AFTER_S: Final = 60.0
 def fingerprint(hyperparameters: Hyperparameters, data: DataSet) -> str:
     """Of all that the hosts of one search must have in common: hyperparameters, classes and the images' names."""
     digest = hashlib.sha256(json.dumps([asdict(hyperparameters), data.classes], sort_keys=True).encode())
-    for role, split in sorted(data.splits.items()):
-        digest.update(role.encode())
+    for name, split in sorted(data.splits.items()):
+        digest.update(name.encode())
         for sample in split.samples:
             digest.update(f"\n{sample.label} {sample.name}".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()[:32]
