@@ -32,7 +32,7 @@ def _policy(name: str) -> Callable[[Image.Image], Image.Image] | None:
 @dataclass(frozen=True)
 class Augment:
     """Random-resized crop and horizontal flip, as in torchvision's `RandomResizedCrop` and reference recipe; then,
-    if chosen, TrivialAugment (Mueller and Hutter 2021) or RandAugment (Cubuk et al. 2019) as torchvision has them.
+    with a policy, TrivialAugment (Mueller and Hutter 2021) or RandAugment (Cubuk et al. 2019) as torchvision has them.
 
     scale: the crop's share of the image's area, uniform; from 1 up there is no random crop but the one for testing.
     ratio: its width / height, log-uniform. policy: `none`, `trivial` or `rand`.

@@ -26,8 +26,8 @@ from train.trainer import Best, Trainer
 
 FORMAT: Final = 1
 UNFINISHED: Final = ".part"  # what the file is called while it is written
-# Hyperparameters that change no weight: the same training goes on, whatever they are now.
-_ASIDE: Final = (
+# Hyperparameters that change no weight: a training may resume with other values of them.
+_IRRELEVANT: Final = (
     "cache", "debug", "debug_interval", "device", "export", "profile", "profile_interval", "profile_steps",
     "rule_action", "rules", "tensorboard", "workers",
 )  # fmt: skip
@@ -37,35 +37,32 @@ Fingerprint = Mapping[str, Any]  # hyperparameters, data, device, weights: JSON
 
 
 class Checkpoint:
-    """Never ends a training: what can't be read or written is told."""
+    """Keeps one training's checkpoint. Faults in reading or writing are printed and never end the training."""
 
     def __init__(self, file: Path, fingerprint: Fingerprint) -> None:
-        """fingerprint: of the training that is to be kept here."""
+        """fingerprint: of the training that this checkpoint is for."""
         self._file = file
         self._fingerprint = fingerprint
 
     @classmethod
     def of(cls, run: TrainingRun, network: Classifier) -> "Checkpoint":
-        """The run's, in its job's folder for checkpoints. network: as training begins with it.
-
-        Raises DataError when an image is gone.
-        """
+        """The run's checkpoint. network: as training starts with it. Raises DataError when an image is gone."""
         return cls(run.paths.training_checkpoint, fingerprint(run, network))
 
     def resume(self, trainer: Trainer) -> list[dict[str, float | int]]:
-        """Put the trainer, which is as new, where the checkpoint is; the metrics of the epochs until there.
+        """Restore a new trainer from the checkpoint, and return the metrics of the epochs so far.
 
-        It stays as it is, and there are none, where there is no checkpoint of this training. The log says what happens.
+        Without a checkpoint of this training the trainer stays new, and there are none. Prints what happens.
         """
         with suppress(OSError):
-            self._unfinished.unlink(missing_ok=True)
+            self._part_file.unlink(missing_ok=True)
         if not self._file.exists():
             _say(f"{self._file} will be written after every epoch")
             return []
         try:
-            about = _about(self._file)
-            if (other := self._other(about)) is not None:
-                _say(f"{self._file} is of a training {other}: this one starts from the beginning")
+            about = _read_header(self._file)
+            if (difference := self._difference(about)) is not None:
+                _say(f"{self._file} is of a training {difference}: this one starts from the beginning")
                 return []
             restore(trainer, safetensors.torch.load_file(self._file), about["state"])
         except _FAULTS as error:
@@ -76,39 +73,39 @@ class Checkpoint:
         return list(trainer.state.earlier)
 
     def save(self, trainer: Trainer) -> None:
-        """Keep the trainer as it is, after a whole epoch."""
+        """Write the trainer's state after a whole epoch."""
         tensors, state = capture(trainer)
         self._write(tensors, {"state": state})
 
     def complete(self) -> None:
-        """The training was completed: what remains is a note of that, for a job that is given the same folder."""
+        """Replace the checkpoint by a note that the training was completed, for a job on the same folder."""
         self._write({}, {"completed": True})
 
     @property
-    def _unfinished(self) -> Path:
+    def _part_file(self) -> Path:
         return self._file.with_name(self._file.name + UNFINISHED)
 
     def _write(self, tensors: dict[str, torch.Tensor], about: Mapping[str, Any]) -> None:
         content = json.dumps({"format": FORMAT, "fingerprint": self._fingerprint, **about})
         try:
-            safetensors.torch.save_file(tensors, self._unfinished, {"checkpoint": content})
-            move_durably(self._unfinished, self._file)
+            safetensors.torch.save_file(tensors, self._part_file, {"checkpoint": content})
+            move_durably(self._part_file, self._file)
         except (OSError, SafetensorError) as error:
             _say(f"WARNING: {self._file} can't be written ({' '.join(str(error).split())}); training goes on without")
 
-    def _other(self, about: Mapping[str, Any]) -> str | None:
-        """How the training of a checkpoint differs from this one; None where it is the same and goes on."""
+    def _difference(self, about: Mapping[str, Any]) -> str | None:
+        """How the checkpoint's training differs from this one; None when it is the same and not completed."""
         if about["format"] != FORMAT:
             return "of another version of Kennel"
         before, now = about["fingerprint"], json.loads(json.dumps(self._fingerprint))
         if before["data"] != now["data"]:
-            sizes = _told(before["data"]), _told(now["data"])
-            same = sizes[0] == sizes[1]
-            return "on other images or classes, as many as these" if same else f"on other data ({'; now '.join(sizes)})"
-        chosen, wanted = before["hyperparameters"], now["hyperparameters"]
-        if changed := [name for name in wanted if chosen.get(name) != wanted[name]]:
-            told = ", ".join(f"{name} {chosen.get(name)}, now {wanted[name]}" for name in changed)
-            return f"with other hyperparameters ({told})"
+            old_size, new_size = _describe(before["data"]), _describe(now["data"])
+            if old_size == new_size:
+                return "on other images or classes, as many as these"
+            return f"on other data ({old_size}; now {new_size})"
+        old, new = before["hyperparameters"], now["hyperparameters"]
+        if changes := [f"{name} {old.get(name)}, now {new[name]}" for name in new if old.get(name) != new[name]]:
+            return f"with other hyperparameters ({', '.join(changes)})"
         if before != now:
             return "from other pretrained weights, or on another kind of device"
         return "that was completed" if about.get("completed") else None
@@ -116,9 +113,11 @@ class Checkpoint:
 
 def fingerprint(run: TrainingRun, network: Classifier) -> Fingerprint:
     """What has to be the same for a training to go on. Raises DataError when an image is gone."""
-    chosen = asdict(run.hyperparameters).items()
+    hyperparameters = asdict(run.hyperparameters).items()
     return {
-        "hyperparameters": {n: value for n, value in chosen if n not in _ASIDE and not n.startswith("tune_")},
+        "hyperparameters": {
+            name: value for name, value in hyperparameters if name not in _IRRELEVANT and not name.startswith("tune_")
+        },
         "device": run.device.type,
         "weights": hashlib.sha256(serialise(network)).hexdigest(),
         "data": {
@@ -139,7 +138,7 @@ def _files(run: TrainingRun) -> Iterator[str]:
                 raise vanished(sample, error) from error
 
 
-def _about(file: Path) -> dict[str, Any]:
+def _read_header(file: Path) -> dict[str, Any]:
     with safe_open(file, "pt") as content:
         about = json.loads(content.metadata()["checkpoint"])
     if not isinstance(about, dict):
@@ -147,7 +146,7 @@ def _about(file: Path) -> dict[str, Any]:
     return about
 
 
-def _told(data: Mapping[str, Any]) -> str:
+def _describe(data: Mapping[str, Any]) -> str:
     images = ", ".join(f"{count} {split}" for split, count in data["images"].items())
     return f"{len(data['classes'])} classes; images: {images}"
 
@@ -161,9 +160,9 @@ State = tuple[dict[str, Tensor], dict[str, Any]]
 
 
 def capture(trainer: Trainer) -> State:
-    """Tensors on the CPU, which may be the trainer's own memory, and what JSON holds.
+    """The trainer's tensors, on the CPU and maybe in the trainer's own memory, and the rest as JSON.
 
-    The best epoch's weights are left out where they are the last one's.
+    The best epoch's weights are left out where they are the last epoch's.
     """
     best, average = trainer.best, trainer.average
     assert best is not None
@@ -174,7 +173,7 @@ def capture(trainer: Trainer) -> State:
         parts["best"] = best.weights
     for number, values in trainer.optimizer.state_dict()["state"].items():
         parts[f"optimizer.{number}"] = {name: value for name, value in values.items() if isinstance(value, Tensor)}
-    tensors = {f"{part}.{name}": _plain(value) for part, values in parts.items() for name, value in values.items()}
+    tensors = {f"{part}.{name}": _on_cpu(value) for part, values in parts.items() for name, value in values.items()}
     schedule = trainer.schedule.state_dict()
     del schedule["lr_lambdas"]
     about = {
@@ -191,16 +190,16 @@ def capture(trainer: Trainer) -> State:
 
 
 def restore(trainer: Trainer, tensors: Tensors, about: Mapping[str, Any]) -> None:
-    """Take up what `capture` gave of a trainer like this one, which is as new.
+    """Restore a new trainer to the state that `capture` returned of a trainer with the same hyperparameters.
 
-    Raises KeyError, TypeError or ValueError where it doesn't fit, and leaves the trainer as it is then.
+    Raises KeyError, TypeError or ValueError where the state doesn't fit; the trainer is then unchanged.
     """
     network, average, random = _part(tensors, "network"), trainer.average, {"random": tensors["random"]}
-    _must_fit(random, {"random": torch.get_rng_state()})
+    _check_shapes(random, {"random": torch.get_rng_state()})
     averaged = {} if average is None else _part(tensors, "average")
-    _must_fit(network, trainer.network.state_dict())
+    _check_shapes(network, trainer.network.state_dict())
     if average is not None:
-        _must_fit(averaged, average.state_dict())
+        _check_shapes(averaged, average.state_dict())
     saved = _optimizer(trainer, tensors, [float(rate) for rate in about["learning_rates"]])
     schedule = {**trainer.schedule.state_dict(), **about["schedule"]}
     if len(schedule) > len(trainer.schedule.state_dict()):
@@ -208,18 +207,18 @@ def restore(trainer: Trainer, tensors: Tensors, about: Mapping[str, Any]) -> Non
     best = _best(trainer, tensors, about)
     epoch, step, updates = (int(about[name]) for name in ("epoch", "step", "averaged"))
     history = [dict(row) for row in about["history"]]
-    # From here on nothing can fail.
+    # Nothing below can fail.
     torch.set_rng_state(random["random"])
     trainer.network.load_state_dict(network)
     if average is not None:
         average.load_state_dict(averaged, updates)
     trainer.optimizer.load_state_dict(saved)
-    _lay_out(trainer.optimizer)
+    _match_layout(trainer.optimizer)
     trainer.schedule.load_state_dict(schedule)
     trainer.resume_from(best, history, epoch, step)
 
 
-def _plain(tensor: Tensor) -> Tensor:
+def _on_cpu(tensor: Tensor) -> Tensor:
     return tensor.detach().cpu().contiguous()
 
 
@@ -228,9 +227,9 @@ def _part(tensors: Tensors, name: str) -> dict[str, Tensor]:
     return {key.removeprefix(start): tensor for key, tensor in tensors.items() if key.startswith(start)}
 
 
-def _must_fit(found: Tensors, wanted: Tensors) -> None:
-    shapes = [{name: (tensor.shape, tensor.dtype) for name, tensor in each.items()} for each in (found, wanted)]
-    if shapes[0] != shapes[1]:
+def _check_shapes(saved: Tensors, expected: Tensors) -> None:
+    saved_shapes = {name: (tensor.shape, tensor.dtype) for name, tensor in saved.items()}
+    if saved_shapes != {name: (tensor.shape, tensor.dtype) for name, tensor in expected.items()}:
         raise ValueError("its tensors are another network's")
 
 
@@ -241,7 +240,7 @@ def _best(trainer: Trainer, tensors: Tensors, about: Mapping[str, Any]) -> Best:
         source = "network" if trainer.average is None else "average.module"
     # Copies: what was read may lie in the file's memory.
     weights = {name: tensor.clone() for name, tensor in _part(tensors, source).items()}
-    _must_fit(weights, trainer.network.state_dict())
+    _check_shapes(weights, trainer.network.state_dict())
     best = Best(epoch, metrics, weights)
     best.rank()
     return best
@@ -261,8 +260,8 @@ def _optimizer(trainer: Trainer, tensors: Tensors, learning_rates: list[float]) 
     return saved
 
 
-def _lay_out(optimizer: torch.optim.Optimizer) -> None:
-    """In memory as the parameters are: sums that are taken in another order would be others in their last digits."""
+def _match_layout(optimizer: torch.optim.Optimizer) -> None:
+    """Give the state the parameters' memory layout: sums in another order would differ in their last digits."""
     for parameter, values in optimizer.state.items():
         assert isinstance(parameter, nn.Parameter)
         for name, value in values.items():

@@ -1,4 +1,4 @@
-"""What the steps of one training job share."""
+"""One training run: its configuration and data, and the images and batches that follow from them."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -50,23 +50,28 @@ class TrainingRun:
         return [count[label] for label in range(len(self.data.classes))]
 
     def images(self, split: str, augmented: bool) -> Images:
-        """The split's images: as training sees them, or as validation, test and serving do."""
+        """The split's images: as in training, or as in validation, test and serving."""
         augment = self._augment() if augmented else None
         cached = self.cached.get((split, augmented))
         return Images(self.data.splits[split].samples, self.preprocess, augment, self.hyperparameters.seed, cached)
 
     def _augment(self) -> Augment:
-        chosen = self.hyperparameters
-        shape = Preprocess.for_size(chosen.image_size)
-        return Augment(shape, (chosen.crop_scale, 1.0), flip_probability=chosen.flip, policy=chosen.auto_augment)
+        hyperparameters = self.hyperparameters
+        shape = Preprocess.for_size(hyperparameters.image_size)
+        return Augment(
+            shape,
+            (hyperparameters.crop_scale, 1.0),
+            flip_probability=hyperparameters.flip,
+            policy=hyperparameters.auto_augment,
+        )
 
     def order(self, split: str, shuffle: bool) -> EpochOrder:
-        """The split's batches: this host's share, shuffled, for training (balanced, if chosen), or in order."""
-        chosen = self.hyperparameters
+        """The order of the split's batches: this host's share, shuffled and maybe balanced, or all in order."""
+        hyperparameters = self.hyperparameters
         labels = [sample.label for sample in self.data.splits[split].samples]
-        balance = labels if shuffle and chosen.class_balance == "sampling" else None
+        balance = labels if shuffle and hyperparameters.class_balance == "sampling" else None
         share = (self.group.rank, self.group.size) if shuffle else (0, 1)
-        return EpochOrder(len(labels), chosen.batch_size, chosen.seed, shuffle, balance, share)
+        return EpochOrder(len(labels), hyperparameters.batch_size, hyperparameters.seed, shuffle, balance, share)
 
     @property
     def workers(self) -> int:
@@ -77,7 +82,7 @@ class TrainingRun:
         return min(8, available_cpus()) if self.device.type == "cuda" else 0
 
     def batches_of(self, split: str, size: int, view: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The split once, in order, in batches of `size`: as epoch `view` sees it, or plain for view 0."""
+        """The split once, in order, in batches of `size`: as epoch `view` sees it, or unaugmented for view 0."""
         images = self.images(split, augmented=view > 0)
         if self.workers == 0:
             return threaded_batches(images, size, view)
@@ -85,6 +90,6 @@ class TrainingRun:
         return Loader(images, EpochOrder(len(images), size), self.workers, pin).epoch(view)
 
     def loader(self, split: str, augmented: bool = False, shuffle: bool = False) -> Loader:
-        """Batches of a split; plain and in order unless told otherwise."""
+        """Batches of a split, by default unaugmented and in order."""
         pin = self.device.type == "cuda"
         return Loader(self.images(split, augmented), self.order(split, shuffle), self.workers, pin)

@@ -70,18 +70,20 @@ def judged_profile(folder: Path, requests: Sequence[RuleRequest]) -> dict[str, A
 def what_is_known(path: str) -> tuple[Outcome, Background]:
     """Of a run of Kennel's own, whose tensors lie in ml/output/tensors: how it ended, and with which settings."""
     output = Path(path).resolve().parent
-    hyperparameters = output.parent / "input" / "config" / "hyperparameters.json"
+    config = output.parent / "input" / "config" / "hyperparameters.json"
     earlier = _read_object(output / "data" / "debugger-report.json")
-    if "://" in path or not hyperparameters.is_file() or not (output / "data" / "metrics.jsonl").is_file():
+    if "://" in path or not config.is_file() or not (output / "data" / "metrics.jsonl").is_file():
         return Outcome(), Background()
     try:
-        chosen = Hyperparameters.parse(_read_object(hyperparameters))
+        hyperparameters = Hyperparameters.parse(_read_object(config))
     except UserError:
         return Outcome(), Background()
     ended = earlier.get("outcome") or {}
     return (
         Outcome(ended.get("completed"), ended.get("reason")),
-        Background(asdict(chosen), read_epochs(output / "data" / "metrics.jsonl"), earlier.get("steps_per_epoch")),
+        Background(
+            asdict(hyperparameters), read_epochs(output / "data" / "metrics.jsonl"), earlier.get("steps_per_epoch")
+        ),
     )
 
 

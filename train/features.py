@@ -115,9 +115,8 @@ class FeatureBatches:
 
     def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of epoch `number`."""
-        self._order.epoch = number
         views = len(self._values)
-        for keys in self._order:
+        for keys in self._order.batches(number):
             index = torch.tensor([index for _, index, _ in keys], device=self._labels.device)
             view = torch.tensor([(max(epoch, 1) - 1 + repeat) % views for epoch, _, repeat in keys])
             yield self._values[view.to(index.device), index], self._labels[index]
@@ -173,8 +172,14 @@ def _key(run: TrainingRun, backbone: nn.Module, split: str, augmented: bool) -> 
     images = run.images(split, augmented)
     # The plain view has no chance in it.
     seed = images.seed if augmented else None
-    chosen = run.hyperparameters
-    facts = [chosen.architecture, run.preprocess.to_dict(), repr(images.augment), seed, chosen.feature_precision]
+    hyperparameters = run.hyperparameters
+    facts = [
+        hyperparameters.architecture,
+        run.preprocess.to_dict(),
+        repr(images.augment),
+        seed,
+        hyperparameters.feature_precision,
+    ]
     digest.update(json.dumps([*facts, torch.__version__, run.device.type]).encode())
     for sample in images.samples:
         try:

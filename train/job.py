@@ -16,47 +16,46 @@ from contract.progress import Progress
 from model.machine import available_cpus
 from model.threads import use_threads
 from monitor.client import CompanionProcess
-from train.backbones import Backbones
 from train.data.dataset import DataSet
 from train.data.layouts import DataLocation
 from train.data.load import load_data
 from train.data.splits import SPLIT_NAMES, ensure_validation, resolve_splits, unused_channels
 from train.device import choose_device
 from train.distributed import joined
-from train.resources import TrainingResources
+from train.resources import Backbones, TrainingResources
 from train.training import assist, train
 from tuning.objective import LATENCY, parse_objectives
 
 
 def run_job(paths: MLPaths, job: Job, companion: CompanionProcess | None = None) -> None:
-    """Train as `job` says, after a search if it asks for one; leave artifact, metrics and reports below `paths.root`.
+    """Train a job, after a search if it asks for one; write artifact, metrics and reports below `paths.root`.
 
-    Raises UserError for what the user can mend. The checks come in the order of their cost. When a signal
-    stops training, the best whole epoch so far is still written as an artifact, marked as not completed.
+    Raises UserError for what the user can correct. Cheap checks come first. When a signal stops training, the best
+    whole epoch so far is still written as an artifact, marked as not completed.
     """
-    chosen = job.hyperparameters
-    device = choose_device(chosen.device)
+    hyperparameters = job.hyperparameters
+    device = choose_device(hyperparameters.device)
     use_threads(available_cpus())
     splits = resolve_splits(job.channels)
-    backbones = Backbones(several=chosen.tune_trials > 0)
+    backbones = Backbones(several=hyperparameters.tune_trials > 0)
     progress = Progress(paths.progress)
-    if chosen.tune_trials:
+    if hyperparameters.tune_trials:
         from train.search.in_job import lend_workers, load_weights, search_and_train
 
-        load_weights(backbones, chosen)
+        load_weights(backbones, hyperparameters)
         data = _load(paths, job, splits, progress)
         if not job.is_rank0:
             lend_workers(paths, job, data, device)
             return
         search_and_train(paths, job, data, device, backbones, progress, companion)
         return
-    backbones.load(chosen)
+    backbones.load(hyperparameters)
     data = _load(paths, job, splits, progress)
     must_suffice(data, len(job.hosts))
     with joined(job, device) as group:
         resources = TrainingResources(paths, data, device, backbones, progress)
         log = MetricLog(paths.metrics if group.is_rank0 else Path(os.devnull))
-        run = resources.run(chosen, log, tuner_objective=job.tuner_objective, group=group)
+        run = resources.run(hyperparameters, log, tuner_objective=job.tuner_objective, group=group)
         if group.is_rank0:
             train(resources, run, companion, resumable=True)
         else:
@@ -64,18 +63,18 @@ def run_job(paths: MLPaths, job: Job, companion: CompanionProcess | None = None)
 
 
 def _load(paths: MLPaths, job: Job, splits: Mapping[str, DataLocation], progress: Progress) -> DataSet:
-    chosen = job.hyperparameters
-    data = ensure_validation(load_data(splits, progress), chosen.validation_fraction, chosen.seed)
+    hyperparameters = job.hyperparameters
+    data = ensure_validation(load_data(splits, progress), hyperparameters.validation_fraction, hyperparameters.seed)
     for name in unused_channels(job.channels, splits):
         note = f"channel {name} is not used as data; the names that are: {', '.join(SPLIT_NAMES)}"
         data = replace(data, notes=(*data.notes, note))
-    if advice := uneven(data, chosen):
+    if advice := uneven(data, hyperparameters):
         data = replace(data, notes=(*data.notes, advice))
-    _tell(paths, data)
+    _report_data(paths, data)
     if job.tuner_objective is not None:
-        with_latency = any(each.metric == LATENCY for each in parse_objectives(chosen.tune_objective))
-        if told := not_printed(job.tuner_objective, "test" in data.splits, with_latency):
-            print(f"tuning: {told}", flush=True)
+        with_latency = any(each.metric == LATENCY for each in parse_objectives(hyperparameters.tune_objective))
+        if hint := not_printed(job.tuner_objective, "test" in data.splits, with_latency):
+            print(f"tuning: {hint}", flush=True)
     return data
 
 
@@ -89,11 +88,11 @@ def must_suffice(data: DataSet, hosts: int) -> None:
         )
 
 
-def uneven(data: DataSet, chosen: Hyperparameters) -> str | None:
+def uneven(data: DataSet, hyperparameters: Hyperparameters) -> str | None:
     """Advice, when the largest class has at least three times the training images of the smallest."""
     count = Counter(sample.label for sample in data.splits["train"].samples)
     (most, large), *_, (least, small) = count.most_common()
-    if chosen.class_balance != "none" or large < 3 * small:
+    if hyperparameters.class_balance != "none" or large < 3 * small:
         return None
     return (
         f"the classes are uneven: {large} training images of {data.classes[most]}, {small} of {data.classes[least]}; "
@@ -101,13 +100,13 @@ def uneven(data: DataSet, chosen: Hyperparameters) -> str | None:
     )
 
 
-def _tell(paths: MLPaths, data: DataSet) -> None:
+def _report_data(paths: MLPaths, data: DataSet) -> None:
     write_json(paths.data_report, data.report())
     counts = ", ".join(f"{len(split.samples)} {name}" for name, split in data.splits.items())
     print(f"data: {len(data.classes)} classes; images: {counts}", flush=True)
     for note in data.notes:
         print(f"data: {note}", flush=True)
-    for each in data.skipped[:10]:
-        print(f"data: skipped {each.file}: {each.reason}", flush=True)
+    for skipped in data.skipped[:10]:
+        print(f"data: skipped {skipped.file}: {skipped.reason}", flush=True)
     if len(data.skipped) > 10:
         print(f"data: ... and {len(data.skipped) - 10} more, all named in {paths.data_report}", flush=True)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,56 +23,55 @@ def read_job(paths: MLPaths) -> Job:
     Raises ConfigError that names all faults of all files.
     """
     faults: list[str] = []
-    given = _read_object(paths.hyperparameters, faults)
-    chosen = _checked(lambda: Hyperparameters.parse(given), faults) or Hyperparameters()
-    rules = _checked(lambda: parse_rules(_alone("rules", given, faults).rules), faults) or Requested()
-    if _alone("tune_trials", given, faults).tune_trials:
-        _checked(lambda: Space.parse(_alone("tune_space", given, faults).tune_space), faults)
+    raw = _read_object(paths.hyperparameters, faults)
+    hyperparameters = _checked(lambda: Hyperparameters.parse(raw), faults) or Hyperparameters()
+    rules = _checked(lambda: parse_rules(_alone("rules", raw, faults).rules), faults) or Requested()
+    if _alone("tune_trials", raw, faults).tune_trials:
+        _checked(lambda: Space.parse(_alone("tune_space", raw, faults).tune_space), faults)
     # Without a search it still says whether the latency is to be measured.
-    _checked(lambda: parse_objectives(_alone("tune_objective", given, faults).tune_objective), faults)
-    if chosen.profile == "on":
+    _checked(lambda: parse_objectives(_alone("tune_objective", raw, faults).tune_objective), faults)
+    if hyperparameters.profile == "on":
         from contract.profiler import read_settings
 
-        _checked(lambda: read_settings(paths, chosen.profile_interval, chosen.profile_steps), faults)
-    if chosen.debug == "on":
+        _checked(lambda: read_settings(paths, hyperparameters.profile_interval, hyperparameters.profile_steps), faults)
+    if hyperparameters.debug == "on":
         _read_object(paths.debughookconfig, faults)
     resources = _read_object(paths.resourceconfig, faults)
     hosts, here = _hosts(resources, faults)
-    if len(hosts) > 1 and not chosen.tune_trials and chosen.batch_size < 2 * len(hosts):
+    if len(hosts) > 1 and not hyperparameters.tune_trials and hyperparameters.batch_size < 2 * len(hosts):
         faults.append(
-            f"batch_size: {chosen.batch_size} images are too few for {len(hosts)} hosts, each of which needs 2 of a "
-            f"batch; raise it to {2 * len(hosts)} at least, or set the instance count to "
-            f"{max(1, chosen.batch_size // 2)}"
+            f"batch_size: {hyperparameters.batch_size} images are too few for {len(hosts)} hosts, each of which needs "
+            f"2 of a batch; raise it to {2 * len(hosts)} at least, or set the instance count to "
+            f"{max(1, hyperparameters.batch_size // 2)}"
         )
     channels = _channels(paths, _read_object(paths.inputdataconfig, faults), faults)
     if faults:
         raise ConfigError(describe_faults("configuration", faults))
-    tuner_objective = _text(given.get("_tuning_objective_metric"))
+    tuner_objective = _text(raw.get("_tuning_objective_metric"))
     interface = _text(resources.get("network_interface_name")) or ""
-    return Job(chosen, channels, rules, hosts, here, interface, tuner_objective)
+    return Job(hyperparameters, channels, rules, hosts, here, interface, tuner_objective)
 
 
 def read_port(environ: Mapping[str, str], variable: str, default: int) -> int:
-    """The port at which the leader of several hosts listens. Raises ConfigError when the variable holds none."""
-    given = environ.get(variable) or str(default)
-    if not given.isascii() or not given.isdigit() or not 0 < int(given[:6]) < 65536:
-        raise ConfigError(f"{variable}: must be a port from 1 to 65535, the same on all hosts, got {given}")
-    return int(given)
+    """The port at which rank 0 of several hosts listens. Raises ConfigError when the variable is no port."""
+    raw = environ.get(variable) or str(default)
+    if not raw.isascii() or not raw.isdigit() or not 0 < int(raw[:6]) < 65536:
+        raise ConfigError(f"{variable}: must be a port from 1 to 65535, the same on all hosts, got {raw}")
+    return int(raw)
 
 
-def _text(given: object) -> str | None:
-    """A text as SageMaker hands it over: JSON-encoded or not."""
-    if not isinstance(given, str):
+def _text(raw: object) -> str | None:
+    """A text as SageMaker passes it: JSON-encoded or not."""
+    if not isinstance(raw, str):
         return None
-    try:
-        value = json.loads(given)
-    except (ValueError, RecursionError):
-        return given
-    return value if isinstance(value, str) else given
+    with suppress(ValueError, RecursionError):
+        value = json.loads(raw)
+        return value if isinstance(value, str) else raw
+    return raw
 
 
 def _checked(parse: Callable[[], _T], faults: list[str]) -> _T | None:
-    """What `parse` returns; None after a fault, which is noted unless it has been."""
+    """What `parse` returns; None after a fault, which is added to `faults` unless it is in them."""
     try:
         return parse()
     except ConfigError as error:
@@ -80,10 +80,10 @@ def _checked(parse: Callable[[], _T], faults: list[str]) -> _T | None:
         return None
 
 
-def _alone(name: str, given: Mapping[str, Any], faults: list[str]) -> Hyperparameters:
-    """This one as given, the others at their defaults: where another is wrong, its own faults are told too."""
-    raw = {key: value for key, value in given.items() if key.replace("-", "_") == name}
-    return _checked(lambda: Hyperparameters.parse(raw), faults) or Hyperparameters()
+def _alone(name: str, raw: Mapping[str, Any], faults: list[str]) -> Hyperparameters:
+    """Hyperparameters with one raw value and defaults else: a fault in another one must not hide this one's."""
+    one = {key: value for key, value in raw.items() if key.replace("-", "_") == name}
+    return _checked(lambda: Hyperparameters.parse(one), faults) or Hyperparameters()
 
 
 def _read_object(file: Path, faults: list[str]) -> dict[str, Any]:

@@ -20,13 +20,12 @@ from train.data.load import map_in_threads
 Key = tuple[int, int, int]  # (epoch, index of the sample, how often it came before in this epoch)
 
 
-class EpochOrder(Sampler[list[Key]]):
+class EpochOrder:
     """Batches of keys: shuffled by (seed, epoch) for training, in order otherwise.
 
     The last, smaller batch is not dropped, but when shuffling a single image joins the batch before it: BatchNorm
-    can't train on a single value. share: (which, of how many) parts of each batch this one gives, where several hosts
-    train; then no host has a single image.
-    balance: the samples' classes, when all classes are to be drawn equally often; an epoch has as many images as ever.
+    can't train on a single value. share: (rank, hosts); each host takes its part of every batch, and none a single
+    image. balance: the samples' classes, to draw all classes equally often; the number of images stays the same.
     """
 
     def __init__(
@@ -41,33 +40,33 @@ class EpochOrder(Sampler[list[Key]]):
         self.count, self.batch_size, self.seed, self.shuffle = count, batch_size, seed, shuffle
         self.share = share
         self.balance = None if balance is None else np.asarray(balance)
-        self.epoch = 0
 
     def __len__(self) -> int:
         whole, rest = divmod(self.count, self.batch_size)
         return max(1, whole + (rest >= 2 * self.share[1] if self.shuffle else rest > 0))
 
-    def __iter__(self) -> Iterator[list[Key]]:
-        keys = self._keys()
+    def batches(self, epoch: int) -> Iterator[list[Key]]:
+        """The batches of an epoch."""
+        keys = self._keys(epoch)
         for number in range(len(self)):
             start = number * self.batch_size
             last = number == len(self) - 1
             batch = keys[start:] if last else keys[start : start + self.batch_size]
             yield batch[self.share[0] :: self.share[1]]
 
-    def _keys(self) -> list[Key]:
+    def _keys(self, epoch: int) -> list[Key]:
         if not self.shuffle:
-            return [(self.epoch, index, 0) for index in range(self.count)]
-        rng = np.random.default_rng((self.seed, self.epoch))
+            return [(epoch, index, 0) for index in range(self.count)]
+        rng = np.random.default_rng((self.seed, epoch))
         if self.balance is None:
-            return [(self.epoch, int(index), 0) for index in rng.permutation(self.count)]
+            return [(epoch, int(index), 0) for index in rng.permutation(self.count)]
         drawn = balanced(self.balance, self.count, rng)
-        return [(self.epoch, *drawn[place]) for place in rng.permutation(len(drawn))]
+        return [(epoch, *drawn[position]) for position in rng.permutation(len(drawn))]
 
 
 def balanced(labels: NDArray[np.int64], count: int, rng: np.random.Generator) -> list[tuple[int, int]]:
-    """(index, repeat) of `count` draws, as even over the classes as can be; within a class every image comes once
-    before any comes again.
+    """(index, repeat) of `count` draws, spread evenly over the classes. In a class each image is drawn once before any
+    is drawn again.
     """
     classes = np.unique(labels)
     shares = np.full(len(classes), count // len(classes))
@@ -107,7 +106,7 @@ class Images(Dataset[tuple[UInt8Array, int]]):
     def __len__(self) -> int:
         return len(self.samples)
 
-    # The epoch comes with the index: worker processes hold copies of this object that can't be told of it.
+    # The key holds the epoch: worker processes have copies of this object, in which no attribute could be updated.
     def __getitem__(self, key: Key) -> tuple[UInt8Array, int]:
         epoch, index, repeat = key
         sample = self.samples[index]
@@ -141,14 +140,27 @@ def vanished(sample: Sample, error: Exception) -> DataError:
     )
 
 
+class _EpochSampler(Sampler[list[Key]]):
+    """An order's batches of one epoch, for a DataLoader, which outlives the epoch with its worker processes."""
+
+    def __init__(self, order: EpochOrder) -> None:
+        self.order, self.epoch = order, 0
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        return self.order.batches(self.epoch)
+
+
 class Loader:
     """Iterates over one epoch's batches at a time: `for images, labels in loader.epoch(3)`."""
 
     def __init__(self, images: Images, order: EpochOrder, workers: int, pin: bool) -> None:
-        self._order = order
+        self._sampler = _EpochSampler(order)
         self._loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
             images,  # type: ignore[arg-type]
-            batch_sampler=self._order,
+            batch_sampler=self._sampler,
             num_workers=workers,
             collate_fn=collate,
             pin_memory=pin,
@@ -156,15 +168,15 @@ class Loader:
         )
 
     def __len__(self) -> int:
-        return len(self._order)
+        return len(self._sampler)
 
     def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of epoch `number`. Raises DataError when an image has become unreadable."""
-        self._order.epoch = number
+        self._sampler.epoch = number
         try:
             yield from self._loader
         except DataError as error:
-            # A worker process hands its exception over with the whole traceback as its message.
+            # A worker process's exception has the whole traceback as its message.
             raise DataError(
                 str(error).rstrip().rsplit("\n", 1)[-1].removeprefix("contract.errors.DataError: ")
             ) from None

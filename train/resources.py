@@ -1,27 +1,27 @@
 """What trainings on the same images share: backbones, decoded images, features, latencies.
 
-An ordinary job is one training, a search many: both take this way, so that a trial's numbers are the job's.
-
-Keeps images in memory, decoded once: what comes before the random part of their preprocessing.
+An ordinary job is one training, a search many: both use the same code, so that a trial has the metrics of a job.
 """
 
+import copy
 import multiprocessing
 import time
 from collections.abc import Hashable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from contract.hyperparameters import Hyperparameters
 from contract.metrics import MetricLog
 from contract.paths import MLPaths
 from contract.progress import Progress
 from model.machine import available_cpus, available_memory
-from model.network import Classifier
+from model.network import Classifier, assemble, build_backbone
 from model.preprocess import Preprocess
-from train.backbones import Backbones
+from model.pretrained import load_backbone
 from train.context import TrainingRun
 from train.data.dataset import DataSet
 from train.data.load import map_in_threads
@@ -33,6 +33,61 @@ from train.loader import Batches, CachedImages, Images
 _FEATURES_SHARE: Final = 0.25  # of the available memory, for features that other trainings may ask for again
 
 Cache = dict[tuple[str, bool], CachedImages]  # by (split, augmented)
+
+
+@dataclass(frozen=True)
+class _Backbone:
+    """random: the state of torch's generator after the backbone was built; the head is drawn from it."""
+
+    module: nn.Module
+    features: int
+    source: str
+    random: Tensor
+
+    @cached_property
+    def frozen(self) -> nn.Module:
+        """The copy that all trainings with a frozen backbone share."""
+        return copy.deepcopy(self.module)
+
+
+class Backbones:
+    """Builds and loads each backbone once. The same hyperparameters give the same network, to the bit.
+
+    several: more than one training takes place. A single one gets the backbone itself instead of a copy.
+    """
+
+    def __init__(self, several: bool) -> None:
+        self._several = several
+        self._built: dict[tuple[str, str, int], _Backbone] = {}
+
+    def load(self, hyperparameters: Hyperparameters) -> str:
+        """Build the backbone and load its weights, once; the source of the weights.
+
+        Raises WeightsError when the weights can't be downloaded or read, or don't fit.
+        """
+        return self._of(hyperparameters).source
+
+    def network(self, hyperparameters: Hyperparameters, shape: Preprocess, classes: int) -> Classifier:
+        """Backbone and new head. A frozen backbone is the same object every time, as no training changes it."""
+        built = self._of(hyperparameters)
+        frozen = hyperparameters.freeze == "backbone"
+        backbone = built.module
+        if self._several:
+            backbone = built.frozen if frozen else copy.deepcopy(built.module)
+        torch.set_rng_state(built.random)
+        network = assemble(backbone, built.features, hyperparameters.head, classes, shape.mean, shape.std)
+        if frozen:
+            network.freeze_backbone()
+        return network
+
+    def _of(self, hyperparameters: Hyperparameters) -> _Backbone:
+        key = (hyperparameters.architecture, hyperparameters.pretrained, hyperparameters.seed)
+        if key not in self._built:
+            torch.manual_seed(hyperparameters.seed)
+            module, features = build_backbone(hyperparameters.architecture)
+            source = load_backbone(module, hyperparameters.architecture, hyperparameters.pretrained)
+            self._built[key] = _Backbone(module, features, source, torch.get_rng_state())
+        return self._built[key]
 
 
 class TrainingResources:
@@ -48,20 +103,19 @@ class TrainingResources:
         several: bool = False,
         epochs: int = 0,
     ) -> None:
-        """several: many trainings will come, so that images are worth keeping even with cache=none. epochs: of the
-        longest of them, for which features are computed at once.
+        """several: many trainings take place, so that images are cached even with cache=none. epochs: of the longest
+        training; features are computed for so many epochs at once.
         """
         self.paths, self.data, self.device = paths, data, device
         self._backbones, self._progress = backbones, progress
         self._several, self._epochs = several, epochs
         self._images: dict[Hashable, Cache] = {}  # the newest last; empty where they don't fit
         self._features: dict[Hashable, Features] = {}  # the newest last
-        self._computed: tuple[int, ...] | None = None  # the shape of features that were, and are to be told of
         self._latencies: dict[Hashable, float] = {}
 
     def run(
         self,
-        chosen: Hyperparameters,
+        hyperparameters: Hyperparameters,
         metrics: MetricLog,
         *,
         tuner_objective: str | None = None,
@@ -69,10 +123,10 @@ class TrainingResources:
         began: float | None = None,
     ) -> TrainingRun:
         """A training of its own; for `tuner_objective`, `group` and `began` see TrainingRun."""
-        shape = Preprocess.for_size(chosen.test_image_size or chosen.image_size)
-        source = self._backbones.load(chosen)
+        shape = Preprocess.for_size(hyperparameters.test_image_size or hyperparameters.image_size)
+        source = self._backbones.load(hyperparameters)
         return TrainingRun(
-            self.paths, chosen, self.device, shape, self.data, source, metrics, self._progress,
+            self.paths, hyperparameters, self.device, shape, self.data, source, metrics, self._progress,
             tuner_objective=tuner_objective, group=group, began=began,
         )  # fmt: skip
 
@@ -82,18 +136,18 @@ class TrainingResources:
 
     def model_and_loaders(self, run: TrainingRun, network: Classifier) -> tuple[nn.Module, Batches, Batches]:
         """The network on images; or its head on features, which a frozen backbone gives for each image but once."""
-        chosen = run.hyperparameters
-        if not on_features(chosen):
+        hyperparameters = run.hyperparameters
+        if not on_features(hyperparameters):
             self._cache_images(run)
             return network, run.loader("train", augmented=True, shuffle=True), run.loader("valid")
         start = time.monotonic()
-        # No more views than epochs: nobody would see them.
-        train = self._features_of(run, network, "train", min(chosen.feature_views, chosen.epochs))
-        valid = self._features_of(run, network, "valid", 0)
-        if self._computed is not None:
-            took, shape = time.monotonic() - start, self._computed
-            self._computed = None
-            print(f"features: {shape} for training, in {took:.1f} s", flush=True)
+        # No more views than epochs, which would not use them.
+        train, computed = self._features_of(
+            run, network, "train", min(hyperparameters.feature_views, hyperparameters.epochs)
+        )
+        valid, _ = self._features_of(run, network, "valid", 0)
+        if computed is not None:
+            print(f"features: {computed} for training, in {time.monotonic() - start:.1f} s", flush=True)
         return (
             network.head,
             FeatureBatches(train, run.order("train", shuffle=True), run.device),
@@ -101,10 +155,10 @@ class TrainingResources:
         )
 
     def test_batches(self, run: TrainingRun, network: Classifier) -> Batches:
-        """The test data for what `model_and_loaders` gave."""
+        """The test data for the model that `model_and_loaders` returned."""
         if not on_features(run.hyperparameters):
             return run.loader("test")
-        test = self._features_of(run, network, "test", 0)
+        test, _ = self._features_of(run, network, "test", 0)
         return FeatureBatches(test, run.order("test", shuffle=False), run.device)
 
     def latency(self, run: TrainingRun, network: Classifier) -> float:
@@ -115,37 +169,45 @@ class TrainingResources:
             self._latencies[key] = measure_latency(network, size, run.device)
         return self._latencies[key]
 
-    def _features_of(self, run: TrainingRun, network: Classifier, split: str, views: int) -> Features:
-        chosen, images = run.hyperparameters, run.images(split, augmented=views > 0)
-        backbone = (chosen.architecture, chosen.pretrained, chosen.seed, chosen.feature_precision)
-        # How many views there are to be decides about the way in which they are computed.
-        key = (split, *backbone, images.preprocess, images.augment, chosen.feature_views if views else 0)
-        found = self._features.pop(key, None)
-        if found is None or len(found.values) < views:
+    def _features_of(
+        self, run: TrainingRun, network: Classifier, split: str, views: int
+    ) -> tuple[Features, tuple[int, ...] | None]:
+        """A split's features, and the shape of all that were computed; None where they were there."""
+        hyperparameters, images = run.hyperparameters, run.images(split, augmented=views > 0)
+        backbone = (
+            hyperparameters.architecture,
+            hyperparameters.pretrained,
+            hyperparameters.seed,
+            hyperparameters.feature_precision,
+        )
+        # The number of views decides which library computes them.
+        key = (split, *backbone, images.preprocess, images.augment, hyperparameters.feature_views if views else 0)
+        computed = None
+        features = self._features.pop(key, None)
+        if features is None or len(features.values) < views:
             self._cache_images(run)
-            most = max(views, min(chosen.feature_views, self._epochs)) if views else 0
-            found = compute_features(run, network, split, most)
-            found = Features(found.values.to(run.device), found.labels.to(run.device))
-            if split == "train":
-                self._computed = tuple(found.values.shape)
-        self._features[key] = found
+            most = max(views, min(hyperparameters.feature_views, self._epochs)) if views else 0
+            features = compute_features(run, network, split, most)
+            features = Features(features.values.to(run.device), features.labels.to(run.device))
+            computed = tuple(features.values.shape)
+        self._features[key] = features
         self._forget_features()
-        return Features(found.values[: max(1, views)], found.labels)
+        return Features(features.values[: max(1, views)], features.labels), computed
 
     def _forget_features(self) -> None:
-        """The oldest, where they take too much memory; never the newest two, of training and validation."""
+        """Drop the oldest where they take too much memory, but never the newest of training, validation and test."""
         budget = _FEATURES_SHARE * available_memory() if len(self._features) > _NEEDED else 0
         while len(self._features) > _NEEDED and sum(each.values.nbytes for each in self._features.values()) > budget:
             self._features.pop(next(iter(self._features)))
 
     def _cache_images(self, run: TrainingRun) -> None:
-        """Give the run its images from memory, where they are or fit."""
+        """Fill the run's cache from earlier runs, or decode its images where they fit in memory."""
         if not self._several:
             run.cached.update(cache_images(run))
             return
-        chosen = run.hyperparameters
-        # With random crops the decoded image is kept, else the network's input.
-        key = (run.preprocess, chosen.image_size if chosen.crop_scale >= 1 else None)
+        hyperparameters = run.hyperparameters
+        # With random crops the decoded images are cached, else the network's inputs.
+        key = (run.preprocess, hyperparameters.image_size if hyperparameters.crop_scale >= 1 else None)
         images = self._images.pop(key, None)
         if images is None:
             images = self._decoded(run)
@@ -165,9 +227,9 @@ class TrainingResources:
 _NEEDED: Final = 3  # training, validation and test
 
 
-def on_features(chosen: Hyperparameters) -> bool:
+def on_features(hyperparameters: Hyperparameters) -> bool:
     """Whether the head alone is trained, on features that are computed once."""
-    return chosen.freeze == "backbone" and chosen.feature_views > 0
+    return hyperparameters.freeze == "backbone" and hyperparameters.feature_views > 0
 
 
 SHARE: Final = 0.5  # of the available memory; the rest is for network, batches and the system

@@ -11,6 +11,7 @@ import time
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -166,16 +167,13 @@ class TensorBoard(Callback):
 
     def __init__(self, run: TrainingRun) -> None:
         self._run = run
-        self._file: EventFile | None = None
         self._best: tuple[float, float] | None = None
         self._best_epoch = 0
 
-    @property
+    @cached_property
     def file(self) -> EventFile:
         """The event file, opened when it is first needed."""
-        if self._file is None:
-            self._file = EventFile(self._run.paths.tensorboard)
-        return self._file
+        return EventFile(self._run.paths.tensorboard)
 
     def on_train_start(self, state: TrainState) -> None:
         if state.earlier:
@@ -220,10 +218,9 @@ class TensorBoard(Callback):
 
     def _training_tiles(self) -> Iterator[Tile]:
         """The first images of the first epoch, cropped and turned as training gets them, with their classes."""
-        order = self._run.order("train", shuffle=True)
-        order.epoch = 1
+        keys = itertools.chain.from_iterable(self._run.order("train", shuffle=True).batches(1))
         images = self._run.images("train", augmented=True)
-        for key in itertools.islice(itertools.chain.from_iterable(order), PICTURES):
+        for key in itertools.islice(keys, PICTURES):
             pixels, label = images[key]
             yield Tile(pixels, ((self._caption(label), BLACK),))
 
@@ -232,13 +229,12 @@ class TensorBoard(Callback):
         wrong = np.flatnonzero(evaluation.predictions != evaluation.labels)
         confidence = evaluation.probabilities[wrong, evaluation.predictions[wrong]]
         images = self._run.images(split, augmented=False)
-        keys = list(itertools.chain.from_iterable(self._run.order(split, shuffle=False)))
         # Stable, so that the choice among equals doesn't change from run to run.
         for row in wrong[np.argsort(-confidence, kind="stable")][:PICTURES]:
-            pixels, truth = images[keys[row]]
-            said = int(evaluation.predictions[row])
-            percent = f"{100 * evaluation.probabilities[row, said]:.0f}%"
-            yield Tile(pixels, ((f"{percent} {self._caption(said)}", RED), (f"is {self._caption(truth)}", BLACK)))
+            pixels, truth = images[(0, int(row), 0)]
+            predicted = int(evaluation.predictions[row])
+            percent = f"{100 * evaluation.probabilities[row, predicted]:.0f}%"
+            yield Tile(pixels, ((f"{percent} {self._caption(predicted)}", RED), (f"is {self._caption(truth)}", BLACK)))
 
     def _caption(self, label: int) -> str:
         return latin(readable_labels(self._run.data.classes)[label]) or f"class {label}"

@@ -125,16 +125,20 @@ class Trainer:
 
     def _ended(self) -> bool:
         """Whether training ends; prints why, unless this was the last epoch. There is at least one epoch."""
-        epoch, chosen = self.state.epoch, self.hyperparameters
+        epoch, hyperparameters = self.state.epoch, self.hyperparameters
         if self.best is None:
             return False
         if self.state.stop is not None:
             self.listeners.say(f"training ends in epoch {epoch}: {self.state.stop.reason}")
             return True
-        if epoch < chosen.epochs and chosen.patience and epoch - self.best.epoch >= chosen.patience:
+        if (
+            epoch < hyperparameters.epochs
+            and hyperparameters.patience
+            and epoch - self.best.epoch >= hyperparameters.patience
+        ):
             self.listeners.say(f"early stopping: no epoch was better than epoch {self.best.epoch}")
             return True
-        return epoch >= chosen.epochs
+        return epoch >= hyperparameters.epochs
 
     def _epoch(self, epoch: int) -> None:
         start = time.monotonic()

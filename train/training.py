@@ -24,9 +24,9 @@ from train.trainer import Best, Listeners, Trainer
 def train(
     resources: TrainingResources, run: TrainingRun, companion: CompanionProcess | None, resumable: bool = False
 ) -> Best:
-    """Train and test, and leave artifact and reports; the best epoch.
+    """Train and test, write artifact and reports, and return the best epoch.
 
-    resumable: keep a checkpoint where the job has a folder for it, and go on from the one that is there.
+    resumable: write a checkpoint where the job has a folder for it, and resume from the one that is there.
     When a signal or a rule stops it, the best whole epoch so far is still written as an artifact, marked as not
     completed.
     """
@@ -52,7 +52,7 @@ def train(
             checkpoint.complete()
         completed = True
     except BaseException as stop:
-        # Signals are no Exceptions, and a rule's stop is none of a fault; an error's half-trained model is kept back.
+        # After a signal (no Exception) or a rule's stop the best epoch is saved; after an error nothing is.
         if (
             (not isinstance(stop, Exception) or isinstance(stop, StoppedError))
             and trainer.best is not None
@@ -68,7 +68,7 @@ def train(
 
 
 def assist(resources: TrainingResources, run: TrainingRun) -> None:
-    """The part of `train` of a host that doesn't lead: its share of every batch; leaves nothing."""
+    """What a host other than rank 0 does in `train`: its share of every batch; it writes nothing."""
     describe(run)
     network = _network(resources, run)
     listeners = Listeners(Callbacks([]), run.metrics.write)
@@ -91,17 +91,17 @@ def build_trainer(
     run: TrainingRun, trained: nn.Module, train: Batches, valid: Batches, listeners: Listeners
 ) -> Trainer:
     """The trainer of a run, with the loss that its hyperparameters ask for."""
-    chosen, device = run.hyperparameters, run.device
-    loss = TrainingLoss(chosen, run.class_sizes, device)
-    return Trainer(trained, train, valid, chosen, loss, device, listeners, run.group)
+    hyperparameters, device = run.hyperparameters, run.device
+    loss = TrainingLoss(hyperparameters, run.class_sizes, device)
+    return Trainer(trained, train, valid, hyperparameters, loss, device, listeners, run.group)
 
 
 def describe(run: TrainingRun) -> None:
-    """Say what is trained, in a line."""
-    chosen = run.hyperparameters
+    """Print in a line what is trained."""
+    hyperparameters = run.hyperparameters
     print(
-        f"training {chosen.architecture} ({run.pretrained} weights, {chosen.head} head, "
-        f"freeze={chosen.freeze}) for {chosen.epochs} epochs on {run.device.type}, "
+        f"training {hyperparameters.architecture} ({run.pretrained} weights, {hyperparameters.head} head, "
+        f"freeze={hyperparameters.freeze}) for {hyperparameters.epochs} epochs on {run.device.type}, "
         f"{torch.get_num_threads()} threads{f' on each of {run.group.size} hosts' if run.group.size > 1 else ''}",
         flush=True,
     )
@@ -119,26 +119,28 @@ def observers_of(
     run: TrainingRun, train: Batches, valid: Batches, companion: CompanionProcess | None
 ) -> list[Callback]:
     """The observers that the run's hyperparameters ask for. What isn't asked for isn't imported."""
-    chosen = run.hyperparameters
+    hyperparameters = run.hyperparameters
     observers: list[Callback] = [_ReportProgress(run.progress)]
-    if chosen.tensorboard == "on":
+    if hyperparameters.tensorboard == "on":
         from train.tensorboard import TensorBoard
 
         observers.append(TensorBoard(run))
-    if chosen.profile == "on":
+    if hyperparameters.profile == "on":
         # Before the hook, whose work at the beginning of a phase is then timed with it, and taken off it.
         observers += _profiler(run)
-    if chosen.debug == "on":
+    if hyperparameters.debug == "on":
         from contract.debugger import Place, Schedule
         from monitor.debugger.callback import DebugHook
 
-        steps, gpu = len(train) * chosen.epochs, run.device.type == "cuda"
-        schedule = Schedule(steps, chosen.epochs, len(valid), chosen.debug_interval, gpu)
+        steps, gpu = len(train) * hyperparameters.epochs, run.device.type == "cuda"
+        schedule = Schedule(steps, hyperparameters.epochs, len(valid), hyperparameters.debug_interval, gpu)
         place = Place(run.paths.tensors, run.paths.debughookconfig)
         # Of several hosts only rank 0 has observers.
-        observers.append(DebugHook(place, schedule, bool(chosen.mixup or chosen.cutmix), only=run.group.size > 1))
+        observers.append(
+            DebugHook(place, schedule, bool(hyperparameters.mixup or hyperparameters.cutmix), only=run.group.size > 1)
+        )
     if companion is not None:
-        # After the hook: when it tells of the training's start, an earlier run's tensors are out of the way.
+        # After the hook, which removes an earlier run's tensors when training starts.
         observers.append(Companion(companion))
     return observers
 
@@ -147,13 +149,13 @@ def _profiler(run: TrainingRun) -> list[Callback]:
     from contract.profiler import read_settings
     from monitor.profiler.callback import StepProfiler
 
-    chosen = run.hyperparameters
-    settings = read_settings(run.paths, chosen.profile_interval, chosen.profile_steps)
+    hyperparameters = run.hyperparameters
+    settings = read_settings(run.paths, hyperparameters.profile_interval, hyperparameters.profile_steps)
     config = {
-        "hyperparameters": asdict(chosen),
+        "hyperparameters": asdict(hyperparameters),
         "workers": run.workers,
         "cache": "memory" if run.cached else "none",
         "device": run.device.type,
-        "batch_size": chosen.batch_size,
+        "batch_size": hyperparameters.batch_size,
     }
     return [StepProfiler(settings, config, run.device, run.began)] if settings.on else []

@@ -23,7 +23,7 @@ from train.loader import EpochOrder, balanced
 def test_batch_sizes(count: int, batch_size: int, shuffled: list[int], plain: list[int]) -> None:
     for shuffle, sizes in ((True, shuffled), (False, plain)):
         order = EpochOrder(count, batch_size, 0, shuffle)
-        batches = list(order)
+        batches = list(order.batches(0))
         assert [len(batch) for batch in batches] == sizes
         assert len(order) == len(sizes)
         assert sorted(index for batch in batches for _, index, _ in batch) == list(range(count))
@@ -40,23 +40,19 @@ def test_batch_sizes(count: int, batch_size: int, shuffled: list[int], plain: li
     ],
 )
 def test_hosts_share_every_batch(count: int, batch_size: int, hosts: int, sizes: list[list[int]]) -> None:
-    whole = list(EpochOrder(count, batch_size, 3, shuffle=True, share=(0, 1)))
-    shares = [list(EpochOrder(count, batch_size, 3, shuffle=True, share=(rank, hosts))) for rank in range(hosts)]
+    whole = list(EpochOrder(count, batch_size, 3, shuffle=True, share=(0, 1)).batches(0))
+    orders = [EpochOrder(count, batch_size, 3, shuffle=True, share=(rank, hosts)) for rank in range(hosts)]
+    shares = [list(order.batches(0)) for order in orders]
     assert [[len(batch) for batch in share] for share in shares] == sizes
-    assert [len(EpochOrder(count, batch_size, 3, shuffle=True, share=(rank, hosts))) for rank in range(hosts)] == [
-        len(each) for each in sizes
-    ]
+    assert [len(order) for order in orders] == [len(share) for share in sizes]
     drawn = [key for share in shares for batch in share for key in batch]
     assert sorted(drawn) == sorted(key for batch in whole for key in batch)
 
 
 def test_each_epoch_has_its_own_order() -> None:
     order = EpochOrder(20, 4, seed=1, shuffle=True)
-    first = [index for batch in order for _, index, _ in batch]
-    order.epoch = 1
-    second = [index for batch in order for _, index, _ in batch]
-    order.epoch = 0
-    assert [index for batch in order for _, index, _ in batch] == first != second
+    first, second, again = ([index for batch in order.batches(epoch) for _, index, _ in batch] for epoch in (0, 1, 0))
+    assert again == first != second
 
 
 def test_balanced_draws_take_every_class_equally_often() -> None:
@@ -73,12 +69,10 @@ def test_balanced_draws_take_every_class_equally_often() -> None:
 
 def test_a_balanced_epoch_is_as_long_as_any_other_and_shuffled() -> None:
     order = EpochOrder(10, 4, seed=3, shuffle=True, balance=[0] * 8 + [1] * 2)
-    order.epoch = 2
-    keys = [key for batch in order for key in batch]
-    assert [len(batch) for batch in order] == [4, 4, 2]
+    keys = [key for batch in order.batches(2) for key in batch]
+    assert [len(batch) for batch in order.batches(2)] == [4, 4, 2]
     assert {epoch for epoch, _, _ in keys} == {2}
     assert Counter(index >= 8 for _, index, _ in keys) == {False: 5, True: 5}
     assert [index >= 8 for _, index, _ in keys] != sorted(index >= 8 for _, index, _ in keys)
-    assert keys == [key for batch in order for key in batch]
-    order.epoch = 3
-    assert keys != [(2, index, repeat) for batch in order for _, index, repeat in batch]
+    assert keys == [key for batch in order.batches(2) for key in batch]
+    assert keys != [(2, index, repeat) for batch in order.batches(3) for _, index, repeat in batch]

@@ -15,11 +15,10 @@ from contract.paths import MLPaths
 from contract.progress import Progress
 from tests.train.support import make_classes
 from train import resources as shared_module
-from train.backbones import Backbones
 from train.data.dataset import DataSet
 from train.data.load import load_data
 from train.features import compute_features
-from train.resources import TrainingResources, cache_images
+from train.resources import Backbones, TrainingResources, cache_images
 from train.search.best_trial import BestTrial
 from train.search.trial import Measured, run_trials
 from train.trainer import Best, Trainer

@@ -63,8 +63,10 @@ def _make(
     from train.export.convert import fresh_copy
     from train.export.measure import no_bf16
 
-    chosen = run.hyperparameters
-    copy = fresh_copy(network, chosen.architecture, chosen.head, len(run.data.classes), run.preprocess)
+    hyperparameters = run.hyperparameters
+    copy = fresh_copy(
+        network, hyperparameters.architecture, hyperparameters.head, len(run.data.classes), run.preprocess
+    )
     names = _write(run, copy, staging, quantize)
     reason = no_bf16()
     scores = _measure(run, copy, [(name, staging / GRAPHS[name]) for name in names], reason is None)

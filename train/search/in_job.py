@@ -25,10 +25,9 @@ from contract.paths import MLPaths
 from contract.progress import Progress
 from model.artifact import MANIFEST, Artifact
 from monitor.client import CompanionProcess
-from train.backbones import Backbones
 from train.data.dataset import DataSet
 from train.finish import save_stopped
-from train.resources import TrainingResources, on_features
+from train.resources import Backbones, TrainingResources, on_features
 from train.search.best_trial import BEST, JOURNAL, BestTrial, check_data, note_data
 from train.search.parallel import Work, follow, leading
 from train.search.trial import Measured, run_trials

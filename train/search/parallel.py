@@ -16,10 +16,9 @@ from contract.job import Job
 from contract.paths import MLPaths
 from contract.progress import Progress
 from model.threads import use_threads
-from train.backbones import Backbones
 from train.data.dataset import DataSet
 from train.features import FOLDER_VARIABLE
-from train.resources import TrainingResources
+from train.resources import Backbones, TrainingResources
 from train.search.best_trial import BestTrial
 from train.search.client import LEADER_WAIT_S, Client
 from train.search.remote import ALIVE_EVERY_S, Coordinator, Server, fingerprint, port_of
