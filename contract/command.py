@@ -5,9 +5,10 @@ import io
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
-from contract.errors import UserError
+from contract.errors import ConfigError, UserError
 
 
 def run_command(command: Callable[[], None]) -> NoReturn:
@@ -28,6 +29,14 @@ def run_command(command: Callable[[], None]) -> NoReturn:
             sys.exit(2)
         raise
     sys.exit(0)
+
+
+def page_beside(report: Path) -> Path:
+    """The page's file beside a JSON report: evaluation.html beside evaluation.json. Raises ConfigError for .html."""
+    page = report.with_suffix(".html")
+    if page == report:
+        raise ConfigError(f"--json {report} is where the page would go; give the report a name that ends in .json")
+    return page
 
 
 def print_whole_lines() -> None:

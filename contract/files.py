@@ -7,19 +7,26 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 
 def write_atomic(path: Path, content: bytes, durable: bool = True) -> None:
-    """Write `content` to a temporary name beside `path`, fsync when `durable`, and rename.
+    """Write `content` to a temporary name beside `path`, fsync when `durable`, and rename. Raises OSError."""
+    with open_atomic(path, durable) as file:
+        file.write(content)
 
-    Raises OSError as the file system gives it; the temporary file is gone then.
+
+@contextmanager
+def open_atomic(path: Path, durable: bool = True) -> Iterator[IO[bytes]]:
+    """Open a temporary file beside `path` for writing, and rename it to `path` at the end of the block.
+
+    durable: fsync it first. After an exception the temporary file is gone, and `path` is as before. Raises OSError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             if durable:
                 os.fsync(file.fileno())
@@ -42,6 +49,15 @@ def move_durably(source: Path, target: Path) -> None:
 def write_json(path: Path, value: Any, durable: bool = True) -> None:
     """Write `value` as indented JSON, atomically. NaN and infinity raise ValueError: JSON has neither."""
     write_atomic(path, encode_json(value), durable)
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file; empty where the file is missing, unreadable or holds no object."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def encode_json(value: Any) -> bytes:

@@ -5,7 +5,6 @@ is 0, output/failure holds the cause, in its first line: `ClientError: ...` for 
 `AlgorithmError: ...` for Kennel's, `Stopped: ...`.
 """
 
-import json
 import os
 import signal
 import sys
@@ -16,7 +15,7 @@ from types import FrameType
 
 from contract.command import machine_fault, print_whole_lines
 from contract.errors import UserError
-from contract.files import write_atomic
+from contract.files import read_object, write_atomic
 from contract.paths import MLPaths
 from monitor.client import CompanionProcess
 from train.job_config import read_job
@@ -167,11 +166,7 @@ def _imports(frame: FrameType | None) -> bool:
 
 def _kept(paths: MLPaths) -> str:
     kept = (paths.model / _MANIFEST).exists()
-    try:
-        search = json.loads(paths.tuning_report.read_text())
-    except (OSError, ValueError):
-        search = None
-    if search is not None:
+    if search := read_object(paths.tuning_report):
         best = f"; the best network so far is in {paths.model}" if kept else "; there is no model yet"
         finished = sum(search["counts"].values())
         return f", {finished} of {search['trials_wanted']} trials were finished{best}; {_GOES_ON}"

@@ -5,11 +5,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from contract.command import run_command
+from contract.command import page_beside, run_command
 from contract.files import write_json
 from model.artifact import Artifact
 from reports.comparison_page import write_comparison_page
-from train.evaluation.command import Measurement, add_options, artifact_folder, page_beside
+from train.evaluation.command import Measurement, add_options, artifact_folder
 from train.evaluation.comparison import column_order, comparison_report
 from train.evaluation.document import model_facts
 

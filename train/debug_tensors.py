@@ -4,15 +4,15 @@ Or in a profiler's files: Kennel's output/profiler, or the profiler-output of a 
 """
 
 import argparse
-import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from contract.command import run_command
-from contract.errors import ConfigError, UserError
+from contract.command import page_beside, run_command
+from contract.errors import UserError
+from contract.files import read_object
 from contract.hyperparameters import Hyperparameters
 from contract.progress import Progress
 from contract.rules.request import RuleRequest, parse_rules
@@ -33,8 +33,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where the report goes; the page goes beside it")
     parser.add_argument("--progress", type=Path, help="file that tells how far it has come")
     arguments = parser.parse_args()
-    if arguments.json is not None and arguments.json.suffix == ".html":
-        raise ConfigError(f"--json {arguments.json} is where the page would go; give a name that ends in .json")
+    page_file = None if arguments.json is None else page_beside(arguments.json)
     requested = parse_rules(Hyperparameters.parse({"rules": arguments.rules}).rules)
     for note in requested.notes:
         print(f"rules: {note}")
@@ -44,9 +43,9 @@ def main() -> None:
         document, page = judged_profile(Path(arguments.path), requested.profiler), profiler_page
     else:
         document, page = judged_tensors(arguments.path, requested.tensor), debugger_page
-    if arguments.json is not None:
-        write_report(arguments.json, arguments.json.with_suffix(".html"), document, page)
-        print(arguments.json.with_suffix(".html"))
+    if page_file is not None:
+        write_report(arguments.json, page_file, document, page)
+        print(page_file)
     progress.update("judging", 1, 1, "folders")
 
 
@@ -60,7 +59,7 @@ def judged_tensors(path: str, requests: Sequence[RuleRequest]) -> dict[str, Any]
 
 def judged_profile(folder: Path, requests: Sequence[RuleRequest]) -> dict[str, Any]:
     """The profiler's document, with what is known of how a run of Kennel's own ended. Raises UserError."""
-    earlier = _read_object(folder.resolve().parent / "data" / "profiler-report.json").get("job") or {}
+    earlier = read_object(folder.resolve().parent / "data" / "profiler-report.json").get("job") or {}
     document = analyse(folder, requests, {name: earlier.get(name) for name in ("completed", "reason")})
     for rule in document["rules"]:
         print(f"{rule['name']}: {rule['status']}")
@@ -71,11 +70,11 @@ def what_is_known(path: str) -> tuple[Outcome, Background]:
     """Of a run of Kennel's own, whose tensors lie in ml/output/tensors: how it ended, and with which settings."""
     output = Path(path).resolve().parent
     config = output.parent / "input" / "config" / "hyperparameters.json"
-    earlier = _read_object(output / "data" / "debugger-report.json")
+    earlier = read_object(output / "data" / "debugger-report.json")
     if "://" in path or not config.is_file() or not (output / "data" / "metrics.jsonl").is_file():
         return Outcome(), Background()
     try:
-        hyperparameters = Hyperparameters.parse(_read_object(config))
+        hyperparameters = Hyperparameters.parse(read_object(config))
     except UserError:
         return Outcome(), Background()
     ended = earlier.get("outcome") or {}
@@ -85,14 +84,6 @@ def what_is_known(path: str) -> tuple[Outcome, Background]:
             asdict(hyperparameters), read_epochs(output / "data" / "metrics.jsonl"), earlier.get("steps_per_epoch")
         ),
     )
-
-
-def _read_object(file: Path) -> Mapping[str, Any]:
-    try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 if __name__ == "__main__":

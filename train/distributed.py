@@ -173,7 +173,7 @@ def joined(job: Job, device: torch.device) -> Iterator[Group]:
     yield group
     if not group.is_rank0:
         print(f"hosts: nothing further for this one, which waits for {leader}", flush=True)
-        _wait_for_rank0(leader, port)
+        wait_for_rank0(leader, port)
 
 
 def _wait_for(leader: str, port: int) -> None:
@@ -193,7 +193,7 @@ def _wait_for(leader: str, port: int) -> None:
             return
 
 
-def _wait_for_rank0(leader: str, port: int) -> None:
+def wait_for_rank0(leader: str, port: int) -> None:
     """Wait until nobody listens on rank 0's port any more: it is done, or gone."""
     while True:
         try:

@@ -4,11 +4,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from contract.command import run_command
+from contract.command import page_beside, run_command
 from contract.files import write_json
 from model.artifact import Artifact
 from reports.evaluation_page import write_evaluation_page
-from train.evaluation.command import Measurement, add_options, artifact_folder, page_beside
+from train.evaluation.command import Measurement, add_options, artifact_folder
 from train.evaluation.document import evaluation_report, model_facts, read_history
 
 

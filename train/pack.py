@@ -3,15 +3,13 @@
 import argparse
 import sys
 import tarfile
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import IO
 
 from contract.command import run_command
 from contract.errors import DataError, ImageError
+from contract.files import open_atomic
 from train.check_data import HELP_DATA
 from train.data.dataset import Sample
 from train.data.load import find_images
@@ -43,7 +41,7 @@ def main() -> None:
 
 def pack(samples: Sequence[Sample], file: Path) -> None:
     """Write the samples as they are, undecoded, under their names. No owner and no time: it depends on them alone."""
-    with _whole_or_nothing(file) as opened, tarfile.open(fileobj=opened, mode="w") as tar:
+    with open_atomic(file, durable=False) as opened, tarfile.open(fileobj=opened, mode="w") as tar:
         for sample in samples:
             content = _content(sample)
             entry = tarfile.TarInfo(sample.name)
@@ -60,20 +58,6 @@ def _content(sample: Sample) -> bytes:
         raise DataError(f"{sample.name} can't be read ({error.strerror}); repair or remove it") from error
     except ImageError as error:
         raise DataError(f"{sample.name}: {error}") from error
-
-
-@contextmanager
-def _whole_or_nothing(file: Path) -> Iterator[IO[bytes]]:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as opened:
-        try:
-            yield opened
-            opened.close()
-            Path(opened.name).chmod(0o644)
-            Path(opened.name).replace(file)
-        except BaseException:
-            Path(opened.name).unlink(missing_ok=True)
-            raise
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from model.metrics import Evaluation
 from model.preprocess import UInt8Array
 from monitor.callbacks import Callback, TrainState
 from train.context import TrainingRun
+from train.finish import metrics_of_test
 
 COLUMNS: Final = 4
 GAP: Final = 8  # pixels around each tile
@@ -201,13 +202,8 @@ class TensorBoard(Callback):
     def on_evaluation(self, split: str, evaluation: Evaluation) -> None:
         tag = "validation" if split == "valid" else split
         if split == "test":
-            figures = {
-                "loss": evaluation.loss,
-                "accuracy": evaluation.accuracy,
-                "top5_accuracy": evaluation.top_accuracy(5),
-                "macro_f1": evaluation.macro_f1(),
-            }
-            self.file.scalars({f"{name}/test": value for name, value in figures.items()}, self._best_epoch)
+            metrics = {scalar_tag(name): value for name, value in metrics_of_test(evaluation).items()}
+            self.file.scalars(metrics, self._best_epoch)
         if tiles := list(self._mistakes(split, evaluation)):
             self.file.picture(f"mistakes/{tag}", contact_sheet(tiles), self._best_epoch)
         self.file.flush()

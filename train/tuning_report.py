@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from contract.command import run_command
+from contract.command import page_beside, run_command
 from contract.errors import ConfigError
 from contract.progress import Progress
-from reports.tuning_page import page_file, write_tuning_page
+from reports.tuning_page import write_tuning_page
 from tuning.results import FORMAT
 
 _NUMBER: Final = (int, float)
@@ -33,8 +33,7 @@ def main() -> None:
     progress = Progress(arguments.progress)
     progress.update("page", 0, 1, "pages")
     document = read_document(arguments.json)
-    if page_file(arguments.json) == arguments.json:
-        raise ConfigError(f"--json {arguments.json} is where the page would go; give a document that ends in .json")
+    page_beside(arguments.json)
     page = write_tuning_page(arguments.json, document)
     progress.update("page", 1, 1, "pages")
     print(page)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.train.leaders import PRINT, Notes, Site
+from train.distributed import wait_for_rank0
 from train.search.client import Client, LeaderError
 from train.search.remote import Coordinator, Server
 
@@ -92,8 +93,7 @@ def test_a_leader_that_never_comes_is_one_sentence(host: str) -> None:
 
 def test_a_worker_outlasts_its_leader() -> None:
     with socket.create_server(("127.0.0.1", 0)) as leader:
-        client = Client("127.0.0.1", leader.getsockname()[1], PRINT, "crew")
-        waiting = threading.Thread(target=client.outlast)
+        waiting = threading.Thread(target=wait_for_rank0, args=leader.getsockname())
         waiting.start()
         for _ in range(2):
             leader.accept()[0].close()

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from contract.errors import ArtifactError, ConfigError
+from contract.errors import ArtifactError
 from contract.progress import Progress
 from model.artifact import Artifact
 from model.machine import available_cpus
@@ -43,14 +43,6 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"must be a positive integer, got {text!r}")
     return int(text)
-
-
-def page_beside(report: Path) -> Path:
-    """The page's file beside the report's: evaluation.html beside evaluation.json. Raises ConfigError for .html."""
-    page = report.with_suffix(".html")
-    if page == report:
-        raise ConfigError(f"--json {report} is where the page would go; give the report a name that ends in .json")
-    return page
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import socket
 import time
 import uuid
 from typing import Any, Final
@@ -15,7 +14,6 @@ from tuning.searcher import Metrics, Trial
 LEADER_WAIT_S: Final = 600.0
 RETRY_S: Final = 60.0
 _LONGEST_PAUSE_S: Final = 5.0
-_LOOK_EVERY_S: Final = 0.5
 
 
 class LeaderError(UserError):
@@ -71,15 +69,6 @@ class Client:
     def lost(self, crew: str, reason: str, worker: int) -> None:
         """Tell that a worker has ended, whatever it was at."""
         self._call("lost", crew=crew, reason=reason, worker=worker)
-
-    def outlast(self) -> None:
-        """Wait until nobody listens at the leader's any more: it is done, or gone."""
-        while True:
-            try:
-                socket.create_connection((self._host, self._port), timeout=SILENCE_S).close()
-            except OSError:
-                return
-            time.sleep(_LOOK_EVERY_S)
 
     def _call(self, name: str, **arguments: Any) -> Any:
         status, answer = self._answered(name, json.dumps(arguments).encode())

@@ -17,6 +17,7 @@ from contract.paths import MLPaths
 from contract.progress import Progress
 from model.threads import use_threads
 from train.data.dataset import DataSet
+from train.distributed import wait_for_rank0
 from train.features import FOLDER_VARIABLE
 from train.resources import Backbones, TrainingResources
 from train.search.best_trial import BestTrial
@@ -134,7 +135,7 @@ def follow(job: Job, slots: tuple[Slot, ...], work: Work) -> None:
         raise crew.gone()
     print("search: no further trial for this host, which waits for the leader's training", flush=True)
     # Who runs several containers may end all when one has ended, as the local mode of SageMaker's SDK does.
-    client.outlast()
+    wait_for_rank0(leader, work.port)
 
 
 @contextmanager
