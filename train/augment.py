@@ -59,7 +59,7 @@ class Augment:
         return np.array(image, dtype=np.uint8) if self.scale[0] < 1.0 else self.preprocess(image)
 
     def vary(self, fixed: UInt8Array, rng: np.random.Generator) -> UInt8Array:
-        """The rest: of what `fixed` gave, the same pixels as of the image itself."""
+        """The random part: of the result of `fixed`, the same pixels as of the image itself."""
         return self(Image.fromarray(fixed), rng) if self.scale[0] < 1.0 else self._vary(fixed, rng)
 
     def _vary(self, pixels: UInt8Array, rng: np.random.Generator) -> UInt8Array:
@@ -68,7 +68,7 @@ class Augment:
         return pixels if self._apply is None else self._with_policy(pixels, rng)
 
     def _with_policy(self, pixels: UInt8Array, rng: np.random.Generator) -> UInt8Array:
-        # torchvision draws from torch's global generator: it is lent out, seeded with a draw of our own.
+        # torchvision draws from torch's global generator, which is seeded here and restored afterwards.
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(int(rng.integers(2**62)))
             return np.array(self._apply(Image.fromarray(pixels)), dtype=np.uint8)

@@ -19,7 +19,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m train.check_data", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help=HELP_DATA)
     parser.add_argument("--json", type=Path, help="where the report goes")
-    parser.add_argument("--progress", type=Path, help="file that tells how far it has come")
+    parser.add_argument("--progress", type=Path, help="file to which the progress is written")
     arguments = parser.parse_args()
     data = load_data(resolve_splits({"data": arguments.data}), Progress(arguments.progress))
     if arguments.json:

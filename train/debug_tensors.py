@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("path", help="folder of tensors, or s3://BUCKET/PREFIX; or a folder of profiler files")
     parser.add_argument("--rules", default="default", help="as the hyperparameter rules; default: the default set")
     parser.add_argument("--json", type=Path, help="where the report goes; the page goes beside it")
-    parser.add_argument("--progress", type=Path, help="file that tells how far it has come")
+    parser.add_argument("--progress", type=Path, help="file to which the progress is written")
     arguments = parser.parse_args()
     page_file = None if arguments.json is None else page_beside(arguments.json)
     requested = parse_rules(Hyperparameters.parse({"rules": arguments.rules}).rules)
@@ -67,7 +67,7 @@ def judged_profile(folder: Path, requests: Sequence[RuleRequest]) -> dict[str, A
 
 
 def what_is_known(path: str) -> tuple[Outcome, Background]:
-    """Of a run of Kennel's own, whose tensors lie in ml/output/tensors: how it ended, and with which settings."""
+    """Outcome and settings of a run of Kennel's own, whose tensors lie in ml/output/tensors; empty for others."""
     output = Path(path).resolve().parent
     config = output.parent / "input" / "config" / "hyperparameters.json"
     earlier = read_object(output / "data" / "debugger-report.json")

@@ -1,4 +1,4 @@
-"""Which device to train on, and how long a network takes there for one image, which a search may weigh.
+"""Which device to train on, and a network's latency there.
 
 A GPU that is there but can't be used ends the job: hours on the CPU at a GPU's price are worse than an error.
 """
@@ -23,15 +23,15 @@ _SYSTEM = Path("/")
 
 
 @dataclass(frozen=True)
-class FoundGpu:
-    """What nvidia-smi says of a GPU."""
+class GpuInfo:
+    """A GPU's name and driver, as nvidia-smi reports them."""
 
     name: str
     driver: str
 
 
 def choose_device(wanted: str) -> torch.device:
-    """wanted: `auto`, `cpu` or `cuda`. Raises DeviceError if a GPU is there, or asked for, but no use."""
+    """The device for `auto`, `cpu` or `cuda`. Raises DeviceError if a GPU is present or requested but unusable."""
     if wanted == "cpu":
         return torch.device("cpu")
     found = find_gpu()
@@ -40,7 +40,7 @@ def choose_device(wanted: str) -> torch.device:
     return torch.device("cpu" if found is None and not torch.cuda.is_available() else "cuda")
 
 
-def find_gpu() -> FoundGpu | None:
+def find_gpu() -> GpuInfo | None:
     """The first NVIDIA GPU, asked of nvidia-smi (NVIDIA's container runtime brings it); None without one.
 
     CUDA_VISIBLE_DEVICES set to nothing, or to -1, hides it on purpose.
@@ -57,22 +57,21 @@ def find_gpu() -> FoundGpu | None:
         # Without a GPU some versions say so on stdout.
         if answer is not None and answer.returncode == 0 and "," in answer.stdout:
             name, driver = answer.stdout.splitlines()[0].split(",")[:2]
-            return FoundGpu(name.strip(), driver.strip())
+            return GpuInfo(name.strip(), driver.strip())
     return _gpu_without_tool()
 
 
-def _gpu_without_tool() -> FoundGpu | None:
-    # A container sees its host's /proc: the driver counts only with a device, or `docker run` without --gpus would
-    # be told of a GPU that it was not given.
+def _gpu_without_tool() -> GpuInfo | None:
+    # A container sees its host's /proc: the driver counts only with a device, as without --gpus there is none.
     driver = _SYSTEM / "proc/driver/nvidia/version"
     if not driver.exists() or not any((_SYSTEM / "dev").glob("nvidia[0-9]*")):
         return None
     version = re.search(r"Kernel Module.*?\s(\d+\.[\d.]+)", driver.read_text(errors="replace"))
-    return FoundGpu("an NVIDIA GPU", version.group(1) if version else "of unknown version")
+    return GpuInfo("an NVIDIA GPU", version.group(1) if version else "of unknown version")
 
 
-def gpu_fault(found: FoundGpu | None, wanted: str) -> str | None:
-    """Why the GPU can't be used, in one sentence: found, needed, what to choose. None if nothing is wrong."""
+def gpu_fault(found: GpuInfo | None, wanted: str) -> str | None:
+    """Why the GPU can't be used, in one sentence: what was found, what is needed, what to choose; else None."""
     choose = "or set device=cpu to train on the CPU on purpose"
     if found is None and not torch.cuda.is_available():
         if wanted == "cuda":

@@ -63,7 +63,7 @@ def finish(
 
 
 def save_stopped(run: TrainingRun, network: Classifier, best: Best, history: Sequence[Epoch]) -> None:
-    """Write the artifact of a job that a signal stopped. It has seconds: nothing more is computed."""
+    """Write the artifact of a job that a signal stopped. There are only seconds left, so nothing more is computed."""
     _save(run, network, best, history, {}, completed=False)
     _print_objective(run, best)
 
@@ -176,7 +176,7 @@ def assess(
 
 
 def metrics_of_test(result: Evaluation) -> Metrics:
-    """What the metric line of the test tells. result: of the test data, with the calibration's temperature."""
+    """The metrics of the test. result: of the test data, at the calibration's temperature."""
     classes = result.logits.shape[1]
     means = macro(class_figures(confusion_matrix(result.labels, result.predictions, classes)))
     return {

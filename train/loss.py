@@ -30,12 +30,12 @@ class TrainingLoss:
                 self._mixers.append(getattr(v2, name)(alpha=alpha, num_classes=len(class_sizes)))
 
     def mix(self, images: Tensor, labels: Tensor, step: int) -> tuple[Tensor, Tensor]:
-        """Mixed images, float (N, H, W, 3), and targets (N, classes); both as they came when nothing is mixed."""
+        """Mixed images, float (N, H, W, 3), and targets (N, classes); both unchanged when nothing is mixed."""
         if not self._mixers or len(labels) < 2:
             return images, labels
         rng = np.random.default_rng((self.seed, step))
         mixer = self._mixers[rng.integers(len(self._mixers))]
-        # torchvision draws from torch's global generator: it is lent out, seeded with a draw of our own.
+        # torchvision draws from torch's global generator, which is seeded here and restored afterwards.
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(int(rng.integers(2**62)))
             mixed, targets = mixer(images.permute(0, 3, 1, 2).float(), labels)

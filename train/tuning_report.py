@@ -28,7 +28,7 @@ def main() -> None:
     """Read the document, write the page. Raises ConfigError for a file that is none."""
     parser = argparse.ArgumentParser(prog="python -m train.tuning_report", description=__doc__)
     parser.add_argument("--json", type=Path, required=True, help="tuning.json of a search; the page goes beside it")
-    parser.add_argument("--progress", type=Path, help="file that tells how far it has come")
+    parser.add_argument("--progress", type=Path, help="file to which the progress is written")
     arguments = parser.parse_args()
     progress = Progress(arguments.progress)
     progress.update("page", 0, 1, "pages")

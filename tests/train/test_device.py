@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from contract.errors import DeviceError
-from train.device import FoundGpu, choose_device, find_gpu, gpu_fault, runs_on
+from train.device import GpuInfo, choose_device, find_gpu, gpu_fault, runs_on
 
-T4 = FoundGpu("Tesla T4", "470.57.02")
+T4 = GpuInfo("Tesla T4", "470.57.02")
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_driver_too_old(cuda_build: pytest.MonkeyPatch) -> None:
 
 def test_a_generation_the_build_does_not_know(cuda_build: pytest.MonkeyPatch) -> None:
     cuda_build.setattr(torch.cuda, "get_device_capability", lambda _index: (7, 0))
-    fault = gpu_fault(FoundGpu("Tesla V100-SXM2-16GB", "580.82.07"), "auto")
+    fault = gpu_fault(GpuInfo("Tesla V100-SXM2-16GB", "580.82.07"), "auto")
     assert fault == (
         "found Tesla V100-SXM2-16GB with driver 580.82.07, of compute capability 7.0, but this build of "
         "torch (CUDA 13.0) knows sm_75, sm_80, sm_90, compute_120 only; choose a GPU of a generation it "

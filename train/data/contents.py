@@ -14,8 +14,8 @@ from train.data.names import hidden, summary
 MANIFESTS: Final = (".manifest", ".jsonl", ".jsonlines")
 LISTS: Final = (".lst",)
 CLASSES_FILE: Final = "classes.txt"
-# Files that a description looks at: enough to tell what a folder is, quick on a network file system.
-_LOOKED_AT: Final = 2000
+# Files that a description reads: enough to recognise a folder, quick on a network file system.
+_MOST_FILES: Final = 2000
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Contents:
 
 
 def scan(folder: Path) -> Contents:
-    """What is in `folder`; nothing when it is none. Raises OSError when it can't be read."""
+    """The contents of `folder`; empty when it is no folder. Raises OSError when it can't be read."""
     if not folder.is_dir():
         return Contents()
     with os.scandir(folder) as entries:
@@ -69,11 +69,11 @@ def read_text(file: Path) -> str:
 
 
 def describe(folder: Path) -> str:
-    """What `folder` holds, in a few words, for who expected something else."""
-    return summary(itertools.islice(_glance(folder), _LOOKED_AT))
+    """What `folder` holds, in a few words, for an error message."""
+    return summary(itertools.islice(_examples(folder), _MOST_FILES))
 
 
-def _glance(folder: Path) -> Iterator[str]:
+def _examples(folder: Path) -> Iterator[str]:
     contents = scan(folder)
     for file in (*contents.archives, *contents.lists, *contents.others):
         yield file.name

@@ -1,4 +1,4 @@
-"""Names of files: what is no part of a data set, what may be shown, and what a folder holds in a few words."""
+"""Names of files: which are no part of a data set, how they are shown, and a summary of a folder's files."""
 
 import re
 from collections import Counter
@@ -37,7 +37,7 @@ def suffix(name: str) -> str:
 
 
 def summary(paths: Iterable[str]) -> str:
-    """What there is, in a few words: "3 .csv files and 2 folders of .txt files".
+    """The files in a few words: "3 .csv files and 2 folders of .txt files".
 
     paths: files as folder/file; an empty folder as "folder/".
     """
@@ -52,14 +52,14 @@ def summary(paths: Iterable[str]) -> str:
         if rest:
             inside[_kind(rest)] += 1
     kinds = Counter(f"of {inside.most_common(1)[0][0]}" if inside else "" for inside in folders.values())
-    told = [_count(number, kind) for kind, number in files.most_common(3)]
+    parts = [_count(number, kind) for kind, number in files.most_common(3)]
     if more := sum(files.values()) - sum(number for _, number in files.most_common(3)):
-        told.append(_count(more, "other files"))
-    told += [
+        parts.append(_count(more, "other files"))
+    parts += [
         _count(number, f"folders {kind}" if kind else "empty folders", "folder")
         for kind, number in kinds.most_common(3)
     ]
-    return " and ".join(filter(None, [", ".join(told[:-1]), *told[-1:]])) or "nothing"
+    return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]])) or "nothing"
 
 
 def _kind(name: str) -> str:

@@ -1,7 +1,7 @@
 """Where an image's bytes lie: in a file of its own, or in a range of an archive.
 
-Sources are small and picklable, so that the processes that load images can have them. Nothing here writes, unpacks, or
-moves an offset that two processes or threads share: a read-only network file system will do.
+Sources are small and picklable, for the processes that load images. Nothing here writes, unpacks, or moves an offset
+that processes or threads share, so a read-only network file system will do.
 """
 
 import os
@@ -123,7 +123,7 @@ class ZipSource:
         if start > _LOCAL_HEADER + _NAME_ALLOWANCE:
             packed = self.archive.read(self.offset + start, self.packed)
         try:
-            # No more than the size that the index told, whatever the entry would grow to.
+            # At most the size in the index, however much the entry would grow to.
             plain = zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, self.size + 1) if self.deflated else packed
         except zlib.error:
             raise self._damaged() from None

@@ -1,4 +1,4 @@
-"""Temperature scaling: one number that the logits are divided by, so that probabilities can be taken at their word."""
+"""Temperature scaling: the logits are divided by one number, so that probabilities match observed accuracies."""
 
 import math
 from dataclasses import dataclass, replace
@@ -20,13 +20,13 @@ def fit_temperature(logits: FloatArray, labels: IntArray) -> float:
 
     logits: float (N, C), unscaled. labels: int (N,).
 
-    The weight of one image is added, spread evenly over all images and classes. Without it, data that the network
-    classifies without a fault would drive T to 0, and each probability to 1; with it, the mean confidence stays near
+    The weight of one image is added, spread evenly over all images and classes. Without it, data that are all
+    classified correctly would drive T to 0 and each probability to 1; with it, the mean confidence stays near
     (N + 1/C) / (N + 1). With two classes it is the half that Haldane (1956) and Anscombe (1956) add to both counts
     of a log odds.
 
     The cross entropy is convex in 1 / T (a log-sum-exp of linear terms, less a linear term), so its derivative has
-    one sign change at most, which bisection finds. T is 1 where the logits tell nothing (all equal in each row).
+    one sign change at most, which bisection finds. T is 1 where all logits of each row are equal.
     """
     centred = logits - logits.max(1, keepdims=True)
     own = centred[np.arange(len(labels)), labels]
@@ -60,7 +60,7 @@ class Calibration:
 
     @classmethod
     def fit(cls, evaluation: Evaluation) -> "Calibration":
-        """Fitted on an evaluation of validation data, whose own temperature is passed over."""
+        """Fit on an evaluation of validation data, whose own temperature is ignored."""
         plain = replace(evaluation, temperature=1.0)
         temperature = fit_temperature(evaluation.logits, evaluation.labels)
         scaled = replace(evaluation, temperature=temperature)

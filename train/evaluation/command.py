@@ -1,4 +1,4 @@
-"""What `train.evaluate` and `train.compare` share: options, images, an artifact, packed or not, and its answers."""
+"""What `train.evaluate` and `train.compare` share: options, images, an artifact and its predictions."""
 
 import argparse
 import tarfile
@@ -36,7 +36,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", choices=["train", "valid", "test"], help="default: test, else valid, else all")
     parser.add_argument("--batch-size", type=_positive, default=32)
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
-    parser.add_argument("--progress", type=Path, help="file that tells how far it has come")
+    parser.add_argument("--progress", type=Path, help="file to which the progress is written")
 
 
 def _positive(text: str) -> int:
@@ -69,14 +69,14 @@ class Measurement:
         return [sample.name for sample in self.split.samples]
 
     def of(self, artifact: Artifact) -> Evaluation:
-        """What the artifact answers, at its own temperature. Raises ArtifactError when its weights don't fit."""
+        """The artifact's predictions, at its own temperature. Raises ArtifactError when its weights don't fit."""
         images = Images(self.split.samples, artifact.preprocess, None, seed=0)
         loader = Loader(images, EpochOrder(len(images), self.batch_size), workers=0, pin=False)
-        answered = evaluate(load_network(artifact).to(self.device), loader, self.device)
-        return replace(answered, temperature=artifact.temperature)
+        evaluation = evaluate(load_network(artifact).to(self.device), loader, self.device)
+        return replace(evaluation, temperature=artifact.temperature)
 
     def facts(self) -> dict[str, Any]:
-        """What the reports say of the data."""
+        """The reports' facts about the data."""
         return {
             "data": self.split.where,
             "skipped": self.data.report()["skipped"],
@@ -85,30 +85,30 @@ class Measurement:
 
 
 @contextmanager
-def artifact_folder(given: Path) -> Iterator[Path]:
-    """The folder itself; of an archive one with its content, for as long as the block lasts.
+def artifact_folder(artifact: Path) -> Iterator[Path]:
+    """The folder itself; for an archive a folder with its content, until the block ends.
 
     Raises ArtifactError for a file that is no archive, or one with anything but plain files and folders below it.
     """
-    if not given.is_file():
-        yield given
+    if not artifact.is_file():
+        yield artifact
         return
     with tempfile.TemporaryDirectory(prefix="kennel-artifact-") as scratch:
         try:
-            with tarfile.open(given, "r:gz") as archive:
-                _unpack(archive, given, Path(scratch))
+            with tarfile.open(artifact, "r:gz") as archive:
+                _unpack(archive, artifact, Path(scratch))
         except (tarfile.TarError, EOFError, OSError) as error:
             raise ArtifactError(
-                f"{given} can't be unpacked ({error}); give an artifact's folder or its model.tar.gz"
+                f"{artifact} can't be unpacked ({error}); give an artifact's folder or its model.tar.gz"
             ) from error
         yield Path(scratch)
 
 
-def _unpack(archive: tarfile.TarFile, given: Path, folder: Path) -> None:
+def _unpack(archive: tarfile.TarFile, artifact: Path, folder: Path) -> None:
     for member in archive:
         name = PurePosixPath(member.name)
         if name.is_absolute() or ".." in name.parts or not (member.isfile() or member.isdir()):
-            raise ArtifactError(f"{given} holds {member.name}, which is no plain file; pack the artifact again")
+            raise ArtifactError(f"{artifact} holds {member.name}, which is no plain file; pack the artifact again")
         target = folder / name
         if member.isdir():
             target.mkdir(parents=True, exist_ok=True)

@@ -25,7 +25,7 @@ def evaluation_report(
     split: str = "test",
     history: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """Everything that one evaluation tells: JSON-ready.
+    """All figures of one evaluation, JSON-ready.
 
     files: the images' names, in the evaluation's order. classes, labels: the folders' names and those for people.
     split: train, valid or test. history: the epochs of the network's training, if known.
@@ -100,12 +100,12 @@ def _predictions(evaluation: Evaluation, files: Sequence[str], labels: Sequence[
 
 
 def model_facts(artifact: Artifact) -> dict[str, Any]:
-    """What the reports say of a network: architecture, image_size, best_epoch, training_job_name."""
+    """The reports' facts about a network: architecture, image_size, best_epoch, training_job_name."""
     return describe_model(artifact.architecture, artifact.preprocess.image_size, artifact.provenance)
 
 
 def describe_model(architecture: str, image_size: int, provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """The same from its parts. provenance: the manifest's; what isn't there is None."""
+    """The same from its parts. provenance: the manifest's; missing values become None."""
     best_epoch, job = provenance.get("best_epoch"), provenance.get("training_job_name")
     return {
         "architecture": architecture,

@@ -19,7 +19,7 @@ INPUT, OUTPUT = "images", "logits"
 
 
 def fresh_copy(network: Classifier, architecture: str, head: str, num_classes: int, shape: Preprocess) -> Classifier:
-    """A new network with the same weights, on the CPU, for evaluation: what observers hooked on is left behind."""
+    """A new network with the same weights, on the CPU, for evaluation, without the hooks of observers."""
     copy = build(architecture, head, num_classes, shape.mean, shape.std)
     copy.load_state_dict({name: tensor.detach().cpu() for name, tensor in network.state_dict().items()})
     return copy.eval().requires_grad_(False)
@@ -63,7 +63,7 @@ def rename(model: Any) -> None:
     model.set_friendly_name("classifier")
     for index, node in enumerate(model.get_ordered_ops()):
         # A convolution that BatchNorm was folded into is called `Multiply_71023`. Names that come from the network
-        # (`__module.backbone.layer1/...`) stay: they tell a profiler's reader where he is.
+        # (`__module.backbone.layer1/...`) stay: a profiler shows them.
         if re.match(r"[A-Z][A-Za-z0-9]*_\d+\b", node.get_friendly_name()):
             node.set_friendly_name(f"{node.get_type_name()}:{index}")
 

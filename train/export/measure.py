@@ -1,4 +1,4 @@
-"""What each form scores on the validation images, by running it on them."""
+"""Measures each form on the validation images."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ def torch_form(network: Classifier, device: torch.device) -> Predict:
 def openvino_form(graph: Path, precision: str, threads: int) -> Predict:
     """The network in the file, compiled for this CPU. precision: f32 or bf16.
 
-    The precision is always said: OpenVINO's own choice depends on the CPU (bf16 where it can).
+    The precision is always set: OpenVINO's own choice depends on the CPU (bf16 where it can).
     """
     settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}
     compiled = openvino.Core().compile_model(graph, "CPU", settings)
@@ -61,9 +61,9 @@ class _Sum:
 
 
 def measure(
-    forms: Mapping[Key, Predict], batches: Iterable[tuple[Tensor, Tensor]], tell: Callable[[int], None]
+    forms: Mapping[Key, Predict], batches: Iterable[tuple[Tensor, Tensor]], on_progress: Callable[[int], None]
 ) -> dict[Key, Score]:
-    """Each form's score on the same images, which are decoded once. tell: called with the images done so far."""
+    """Each form's score on the same images, which are decoded once. on_progress: called with the images done."""
     sums = {name: _Sum() for name in forms}
     done = 0
     for images, labels in batches:
@@ -74,8 +74,8 @@ def measure(
             with np.errstate(invalid="ignore"):
                 sums[name].loss += result.loss * result.n
         done += len(labels)
-        tell(done)
+        on_progress(done)
     return {
-        name: Score(each.n, each.correct, each.loss / each.n if np.isfinite(each.loss) else None)
-        for name, each in sums.items()
+        name: Score(total.n, total.correct, total.loss / total.n if np.isfinite(total.loss) else None)
+        for name, total in sums.items()
     }

@@ -36,7 +36,7 @@ def choose_calibration(samples: Sequence[Sample], count: int, seed: int) -> list
 
 
 def quantize(model: Any, load: Callable[[int], UInt8Array], indices: Sequence[int], threads: int) -> Any:
-    """A quantized copy of an openvino.Model, calibrated on the images `load` gives for `indices`.
+    """A quantized copy of an openvino.Model, calibrated on the images that `load` returns for `indices`.
 
     load: index -> uint8 (H, W, 3). One image is in memory at a time.
     """
@@ -56,11 +56,11 @@ def quantize(model: Any, load: Callable[[int], UInt8Array], indices: Sequence[in
 
 
 def _close_to_float(nncf: Any) -> Any:
-    """NNCF's settings but for two, with which int8's logits stay eight times as close (docs/training.md has figures).
+    """NNCF's settings with two changes that keep int8's logits eight times as close (docs/training.md has figures).
 
-    An activation's range is what was seen over all images, not the mean of each image's: that cuts off what stands
-    out, and what stands out is what a ResNet's last layers tell classes by. And no bias correction: it can't mend what
-    was cut off, takes as long as everything else, and moved logits further from torch's rather than closer.
+    An activation's range is its range over all images, not the mean of each image's, which would cut off outliers, by
+    which a ResNet's last layers distinguish classes. And no bias correction: it can't restore what was cut off, takes
+    as long as everything else, and moved the logits further from torch's.
     """
     return nncf.AdvancedQuantizationParameters(
         disable_bias_correction=True,
@@ -72,8 +72,8 @@ def _close_to_float(nncf: Any) -> Any:
 def limited_threads(threads: int) -> Iterator[None]:
     """Inside, everything that OpenVINO compiles for the CPU uses this many threads.
 
-    NNCF compiles without saying how many, and OpenVINO then takes all cores, also those that a container's quota
-    leaves no time on; there is no setting for the whole process.
+    NNCF compiles without a number of threads, and OpenVINO then takes all cores, even beyond a container's quota;
+    there is no setting for the whole process.
     """
     kind = type(openvino.Core())
     plain = kind.compile_model

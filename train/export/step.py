@@ -35,8 +35,8 @@ Scores = dict[str, dict[str, Score | None]]  # by form and precision
 def add_forms(run: TrainingRun, network: Classifier, quantize: Quantize | None = None) -> None:
     """Add the forms that `export` asks for to the artifact, which has been written with this network's weights.
 
-    quantize: instead of NNCF's. Whatever goes wrong here, the artifact stays as it is: it then has no forms, and the
-    log and `forms_error` in the manifest say why.
+    quantize: instead of NNCF's. A fault here leaves the artifact as it is, without forms; the log and `forms_error` in
+    the manifest then hold the reason.
     """
     folder = run.paths.model
     try:
@@ -59,7 +59,7 @@ def _make(
     run: TrainingRun, network: Classifier, staging: Path, quantize: Quantize | None
 ) -> tuple[dict[str, Form], str]:
     """The forms, their files in `staging`, and the name of the one to serve."""
-    # OpenVINO and NNCF take seconds to import: not before they are needed, and where a failure is survived.
+    # OpenVINO and NNCF take seconds to import, and the import may fail: here `add_forms` catches that.
     from train.export.convert import fresh_copy
     from train.export.measure import no_bf16
 
@@ -101,7 +101,7 @@ def _write(run: TrainingRun, network: Classifier, staging: Path, quantize: Quant
         return run.preprocess.load(samples[index].encoded())
 
     way = quantize or nncf_way.quantize
-    # Read anew: quantizing changes the model it is given.
+    # Read again: quantizing changes the model.
     model = convert.read(staging / GRAPHS[OPENVINO])
     convert.save(way(model, load, indices, available_cpus()), staging / GRAPHS[OPENVINO_INT8])
     seconds = time.monotonic() - start
@@ -118,20 +118,20 @@ def _measure(run: TrainingRun, network: Classifier, graphs: Sequence[tuple[str, 
         for precision in ("f32", "bf16") if bf16 else ("f32",):
             predict[name, precision] = openvino_form(graph, precision, available_cpus())
     total = len(run.data.splits["valid"].samples)
-    found = measure(
+    measured = measure(
         predict,
         run.loader("valid").epoch(0),
         lambda done: run.progress.update("measuring forms", done, total, "images"),
     )
     print(f"forms: measured on {total} validation images in {time.monotonic() - start:.1f} s", flush=True)
     scores: Scores = {TORCH: {}} | {name: {"f32": None, "bf16": None} for name, _ in graphs}
-    for (name, precision), score in found.items():
+    for (name, precision), score in measured.items():
         scores[name][precision] = score
-        print(f"forms: {name} in {precision}: {_told(score, found[TORCH, 'f32'])}", flush=True)
+        print(f"forms: {name} in {precision}: {_describe(score, measured[TORCH, 'f32'])}", flush=True)
     return scores
 
 
-def _told(score: Score, reference: Score) -> str:
+def _describe(score: Score, reference: Score) -> str:
     lost = float(points_lost(reference.correct, score.correct, score.n))
     loss = "no number" if score.loss is None else f"{score.loss:.4f}"
     return f"{score.correct} of {score.n} right, {lost:+.2f} points lost to torch, loss {loss}"
