@@ -1,8 +1,8 @@
-"""`python -m train`: one training job below KENNEL_ML_ROOT, which always leaves a verdict.
+"""`python -m train`: one training job below KENNEL_ML_ROOT.
 
-Exit codes: 0 completed; 2 the user's fault; 1 Kennel's own; 143 stopped by SIGTERM; 130 by Ctrl-C. Unless it
-is 0, output/failure holds the cause, in its first line: `ClientError: ...` for the user's fault,
-`AlgorithmError: ...` for Kennel's, `Stopped: ...`.
+Exit codes: 0 completed; 2 the user's fault; 1 Kennel's own; 143 stopped by SIGTERM; 130 by Ctrl-C. Unless it is 0,
+the first line of output/failure is the cause: `ClientError: ...` for the user's fault, `AlgorithmError: ...` for
+Kennel's, `Stopped: ...`.
 """
 
 import os
@@ -20,7 +20,7 @@ from contract.paths import MLPaths
 from monitor.client import CompanionProcess
 from train.job_config import read_job
 
-# As in model.artifact and reports.model_card, whose imports take too long to wait for without a signal handler.
+# As in model.artifact and reports.model_card, whose imports take too long before the signal handlers are installed.
 _MANIFEST, _CARD = "kennel.json", "model_card.md"
 _IMPORTER = "<frozen importlib._bootstrap>"
 _AGAIN_S = 0.05
@@ -43,10 +43,10 @@ def main() -> int:
 
 
 def _run(paths: MLPaths, companion: CompanionProcess) -> tuple[int, str | None]:
-    """The exit code, and the verdict's first line unless it is 0."""
+    """The exit code, and the failure's first line unless it is 0."""
     try:
-        hear_signals()
-        # What an earlier run left must not pass for this one's, however early this one ends.
+        install_signal_handlers()
+        # An earlier run's files must not be taken for this one's, however early this one ends.
         events = paths.tensorboard.glob("events.out.tfevents.*")
         artifact = (paths.model / _MANIFEST, paths.model / _CARD)
         profile = paths.profiler.glob("*.json*")
@@ -59,18 +59,18 @@ def _run(paths: MLPaths, companion: CompanionProcess) -> tuple[int, str | None]:
         if job.is_rank0 and not job.hyperparameters.tune_trials:
             # After a search it watches the training that follows.
             companion.start(paths, job)
-        # Only now: its imports take seconds, for which no signal and no faulty configuration should wait.
+        # Only now: its imports take seconds, in which signals and a faulty configuration would go unnoticed.
         with _ending_at_once(paths, companion):
             from train.job import run_job
 
         run_job(paths, job, companion)
-        # What comes now is too late to stop anything.
+        # Later signals are too late to stop anything.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.setitimer(signal.ITIMER_REAL, 0)
     except Terminated:
         wish = companion.listen()
         if wish is not None and companion.sent_signal:
-            return _verdict(paths, EXIT_USER, f"ClientError: {wish.reason}")
+            return _fail(paths, EXIT_USER, f"ClientError: {wish.reason}")
         return _stopped(paths, signal.SIGTERM)
     except KeyboardInterrupt:
         return _stopped(paths, signal.SIGINT)
@@ -81,10 +81,10 @@ def _run(paths: MLPaths, companion: CompanionProcess) -> tuple[int, str | None]:
 
 @contextmanager
 def _ending_at_once(paths: MLPaths, companion: CompanionProcess) -> Iterator[None]:
-    """For imports: let the signals' handler itself give the verdict and end the process.
+    """For imports: the signal handler itself writes the failure and ends the process.
 
-    An exception would be raised somewhere within the import, where numpy makes an ImportError of it, and callbacks of
-    Python's own lose it.
+    An exception would be raised within the import, where numpy turns it into an ImportError and Python's own callbacks
+    lose it.
     """
 
     def end(number: int, _frame: FrameType | None) -> None:
@@ -102,30 +102,30 @@ def _ending_at_once(paths: MLPaths, companion: CompanionProcess) -> Iterator[Non
 
 
 def _stopped(paths: MLPaths, number: int) -> tuple[int, str]:
-    """The exit code and the verdict's first line, when SIGTERM or SIGINT came."""
+    """The exit code and the failure's first line after SIGTERM or SIGINT."""
     if number == signal.SIGTERM:
-        return _verdict(paths, EXIT_SIGTERM, "Stopped: SIGTERM came before training had ended" + _kept(paths))
-    return _verdict(paths, EXIT_SIGINT, "Stopped: interrupted by Ctrl-C before training had ended" + _kept(paths))
+        return _fail(paths, EXIT_SIGTERM, "Stopped: SIGTERM came before training had ended" + _what_is_saved(paths))
+    return _fail(paths, EXIT_SIGINT, "Stopped: interrupted by Ctrl-C before training had ended" + _what_is_saved(paths))
 
 
 def _error(paths: MLPaths, error: Exception) -> tuple[int, str]:
     sentence = str(error) if isinstance(error, UserError) else machine_fault(error)
     if sentence:
-        return _verdict(paths, EXIT_USER, f"ClientError: {sentence}")
+        return _fail(paths, EXIT_USER, f"ClientError: {sentence}")
     first = next(iter(str(error).splitlines()), "")
     cause = f"AlgorithmError: {type(error).__name__}: {first}"
-    return _verdict(paths, EXIT_OURS, cause, "".join(traceback.format_exception(error)))
+    return _fail(paths, EXIT_OURS, cause, "".join(traceback.format_exception(error)))
 
 
-def hear_signals() -> None:
-    """From now on SIGTERM raises Terminated and SIGINT KeyboardInterrupt, again where Python has lost it."""
+def install_signal_handlers() -> None:
+    """Let SIGTERM raise Terminated and SIGINT KeyboardInterrupt, and raise them again where Python loses them."""
     for number in _signals():
         signal.signal(number, _stop)
-    sys.unraisablehook = _lost
+    sys.unraisablehook = _raise_again
 
 
-def _lost(unraisable: "sys.UnraisableHookArgs") -> None:
-    """What a callback of Python's own raised, which nobody gets: a signal that came there is raised once more."""
+def _raise_again(unraisable: "sys.UnraisableHookArgs") -> None:
+    """For exceptions in Python's own callbacks, which nobody can catch: raise a signal's exception once more."""
     if isinstance(unraisable.exc_value, Terminated | KeyboardInterrupt):
         number = signal.SIGTERM if isinstance(unraisable.exc_value, Terminated) else signal.SIGINT
         _stop_later(number)
@@ -134,13 +134,13 @@ def _lost(unraisable: "sys.UnraisableHookArgs") -> None:
 
 
 def _signals() -> list[signal.Signals]:
-    """Those that end the job; whoever starts it may have Ctrl-C ignored."""
-    return [each for each in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(each) is not signal.SIG_IGN]
+    """Those that end the job; the process that started it may have set Ctrl-C to be ignored."""
+    return [number for number in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    """Raise what ends the job; a moment later where an import is going on: see `_ending_at_once`."""
-    if _imports(frame):
+    """Raise the exception that ends the job; during an import a moment later: see `_ending_at_once`."""
+    if _in_import(frame):
         _stop_later(number)
         return
     # A second SIGTERM must not cut short the clean-up of the first.
@@ -156,7 +156,7 @@ def _stop_later(number: int) -> None:
     signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
 
 
-def _imports(frame: FrameType | None) -> bool:
+def _in_import(frame: FrameType | None) -> bool:
     while frame is not None:
         if frame.f_code.co_filename == _IMPORTER:
             return True
@@ -164,7 +164,7 @@ def _imports(frame: FrameType | None) -> bool:
     return False
 
 
-def _kept(paths: MLPaths) -> str:
+def _what_is_saved(paths: MLPaths) -> str:
     kept = (paths.model / _MANIFEST).exists()
     if search := read_object(paths.tuning_report):
         best = f"; the best network so far is in {paths.model}" if kept else "; there is no model yet"
@@ -176,8 +176,8 @@ def _kept(paths: MLPaths) -> str:
     return f"; the best epoch so far is in {paths.model}{goes_on}"
 
 
-def _verdict(paths: MLPaths, code: int, cause: str, detail: str = "") -> tuple[int, str]:
-    # Nothing may come between the cause and its file any more, and a second line would not be read.
+def _fail(paths: MLPaths, code: int, cause: str, detail: str = "") -> tuple[int, str]:
+    # No signal may come between the cause and its file; a second line of the cause would not be read.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.setitimer(signal.ITIMER_REAL, 0)
     text = f"{' '.join(cause.splitlines())}\n{detail}".rstrip() + "\n"

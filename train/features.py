@@ -1,6 +1,6 @@
-"""Features of a frozen backbone: computed once, as fast as the machine allows, trained on in every epoch, kept.
+"""Features of a frozen backbone: computed once, trained on in every epoch, and stored for other jobs.
 
-Of several processes that want the same file one computes it; the others wait and find it there.
+Of several processes that need the same file, one computes it while the others wait.
 """
 
 import hashlib
@@ -26,18 +26,19 @@ from train.context import TrainingRun
 from train.loader import EpochOrder, vanished
 
 BATCH: Final = 64
-# OpenVINO takes half of torch's time on the CPU, and most of a second to begin with: worth it from about this many
-# images of 224 x 224 pixels on. (AMD EPYC, 2 cores: 16 ms an image against 30 ms; 8 ms in bfloat16.)
+# OpenVINO takes half of torch's time on the CPU, after most of a second to start: faster from about this many images
+# of 224 x 224 pixels on. (AMD EPYC, 2 cores: 16 ms an image against 30 ms; 8 ms in bfloat16.)
 MANY: Final = 40
 
 Extract = Callable[[Tensor], Tensor]  # uint8 (N, H, W, 3), N <= BATCH -> float32 (N, D), on the CPU
 
 
 def extractor(network: Classifier, run: TrainingRun, count: int) -> Extract:
-    """The backbone's features. network: on the run's device, in evaluation mode; count: images that are to come.
+    """A function that computes the backbone's features. network: on the run's device, in evaluation mode. count: of
+    the images.
 
-    With feature_precision=bfloat16 a GPU, or a CPU that has instructions for it, computes in bfloat16; another one says
-    that it doesn't. What comes out is float32.
+    With feature_precision=bfloat16 a GPU, or a CPU with instructions for it, computes in bfloat16; another CPU prints
+    that it doesn't. The features are float32.
     """
     bfloat16 = run.hyperparameters.feature_precision == "bfloat16"
     if run.device.type != "cpu":
@@ -89,7 +90,7 @@ def _no_bf16() -> str | None:
 
 
 FOLDER_VARIABLE: Final = "KENNEL_FEATURE_CACHE"
-KEPT_FILES: Final = 64
+MAX_FILES: Final = 64
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class Features:
 class FeatureBatches:
     """Batches of features (n, D) and labels (n,) in an order; epoch e, from 1, has view (e - 1) modulo the views.
 
-    An image that comes again within an epoch comes with the next view.
+    An image that is repeated within an epoch has the next view.
     """
 
     def __init__(self, features: Features, order: EpochOrder, device: torch.device) -> None:
@@ -123,11 +124,10 @@ class FeatureBatches:
 
 
 def compute_features(run: TrainingRun, network: Classifier, split: str, views: int) -> Features:
-    """The backbone's features of a split: of views 1 to `views`, drawn as those epochs do; with 0 the plain ones.
+    """The backbone's features of a split: of views 1 to `views`, as those epochs draw them; unaugmented for 0.
 
-    With KENNEL_FEATURE_CACHE set each view is looked up in that folder first, and left there for other jobs; of those
-    that need it at the same time one computes it and the others wait. The key covers backbone, images, preprocessing,
-    augmentation and seed.
+    With KENNEL_FEATURE_CACHE set each view is looked up in that folder first, and stored there for other jobs. The key
+    covers backbone, images, preprocessing, augmentation and seed.
     """
     numbers = range(1, views + 1) if views else range(1)
     labels = torch.tensor([sample.label for sample in run.data.splits[split].samples])
@@ -142,13 +142,13 @@ def compute_features(run: TrainingRun, network: Classifier, split: str, views: i
         with locked(file) if file else nullcontext():
             values = _read(file, len(labels)) if file else None
             if values is None:
-                # Made when the first view is missing: it takes seconds. Chosen by what `epochs` doesn't change: in a
-                # search trials of few epochs and of many share these views.
+                # Built only when a view is missing, as that takes seconds; and for a count that `epochs` doesn't
+                # change: in a search, trials of few and of many epochs share these views.
                 most = run.hyperparameters.feature_views if views else 1
                 extract = extract or extractor(network, run, len(labels) * most)
                 values = _compute(run, extract, split, view)
                 if file:
-                    _keep(file, values)
+                    _store(file, values)
             else:
                 found += 1
         parts.append(values)
@@ -160,7 +160,7 @@ def compute_features(run: TrainingRun, network: Classifier, split: str, views: i
 
 def _compute(run: TrainingRun, extract: Extract, split: str, view: int) -> Tensor:
     """Float32 (N, D) on the CPU."""
-    # Always batches of the same size: the same image has the same features, to the bit, whatever the head's batch_size.
+    # Always batches of one size: an image's features are the same to the bit, whatever the head's batch_size.
     return torch.cat([extract(images) for images, _ in run.batches_of(split, BATCH, view)])
 
 
@@ -170,7 +170,7 @@ def _key(run: TrainingRun, backbone: nn.Module, split: str, augmented: bool) -> 
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     images = run.images(split, augmented)
-    # The plain view has no chance in it.
+    # The unaugmented view is not random.
     seed = images.seed if augmented else None
     hyperparameters = run.hyperparameters
     facts = [
@@ -198,12 +198,12 @@ def _read(file: Path, count: int) -> Tensor | None:
     return values if values.ndim == 2 and len(values) == count else None
 
 
-def _keep(file: Path, values: Tensor) -> None:
-    """Leave the features for other jobs; a folder that can't be written costs those jobs time, and nothing else."""
+def _store(file: Path, values: Tensor) -> None:
+    """Store the features for other jobs. Where the folder can't be written, these jobs take longer."""
     try:
         write_atomic(file, safetensors.torch.save({"values": values}))
         files = sorted(file.parent.glob("*.safetensors"), key=lambda each: each.stat().st_mtime)
-        for old in files[:-KEPT_FILES]:
+        for old in files[:-MAX_FILES]:
             old.unlink(missing_ok=True)
     except OSError as error:
         print(f"WARNING: the features can't be kept in {file.parent} ({error.strerror})", flush=True)

@@ -88,8 +88,8 @@ def test_a_signal_while_python_still_imports(tmp_path: Path, number: int, after_
 # The signal comes within the callback, as far as its loop.
 LOST = """
 import os, signal, time, weakref
-from train.__main__ import Terminated, hear_signals
-hear_signals()
+from train.__main__ import Terminated, install_signal_handlers
+install_signal_handlers()
 class Thing: ...
 def callback(_reference):
     os.kill(os.getpid(), signal.SIG)
