@@ -22,7 +22,7 @@ from model.network import Classifier
 from model.weights import serialise
 from train.context import TrainingRun
 from train.loader import vanished
-from train.trainer import Best, Trainer
+from train.trainer import BestEpoch, Trainer
 
 FORMAT: Final = 1
 UNFINISHED: Final = ".part"  # what the file is called while it is written
@@ -233,7 +233,7 @@ def _check_shapes(saved: Tensors, expected: Tensors) -> None:
         raise ValueError("its tensors are another network's")
 
 
-def _best(trainer: Trainer, tensors: Tensors, about: Mapping[str, Any]) -> Best:
+def _best(trainer: Trainer, tensors: Tensors, about: Mapping[str, Any]) -> BestEpoch:
     epoch, metrics = int(about["best"]["epoch"]), dict(about["best"]["metrics"])
     source = "best"
     if epoch == about["epoch"]:
@@ -241,7 +241,7 @@ def _best(trainer: Trainer, tensors: Tensors, about: Mapping[str, Any]) -> Best:
     # Copies: what was read may lie in the file's memory.
     weights = {name: tensor.clone() for name, tensor in _part(tensors, source).items()}
     _check_shapes(weights, trainer.network.state_dict())
-    best = Best(epoch, metrics, weights)
+    best = BestEpoch(epoch, metrics, weights)
     best.rank()
     return best
 

@@ -43,9 +43,12 @@ def extractor(network: Classifier, run: TrainingRun, count: int) -> Extract:
     bfloat16 = run.hyperparameters.feature_precision == "bfloat16"
     if run.device.type != "cpu":
         return _with_torch(network, run.device, bfloat16)
-    if bfloat16 and (why := _no_bf16()):
-        print(f"features are computed in float32: {why}", flush=True)
-        bfloat16 = False
+    if bfloat16:
+        from train.export.measure import no_bf16
+
+        if reason := no_bf16():
+            print(f"features are computed in float32: {reason}", flush=True)
+            bfloat16 = False
     size = run.preprocess.image_size
     if bfloat16 or count * size * size >= MANY * 224 * 224:
         return _with_openvino(network, size, "bf16" if bfloat16 else "f32")
@@ -81,12 +84,6 @@ def _with_openvino(network: Classifier, image_size: int, precision: str) -> Extr
         return torch.from_numpy(np.array(compiled(batch)[0][: len(images)], np.float32))
 
     return extract
-
-
-def _no_bf16() -> str | None:
-    from train.export.measure import no_bf16
-
-    return no_bf16()
 
 
 FOLDER_VARIABLE: Final = "KENNEL_FEATURE_CACHE"

@@ -28,14 +28,14 @@ from train.context import TrainingRun
 from train.evaluation.calibration import Calibration
 from train.evaluation.document import describe_model, evaluation_report
 from train.evaluation.result import evaluate
-from train.trainer import Best, Epoch
+from train.trainer import BestEpoch, Epoch
 from tuning.objective import LATENCY, parse_objectives
 
 
 def finish(
     run: TrainingRun,
     network: Classifier,
-    best: Best,
+    best: BestEpoch,
     history: Sequence[Epoch],
     callbacks: Callbacks,
     latency: Callable[[TrainingRun, Classifier], float],
@@ -62,13 +62,13 @@ def finish(
         _print_objective(run, best)
 
 
-def save_stopped(run: TrainingRun, network: Classifier, best: Best, history: Sequence[Epoch]) -> None:
+def save_stopped(run: TrainingRun, network: Classifier, best: BestEpoch, history: Sequence[Epoch]) -> None:
     """Write the artifact of a job that a signal stopped. There are only seconds left, so nothing more is computed."""
     _save(run, network, best, history, {}, completed=False)
     _print_objective(run, best)
 
 
-def _print_objective(run: TrainingRun, best: Best) -> None:
+def _print_objective(run: TrainingRun, best: BestEpoch) -> None:
     """Print the artifact's metrics last: SageMaker's tuner takes the last printed value as the job's result."""
     if run.tuner_objective is not None:
         print(format_line(best.metrics), flush=True)
@@ -77,7 +77,7 @@ def _print_objective(run: TrainingRun, best: Best) -> None:
 def _save(
     run: TrainingRun,
     network: Classifier,
-    best: Best,
+    best: BestEpoch,
     history: Sequence[Epoch],
     test: Mapping[str, float | int],
     completed: bool,
@@ -106,7 +106,7 @@ def _write_card(run: TrainingRun) -> None:
         print(f"WARNING: the model card can't be written: {error}", file=sys.stderr, flush=True)
 
 
-def _provenance(run: TrainingRun, best: Best, completed: bool) -> dict[str, Any]:
+def _provenance(run: TrainingRun, best: BestEpoch, completed: bool) -> dict[str, Any]:
     finished = datetime.now(UTC)
     return {
         "kennel": VERSION,

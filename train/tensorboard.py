@@ -38,14 +38,14 @@ Colour = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
-class Tile:
+class CaptionedImage:
     """pixels: uint8 (H, W, 3), square, the same size in all tiles of a sheet. caption: lines of (text, colour)."""
 
     pixels: UInt8Array
     caption: tuple[tuple[str, Colour], ...]
 
 
-def contact_sheet(tiles: Sequence[Tile]) -> UInt8Array:
+def contact_sheet(tiles: Sequence[CaptionedImage]) -> UInt8Array:
     """The tiles on white, four a row. Returns uint8 (height, width, 3); see `sheet_size`."""
     side = tile_side(len(tiles[0].pixels))
     lines = max(len(tile.caption) for tile in tiles)
@@ -212,15 +212,15 @@ class TensorBoard(Callback):
         self.file.session_end(completed)
         self.file.close()
 
-    def _training_tiles(self) -> Iterator[Tile]:
+    def _training_tiles(self) -> Iterator[CaptionedImage]:
         """The first images of the first epoch, cropped and turned as training gets them, with their classes."""
         keys = itertools.chain.from_iterable(self._run.order("train", shuffle=True).batches(1))
         images = self._run.images("train", augmented=True)
         for key in itertools.islice(keys, PICTURES):
             pixels, label = images[key]
-            yield Tile(pixels, ((self._caption(label), BLACK),))
+            yield CaptionedImage(pixels, ((self._caption(label), BLACK),))
 
-    def _mistakes(self, split: str, evaluation: Evaluation) -> Iterator[Tile]:
+    def _mistakes(self, split: str, evaluation: Evaluation) -> Iterator[CaptionedImage]:
         """The wrongly classified images, the most confident first."""
         wrong = np.flatnonzero(evaluation.predictions != evaluation.labels)
         confidence = evaluation.probabilities[wrong, evaluation.predictions[wrong]]
@@ -230,7 +230,9 @@ class TensorBoard(Callback):
             pixels, truth = images[(0, int(row), 0)]
             predicted = int(evaluation.predictions[row])
             percent = f"{100 * evaluation.probabilities[row, predicted]:.0f}%"
-            yield Tile(pixels, ((f"{percent} {self._caption(predicted)}", RED), (f"is {self._caption(truth)}", BLACK)))
+            yield CaptionedImage(
+                pixels, ((f"{percent} {self._caption(predicted)}", RED), (f"is {self._caption(truth)}", BLACK))
+            )
 
     def _caption(self, label: int) -> str:
         return latin(readable_labels(self._run.data.classes)[label]) or f"class {label}"

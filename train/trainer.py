@@ -24,7 +24,7 @@ Epoch = dict[str, Any]  # an epoch's metrics, and validation_class_accuracy: one
 
 
 @dataclass(frozen=True)
-class Best:
+class BestEpoch:
     """The best epoch so far: highest validation accuracy, the lower validation loss among equals."""
 
     epoch: int
@@ -88,10 +88,10 @@ class Trainer:
         )
         self.average = WeightAverage(network, hyperparameters.ema_decay) if hyperparameters.ema_decay else None
         self.state = TrainState(network, self.optimizer, hyperparameters.epochs, len(train))
-        self.best: Best | None = None
+        self.best: BestEpoch | None = None
         self.history: list[Epoch] = []
 
-    def fit(self) -> Best:
+    def fit(self) -> BestEpoch:
         """Train for all epochs, until `patience` epochs brought no improvement, or until an observer ends it.
 
         Raises DivergedError when a loss is not finite, StoppedError when an observer ends training as failed.
@@ -117,7 +117,7 @@ class Trainer:
             self._unfreeze(self.state.epoch)
             self._train_one(self.state.epoch)
 
-    def resume_from(self, best: Best, history: list[Epoch], epoch: int, step: int) -> None:
+    def resume_from(self, best: BestEpoch, history: list[Epoch], epoch: int, step: int) -> None:
         """Count on from what another process trained: its best epoch, the history of its epochs, its last one."""
         self.best, self.history = best, history
         self.state.epoch, self.state.step = epoch, step
@@ -247,8 +247,8 @@ class Trainer:
             raise DivergedError(f"the {which} loss became {loss} in epoch {epoch}; lower lr (it is {learning_rate:g})")
 
     def _keep_best(self, epoch: int, metrics: dict[str, float | int]) -> None:
-        if self.best is None or Best(epoch, metrics, {}).rank() > self.best.rank():
-            self.best = Best(epoch, metrics, snapshot(self._evaluated()))
+        if self.best is None or BestEpoch(epoch, metrics, {}).rank() > self.best.rank():
+            self.best = BestEpoch(epoch, metrics, snapshot(self._evaluated()))
 
 
 def metrics_of(epoch: Epoch) -> dict[str, float | int]:

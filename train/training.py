@@ -18,12 +18,12 @@ from train.finish import finish, save_stopped
 from train.loader import Batches
 from train.loss import TrainingLoss
 from train.resources import TrainingResources
-from train.trainer import Best, Listeners, Trainer
+from train.trainer import BestEpoch, Listeners, Trainer
 
 
 def train(
     resources: TrainingResources, run: TrainingRun, companion: CompanionProcess | None, resumable: bool = False
-) -> Best:
+) -> BestEpoch:
     """Train and test, write artifact and reports, and return the best epoch.
 
     resumable: write a checkpoint where the job has a folder for it, and resume from the one that is there.

@@ -116,7 +116,7 @@ def test_bfloat16_is_near_and_said_where_there_is_none(
         assert not torch.equal(near, exact)
         assert (near - exact).abs().max() < 0.02 * exact.abs().max()
         assert "float32" not in capsys.readouterr().out
-    monkeypatch.setattr(features, "_no_bf16", lambda: "this CPU has no instructions for bf16 (a test's)")
+    monkeypatch.setattr("train.export.measure.no_bf16", lambda: "this CPU has no instructions for bf16 (a test's)")
     found = compute_features(run, network, "valid", 0).values[0]
     assert torch.allclose(found, exact, atol=1e-4)
     told = capsys.readouterr().out

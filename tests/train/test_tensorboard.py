@@ -25,7 +25,7 @@ from tests.train.support import QUICK, TIMEOUT_S, Finished, configure, finish, m
 from train.context import TrainingRun
 from train.data.load import load_data
 from train.data.splits import resolve_splits
-from train.tensorboard import BLACK, RED, TensorBoard, Tile, contact_sheet, latin, scalar_tag, tile_side
+from train.tensorboard import BLACK, RED, CaptionedImage, TensorBoard, contact_sheet, latin, scalar_tag, tile_side
 
 
 def read(root: Path) -> EventAccumulator:
@@ -258,7 +258,7 @@ def test_small_images_grow_by_whole_factors(size: int, side: int) -> None:
 
 
 def test_a_caption_stays_within_its_tile() -> None:
-    tiles = [Tile(np.full((32, 32, 3), 255, np.uint8), (("W" * 200, RED),)) for _ in range(2)]
+    tiles = [CaptionedImage(np.full((32, 32, 3), 255, np.uint8), (("W" * 200, RED),)) for _ in range(2)]
     sheet = contact_sheet(tiles)
     assert sheet.shape == (8 + 128 + 18 + 8, 8 + 2 * 136, 3)
     ink = (sheet != 255).any(axis=(0, 2))

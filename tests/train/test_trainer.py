@@ -16,11 +16,11 @@ from contract.progress import Progress
 from model.network import Classifier, Normalise, build, build_head
 from monitor.callbacks import Callback, Callbacks, TrainState
 from train.loss import TrainingLoss
-from train.trainer import Best, Listeners, Trainer, snapshot, stages_to_train
+from train.trainer import BestEpoch, Listeners, Trainer, snapshot, stages_to_train
 
 
-def best(accuracy: float, loss: float) -> Best:
-    return Best(1, {"validation_accuracy": accuracy, "validation_loss": loss}, {})
+def best(accuracy: float, loss: float) -> BestEpoch:
+    return BestEpoch(1, {"validation_accuracy": accuracy, "validation_loss": loss}, {})
 
 
 def test_rank_is_accuracy_then_loss() -> None:

@@ -12,7 +12,7 @@ from contract.progress import Progress
 from tests.train.support import make_classes
 from train.data.load import load_data
 from train.search.best_trial import BestTrial, Trained, check_data, note_data
-from train.trainer import Best
+from train.trainer import BestEpoch
 from tuning.objective import Objective, parse_objectives
 
 CHOSEN = Hyperparameters(freeze="backbone")
@@ -20,7 +20,7 @@ CHOSEN = Hyperparameters(freeze="backbone")
 
 def trained(number: int, loss: float, head: float = 0.5) -> Trained:
     metrics = {"epoch": 2, "validation_loss": loss, "validation_accuracy": 0.75}
-    best = Best(2, metrics, {"weight": torch.full((3, 2), head), "bias": torch.zeros(3)})
+    best = BestEpoch(2, metrics, {"weight": torch.full((3, 2), head), "bias": torch.zeros(3)})
     return Trained(number, replace(CHOSEN, lr=0.01 * number), metrics, best, [{"epoch": 1}, {"epoch": 2}])
 
 

@@ -21,7 +21,7 @@ from train.features import compute_features
 from train.resources import Backbones, TrainingResources, cache_images
 from train.search.best_trial import BestTrial
 from train.search.trial import Measured, run_trials
-from train.trainer import Best, Trainer
+from train.trainer import BestEpoch, Trainer
 from train.training import train
 from tuning.objective import Objective, parse_objectives
 from tuning.searcher import Metrics, Trial
@@ -223,7 +223,7 @@ def test_patience_works_within_a_trial(data: DataSet, tmp_path: Path) -> None:
 def test_failed_trials_end_no_search(data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = Trainer.fit
 
-    def fit(trainer: Trainer) -> Best:
+    def fit(trainer: Trainer) -> BestEpoch:
         if trainer.hyperparameters.batch_size == 7:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
         if trainer.hyperparameters.batch_size == 9:

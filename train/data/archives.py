@@ -14,7 +14,7 @@ from typing import Final
 
 from contract.errors import DataError
 from train.data.names import EXPECTED, member_path, printable
-from train.data.sources import ArchiveFile, RangeSource, Source, ZipSource
+from train.data.sources import ArchiveFile, ImageSource, RangeSource, ZipSource
 
 PLAIN: Final = (".tar", ".zip")
 # How to undo each compression, by the ending of the file's name or by what the file begins with.
@@ -36,7 +36,7 @@ class Member:
     """A file in an archive. path: relative, with forward slashes. archive: the archive's file name."""
 
     path: str
-    source: Source
+    source: ImageSource
     archive: str
 
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from train.data.sources import Source
+from train.data.sources import ImageSource
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One image and the index of its class. name: class/file, for people, unique in the split."""
 
-    source: Source
+    source: ImageSource
     label: int
     name: str
 

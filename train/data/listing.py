@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from contract.errors import DataError
 from train.data.names import EXPECTED
-from train.data.sources import Source
+from train.data.sources import ImageSource
 
 
 class Labelled(NamedTuple):
@@ -17,7 +17,7 @@ class Labelled(NamedTuple):
 
     label: str
     file: str
-    source: Source
+    source: ImageSource
 
 
 @dataclass(frozen=True)

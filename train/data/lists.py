@@ -12,7 +12,7 @@ from train.data.archives import read_indexes
 from train.data.contents import LISTS, files_below, read_text, scan
 from train.data.listing import Labelled, Listing
 from train.data.names import printable
-from train.data.sources import FileSource, Source
+from train.data.sources import FileSource, ImageSource
 from train.data.webdataset import label_text
 
 _JOB_TYPE: Final = "groundtruth/image-classification"
@@ -44,7 +44,7 @@ def list_images(files: Sequence[Path], folders: Sequence[Path]) -> Listing:
     left_out: list[tuple[str, str]] = []
     numbered_by_folder = all(file.name.lower().endswith(LISTS) for file in files)
     trees = [_tree(folder) for folder in folders]
-    seen: dict[Source, _Line] = {}
+    seen: dict[ImageSource, _Line] = {}
     for line in lines:
         path, source = _find(line.ref, trees)
         if source is None or line.fault:
@@ -80,15 +80,15 @@ def _nothing_found(shown: str, lines: Sequence[_Line], folders: Sequence[Path]) 
     )
 
 
-def _tree(folder: Path) -> dict[str, Source]:
+def _tree(folder: Path) -> dict[str, ImageSource]:
     """Every file below `folder`, and in the archives that lie in it, by relative path."""
-    tree: dict[str, Source] = {path: FileSource(folder / path) for path in files_below(folder)}
+    tree: dict[str, ImageSource] = {path: FileSource(folder / path) for path in files_below(folder)}
     if archives := scan(folder).archives:
         tree.update((member.path, member.source) for member in read_indexes(archives).members)
     return tree
 
 
-def _find(ref: str, trees: Sequence[Mapping[str, Source]]) -> tuple[str, Source | None]:
+def _find(ref: str, trees: Sequence[Mapping[str, ImageSource]]) -> tuple[str, ImageSource | None]:
     url = re.match(r"[a-z0-9]+://[^/]*/", ref, re.IGNORECASE)
     parts = [part for part in ref[url.end() if url else 0 :].split("/") if part not in ("", ".", "..")]
     for start in range(len(parts)):

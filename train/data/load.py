@@ -16,7 +16,7 @@ from train.data.dataset import DataSet, Sample, Skipped, Split
 from train.data.layouts import DataLocation, read_listing
 from train.data.listing import Listing, name_classes
 from train.data.names import EXPECTED, printable
-from train.data.sources import FileSource, Source
+from train.data.sources import FileSource, ImageSource
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -138,7 +138,7 @@ def _refuse_lost(split: str, found: FoundImages, data: DataSet, lost: Sequence[i
 MAX_BYTES: Final = 512 * 2**20
 
 
-def check_images(sources: Sequence[Source], progress: Progress) -> list[str | None]:
+def check_images(sources: Sequence[ImageSource], progress: Progress) -> list[str | None]:
     """For each image why it can't be used; None where it can."""
     reasons: list[str | None] = []
     for reason in map_in_threads(_fault, sources, ahead=4 * available_cpus()):
@@ -160,7 +160,7 @@ def map_in_threads(function: Callable[[_T], _R], items: Iterable[_T], ahead: int
             running.extend(pool.submit(function, item) for item in islice(remaining, 1))
 
 
-def _fault(source: Source) -> str | None:
+def _fault(source: ImageSource) -> str | None:
     try:
         if source.size == 0:
             return "empty file"

@@ -22,7 +22,7 @@ _NAME_ALLOWANCE: Final = 512
 _opening: Final = threading.Lock()
 
 
-class Source(Protocol):
+class ImageSource(Protocol):
     """One image's encoded bytes."""
 
     @property

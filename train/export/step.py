@@ -72,7 +72,8 @@ def _make(
     scores = _measure(run, copy, [(name, staging / GRAPHS[name]) for name in names], reason is None)
     forms = {TORCH: Form(validation=scores[TORCH])}
     for name in names:
-        files = {file: _facts(staging / file) for file in FILES[name]}
+        paths = {file: staging / file for file in FILES[name]}
+        files = {file: FormFile(artifact.sha256(path), path.stat().st_size) for file, path in paths.items()}
         forms[name] = Form(files, scores[name], {} if reason is None else {"bf16": reason})
     default = _choose(scores)
     print(f"forms: {default} is the default for serving", flush=True)
@@ -148,10 +149,6 @@ def _choose(scores: Scores) -> str:
         )
     int8 = min((each.correct for each in counts.get(OPENVINO_INT8, [])), default=None)
     return choose_default(reference.correct, int8, reference.n)
-
-
-def _facts(file: Path) -> FormFile:
-    return FormFile(artifact.sha256(file), file.stat().st_size)
 
 
 def choose_default(reference: int, int8: int | None, n: int) -> str:

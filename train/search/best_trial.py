@@ -16,7 +16,7 @@ from contract.errors import ConfigError
 from contract.files import locked, write_atomic, write_json
 from contract.hyperparameters import Hyperparameters
 from train.data.dataset import DataSet
-from train.trainer import Best, Epoch
+from train.trainer import BestEpoch, Epoch
 from tuning.objective import Objective
 
 JOURNAL: Final = "journal.log"
@@ -33,7 +33,7 @@ class Trained:
     number: int
     hyperparameters: Hyperparameters
     metrics: Mapping[str, float | int]
-    best: Best
+    best: BestEpoch
     history: Sequence[Epoch]
 
 
@@ -72,7 +72,7 @@ class BestTrial:
         about = self._about()
         if about is None:
             return None
-        best = Best(about["epoch"], about["epoch_metrics"], safetensors.torch.load_file(self._file))
+        best = BestEpoch(about["epoch"], about["epoch_metrics"], safetensors.torch.load_file(self._file))
         chosen = Hyperparameters(**about["hyperparameters"])
         return Trained(about["number"], chosen, about["metrics"], best, about["history"])
 

@@ -22,7 +22,7 @@ from train.finish import metrics_of_test
 from train.loader import Batches
 from train.resources import TrainingResources
 from train.search.best_trial import BestTrial, Trained
-from train.trainer import Best, Listeners
+from train.trainer import BestEpoch, Listeners
 from train.training import build_trainer
 from tuning.objective import LATENCY
 from tuning.objective import Objective as Goal
@@ -115,7 +115,12 @@ def _train(resources: TrainingResources, searcher: Searcher, trial: Trial, measu
 
 
 def _test(
-    resources: TrainingResources, run: TrainingRun, network: Classifier, trained: nn.Module, valid: Batches, best: Best
+    resources: TrainingResources,
+    run: TrainingRun,
+    network: Classifier,
+    trained: nn.Module,
+    valid: Batches,
+    best: BestEpoch,
 ) -> dict[str, float | int]:
     """The test's metrics, as they would be told after a training; with a frozen backbone by the images' features."""
     trained.load_state_dict(best.weights)
