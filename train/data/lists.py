@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -127,41 +127,30 @@ def _read_manifest(text: str, where: str) -> _Line:
         raise DataError(f"{where} is no JSON ({error}); write one object a line, like {_EXAMPLE}") from error
     if not isinstance(line, dict) or not isinstance(line.get("source-ref"), str):
         raise DataError(f"{where} has no source-ref; write one object a line, like {_EXAMPLE}")
-    return _Class(line, where).read()
+    return _Line(line["source-ref"], *_class_of(line, where))
 
 
-@dataclass
-class _Class:
-    """Finds the class in one manifest line: Ground Truth's form, or a plain key."""
-
-    line: dict[str, Any]
-    where: str
-    jobs: list[tuple[str, dict[str, Any]]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        suffix = "-metadata"
-        ends = [(name.removesuffix(suffix), value) for name, value in self.line.items() if name.endswith(suffix)]
-        self.jobs = [(name, about) for name, about in ends if isinstance(about, dict)]
-
-    def read(self) -> _Line:
-        ref = self.line["source-ref"]
-        found = [(name, about) for name, about in self.jobs if about.get("type") == _JOB_TYPE and name in self.line]
-        if len(found) > 1:
-            names = ", ".join(printable(name) for name, _ in found)
-            raise DataError(f"{self.where} has {len(found)} classes ({names}); keep the job that is meant")
-        if found:
-            name, about = found[0]
-            number, label = label_text(self.line[name]), label_text(about.get("class-name"))
-            if number or label:
-                known = ((int(number), label),) if number.isdecimal() and label else ()
-                return _Line(ref, label or number, self.where, known)
-        plain = [label_text(self.line[key]) for key in _PLAIN_KEYS if key in self.line]
-        if plain and plain[0]:
-            return _Line(ref, plain[0], self.where)
-        if any("failure-reason" in about for _, about in self.jobs):
-            return _Line(ref, "", self.where, fault=f"labelling failed ({self.where})")
-        kinds = ", ".join(sorted({printable(str(about.get("type", "?"))) for _, about in self.jobs}))
-        raise DataError(
-            f"{self.where} has no class{f' (it has: {kinds})' if kinds else ''}; expected Ground Truth's image "
-            f"classification form, or a key class or label, like {_EXAMPLE}"
-        )
+def _class_of(line: dict[str, Any], where: str) -> tuple[str, str, tuple[tuple[int, str], ...], str]:
+    """What follows `ref` in _Line: the class in Ground Truth's form, or under a plain key."""
+    suffix = "-metadata"
+    ends = [(name.removesuffix(suffix), about) for name, about in line.items() if name.endswith(suffix)]
+    jobs = [(name, about) for name, about in ends if isinstance(about, dict)]
+    labelled = [(name, about) for name, about in jobs if about.get("type") == _JOB_TYPE and name in line]
+    if len(labelled) > 1:
+        names = ", ".join(printable(name) for name, _ in labelled)
+        raise DataError(f"{where} has {len(labelled)} classes ({names}); keep the job that is meant")
+    for name, about in labelled:
+        number, label = label_text(line[name]), label_text(about.get("class-name"))
+        if number or label:
+            known = ((int(number), label),) if number.isdecimal() and label else ()
+            return label or number, where, known, ""
+    plain = [label_text(line[key]) for key in _PLAIN_KEYS if key in line]
+    if plain and plain[0]:
+        return plain[0], where, (), ""
+    if any("failure-reason" in about for _, about in jobs):
+        return "", where, (), f"labelling failed ({where})"
+    kinds = ", ".join(sorted({printable(str(about.get("type", "?"))) for _, about in jobs}))
+    raise DataError(
+        f"{where} has no class{f' (it has: {kinds})' if kinds else ''}; expected Ground Truth's image "
+        f"classification form, or a key class or label, like {_EXAMPLE}"
+    )

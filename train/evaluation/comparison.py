@@ -6,10 +6,12 @@ from typing import Any, Final
 
 from contract.errors import DataError
 from model.artifact import Artifact
-from model.metrics import Z_95, Evaluation, brier_score, class_figures, confusion_matrix, macro, wilson_interval
+from model.metrics import Z_95, Evaluation, confusion_matrix
 from train.evaluation.calibration import expected_calibration_error
+from train.evaluation.document import headline
 
 SIGNIFICANT: Final = 0.05
+_COMPARED: Final = ("accuracy", "accuracy_interval", "top5_accuracy", "macro_f1", "loss", "brier_score")
 
 
 def column_order(artifact: Artifact, baseline: Artifact) -> list[int]:
@@ -109,15 +111,10 @@ def verdict(new: float, old: float, interval: Sequence[float], p: float) -> str:
 
 
 def _figures(evaluation: Evaluation) -> dict[str, Any]:
-    classes = evaluation.logits.shape[1]
-    matrix = confusion_matrix(evaluation.labels, evaluation.predictions, classes)
+    matrix = confusion_matrix(evaluation.labels, evaluation.predictions, evaluation.logits.shape[1])
+    figures = headline(evaluation, matrix)
     return {
-        "accuracy": evaluation.accuracy,
-        "accuracy_interval": list(wilson_interval(int(evaluation.hits.sum()), evaluation.n)),
-        "top5_accuracy": evaluation.top_accuracy(5),
-        "macro_f1": macro(class_figures(matrix)).f1,
-        "loss": evaluation.loss,
-        "brier_score": brier_score(evaluation.probabilities, evaluation.labels),
+        **{name: figures[name] for name in _COMPARED},
         "ece": expected_calibration_error(evaluation),
         "temperature": evaluation.temperature,
     }

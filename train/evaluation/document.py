@@ -33,7 +33,7 @@ def evaluation_report(
     matrix = confusion_matrix(evaluation.labels, evaluation.predictions, len(classes))
     return {
         "split": split,
-        **_headline(evaluation, matrix),
+        **headline(evaluation, matrix),
         "classes": list(classes),
         "labels": list(labels),
         "per_class": _per_class(evaluation, matrix, classes, labels),
@@ -47,14 +47,14 @@ def evaluation_report(
     }
 
 
-def _headline(evaluation: Evaluation, matrix: IntArray) -> dict[str, Any]:
+def headline(evaluation: Evaluation, matrix: IntArray) -> dict[str, Any]:
+    """The figures over all images, JSON-ready. matrix: the evaluation's confusion matrix."""
     means = macro(class_figures(matrix))
-    hits = int(evaluation.hits.sum())
     return {
         "n": evaluation.n,
         "loss": evaluation.loss,
         "accuracy": evaluation.accuracy,
-        "accuracy_interval": list(wilson_interval(hits, evaluation.n)),
+        "accuracy_interval": list(wilson_interval(int(evaluation.hits.sum()), evaluation.n)),
         "top5_accuracy": evaluation.top_accuracy(5),
         "macro_precision": means.precision,
         "macro_recall": means.recall,
