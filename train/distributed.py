@@ -143,7 +143,7 @@ def _spread(flat: Tensor, parts: Iterable[Tensor]) -> None:
 
 
 @contextmanager
-def joined(job: Job, device: torch.device) -> Iterator[Group]:
+def join_hosts(job: Job, device: torch.device) -> Iterator[Group]:
     """The job's hosts, once all of them are connected.
 
     At the end the other hosts wait until rank 0's process has ended: some platforms end the job when one host ends,
@@ -153,17 +153,17 @@ def joined(job: Job, device: torch.device) -> Iterator[Group]:
     if len(job.hosts) == 1:
         yield ALONE
         return
-    leader, port = job.hosts[0], read_port(os.environ, PORT_VARIABLE, PORT)
+    rank0, port = job.hosts[0], read_port(os.environ, PORT_VARIABLE, PORT)
     if job.interface and Path("/sys/class/net", job.interface).exists():
         for library in ("GLOO", "NCCL"):
             os.environ.setdefault(f"{library}_SOCKET_IFNAME", job.interface)
     group = Hosts(job)
-    print(f"hosts: {', '.join(job.hosts)}; {leader} leads, this is {job.current_host}", flush=True)
+    print(f"hosts: {', '.join(job.hosts)}; {rank0} leads, this is {job.current_host}", flush=True)
     if not group.is_rank0:
-        _wait_for(leader, port)
+        _wait_until_reachable(rank0, port)
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     try:
-        store = dist.TCPStore(leader, port, group.size, group.is_rank0, timedelta(seconds=JOIN_S))  # type: ignore[attr-defined]
+        store = dist.TCPStore(rank0, port, group.size, group.is_rank0, timedelta(seconds=JOIN_S))  # type: ignore[attr-defined]
         dist.init_process_group(backend, store=store, rank=group.rank, world_size=group.size, timeout=_SILENCE)
     except RuntimeError as error:
         raise HostLostError(
@@ -172,20 +172,20 @@ def joined(job: Job, device: torch.device) -> Iterator[Group]:
         ) from error
     yield group
     if not group.is_rank0:
-        print(f"hosts: nothing further for this one, which waits for {leader}", flush=True)
-        wait_for_rank0(leader, port)
+        print(f"hosts: nothing further for this one, which waits for {rank0}", flush=True)
+        wait_for_rank0(rank0, port)
 
 
-def _wait_for(leader: str, port: int) -> None:
+def _wait_until_reachable(rank0: str, port: int) -> None:
     end = time.monotonic() + JOIN_S
     while True:
         try:
-            socket.create_connection((leader, port), timeout=10).close()
+            socket.create_connection((rank0, port), timeout=10).close()
         # A name that can't be resolved yet is one, too.
         except OSError as error:
             if time.monotonic() > end:
                 raise HostLostError(
-                    f"the leading host {leader}:{port} can't be reached ({error.strerror or error}) and was tried for "
+                    f"the leading host {rank0}:{port} can't be reached ({error.strerror or error}) and was tried for "
                     f"{JOIN_S / 60:g} minutes; its log says what became of it"
                 ) from error
             time.sleep(_LOOK_EVERY_S)
@@ -193,11 +193,11 @@ def _wait_for(leader: str, port: int) -> None:
             return
 
 
-def wait_for_rank0(leader: str, port: int) -> None:
+def wait_for_rank0(rank0: str, port: int) -> None:
     """Wait until nobody listens on rank 0's port any more: it is done, or gone."""
     while True:
         try:
-            socket.create_connection((leader, port), timeout=10).close()
+            socket.create_connection((rank0, port), timeout=10).close()
         except OSError:
             return
         time.sleep(_LOOK_EVERY_S)

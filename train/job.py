@@ -21,7 +21,7 @@ from train.data.layouts import DataLocation
 from train.data.load import load_data
 from train.data.splits import SPLIT_NAMES, ensure_validation, resolve_splits, unused_channels
 from train.device import choose_device
-from train.distributed import joined
+from train.distributed import join_hosts
 from train.resources import Backbones, TrainingResources
 from train.training import assist, train
 from tuning.objective import LATENCY, parse_objectives
@@ -52,7 +52,7 @@ def run_job(paths: MLPaths, job: Job, companion: CompanionProcess | None = None)
     backbones.load(hyperparameters)
     data = _load(paths, job, splits, progress)
     must_suffice(data, len(job.hosts))
-    with joined(job, device) as group:
+    with join_hosts(job, device) as group:
         resources = TrainingResources(paths, data, device, backbones, progress)
         log = MetricLog(paths.metrics if group.is_rank0 else Path(os.devnull))
         run = resources.run(hyperparameters, log, tuner_objective=job.tuner_objective, group=group)

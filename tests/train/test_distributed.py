@@ -19,7 +19,7 @@ from tests.train.two_hosts import LEADER, OTHER, host, port_in
 from train import distributed
 from train.data.dataset import DataSet, Sample, Split
 from train.data.sources import FileSource
-from train.distributed import HostLostError, joined
+from train.distributed import HostLostError, join_hosts
 from train.job import must_suffice
 from train.job_config import read_job
 
@@ -222,7 +222,7 @@ def test_a_leader_that_never_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv(*next(iter(port.items())))
     configure(tmp_path, QUICK, host(OTHER))
     job = read_job(MLPaths(tmp_path))
-    with pytest.raises(HostLostError) as told, joined(job, torch.device("cpu")):
+    with pytest.raises(HostLostError) as told, join_hosts(job, torch.device("cpu")):
         pytest.fail("nobody is there")
     address = f"{LEADER}:{port['KENNEL_TRAINING_PORT']}"
     assert f"the leading host {address} can't be reached (Connection refused) and was tried for 0.005 min" in str(
@@ -235,11 +235,11 @@ def test_a_port_that_is_none_or_is_taken(tmp_path: Path, monkeypatch: pytest.Mon
     job = read_job(MLPaths(tmp_path))
     monkeypatch.setenv("KENNEL_TRAINING_PORT", "many")
     with pytest.raises(ConfigError, match="KENNEL_TRAINING_PORT: must be a port from 1 to 65535, the same on all"):
-        joined(job, torch.device("cpu")).__enter__()
+        join_hosts(job, torch.device("cpu")).__enter__()
     number = int(port["KENNEL_TRAINING_PORT"])
     monkeypatch.setenv("KENNEL_TRAINING_PORT", str(number))
     with socket.create_server(("", number)), pytest.raises(HostLostError) as told:
-        joined(job, torch.device("cpu")).__enter__()
+        join_hosts(job, torch.device("cpu")).__enter__()
     assert f"the hosts {LEADER}, {OTHER} don't come together (" in str(told.value)
     assert "EADDRINUSE" in str(told.value)
 
