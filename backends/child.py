@@ -16,6 +16,7 @@ from backends.base import JobProgress, ProgressCallback
 from backends.cancel import CancelToken, cancel_on_signals
 from backends.errors import BackendError, Stopped
 from backends.runs import Run
+from contract.files import GrowingFile
 
 _POLL_S = 0.1
 
@@ -149,15 +150,11 @@ def tail(file: Path, goes_on: Callable[[], bool] | None, say: Callable[[str], No
     """
     if not file.is_file():
         raise BackendError(f"there is no log {file} yet")
-    with file.open(encoding="utf-8", errors="replace") as opened:
-        rest = ""
-        while True:
-            more = goes_on is not None and goes_on()
-            *lines, rest = (rest + opened.read()).split("\n")
-            for line in lines:
-                say(line)
-            if not more:
-                break
+    lines = GrowingFile(file)
+    more = True
+    while more:
+        more = goes_on is not None and goes_on()
+        for line in lines.read(ended=not more):
+            say(line.decode(errors="replace").removesuffix("\n"))
+        if more:
             time.sleep(_LOOK_S)
-        if rest:
-            say(rest)

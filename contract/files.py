@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees the old content or the new, never half of it; and locks between processes."""
+"""Files that several processes use: atomic writing, locks, and reading a file as it grows."""
 
 import fcntl
 import json
@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 
 def write_atomic(path: Path, content: bytes, durable: bool = True) -> None:
@@ -110,3 +110,37 @@ def _acquire(lock: Path, wait: bool) -> int | None:
             if os.path.samestat(os.fstat(handle), lock.stat()):
                 return handle
         os.close(handle)
+
+
+_PIECE: Final = 1 << 24  # bytes that are read at once
+
+
+class GrowingFile:
+    """The lines of a file that is being written, each read once and whole. position: the byte to begin at."""
+
+    def __init__(self, path: Path, position: int = 0) -> None:
+        self._path = path
+        self._position = position
+
+    def read(self, ended: bool = False) -> Iterator[bytes]:
+        """The lines that were completed since the last call, with their ends; none without the file.
+
+        ended: a last line without its end is read as well.
+        """
+        while True:
+            try:
+                with self._path.open("rb") as file:
+                    file.seek(self._position)
+                    content = file.read(_PIECE)
+            except OSError:
+                return
+            at_end = len(content) < _PIECE
+            whole = len(content) if ended and at_end else content.rfind(b"\n") + 1
+            self._position += whole
+            *lines, rest = content[:whole].split(b"\n")
+            for line in lines:
+                yield line + b"\n"
+            if rest:
+                yield rest
+            if at_end or not whole:
+                return

@@ -1,7 +1,6 @@
 """A search as one training job: `train` runs the trials itself, and ends by training the best."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 from backends.base import Backend
@@ -10,9 +9,10 @@ from backends.errors import BackendError, Stopped
 from backends.jobs import refresh, train_in
 from backends.runs import Run, create_run
 from backends.search.request import SearchRequest
+from contract.files import GrowingFile
 
 _TITLE = "search in one job"
-# Of several hosts' log each line begins with its host.
+# In the log of several hosts each line begins with its host.
 _TRIAL = re.compile(r"(?:algo-\d+: )?(trial .*)")
 
 
@@ -27,7 +27,7 @@ def create_job(backend: Backend, runs: Path, request: SearchRequest, name: str |
 
 
 def reopen_job(backend: Backend, run: Run, changes: dict[str, int]) -> SearchRequest:
-    """Take over a job that was cut off, and give what it is asked for; its journal is among its checkpoints.
+    """Take over a job that was cut off, whose journal is among its checkpoints; returns its request.
 
     changes: of tune_trials, tune_minutes and tune_parallel. Raises BackendError when it still runs.
     """
@@ -42,31 +42,20 @@ def reopen_job(backend: Backend, run: Run, changes: dict[str, int]) -> SearchReq
 
 def search_in_job(backend: Backend, run: Run, request: SearchRequest) -> None:
     """Run the job to its end. Raises BackendError when it fails, Stopped when a signal ended it."""
-    tell = _trial_lines(run.log)
+    log = GrowingFile(run.log, run.log.stat().st_size if run.log.exists() else 0)
     try:
-        train_in(backend, run, request.data, request.hyperparameters, _TITLE, lambda _: tell())
+        train_in(backend, run, request.data, request.hyperparameters, _TITLE, lambda _: _print_trials(log))
     except Stopped as error:
         raise Stopped(f"{error}; go on with: python deploy.py tune --resume {run.name}") from None
     finally:
-        # A log from elsewhere comes late.
-        tell()
+        # The log of a job elsewhere comes late.
+        _print_trials(log)
 
 
-def _trial_lines(log: Path) -> Callable[[], None]:
-    """Says what is new: each trial's line that the job has logged, where no bar tells of them."""
-    position = log.stat().st_size if log.exists() else 0
-
-    def tell() -> None:
-        nonlocal position
-        if console.is_terminal or not log.exists():
-            return
-        with log.open("rb") as file:
-            file.seek(position)
-            text = file.read()
-        whole = text[: text.rfind(b"\n") + 1]
-        position += len(whole)
-        for line in whole.decode(errors="replace").splitlines():
-            if found := _TRIAL.match(line):
-                say(f"  {found[1]}")
-
-    return tell
+def _print_trials(log: GrowingFile) -> None:
+    """Print the lines of the trials that ended since the last call, where there is no bar."""
+    if console.is_terminal:
+        return
+    for line in log.read():
+        if trial := _TRIAL.match(line.decode(errors="replace").rstrip()):
+            say(f"  {trial[1]}")

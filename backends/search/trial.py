@@ -19,6 +19,7 @@ from backends.errors import BackendError, Pruned, Stopped
 from backends.inputs import DATA_CHANNEL
 from backends.runs import Run, create_run, recorded, trials_of
 from backends.search.request import SearchRequest
+from contract.files import GrowingFile
 from contract.hyperparameters import Hyperparameters
 from tuning.searcher import Metrics, Trial
 from tuning.study import Search
@@ -130,24 +131,15 @@ class EpochRows:
     """The epochs' rows of a metrics.jsonl that is being written, each once and in order."""
 
     def __init__(self, file: Path) -> None:
-        self._file = file
-        self._read = 0
+        self._file = GrowingFile(file)
 
     @classmethod
     def of(cls, run: Run) -> "EpochRows":
         return cls(run.ml / "output" / "data" / "metrics.jsonl")
 
     def read(self) -> Iterator[Metrics]:
-        """Those that have been written since. A value that is no number is left out, as is a half-written row."""
-        try:
-            with self._file.open("rb") as file:
-                file.seek(self._read)
-                text = file.read()
-        except OSError:
-            return
-        whole = text[: text.rfind(b"\n") + 1]
-        self._read += len(whole)
-        for line in whole.splitlines():
+        """The rows since the last call, without values that are no numbers."""
+        for line in self._file.read():
             row = json.loads(line)
             if "validation_loss" in row:
                 yield {name: value for name, value in row.items() if value is not None and math.isfinite(value)}

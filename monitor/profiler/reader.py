@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from contract.files import GrowingFile
 from monitor.profiler.recording import PHASES, STAGES, Node, Part, Recording, number
 
 SYSTEM: Final = "system.jsonl"
@@ -20,7 +21,6 @@ CONFIG: Final = "config.json"
 OPERATORS: Final = "operators.json"
 FILES: Final = (SYSTEM, STEPS, STAGES_FILE, MACHINE, CONFIG)
 
-_PIECE: Final = 1 << 24  # bytes that are read at once
 _PLAIN: Final = {
     "iowait": "iowait",
     "memory": "memory",
@@ -38,34 +38,17 @@ class Lines:
     """The whole lines of a growing JSON-lines file, each read once."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._offset = 0
+        self._file = GrowingFile(path)
         self.broken = 0  # whole lines that are no JSON objects
 
     def new(self, ended: bool = False) -> Iterator[dict[str, Any]]:
         """Objects of the lines added since the last call. ended: a last line without its end is read as well."""
-        while True:
-            try:
-                with self._path.open("rb") as file:
-                    file.seek(self._offset)
-                    content = file.read(_PIECE)
-            except OSError:
-                return
-            at_end = len(content) < _PIECE
-            whole = len(content) if ended and at_end else content.rfind(b"\n") + 1
-            self._offset += whole
-            *lines, last = content[:whole].split(b"\n")
-            for line in lines:
-                row = _decoded(line)
-                if row is not None:
-                    yield row
-                elif line.strip():
-                    self.broken += 1
-            # What a killed process left of its last line is no fault.
-            if (row := _decoded(last)) is not None:
+        for line in self._file.read(ended):
+            row = _decoded(line)
+            if row is not None:
                 yield row
-            if at_end or not whole:
-                return
+            elif line.endswith(b"\n") and line.strip():  # what a killed process left of its last line is no fault
+                self.broken += 1
 
 
 def _decoded(line: bytes) -> dict[str, Any] | None:
