@@ -16,7 +16,7 @@ from contract.hyperparameters import Hyperparameters
 if TYPE_CHECKING:
     from backends.sagemaker.account import Consent
     from backends.search.request import SearchRequest
-    from backends.transform.inputs import ImageSource, TransformBatch
+    from backends.transform.inputs import ImageFiles, TransformBatch
 
 # "name" -> "module:class", imported when chosen.
 BACKENDS: Final = {
@@ -43,14 +43,14 @@ ProgressCallback = Callable[[JobProgress], None]
 
 
 @dataclass(frozen=True)
-class Slot:
+class MachineSlot:
     """What of the machine a job may use: CPU cores by number, all for none; one GPU by its UUID, all for None."""
 
     cores: tuple[int, ...] = ()
     gpu: str | None = None
 
 
-WHOLE_MACHINE: Final = Slot()
+WHOLE_MACHINE: Final = MachineSlot()
 
 
 class Backend(Protocol):
@@ -67,7 +67,7 @@ class Backend(Protocol):
 
     def train(
         self, run: Run, data: Path, hyperparameters: Hyperparameters, watch: ProgressCallback,
-        slot: Slot = WHOLE_MACHINE, cancel: CancelToken | None = None,
+        slot: MachineSlot = WHOLE_MACHINE, cancel: CancelToken | None = None,
     ) -> None:  # fmt: skip
         """Train in the run's folder; returns when its artifact is written. Once more in the same folder it goes on
         from the checkpoints there.
@@ -133,7 +133,7 @@ class Searching(Protocol):
 class Batching(Protocol):
     """A backend that transforms a batch of images as one job, and returns the results at its end."""
 
-    def listing(self, urls: Sequence[str]) -> "ImageSource":
+    def listing(self, urls: Sequence[str]) -> "ImageFiles":
         """The images below s3://... URLs."""
 
     def transform(

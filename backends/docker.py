@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from backends.base import WHOLE_MACHINE, ProgressCallback, Slot
+from backends.base import WHOLE_MACHINE, MachineSlot, ProgressCallback
 from backends.cancel import CancelToken
 from backends.child import OutputFiles, last_error, run_child
 from backends.errors import BackendError
@@ -100,7 +100,7 @@ class DockerBackend(MachineBackend):
 
     def train(
         self, run: Run, data: Path, hyperparameters: Hyperparameters, watch: ProgressCallback,
-        slot: Slot = WHOLE_MACHINE, cancel: CancelToken | None = None,
+        slot: MachineSlot = WHOLE_MACHINE, cancel: CancelToken | None = None,
     ) -> None:  # fmt: skip
         options = [f"--name={container(run)}", f"-e=TRAINING_JOB_NAME={run.name}", f"-v={run.ml}:{_ML}"]
         for inside, source in write_inputs(run, data, hyperparameters, _ML).items():

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from backends.base import WHOLE_MACHINE, ProgressCallback, Slot
+from backends.base import WHOLE_MACHINE, MachineSlot, ProgressCallback
 from backends.cancel import CancelToken
 from backends.child import OutputFiles, last_error, pinned, python_environment, run_child
 from backends.errors import BackendError
@@ -58,7 +58,7 @@ class LocalBackend(MachineBackend):
 
     def train(
         self, run: Run, data: Path, hyperparameters: Hyperparameters, watch: ProgressCallback,
-        slot: Slot = WHOLE_MACHINE, cancel: CancelToken | None = None,
+        slot: MachineSlot = WHOLE_MACHINE, cancel: CancelToken | None = None,
     ) -> None:  # fmt: skip
         for inside, source in write_inputs(run, data, hyperparameters, str(run.ml)).items():
             link = run.ml / "input" / "data" / inside

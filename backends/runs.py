@@ -1,6 +1,5 @@
 """The run folders: DIR/NAME/ with ml/ (the /opt/ml tree), log.txt and run.json, one for every job and deployment."""
 
-import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from typing import Any, Final, Literal
 
 from backends.errors import BackendError, Pruned, StillRunning, Stopped
 from contract.errors import ConfigError
-from contract.files import write_json
+from contract.files import read_object, write_json
 
 # transform, evaluation: jobs of their own only on SageMaker.
 Kind = Literal["training", "tuning", "deployment", "transform", "evaluation"]
@@ -86,11 +85,7 @@ class Run:
 
     def read_json(self, relative: str) -> dict[str, Any]:
         """A JSON file of the run; empty when it isn't there or isn't whole."""
-        try:
-            value = json.loads((self.path / relative).read_text())
-        except (OSError, ValueError):
-            return {}
-        return value if isinstance(value, dict) else {}
+        return read_object(self.path / relative)
 
     def metrics(self) -> dict[str, float]:
         """The metrics in the run's artifact; none without one."""
@@ -191,11 +186,8 @@ def create_run(runs: Path, kind: Kind, name: str | None, **values: Any) -> Run:
 
 def load_run(path: Path) -> Run:
     """The run in a folder. Raises BackendError when there is none."""
-    try:
-        record = json.loads((path / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        record = None
-    if not isinstance(record, dict) or not {"kind", "status", "created_at", "backend"} <= set(record):
+    record = read_object(path / "run.json")
+    if not {"kind", "status", "created_at", "backend"} <= set(record):
         raise BackendError(f"there is no run {path.name} in {path.parent}; deploy.py status lists the runs")
     return Run(path.resolve(), record)
 

@@ -115,6 +115,6 @@ def _cost(things: Sequence["Thing"]) -> str:
     """As in "$6.35 a day"; what has no known price is named."""
     from backends.sagemaker.billing.estimate import money
 
-    said = f"{money(sum(each.usd_per_day or 0.0 for each in things))} a day"
+    cost = f"{money(sum(each.usd_per_day or 0.0 for each in things))} a day"
     unknown = sorted({each.detail or each.kind for each in things if each.usd_per_day is None})
-    return f"{said}, and an unknown price for {', '.join(unknown)}" if unknown else said
+    return f"{cost}, and an unknown price for {', '.join(unknown)}" if unknown else cost

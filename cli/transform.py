@@ -28,7 +28,7 @@ def transform(
     from backends.errors import BackendError
     from backends.inputs import is_url
     from backends.runs import find_artifact
-    from backends.transform.inputs import ImageSource, LocalImages
+    from backends.transform.inputs import ImageFiles, LocalImages
     from backends.transform.job import TransformRequest, TransformServer, batching
     from backends.transform.job import transform as run
     from backends.transform.summary import read_artifact
@@ -41,7 +41,7 @@ def transform(
         folder = find_artifact(context.runs, artifact)
         server = TransformServer(None, context.backend(), folder, context.runs.resolve())
         known = read_artifact(folder)
-    files: ImageSource
+    files: ImageFiles
     if not any(map(is_url, inputs)):
         files = LocalImages(inputs)
     elif job := batching(server):

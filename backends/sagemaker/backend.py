@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
-from backends.base import WHOLE_MACHINE, ProgressCallback, Slot
+from backends.base import WHOLE_MACHINE, MachineSlot, ProgressCallback
 from backends.cancel import CancelToken, cancel_on_signals
 from backends.console import say, show_progress
 from backends.errors import BackendError, StillRunning
@@ -31,7 +31,7 @@ from backends.sagemaker.storage.datasets import check_photos
 from backends.sagemaker.storage.objects import fetch
 from backends.search.request import SearchRequest
 from backends.settings.sections import Settings
-from backends.transform.inputs import ImageSource, TransformBatch
+from backends.transform.inputs import ImageFiles, TransformBatch
 from contract.hyperparameters import Hyperparameters
 from tuning.settings import SearchSettings
 
@@ -59,7 +59,7 @@ class CloudBackend:
 
     def train(
         self, run: Run, data: Path, hyperparameters: Hyperparameters, watch: ProgressCallback,
-        slot: Slot = WHOLE_MACHINE, cancel: CancelToken | None = None,  # noqa: ARG002 - a job has its instances to itself
+        slot: MachineSlot = WHOLE_MACHINE, cancel: CancelToken | None = None,  # noqa: ARG002 - a job has its instances to itself
     ) -> None:  # fmt: skip
         with cancel_on_signals(cancel) as token:
             if "job" not in made(run) and data.absolute() not in self._checked:
@@ -96,7 +96,7 @@ class CloudBackend:
     def predict(self, artifact: Path, images: Sequence[Path]) -> list[dict[str, Any]]:
         return self._here.predict(artifact, images)
 
-    def listing(self, urls: Sequence[str]) -> ImageSource:
+    def listing(self, urls: Sequence[str]) -> ImageFiles:
         return listing(self.account, urls)
 
     def transform(

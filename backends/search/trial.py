@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from backends.base import WHOLE_MACHINE, Backend, JobProgress, Slot
+from backends.base import WHOLE_MACHINE, Backend, JobProgress, MachineSlot
 from backends.cancel import CancelToken
 from backends.errors import BackendError, Pruned, Stopped
 from backends.inputs import DATA_CHANNEL
@@ -36,7 +36,7 @@ class Trials:
     cancel: CancelToken
     on_progress: Callable[[int, JobProgress], None]
 
-    def run(self, trial: Trial, slot: Slot) -> str | None:
+    def run(self, trial: Trial, slot: MachineSlot) -> str | None:
         """Train a trial to its end, and record it in the search and in its run folder; returns the reason if it failed.
 
         The search doesn't learn of a cancelled trial, so it repeats that when it goes on.
@@ -55,7 +55,7 @@ class Trials:
             return str(run.record["reason"]) if run.status == "failed" else None
         return self._reason(trial.number)
 
-    def _train(self, number: int, run: Run, hyperparameters: Hyperparameters, slot: Slot) -> None:
+    def _train(self, number: int, run: Run, hyperparameters: Hyperparameters, slot: MachineSlot) -> None:
         """Train, and report the trial's epochs and its end to the search. Raises BackendError, Stopped and Pruned."""
         rows, pruned, start = EpochRows.of(run), CancelToken(self.cancel), time.monotonic()
 
@@ -151,7 +151,7 @@ _POLL_S: Final = 0.2
 class Driver:
     """One thread for each slot runs trials until none is left, the search is cancelled, or one thread can't go on."""
 
-    def __init__(self, trials: Trials, slots: Sequence[Slot]) -> None:
+    def __init__(self, trials: Trials, slots: Sequence[MachineSlot]) -> None:
         self._trials = trials
         self._slots = slots
         self._lock = threading.Lock()
@@ -181,7 +181,7 @@ class Driver:
         if self._error is not None:
             raise self._error
 
-    def _work(self, slot: Slot) -> None:
+    def _work(self, slot: MachineSlot) -> None:
         try:
             while not self._trials.cancel.requested:
                 trial = self._trials.search.ask()
@@ -193,7 +193,7 @@ class Driver:
                 self._error = self._error or error
             self._trials.cancel.request()
 
-    def _run_trial(self, trial: Trial, slot: Slot) -> None:
+    def _run_trial(self, trial: Trial, slot: MachineSlot) -> None:
         with self._lock:
             self._running.add(trial.number)
         try:
@@ -216,7 +216,7 @@ _CORES_A_TRIAL: Final = 4
 _QUOTA: Final = Path("/sys/fs/cgroup/cpu.max")
 
 
-def choose_slots(backend: Backend, search: Hyperparameters) -> list[Slot]:
+def choose_slots(backend: Backend, search: Hyperparameters) -> list[MachineSlot]:
     """A slot for each of `tune_parallel` trials, `tune_trials` at most.
 
     For 0 there is one a GPU; on the CPU one for every 4 cores.
@@ -228,7 +228,7 @@ def choose_slots(backend: Backend, search: Hyperparameters) -> list[Slot]:
     return divide(gpus, cores, count)[: search.tune_trials]
 
 
-def divide(gpus: Sequence[str], cores: Sequence[int], count: int) -> list[Slot]:
+def divide(gpus: Sequence[str], cores: Sequence[int], count: int) -> list[MachineSlot]:
     """`count` slots that share cores and GPUs as evenly as can be; one alone has the whole machine."""
     if count == 1:
         return [WHOLE_MACHINE]
@@ -237,7 +237,7 @@ def divide(gpus: Sequence[str], cores: Sequence[int], count: int) -> list[Slot]:
         first, end = number * len(cores) // count, (number + 1) * len(cores) // count
         # With more slots than cores each slot has one core, which some share.
         own = cores[first : max(end, first + 1)]
-        slots.append(Slot(tuple(own), gpus[number % len(gpus)] if gpus else None))
+        slots.append(MachineSlot(tuple(own), gpus[number % len(gpus)] if gpus else None))
     return slots
 
 

@@ -130,8 +130,8 @@ class Deploy:
         "CRON=MIN:MAX, as in 0 7 ? * MON-FRI *=2:4", "times (UTC) at which the limits of autoscaling change"
     )
     async_concurrency: int = number(4, 1, 1000, "requests at once to an instance of an asynchronous endpoint")
-    success_topic: str = text("", "an SNS topic's ARN", "told of each asynchronous answer", _TOPIC)
-    error_topic: str = text("", "an SNS topic's ARN", "told of each asynchronous failure", _TOPIC)
+    success_topic: str = text("", "an SNS topic's ARN", "notified of each asynchronous answer", _TOPIC)
+    error_topic: str = text("", "an SNS topic's ARN", "notified of each asynchronous failure", _TOPIC)
     shift: str = choice("all", ("all", "canary", "linear"), "how an update moves traffic to the new fleet")
     shift_percent: int = number(10, 1, 50, "of the fleet that an update moves first (canary) or at a time (linear)")
     shift_wait_s: int = number(300, 0, 3600, "of watching after each step, and before the old fleet goes")

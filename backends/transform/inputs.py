@@ -159,7 +159,7 @@ def _is_image(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122
 
 
-class ImageSource(Protocol):
+class ImageFiles(Protocol):
     """Images by name, in a fixed order, listed anew by each iteration."""
 
     def __iter__(self) -> Iterator[str]: ...
@@ -174,7 +174,7 @@ class TransformBatch:
     once, or None for what the server says.
     """
 
-    files: ImageSource
+    files: ImageFiles
     count: int
     artifact: Path
     labels: tuple[str, ...] | None = None

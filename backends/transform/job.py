@@ -19,7 +19,7 @@ from backends.jobs import deploy_artifact, refresh, stop_run
 from backends.runs import Run, load_run
 from backends.transform.ask import ServerSession, predict_all
 from backends.transform.in_job import transform_in_job
-from backends.transform.inputs import ImageSource, Survey, TransformBatch
+from backends.transform.inputs import ImageFiles, Survey, TransformBatch
 from backends.transform.parameters import ask_parameters, wait_ready
 from backends.transform.results import Results, open_results
 from backends.transform.summary import ArtifactInfo, conclude
@@ -45,7 +45,7 @@ class TransformRequest:
     once, None for what the server says.
     """
 
-    inputs: ImageSource
+    inputs: ImageFiles
     out: Path
     server: TransformServer
     artifact: ArtifactInfo | None

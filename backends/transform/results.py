@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from backends.errors import BackendError
-from contract.files import locked, write_json
+from contract.files import locked, read_object, write_json
 
 PREDICTIONS: Final = "predictions.jsonl"
 TABLE: Final = "predictions.csv"
@@ -60,11 +60,7 @@ class Results:
     @property
     def manifest(self) -> dict[str, Any]:
         """What the results here are of; empty where there are none."""
-        try:
-            value = json.loads((self.folder / MANIFEST).read_text())
-        except (OSError, ValueError):
-            return {}
-        return value if isinstance(value, dict) else {}
+        return read_object(self.folder / MANIFEST)
 
     def open(self, subject: Mapping[str, Any], restart: bool) -> None:
         """Begin, or go on with what is here already. subject: what the results depend on, JSON-ready.

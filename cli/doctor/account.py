@@ -10,7 +10,7 @@ from backends.sagemaker.account import Account
 from backends.sagemaker.billing.quotas import Kind, quota_name, quotas
 from backends.sagemaker.errors import Refused, told
 from backends.settings.sections import Settings
-from cli.doctor.finding import Finding
+from cli.doctor.check import CheckResult, fault, note, ok
 from cli.doctor.image import Address
 
 _SERVICE: Final = "sagemaker.amazonaws.com"
@@ -18,36 +18,36 @@ _RIGHTS: Final = "docs/iam/execution-role.json"
 _TRUST: Final = "docs/iam/execution-role-trust.json"
 
 
-def check_sdk() -> Iterator[Finding]:
+def check_sdk() -> Iterator[CheckResult]:
     """Raises BackendError without the SDK's version 2."""
     from importlib.metadata import version
 
     from backends.sagemaker.sdk import sdk
 
     sdk("estimator")
-    yield Finding("SageMaker's SDK", "ok", f"sagemaker {version('sagemaker')}, boto3 {version('boto3')}")
+    yield ok("SageMaker's SDK", f"sagemaker {version('sagemaker')}, boto3 {version('boto3')}")
 
 
-def check_identity(account: Account) -> Iterator[Finding]:
+def check_identity(account: Account) -> Iterator[CheckResult]:
     """Raises BackendError without credentials that work, or without a region."""
     region = account.region
-    yield Finding("credentials", "ok", f"{account.identity['Arn']}, in {region}")
+    yield ok("credentials", f"{account.identity['Arn']}, in {region}")
 
 
-def check_service(account: Account) -> Iterator[Finding]:
+def check_service(account: Account) -> Iterator[CheckResult]:
     """Whether SageMaker answers in the region, and lets the person ask."""
     with told(f"asking SageMaker in {account.region}"):
         account.client("sagemaker").list_training_jobs(MaxResults=1)
-    yield Finding("SageMaker", "ok", f"answers in {account.region}")
+    yield ok("SageMaker", f"answers in {account.region}")
 
 
-def check_role(account: Account) -> Iterator[Finding]:
+def check_role(account: Account) -> Iterator[CheckResult]:
     """The role is there, and SageMaker may act as it."""
     arn = account.role
     owner = arn.split(":")[4]
     if owner != account.identity["Account"]:
-        fault = f"{arn} is of account {owner}, and these credentials are of {account.identity['Account']}"
-        yield Finding("role", "fault", f"{fault}; set a role of it")
+        reason = f"{arn} is of account {owner}, and these credentials are of {account.identity['Account']}"
+        yield fault("role", f"{reason}; set a role of it")
         return
     try:
         with told(f"looking for the role {arn}"):
@@ -55,14 +55,12 @@ def check_role(account: Account) -> Iterator[Finding]:
     except Refused as refused:
         if not refused.missing:
             raise
-        yield Finding(
-            "role", "fault", f"there is no role {arn}; docs/iam/create.sh makes one, role in [sagemaker] names it"
-        )
+        yield fault("role", f"there is no role {arn}; docs/iam/create.sh makes one, role in [sagemaker] names it")
         return
     if not trusts(role["AssumeRolePolicyDocument"]):
-        yield Finding("role", "fault", f"{arn} doesn't trust {_SERVICE}; give it the trust policy {_TRUST}")
+        yield fault("role", f"{arn} doesn't trust {_SERVICE}; give it the trust policy {_TRUST}")
         return
-    yield Finding("role", "ok", f"{arn}, which SageMaker may act as")
+    yield ok("role", f"{arn}, which SageMaker may act as")
 
 
 def trusts(policy: Mapping[str, Any] | str) -> bool:
@@ -88,7 +86,7 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def check_rights(account: Account) -> Iterator[Finding]:
+def check_rights(account: Account) -> Iterator[CheckResult]:
     """Whether the role may do what jobs need of it, by IAM's own simulation, which knows the role's policies alone."""
     refused: list[str] = []
     unsure: list[str] = []
@@ -103,11 +101,11 @@ def check_rights(account: Account) -> Iterator[Finding]:
                 actions_refused = unsure if result.get("MissingContextValues") else refused
                 actions_refused.append(f"{result['EvalActionName']} on {resource}")
     if refused:
-        yield Finding("role's rights", "fault", f"its policies don't allow {', '.join(refused)}; give it {_RIGHTS}")
+        yield fault("role's rights", f"its policies don't allow {', '.join(refused)}; give it {_RIGHTS}")
     elif unsure:
-        yield Finding("role's rights", "note", f"its policies have conditions for {', '.join(unsure)}")
+        yield note("role's rights", f"its policies have conditions for {', '.join(unsure)}")
     else:
-        yield Finding("role's rights", "ok", "it may read and write the bucket, pull the image and write logs")
+        yield ok("role's rights", "it may read and write the bucket, pull the image and write logs")
 
 
 def _needs(account: Account) -> dict[str, list[str]]:
@@ -132,7 +130,7 @@ def default_bucket(account: Account) -> str:
     return f"sagemaker-{account.region}-{account.identity['Account']}"
 
 
-def check_bucket(account: Account) -> Iterator[Finding]:
+def check_bucket(account: Account) -> Iterator[CheckResult]:
     """The bucket is there, in the region, and may be used."""
     from botocore.exceptions import ClientError
 
@@ -147,32 +145,30 @@ def check_bucket(account: Account) -> Iterator[Finding]:
     if region != account.region:
         yield _elsewhere(account, name, region)
     else:
-        yield Finding("bucket", "ok", f"s3://{name}/{account.settings.sagemaker.prefix}, in {region}")
+        yield ok("bucket", f"s3://{name}/{account.settings.sagemaker.prefix}, in {region}")
 
 
-def _no_bucket(account: Account, name: str, error: Any) -> Finding:
+def _no_bucket(account: Account, name: str, error: Any) -> CheckResult:
     status = error.response["ResponseMetadata"]["HTTPStatusCode"]
     headers = error.response["ResponseMetadata"].get("HTTPHeaders", {})
     region = headers.get("x-amz-bucket-region", account.region)
     if status == 404:
         if not account.settings.sagemaker.bucket:
-            return Finding("bucket", "ok", f"s3://{name} isn't there yet; it is made when it is first needed")
-        return Finding("bucket", "fault", f"there is no bucket {name}; aws s3 mb s3://{name} --region {account.region}")
+            return ok("bucket", f"s3://{name} isn't there yet; it is made when it is first needed")
+        return fault("bucket", f"there is no bucket {name}; aws s3 mb s3://{name} --region {account.region}")
     if region != account.region:
         return _elsewhere(account, name, region)
     if status == 403:
-        return Finding(
-            "bucket", "fault", f"s3://{name} is another's, or you may not list it; set bucket in [sagemaker]"
-        )
+        return fault("bucket", f"s3://{name} is another's, or you may not list it; set bucket in [sagemaker]")
     raise error
 
 
-def _elsewhere(account: Account, name: str, region: str) -> Finding:
-    fault = f"s3://{name} is in {region}, and jobs in {account.region} take nothing from there; set another, or region"
-    return Finding("bucket", "fault", fault)
+def _elsewhere(account: Account, name: str, region: str) -> CheckResult:
+    reason = f"s3://{name} is in {region}, and jobs in {account.region} take nothing from there; set another, or region"
+    return fault("bucket", reason)
 
 
-def check_network(account: Account) -> Iterator[Finding]:
+def check_network(account: Account) -> Iterator[CheckResult]:
     """The VPC's subnets and security groups, where they are set, and the key."""
     common = account.settings.sagemaker
     if common.subnets:
@@ -186,13 +182,13 @@ def check_network(account: Account) -> Iterator[Finding]:
             raise BackendError(
                 f"subnets and security groups are of several VPCs ({', '.join(places)}); set those of one"
             )
-        yield Finding("VPC", "ok", f"{places[0]}: {len(subnets)} subnets, {len(groups)} security groups")
+        yield ok("VPC", f"{places[0]}: {len(subnets)} subnets, {len(groups)} security groups")
     if common.kms_key:
         with told(f"looking for the key {common.kms_key}"):
             key = account.client("kms").describe_key(KeyId=common.kms_key)["KeyMetadata"]
         if key["KeyState"] != "Enabled":
             raise BackendError(f"the key {common.kms_key} is {key['KeyState']}; enable it, or set another kms_key")
-        yield Finding("key", "ok", key["Arn"])
+        yield ok("key", key["Arn"])
 
 
 def wanted(settings: Settings) -> dict[str, int]:
@@ -210,17 +206,17 @@ def wanted(settings: Settings) -> dict[str, int]:
     return {quota_name(kind, instance_type): count for kind, instance_type, count in needs}
 
 
-def check_quotas(account: Account) -> Iterator[Finding]:
+def check_quotas(account: Account) -> Iterator[CheckResult]:
     """A finding for each quota. Raises BackendError when they can't be read."""
     needed = wanted(account.settings)
     available = quotas(account, set(needed))
     for name, count in needed.items():
         quota = available.get(name)
         if quota is None:
-            fault = f"{account.region} has no quota {name!r}, so the instance type isn't offered there; set another"
-            yield Finding("quota", "fault", fault)
+            reason = f"{account.region} has no quota {name!r}, so the instance type isn't offered there; set another"
+            yield fault("quota", reason)
         elif quota.instances < count:
-            fault = f"{name}: {quota.instances}, and {count} needed; {quota.remedy(count, account.region)}"
-            yield Finding("quota", "fault", fault)
+            reason = f"{name}: {quota.instances}, and {count} needed; {quota.remedy(count, account.region)}"
+            yield fault("quota", reason)
         else:
-            yield Finding("quota", "ok", f"{name}: {quota.instances}, {count} needed")
+            yield ok("quota", f"{name}: {quota.instances}, {count} needed")

@@ -13,7 +13,7 @@ from backends.sagemaker.account import Account
 from backends.sagemaker.endpoints.drivers import check_processor, has_gpu, host_image
 from backends.sagemaker.errors import told
 from backends.settings.sections import Settings
-from cli.doctor.finding import Finding, run_check
+from cli.doctor.check import CheckResult, fault, note, ok, run_check
 
 _URI: Final = re.compile(
     r"(\d{12})\.dkr\.ecr(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/([a-z0-9._/-]+)(?::([\w.-]+))?(?:@(sha256:\w+))?"
@@ -47,25 +47,21 @@ class Address:
         return cls(found[1], found[2], found[3], reference)
 
 
-def check_image(account: Account) -> Iterator[Finding]:
+def check_image(account: Account) -> Iterator[CheckResult]:
     """Raises BackendError when it can't be looked at."""
     address = Address.parse(account.image)
     if address.region != account.region:
-        yield Finding(
-            "image", "fault",
-            f"{account.image} is in {address.region}, and jobs in {account.region} take none from there; push it to "
-            f"{account.region}, or set region",
-        )  # fmt: skip
+        reason = f"{account.image} is in {address.region}, and jobs in {account.region} take none from there"
+        yield fault("image", f"{reason}; push it to {account.region}, or set region")
         return
     form, manifest = _manifest(account, address)
     if form != _DOCKER:
-        fault = f"{account.image} is {_named(form, manifest)}, which SageMaker refuses; {_PUSH}"
-        yield Finding("image", "fault", fault)
+        yield fault("image", f"{account.image} is {_named(form, manifest)}, which SageMaker refuses; {_PUSH}")
         return
     size = sum(layer["size"] for layer in manifest["layers"]) / 1e9
-    yield Finding("image", "ok", f"{account.image}, {size:.1f} GB as it travels")
+    yield ok("image", f"{account.image}, {size:.1f} GB as it travels")
     if address.account != account.identity["Account"]:
-        yield Finding("image", "note", f"it is of account {address.account}, whose repository has to let the role pull")
+        yield note("image", f"it is of account {address.account}, whose repository has to let the role pull")
     yield from _content(account, _config(account, address, manifest["config"]["digest"]))
 
 
@@ -108,21 +104,21 @@ def _config(account: Account, address: Address, digest: str) -> dict[str, Any]:
     return config
 
 
-def _content(account: Account, config: Mapping[str, Any]) -> Iterator[Finding]:
+def _content(account: Account, config: Mapping[str, Any]) -> Iterator[CheckResult]:
     machine = f"{config.get('os')}/{config.get('architecture')}"
     if machine != "linux/amd64":
-        fault = f"{machine}, and SageMaker's instances are linux/amd64 (it would end with exec format error); {_PUSH}"
-        yield Finding("image's machine", "fault", fault)
+        reason = f"{machine}, and SageMaker's instances are linux/amd64 (it would end with exec format error); {_PUSH}"
+        yield fault("image's machine", reason)
     else:
-        yield Finding("image's machine", "ok", machine)
+        yield ok("image's machine", machine)
     labels = config.get("config", {}).get("Labels") or {}
     if "ai.kennel.cuda" not in labels:
-        yield Finding("image's content", "note", "it has none of the labels of Kennel's image; is it one?")
+        yield note("image's content", "it has none of the labels of Kennel's image; is it one?")
         return
     yield from _fitting(account.settings, labels)
 
 
-def _fitting(settings: Settings, labels: Mapping[str, str]) -> Iterator[Finding]:
+def _fitting(settings: Settings, labels: Mapping[str, str]) -> Iterator[CheckResult]:
     """Whether what is in the image suits the settings."""
     cuda, weights = labels["ai.kennel.cuda"], labels.get("ai.kennel.pretrained", "none")
     faults = []
@@ -136,14 +132,14 @@ def _fitting(settings: Settings, labels: Mapping[str, str]) -> Iterator[Finding]
             "it has no ImageNet weights, and with network_isolation none can be fetched; build it with "
             "PRETRAINED=resnet18, or train with --set pretrained=FILE"
         )
-    for fault in faults:
-        yield Finding("image's content", "fault", fault)
+    for reason in faults:
+        yield fault("image's content", reason)
     if not faults:
-        yield Finding("image's content", "ok", f"CUDA {cuda}; ImageNet weights: {weights}")
+        yield ok("image's content", f"CUDA {cuda}; ImageNet weights: {weights}")
     yield from run_check("instances", partial(_instances, settings, cuda))
 
 
-def _instances(settings: Settings, cuda: str) -> Iterator[Finding]:
+def _instances(settings: Settings, cuda: str) -> Iterator[CheckResult]:
     """Whether the image can run on the instance types. Raises BackendError for the first on which it can't."""
     types = [settings.train.instance_type, settings.transform.instance_type, settings.evaluate.instance_type]
     for instance_type in types:
@@ -153,4 +149,4 @@ def _instances(settings: Settings, cuda: str) -> Iterator[Finding]:
         types.append(deploy.instance_type)
         if ami := host_image(deploy.instance_type, cuda, deploy.ami):
             types[-1] += f" (with the driver of {ami})"
-    yield Finding("instances", "ok", f"the image runs on {', '.join(dict.fromkeys(types))}")
+    yield ok("instances", f"the image runs on {', '.join(dict.fromkeys(types))}")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from backends import docker
-from backends.base import Slot, create
+from backends.base import MachineSlot, create
 from backends.errors import BackendError
 from backends.inputs import parse_hyperparameters
 from backends.runs import create_run
@@ -35,7 +35,7 @@ def test_a_slots_cores_are_the_containers(called: Path, data: Path, tmp_path: Pa
     assert backend.image == "some:image"
     run = create_run(tmp_path / "runs", "training", "one", backend="docker")
     with pytest.raises(BackendError, match="no container today"):
-        backend.train(run, data, parse_hyperparameters({}), lambda _: None, Slot((1, 3)))
+        backend.train(run, data, parse_hyperparameters({}), lambda _: None, MachineSlot((1, 3)))
     words = shlex.split(called.read_text())
     assert "--cpuset-cpus=1,3" in words
     assert words[-2:] == ["some:image", "train"]

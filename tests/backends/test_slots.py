@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from backends.base import WHOLE_MACHINE, Slot
+from backends.base import WHOLE_MACHINE, MachineSlot
 from backends.process import gpu_uuids, visible_uuids
 from backends.search.trial import divide
 
@@ -32,7 +32,11 @@ def test_cores_are_shared_out_evenly(cores: list[int], count: int, shares: list[
 
 def test_one_trial_has_the_whole_machine_and_several_take_turns_with_the_gpus() -> None:
     assert divide(["GPU-a", "GPU-b"], [0, 1], 1) == [WHOLE_MACHINE]
-    assert divide(["GPU-a", "GPU-b"], [0, 1, 2], 3) == [Slot((0,), "GPU-a"), Slot((1,), "GPU-b"), Slot((2,), "GPU-a")]
+    assert divide(["GPU-a", "GPU-b"], [0, 1, 2], 3) == [
+        MachineSlot((0,), "GPU-a"),
+        MachineSlot((1,), "GPU-b"),
+        MachineSlot((2,), "GPU-a"),
+    ]
 
 
 @pytest.mark.parametrize(

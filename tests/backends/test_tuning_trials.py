@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from backends.base import WHOLE_MACHINE, ProgressCallback, Slot
+from backends.base import WHOLE_MACHINE, MachineSlot, ProgressCallback
 from backends.cancel import CancelToken
 from backends.errors import BackendError, Stopped
 from backends.inputs import parse_hyperparameters
@@ -30,7 +30,7 @@ class Quick(LocalBackend):
 
     def train(
         self, run: Run, data: Path, hyperparameters: Hyperparameters, watch: ProgressCallback,
-        slot: Slot = WHOLE_MACHINE, cancel: CancelToken | None = None,
+        slot: MachineSlot = WHOLE_MACHINE, cancel: CancelToken | None = None,
     ) -> None:  # fmt: skip
         assert cancel is not None
         self._training(run, hyperparameters, cancel)

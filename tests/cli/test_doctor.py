@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from backends.settings.sections import General
-from cli.doctor.finding import Finding
+from cli.doctor.check import CheckResult
 from cli.doctor.machine import check_docker, check_packages, check_runs
 from tests.backends.terminal import deploy
 
@@ -90,7 +90,7 @@ def test_docker_as_it_may_be(
 ) -> None:
     file = client(tmp_path, script)
     monkeypatch.setenv("DOCKER", str(file))
-    told = [Finding(what, state, said.format(client=file)) for what, state, said in rows]  # type: ignore[arg-type]
+    told = [CheckResult(what, state, said.format(client=file)) for what, state, said in rows]  # type: ignore[arg-type]
     assert list(check_docker(General(on="docker"))) == told
     # Where no job runs in Docker it is no fault.
     states = ["note" if row.state == "fault" else row.state for row in told]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from backends.sagemaker.account import Account
-from cli.doctor.finding import Finding
+from cli.doctor.check import CheckResult
 from tests.cloud.simulator.server import Simulator
 
 QUOTAS = {
@@ -65,7 +65,7 @@ def fault(*parts: str) -> tuple[str, str]:
     return "fault", "".join(parts)
 
 
-def only(rows: Iterator[Finding]) -> tuple[str, str]:
+def only(rows: Iterator[CheckResult]) -> tuple[str, str]:
     """(state, said) of the one row."""
     (row,) = rows
     return row.state, row.message

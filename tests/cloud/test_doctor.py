@@ -12,8 +12,8 @@ from backends.errors import BackendError
 from backends.sagemaker.account import Account
 from backends.settings.sections import General, Settings
 from cli.doctor.account import check_bucket, check_network, check_rights, check_role, check_sdk, trusts
+from cli.doctor.check import CheckResult, run_check
 from cli.doctor.examine import examine
-from cli.doctor.finding import Finding, run_check
 from tests.backends.terminal import deploy
 from tests.cloud.conftest import IMAGE, ROLE
 from tests.cloud.doctor_cases import changed, fault, in_order, only
@@ -226,12 +226,12 @@ def network(vpc_of_group: str) -> list[tuple[str, dict[str, Any]]]:
 @pytest.mark.parametrize(
     ("vpc_of_group", "row"),
     [
-        ("vpc-1", Finding("VPC", "ok", "vpc-1: 1 subnets, 1 security groups")),
-        ("vpc-2", Finding("network", "fault",
+        ("vpc-1", CheckResult("VPC", "ok", "vpc-1: 1 subnets, 1 security groups")),
+        ("vpc-2", CheckResult("network", "fault",
                       "subnets and security groups are of several VPCs (vpc-1, vpc-2); set those of one")),
     ],
 )  # fmt: skip
-def test_a_vpc(account: Account, vpc_of_group: str, row: Finding) -> None:
+def test_a_vpc(account: Account, vpc_of_group: str, row: CheckResult) -> None:
     inside = changed(account, subnets=(SUBNET,), security_groups=(GROUP,))
     with Stubber(inside.client("ec2")) as ec2:
         for operation, answer in network(vpc_of_group):
@@ -251,7 +251,7 @@ def test_a_subnet_that_is_not_there(account: Account) -> None:
 def test_a_key(cloud: Simulator, account: Account) -> None:
     key = cloud.client("kms").create_key()["KeyMetadata"]
     locked = changed(account, kms_key=key["KeyId"])
-    assert list(check_network(locked)) == [Finding("key", "ok", key["Arn"])]
+    assert list(check_network(locked)) == [CheckResult("key", "ok", key["Arn"])]
     cloud.client("kms").disable_key(KeyId=key["KeyId"])
     (row,) = run_check("key", lambda: check_network(locked))
     assert (row.state, row.message) == (

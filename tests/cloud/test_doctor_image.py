@@ -11,7 +11,7 @@ from backends.sagemaker.account import Account
 from backends.sagemaker.billing.quotas import Quota
 from backends.settings.sections import Deploy, Settings, Train
 from cli.doctor.account import check_quotas, wanted
-from cli.doctor.finding import Finding, run_check
+from cli.doctor.check import CheckResult, run_check
 from cli.doctor.image import Address, check_image
 from tests.cloud.conftest import IMAGE
 from tests.cloud.doctor_cases import CONFIG, LABELS, QUOTAS, changed, fault, give_config, give_quotas, only
@@ -45,10 +45,10 @@ def test_what_is_in_no_ecr_is_refused(uri: str) -> None:
 def test_an_image_in_order(cloud: Simulator, account: Account) -> None:
     give_config(cloud, CONFIG)
     assert list(check_image(account)) == [
-        Finding("image", "ok", f"{IMAGE}, 0.0 GB as it travels"),
-        Finding("image's machine", "ok", "linux/amd64"),
-        Finding("image's content", "ok", "CUDA 13.0; ImageNet weights: resnet18"),
-        Finding("instances", "ok", "the image runs on ml.g4dn.xlarge, ml.m5.xlarge, ml.m5.large"),
+        CheckResult("image", "ok", f"{IMAGE}, 0.0 GB as it travels"),
+        CheckResult("image's machine", "ok", "linux/amd64"),
+        CheckResult("image's content", "ok", "CUDA 13.0; ImageNet weights: resnet18"),
+        CheckResult("instances", "ok", "the image runs on ml.g4dn.xlarge, ml.m5.xlarge, ml.m5.large"),
     ]
     (asked,) = cloud.requests("BatchGetImage")
     assert {key: asked[key] for key in ("registryId", "repositoryName", "imageIds")} == {
@@ -101,16 +101,16 @@ def test_an_image_of_another_account_and_of_no_kennel(cloud: Simulator, account:
     cloud.answer("BatchGetImage", lambda _request: {"images": [image], "failures": []})
     uri = "999999999999.dkr.ecr.eu-west-1.amazonaws.com/kennel:1.0"
     assert list(check_image(changed(account, image=uri))) == [
-        Finding("image", "ok", f"{uri}, 3.2 GB as it travels"),
-        Finding("image", "note", "it is of account 999999999999, whose repository has to let the role pull"),
-        Finding("image's machine", "ok", "linux/amd64"),
-        Finding("image's content", "note", "it has none of the labels of Kennel's image; is it one?"),
+        CheckResult("image", "ok", f"{uri}, 3.2 GB as it travels"),
+        CheckResult("image", "note", "it is of account 999999999999, whose repository has to let the role pull"),
+        CheckResult("image's machine", "ok", "linux/amd64"),
+        CheckResult("image's content", "note", "it has none of the labels of Kennel's image; is it one?"),
     ]
 
 
 def test_an_image_for_another_machine(cloud: Simulator, account: Account) -> None:
     give_config(cloud, {**CONFIG, "architecture": "arm64"})
-    assert list(check_image(account))[1] == Finding(
+    assert list(check_image(account))[1] == CheckResult(
         "image's machine", "fault",
         "linux/arm64, and SageMaker's instances are linux/amd64 (it would end with exec format error); push it with "
         "./build_and_push.sh",
@@ -210,12 +210,12 @@ def test_quotas_are_the_accounts_own_else_the_default(cloud: Simulator, account:
     give_quotas(cloud, own, {**QUOTAS, "ml.m5.large for endpoint usage": 1})
     train = "ml.g4dn.xlarge for training job usage"
     assert list(check_quotas(account)) == [
-        Finding("quota", "fault", f"{train}: 0, and 1 needed; ask for more with: aws service-quotas "
+        CheckResult("quota", "fault", f"{train}: 0, and 1 needed; ask for more with: aws service-quotas "
             f"request-service-quota-increase --service-code sagemaker --quota-code L-{len(train):08d} "
             "--desired-value 1 --region eu-west-1"),
-        Finding("quota", "ok", "ml.m5.xlarge for transform job usage: 4, 1 needed"),
-        Finding("quota", "ok", "ml.m5.xlarge for processing job usage: 4, 1 needed"),
-        Finding("quota", "ok", "ml.m5.large for endpoint usage: 1, 1 needed"),
+        CheckResult("quota", "ok", "ml.m5.xlarge for transform job usage: 4, 1 needed"),
+        CheckResult("quota", "ok", "ml.m5.xlarge for processing job usage: 4, 1 needed"),
+        CheckResult("quota", "ok", "ml.m5.large for endpoint usage: 1, 1 needed"),
     ]  # fmt: skip
     assert [request.get("NextToken") for request in cloud.requests("ListServiceQuotas")] == [None, "more"]
     assert {request["ServiceCode"] for request in cloud.requests("ListServiceQuotas")} == {"sagemaker"}
@@ -231,7 +231,7 @@ def test_a_type_that_the_region_has_not(cloud: Simulator, account: Account) -> N
     give_quotas(cloud, QUOTAS, {})
     settings = replace(account.settings, train=Train(instance_type="ml.g9.xlarge"))
     row = next(iter(check_quotas(Account(settings, account.consent))))
-    assert row == Finding(
+    assert row == CheckResult(
         "quota", "fault", "eu-west-1 has no quota 'ml.g9.xlarge for training job usage', so the instance type isn't "
         "offered there; set another",
     )  # fmt: skip

@@ -9,7 +9,7 @@ from backends.runs import Run, all_runs
 from backends.sagemaker.backend import CloudBackend
 from backends.sagemaker.billing.items import Item
 from backends.settings.sections import Settings
-from backends.transform.inputs import ImageSource
+from backends.transform.inputs import ImageFiles
 from backends.transform.job import TransformRequest, TransformServer
 from backends.transform.summary import read_artifact
 from tests.cloud.conftest import settings
@@ -66,7 +66,7 @@ def made_photos(tmp_path: Path) -> Path:
 
 
 def wanted(
-    tmp_path: Path, artifact: Path, files: ImageSource, chosen: Settings | None = None, asked: list[Item] | None = None,
+    tmp_path: Path, artifact: Path, files: ImageFiles, chosen: Settings | None = None, asked: list[Item] | None = None,
     **more: Any,
 ) -> TransformRequest:  # fmt: skip
     backend = CloudBackend(chosen or settings(), (asked if asked is not None else []).extend)

@@ -13,7 +13,7 @@ from typing import ClassVar
 import pytest
 
 from backends import client
-from backends.base import WHOLE_MACHINE, Backend, JobProgress, Slot
+from backends.base import WHOLE_MACHINE, Backend, JobProgress, MachineSlot
 from backends.cancel import CancelToken
 from backends.errors import BackendError, Stopped
 from backends.inputs import parse_hyperparameters
@@ -76,7 +76,7 @@ class BackendContract:
         assert record["status"] == "failed"
         assert "holds one class" in record["reason"]
 
-    def slot(self) -> Slot:
+    def slot(self) -> MachineSlot:
         """What of the machine a training may use."""
         return WHOLE_MACHINE
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from backends.base import Backend, Slot
+from backends.base import Backend, MachineSlot
 from backends.inputs import parse_hyperparameters
 from backends.jobs import train_run
 from backends.runs import Run, all_runs
@@ -15,8 +15,8 @@ from tests.contracts.backend_contract import TINY, BackendContract
 class MachineContract(BackendContract):
     """The whole suite, and more."""
 
-    def slot(self) -> Slot:
-        return Slot((min(os.sched_getaffinity(0)),))
+    def slot(self) -> MachineSlot:
+        return MachineSlot((min(os.sched_getaffinity(0)),))
 
     def check_slot(self, backend: Backend, run: Run) -> None:
         # One core, so one thread.

@@ -34,7 +34,7 @@ from backends.sagemaker.storage.objects import listed, read, remove
 from backends.sagemaker.storage.sync import compare, each_done
 from backends.sagemaker.storage.upload import send
 from backends.transform.ask import parse_response
-from backends.transform.inputs import IMAGE_SUFFIXES, ImageSource, Survey, TransformBatch
+from backends.transform.inputs import IMAGE_SUFFIXES, ImageFiles, Survey, TransformBatch
 
 # Of the service: of one request's body, and of all that are under way at once.
 MOST_MB: Final = 100
@@ -79,7 +79,7 @@ class Remote:
                     left_out[suffix or "no suffix"] += 1
 
 
-def listing(account: Account, urls: Sequence[str]) -> ImageSource:
+def listing(account: Account, urls: Sequence[str]) -> ImageFiles:
     """The images below one s3:// URL. Raises BackendError when there are several."""
     if len(urls) != 1:
         raise BackendError(f"one job transforms one prefix of S3, got {', '.join(urls)}; give one at a time")
