@@ -50,6 +50,12 @@ def pairs(form: str, help: str, name: str, value: str, most: int) -> Any:
     return field(default=(), metadata=about)
 
 
+def parsed(default: str | None, form: str, help: str, parse: Callable[[str], Any]) -> Any:
+    """What `parse` makes of a text; it raises ValueError or KeyError for one that isn't allowed. default: as text."""
+    about = {"kind": "parsed", "form": form, "help": help, "parse": parse, "text": default}
+    return field(default=None if default is None else parse(default), metadata=about)
+
+
 def allowed(each: "Field[Any]") -> str:
     """What a setting may be, in words."""
     about = each.metadata
@@ -58,7 +64,7 @@ def allowed(each: "Field[Any]") -> str:
             return "one of " + ", ".join(about["options"])
         case "flag":
             return "true or false"
-        case "text":
+        case "text" | "parsed":
             return str(about["form"])
         case "texts":
             return f"a list of {about['form']}, {about['most']} at most"
@@ -108,6 +114,8 @@ def _typed(each: "Field[Any]", value: object) -> Any:
     match each.metadata["kind"]:
         case "text" | "choice":
             return _text(each, value)
+        case "parsed":
+            return _parsed(each.metadata, value)
         case "flag":
             return _flag(value)
         case "texts":
@@ -145,6 +153,13 @@ def _text(each: "Field[Any]", value: object) -> str:
     if not value.isprintable() or not re.fullmatch(about.get("pattern") or ".*", value):
         raise _Unfit(value)
     return value
+
+
+def _parsed(about: Mapping[str, Any], value: object) -> Any:
+    try:
+        return about["parse"](value)
+    except (ValueError, KeyError):
+        raise _Unfit(value) from None
 
 
 def _flag(value: object) -> bool:

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,13 @@ Z_95: Final = 1.959963984540054
 BINS: Final = 15
 
 
+def softmax(logits: NDArray[np.floating[Any]], temperature: float) -> FloatArray:
+    """Float64 (N, C) whose rows sum to 1: the softmax of logits (N, C) / temperature."""
+    scaled = logits.astype(np.float64) / temperature
+    exponentials = np.exp(scaled - scaled.max(1, keepdims=True))
+    return np.asarray(exponentials / exponentials.sum(1, keepdims=True))
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """logits: float (N, C). labels: int (N,), the truth. temperature: what the logits are divided by."""
@@ -28,10 +35,8 @@ class Evaluation:
 
     @cached_property
     def probabilities(self) -> FloatArray:
-        """Float (N, C), rows sum to 1: the softmax of logits / temperature, in float64."""
-        scaled = self.logits / self.temperature
-        raised = np.exp(scaled - scaled.max(1, keepdims=True))
-        return np.asarray(raised / raised.sum(1, keepdims=True))
+        """Float64 (N, C), rows sum to 1: the softmax of logits / temperature."""
+        return softmax(self.logits, self.temperature)
 
     @cached_property
     def loss(self) -> float:

@@ -1,7 +1,7 @@
 """`python -m serve`: answer GET /ping and POST /invocations from the artifact in KENNEL_ML_ROOT/model.
 
 It runs until SIGTERM. Exit codes: 0 ended by SIGTERM or Ctrl-C; 2 the user's fault (settings, artifact,
-port), told in one sentence; 3 the model can't be loaded for another reason.
+port), reported in one sentence; 3 the model can't be loaded for another reason.
 """
 
 import argparse
@@ -25,7 +25,7 @@ _M_ARENA_MAX = -8
 
 def main() -> int:
     """Serve, and return the exit code."""
-    # Until gunicorn has its own handlers. As process 1 of a container, a program without one wouldn't hear
+    # Until gunicorn has its own handlers. As process 1 of a container, a program without one wouldn't get
     # SIGTERM at all.
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGINT, _end)
@@ -63,30 +63,29 @@ def _run(settings: "Settings") -> int:
 
     from gunicorn.errors import HaltServer
 
-    from serve.board import Board
     from serve.log import configure
-    from serve.server import Server, listen
+    from serve.server import GunicornServer, WorkerStatus, listen
     from serve.settings import choose_concurrency
 
     configure(settings.log_level)
     listener = listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    chosen = choose_concurrency(available_cpus(), settings.workers or _workers_on_gpu(settings), settings.threads)
-    some = ", ".join(artifact.labels[:5]) + (", ..." if len(artifact.labels) > 5 else "")
+    concurrency = choose_concurrency(available_cpus(), settings.workers or _workers_on_gpu(settings), settings.threads)
+    labels = ", ".join(artifact.labels[:5]) + (", ..." if len(artifact.labels) > 5 else "")
     logging.getLogger("serve").info(
         "listening on %s; artifact %s: %s, %d classes (%s); engine %s; "
         "workers x threads %d x %d",
-        address, artifact.id, artifact.architecture, len(artifact.labels), some, settings.engine,
-        chosen.workers, chosen.threads,
+        address, artifact.id, artifact.architecture, len(artifact.labels), labels, settings.engine,
+        concurrency.workers, concurrency.threads,
     )  # fmt: skip
-    board, master = Board(), os.getpid()
+    status, master = WorkerStatus(), os.getpid()
     _keep_arenas_few()
     # What has been imported stays. Left to the collector, its pages would be written to, and so copied for each worker.
     gc.freeze()
     code: int | str | None = 0
     try:
-        Server(settings, chosen, listener, board).run()
+        GunicornServer(settings, concurrency, listener, status).run()
     except SystemExit as ended:
         # A worker, which is a fork, leaves by here too.
         if os.getpid() != master:
@@ -94,10 +93,10 @@ def _run(settings: "Settings") -> int:
         code = ended.code
     except HaltServer as halted:
         code = halted.exit_status
-    if fault := board.fault():
-        message, users = fault
+    if failure := status.failure():
+        message, users_fault = failure
         print(f"error: {message}", file=sys.stderr)
-        return EXIT_USER if users else int(code or 1)
+        return EXIT_USER if users_fault else int(code or 1)
     return int(code or 0)
 
 
@@ -111,11 +110,11 @@ def _keep_arenas_few() -> None:
 
 
 def _workers_on_gpu(settings: "Settings") -> int:
-    """1 where a GPU will predict, on which several processes would only be in each other's way; 0 elsewhere."""
-    from serve.engines.choose import gpu_shows
+    """1 where a GPU will predict, which several processes would only slow down; 0 elsewhere."""
+    from serve.engines.choose import gpu_visible
 
-    may = settings.device == "auto" and settings.engine in ("auto", "torch") and gpu_shows()
-    return int(may or settings.device == "cuda")
+    maybe = settings.device == "auto" and settings.engine in ("auto", "torch") and gpu_visible()
+    return int(maybe or settings.device == "cuda")
 
 
 if __name__ == "__main__":

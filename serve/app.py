@@ -7,12 +7,12 @@ from functools import partial
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
-from serve import batch_transform, direct
+from serve import batch_transform, fast_path
 from serve.batching import Admission
-from serve.errors import RequestError, unavailable
+from serve.errors import RequestError, error_response, unavailable
 from serve.invocations import Invocations
+from serve.log import log_request
 from serve.model_host import ModelHost
-from serve.reply import log_request, tell
 from serve.settings import Settings
 
 
@@ -37,36 +37,38 @@ def create_app(
             raise unavailable("another worker is still loading the model", 2)
         return Response(b'{"status": "ok"}\n', content_type="application/json")
 
-    serving = Invocations(host, settings, admission, decoders)
-    app.extensions[direct.NAME] = direct.Direct(serving, admission, partial(batch_transform.status_sent, settings))
+    invocations = Invocations(host, settings, admission, decoders)
+    app.extensions[fast_path.NAME] = fast_path.FastPath(
+        invocations, admission, partial(batch_transform.response_status, settings)
+    )
 
-    @app.post(direct.PATH)
-    def invocations() -> Response:
-        answer = serving.answer(request.environ)
+    @app.post(fast_path.PATH)
+    def invoke() -> Response:
+        answer = invocations.answer(request.environ)
         return Response(answer.body, content_type=answer.content_type, headers=answer.headers)
 
     batch_transform.register(app, settings)
-    _tell_errors_as_json(app)
+    _register_error_handlers(app)
     _log_requests(app)
     return app
 
 
-def _tell_errors_as_json(app: Flask) -> None:
+def _register_error_handlers(app: Flask) -> None:
     @app.errorhandler(Exception)
-    def tell_as_json(error: Exception) -> Response:
-        reply = tell(error, request.method, request.path)
+    def handle_error(error: Exception) -> Response:
+        reply = error_response(error, request.method, request.path)
         g.fault = reply.fault
         return Response(reply.body, status=reply.code, headers=dict(reply.headers))
 
     @app.errorhandler(HTTPException)
-    def tell_http(error: HTTPException) -> Response:
+    def handle_http_error(error: HTTPException) -> Response:
         code = error.code or 500
         allow = dict(error.get_headers(request.environ)).get("Allow", "")
         message = {
-            404: "no such path; GET /ping tells if the server is ready, POST /invocations takes an image",
+            404: "no such path; GET /ping says if the server is ready, POST /invocations takes an image",
             405: f"{request.method} isn't allowed here; this path takes {allow}",
         }.get(code, error.description or error.name)
-        return tell_as_json(RequestError(code, message, {"Allow": allow} if allow else None))
+        return handle_error(RequestError(code, message, {"Allow": allow} if allow else None))
 
 
 def _log_requests(app: Flask) -> None:

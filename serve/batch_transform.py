@@ -1,6 +1,6 @@
-"""Batch transform: what SageMaker may ask for at GET /execution-parameters, and how it is told of a bad image.
+"""Batch transform: the parameters that SageMaker may ask for, and the status of a response to a bad image.
 
-A transform job sends one request an object, many at a time, to the same POST /invocations as everybody.
+A transform job sends one request an object, many at a time, to the same POST /invocations as every client.
 """
 
 from typing import Any, Final
@@ -22,7 +22,7 @@ _IMAGE_FAULTS: Final = frozenset((400, 413, 415))
 
 
 def execution_parameters(settings: Settings, cores: int) -> dict[str, Any]:
-    """What a transform job had best be run with, under SageMaker's names.
+    """The best parameters for a transform job, under SageMaker's names.
 
     The payload counts before the number of requests: fewer requests are only slower, but a larger image would fail.
     """
@@ -35,18 +35,18 @@ def execution_parameters(settings: Settings, cores: int) -> dict[str, Any]:
     }
 
 
-def status_sent(settings: Settings, earned: int) -> int:
-    """The status of an answer at /invocations, given the one that its images have earned: 200 for bad images, too, in
-    a job that is to go on after them.
+def response_status(settings: Settings, status: int) -> int:
+    """The status to send at /invocations for a request whose own is `status`: 200 for bad images, too, in a job that
+    is to go on after them.
     """
     goes_on = settings.batch and settings.batch_errors == "answer"
-    return 200 if goes_on and earned in _IMAGE_FAULTS else earned
+    return 200 if goes_on and status in _IMAGE_FAULTS else status
 
 
 def register(app: Flask, settings: Settings) -> None:
     """Add GET /execution-parameters, and the answers of a job that is to go on after bad images.
 
-    Before the requests' log is, which then sees an answer first, with the status that the image had earned.
+    Call it before the requests' log is registered: the log then gets the status from before this change.
     """
 
     @app.get("/execution-parameters")
@@ -57,5 +57,5 @@ def register(app: Flask, settings: Settings) -> None:
     @app.after_request
     def go_on(response: Response) -> Response:
         if request.path.rstrip("/") == "/invocations":
-            response.status_code = status_sent(settings, response.status_code)
+            response.status_code = response_status(settings, response.status_code)
         return response

@@ -28,7 +28,7 @@ def decode(data: bytes, preprocess: Preprocess) -> UInt8Array:
 
 
 def recognise(data: bytes) -> str | None:
-    """What bytes that are no readable image seem to be, in words; None when it can't be told."""
+    """What bytes that are no readable image seem to be, in words; None when that can't be recognised."""
     head = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n")
     if head[4:8] == b"ftyp":
         brand = head[8:12]

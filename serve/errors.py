@@ -1,8 +1,13 @@
-"""What can go wrong with a request, as the caller is told it."""
+"""What can go wrong with a request, and the response that it gets then: the same on every way through the server."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
+
+from contract.errors import ImageError, ImageTooLargeError
+
+_log = logging.getLogger(__name__)
 
 
 class RequestError(Exception):
@@ -21,14 +26,39 @@ class RequestError(Exception):
         self.images = list(images)
 
 
+class Reply(NamedTuple):
+    """A response over HTTP. fault: what the log says of one that isn't good."""
+
+    code: int
+    headers: Mapping[str, str]
+    body: bytes
+    fault: str = ""
+
+
 def unavailable(message: str, retry_after_s: int) -> RequestError:
     """503: the request was good, and may be sent again after so many seconds."""
     return RequestError(503, message, {"Retry-After": str(retry_after_s)})
 
 
-def error_body(code: int, message: str, images: Sequence[int] = ()) -> bytes:
-    """The one form in which every error is told."""
-    error: dict[str, Any] = {"code": code, "message": message}
-    if images:
-        error["images"] = list(images)
-    return json.dumps({"error": error}).encode() + b"\n"
+def server_fault() -> RequestError:
+    """500: an error that nobody foresaw; the log has its traceback."""
+    return RequestError(500, "the server failed on this request; its log says why")
+
+
+def error_body(error: RequestError) -> bytes:
+    """The JSON that every error has as its body."""
+    content: dict[str, Any] = {"code": error.code, "message": error.message}
+    if error.images:
+        content["images"] = error.images
+    return json.dumps({"error": content}).encode() + b"\n"
+
+
+def error_response(error: Exception, method: str, path: str) -> Reply:
+    """The response when a request ended with this exception. What nobody foresaw is logged with its traceback."""
+    if isinstance(error, ImageError):
+        error = RequestError(413 if isinstance(error, ImageTooLargeError) else 400, str(error))
+    elif not isinstance(error, RequestError):
+        _log.error("%s %r failed", method, path, exc_info=error)
+        error = server_fault()
+    headers = {"Content-Type": "application/json", **error.headers}
+    return Reply(error.code, headers, error_body(error), error.message)

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-from serve.answers import body as answer_body
+from serve import answers
 from serve.batching import Admission
 from serve.bodies import batch as batches
 from serve.bodies.batch import Batch
 from serve.bodies.reader import load_image, read_batch, read_body
 from serve.errors import RequestError
-from serve.media_types import OFFERS, BodyKind, Offer, body_kind, content_type_fault, negotiate
+from serve.media_types import RESPONSE_FORMATS, BodyKind, ResponseFormat, body_kind, content_type_fault, negotiate
 from serve.model_host import ModelHost
 from serve.options import Options, read_options
 from serve.settings import Settings
@@ -20,7 +20,7 @@ _IMAGE = Batch((), one=True)
 
 
 class Answer(NamedTuple):
-    """What a good request gets."""
+    """The response to a request that succeeded."""
 
     body: bytes
     content_type: str
@@ -28,7 +28,7 @@ class Answer(NamedTuple):
 
 
 class Invocations:
-    """Answers requests, each in the thread that calls; those with several images are decoded by a few more."""
+    """Answers requests, each in the thread that calls; several images of one are decoded by a few more."""
 
     def __init__(self, host: ModelHost, settings: Settings, admission: Admission, decoders: int) -> None:
         self._host = host
@@ -44,8 +44,8 @@ class Invocations:
         if kind is None:
             raise RequestError(415, content_type_fault(content_type))
         options = _options(environ)
-        offer = self._choose(environ, options)
-        with self._admission.place() as take_places:
+        response_format = self._response_format(environ, options)
+        with self._admission.slot() as acquire:
             artifact = self._host.model.artifact
             body = read_body(environ["wsgi.input"], _length(environ), self._settings.max_payload_bytes)
             received = time.monotonic()
@@ -54,34 +54,36 @@ class Invocations:
                 with self._admission.decoding():
                     images = load_image(body, artifact.preprocess)
             else:
-                batch = self._take_apart(kind, content_type, body)
-                take_places(len(batch.items) - 1)
+                batch = self._split(kind, content_type, body)
+                acquire(len(batch.items) - 1)
                 images = batches.load(batch, artifact.preprocess, self._admission, self._pool)
             if batch.fields:
                 options = _options(environ, batch.fields)
-                offer = self._choose(environ, options)
+                response_format = self._response_format(environ, options)
             decoded = time.monotonic()
             probabilities = self._host.predict(images)
             predicted = time.monotonic()
-            text = answer_body.encode(probabilities, artifact, offer, options, one=batch.one, files=batch.files)
-        moments = answer_body.Moments(started, received, decoded, predicted, time.monotonic())
-        suffix = "; charset=utf-8" if offer.media_type.startswith("text/") else ""
-        return Answer(text, offer.media_type + suffix, {"Vary": "Accept", **answer_body.headers(artifact.id, moments)})
+            text = answers.encode(probabilities, artifact, response_format, options, one=batch.one, files=batch.files)
+        moments = answers.Moments(started, received, decoded, predicted, time.monotonic())
+        suffix = "; charset=utf-8" if response_format.media_type.startswith("text/") else ""
+        return Answer(
+            text, response_format.media_type + suffix, {"Vary": "Accept", **answers.headers(artifact.id, moments)}
+        )
 
-    def _take_apart(self, kind: BodyKind, content_type: str, body: bytes) -> Batch:
-        # That makes copies of it, so it too is done by a few at once.
+    def _split(self, kind: BodyKind, content_type: str, body: bytes) -> Batch:
+        # That copies the body, so as few do it at once as decode.
         with self._admission.decoding():
             return read_batch(kind, content_type, body, self._settings.max_images)
 
-    def _choose(self, environ: Mapping[str, Any], options: Options) -> Offer:
+    def _response_format(self, environ: Mapping[str, Any], options: Options) -> ResponseFormat:
         if options.format:
             return options.format
         accept = environ.get("HTTP_ACCEPT")
-        offer = negotiate(accept, self._settings.default_accept)
-        if offer is None:
-            forms = ", ".join(map(str, OFFERS))
+        response_format = negotiate(accept, self._settings.default_accept)
+        if response_format is None:
+            forms = ", ".join(map(str, RESPONSE_FORMATS))
             raise RequestError(406, f"Accept {str(accept)[:100]!r} can't be met; the answer's forms are {forms}")
-        return offer
+        return response_format
 
 
 def _options(environ: Mapping[str, Any], fields: Mapping[str, str] | None = None) -> Options:

@@ -2,8 +2,15 @@
 
 import logging
 import sys
+import time
+from typing import Final
 
 from gunicorn.glogging import Logger
+
+_log = logging.getLogger(__name__)
+
+# The response names every image that is at fault.
+_LONGEST_FAULT: Final = 1000
 
 
 def configure(level: int) -> None:
@@ -28,3 +35,13 @@ class GunicornLogger(Logger):  # type: ignore[misc]
         level = logging.getLogger().getEffectiveLevel()
         self.error_log.setLevel(logging.INFO if level <= logging.DEBUG else max(level, logging.WARNING))
         self.error_log.propagate = True
+
+
+def log_request(method: str, path: str, code: int, started: float, fault: str) -> None:
+    """Log a request that began at `started` (time.monotonic): above the level debug if its response is an error."""
+    # A probe asks every few seconds: its 503 while the model loads is no news.
+    routine = code < 400 or path == "/ping"
+    level = logging.DEBUG if routine else logging.INFO
+    if _log.isEnabledFor(level):
+        line = f"{method} {path[:200]!r} {code} {1000 * (time.monotonic() - started):.1f} ms"
+        _log.log(level, "%s", f"{line}: {fault[:_LONGEST_FAULT]}" if fault else line)

@@ -1,4 +1,4 @@
-"""Which request bodies are taken, and which form of answer a request asks for."""
+"""Which request bodies are supported, and which response format a request asks for."""
 
 import re
 from dataclasses import dataclass
@@ -42,8 +42,8 @@ _KINDS: Final = {
 
 
 @dataclass(frozen=True)
-class Offer:
-    """One form of answer: its media type, and the `format` parameter that tells JSON's forms apart."""
+class ResponseFormat:
+    """One form of response: its media type, and the `format` parameter that tells JSON's forms apart."""
 
     media_type: str
     format: str
@@ -52,14 +52,14 @@ class Offer:
         return f"{self.media_type};format={self.format}" if self in (PROBABILITIES, LIST) else self.media_type
 
 
-PREDICTIONS: Final = Offer("application/json", "predictions")
-PROBABILITIES: Final = Offer("application/json", "probabilities")
-LIST: Final = Offer("application/json", "list")
-CSV: Final = Offer("text/csv", "probabilities")
-JSON_LINES: Final = Offer("application/jsonlines", "predictions")
-NPY: Final = Offer("application/x-npy", "probabilities")
-# Under the names by which the option `format` asks for them.
-OFFER_NAMES: Final = {
+PREDICTIONS: Final = ResponseFormat("application/json", "predictions")
+PROBABILITIES: Final = ResponseFormat("application/json", "probabilities")
+LIST: Final = ResponseFormat("application/json", "list")
+CSV: Final = ResponseFormat("text/csv", "probabilities")
+JSON_LINES: Final = ResponseFormat("application/jsonlines", "predictions")
+NPY: Final = ResponseFormat("application/x-npy", "probabilities")
+# By the values of the option `format`.
+FORMATS_BY_NAME: Final = {
     "predictions": PREDICTIONS,
     "probabilities": PROBABILITIES,
     "list": LIST,
@@ -67,11 +67,11 @@ OFFER_NAMES: Final = {
     "jsonlines": JSON_LINES,
     "npy": NPY,
 }
-OFFERS: Final = tuple(OFFER_NAMES.values())
+RESPONSE_FORMATS: Final = tuple(FORMATS_BY_NAME.values())
 
 
 def body_kind(header: str | None) -> BodyKind | None:
-    """The kind of a body with this Content-Type; None for one that isn't taken.
+    """The kind of a body with this Content-Type; None for one that isn't supported.
 
     The label only says that images come; which format one has is read from its bytes.
     """
@@ -79,7 +79,7 @@ def body_kind(header: str | None) -> BodyKind | None:
 
 
 def content_type_fault(header: str) -> str:
-    """What to tell about a Content-Type that isn't taken, in one sentence."""
+    """Why a Content-Type isn't supported and what to send instead, in one sentence."""
     kind = header.split(";", 1)[0].strip().lower()
     if kind == "application/x-www-form-urlencoded":
         return (
@@ -107,31 +107,31 @@ class _Range:
     def specificity(self) -> int:
         return (self.kind != "*") + (self.subtype != "*") + (self.format is not None)
 
-    def matches(self, offer: Offer) -> bool:
-        kind, subtype = offer.media_type.split("/")
+    def matches(self, response_format: ResponseFormat) -> bool:
+        kind, subtype = response_format.media_type.split("/")
         names_match = self.kind in ("*", kind) and self.subtype in ("*", subtype)
-        return names_match and self.format in (None, offer.format)
+        return names_match and self.format in (None, response_format.format)
 
 
 @lru_cache(maxsize=256)
-def negotiate(accept: str | None, default: Offer = PREDICTIONS) -> Offer | None:
-    """The offer that the Accept header likes best; None when it takes none of them.
+def negotiate(accept: str | None, default: ResponseFormat = PREDICTIONS) -> ResponseFormat | None:
+    """The response format that the Accept header prefers; None when it accepts none of them.
 
-    The highest q wins; among equals the one named most exactly, then the one named first. `default` is taken
+    The highest q wins; among equals the one named most exactly, then the one named first. `default` is used
     where the header leaves the choice open: when it is missing or says */*.
     """
     if accept is None or not accept.strip():
         return default
     ranges = [parsed for i, part in enumerate(_split(accept, ",")) if (parsed := _parse_range(part, i))]
     ranked = []
-    for order, offer in enumerate(OFFERS):
-        matching = [each for each in ranges if each.matches(offer)]
+    for order, response_format in enumerate(RESPONSE_FORMATS):
+        matching = [accepted for accepted in ranges if accepted.matches(response_format)]
         if not matching:
             continue
-        best = max(matching, key=lambda each: (each.specificity, -each.position))
+        best = max(matching, key=lambda accepted: (accepted.specificity, -accepted.position))
         if best.quality > 0:
-            open_choice = best.specificity < 2 and offer == default
-            ranked.append(((-best.quality, -best.specificity, best.position, not open_choice, order), offer))
+            open_choice = best.specificity < 2 and response_format == default
+            ranked.append(((-best.quality, -best.specificity, best.position, not open_choice, order), response_format))
     return min(ranked, key=lambda pair: pair[0])[1] if ranked else None
 
 

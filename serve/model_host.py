@@ -1,4 +1,4 @@
-"""Holds the model: one thread loads it and warms it up; then as many as the engine has lanes answer batches."""
+"""Holds the model: one thread loads it and warms it up; then as many as the engine allows predict batches."""
 
 import logging
 import threading
@@ -10,13 +10,13 @@ from typing import Final
 import numpy as np
 
 from model.artifact import Artifact
-from serve.batching import Job, WaitingLine, collect, hand_out, stack
+from serve.batching import BatchQueue, PredictionJob, gather, scatter, stack
 from serve.engines.base import Engine, FloatArray, UInt8Array
 from serve.errors import RequestError, unavailable
 
 _log = logging.getLogger(__name__)
 
-# /ping has 2 s; the test prediction that it may have to make gets what leaves room for the network.
+# /ping has 2 s; its test prediction leaves some of that for the network.
 SELF_TEST_S: Final = 1.5
 IDLE_S: Final = 30.0
 
@@ -31,23 +31,16 @@ class Model:
 
 @dataclass(frozen=True)
 class Health:
-    """Whether requests are answered now; if not, why not, in words fit for the caller."""
+    """Whether requests are answered now; if not, the reason for the caller."""
 
     ok: bool
     reason: str = ""
 
 
-@dataclass
-class _Lane:
-    """A thread that predicts. running_since: when its prediction began, None while there is none."""
-
-    running_since: float | None = None
-
-
 class ModelHost:
-    """Predictions for many threads from an engine that only the host's own threads, its lanes, ever touch.
+    """Predictions for many threads from an engine that only the host's own worker threads ever touch.
 
-    load: makes the model, in that thread. on_failure: called there when that or the warm-up raises.
+    load: makes the model, in the first of them. on_failure: called there when that or the warm-up raises.
     timeout_s: how long a prediction is waited for. stuck_after_s: when a running one counts as stuck.
     """
 
@@ -66,16 +59,17 @@ class ModelHost:
         self._on_ready = on_ready
         self._on_failure = on_failure
         self._model: Model | None = None
-        self._line: WaitingLine | None = None
-        self._lanes = [_Lane()]
+        self._queue: BatchQueue | None = None
+        # When each worker thread's prediction began; without those that are idle.
+        self._running_since: dict[int, float] = {}
         self._last_success = 0.0
         self._fault: str | None = None
-        self._self_test: Job | None = None
+        self._self_test: PredictionJob | None = None
         self._self_test_lock = threading.Lock()
 
     def start(self) -> None:
         """Begin to load; returns at once."""
-        # A daemon: neither a long load nor a stuck prediction may keep the process from ending.
+        # Daemons: neither a long load nor a stuck prediction may keep the process from ending.
         threading.Thread(target=self._start, name="engine", daemon=True).start()
 
     @property
@@ -91,10 +85,10 @@ class ModelHost:
         Raises RequestError: 503 when there is no model yet or the answer doesn't come in time, 500 when the engine
         fails.
         """
-        if self._line is None:
+        if self._queue is None:
             raise _loading()
         try:
-            return collect(self._line.add(images), self._timeout_s)
+            return gather(self._queue.add(images), self._timeout_s)
         except TimeoutError as error:
             raise unavailable(f"no prediction came within {self._timeout_s:g} s", 5) from error
         except Exception as error:
@@ -102,24 +96,25 @@ class ModelHost:
             raise RequestError(500, "the model failed on this image; the server's log says why") from error
 
     def health(self) -> Health:
-        """Whether predictions come. Within SELF_TEST_S seconds, in which it may try one out.
+        """Whether predictions work, said within SELF_TEST_S seconds.
 
-        It does that when the last one failed, or the last success is IDLE_S seconds ago.
+        It makes a test prediction when the last one failed, or the last success is IDLE_S seconds ago.
         """
-        if self._model is None or self._line is None:
+        if self._model is None or self._queue is None:
             return Health(False, "the model is being loaded")
         now = time.monotonic()
-        running = [since for lane in self._lanes if (since := lane.running_since) is not None]
+        # A copy, made at once: the workers change it.
+        running = tuple(self._running_since.copy().values())
         if running and now - min(running) > self._stuck_after_s:
             return Health(False, f"the engine is stuck: a prediction has been running for {now - min(running):.0f} s")
         if self._fault is None and (running or now - self._last_success < IDLE_S):
             return Health(True)
-        return self._try_out(self._model, self._line)
+        return self._self_test_health(self._model, self._queue)
 
-    def _try_out(self, model: Model, line: WaitingLine) -> Health:
+    def _self_test_health(self, model: Model, queue: BatchQueue) -> Health:
         with self._self_test_lock:
             if self._self_test is None or self._self_test.answer.done():
-                (self._self_test,) = line.add(_probe(model.artifact))
+                (self._self_test,) = queue.add(_probe(model.artifact))
             test = self._self_test
         try:
             test.answer.result(SELF_TEST_S)
@@ -134,30 +129,30 @@ class ModelHost:
         try:
             model = self._load()
             predict_checked(model, _probe(model.artifact))
-        except BaseException as error:  # noqa: BLE001 - handed on
+        except BaseException as error:  # noqa: BLE001 - passed on
             self._on_failure(error)
             return
         self._last_success = time.monotonic()
-        line = self._line = WaitingLine(model.engine.max_batch, model.engine.lanes)
-        self._lanes += [_Lane() for _ in range(model.engine.lanes - 1)]
+        queue = self._queue = BatchQueue(model.engine.max_batch, model.engine.max_concurrency)
         self._model = model
-        for number, lane in enumerate(self._lanes[1:], 2):
-            threading.Thread(target=self._run, args=(model, line, lane), name=f"engine-{number}", daemon=True).start()
+        for number in range(2, model.engine.max_concurrency + 1):
+            threading.Thread(target=self._work, args=(model, queue), name=f"engine-{number}", daemon=True).start()
         took = self._last_success - started
         _log.info("ready: %s; loaded and warmed up in %.1f s", model.engine.description, took)
         self._on_ready()
-        self._run(model, line, self._lanes[0])
+        self._work(model, queue)
 
-    def _run(self, model: Model, line: WaitingLine, lane: _Lane) -> None:
+    def _work(self, model: Model, queue: BatchQueue) -> None:
         while True:
-            if batch := line.take():
-                self._answer(model, lane, batch)
+            if batch := queue.take():
+                self._predict_batch(model, batch)
 
-    def _answer(self, model: Model, lane: _Lane, batch: Sequence[Job]) -> None:
-        lane.running_since = time.monotonic()
+    def _predict_batch(self, model: Model, batch: Sequence[PredictionJob]) -> None:
+        thread = threading.get_ident()
+        self._running_since[thread] = time.monotonic()
         try:
             probabilities = predict_checked(model, stack(batch))
-        except Exception as error:  # noqa: BLE001 - handed on
+        except Exception as error:  # noqa: BLE001 - passed on
             _log.exception("the engine failed on a batch of %d", len(batch))
             self._fault = type(error).__name__
             for job in batch:
@@ -165,9 +160,9 @@ class ModelHost:
         else:
             self._fault = None
             self._last_success = time.monotonic()
-            hand_out(batch, probabilities)
+            scatter(batch, probabilities)
         finally:
-            lane.running_since = None
+            self._running_since.pop(thread, None)
 
 
 def _loading() -> RequestError:

@@ -54,12 +54,12 @@ def main() -> int:
 def predict_files(model: Model, files: Sequence[Path], top_k: int) -> Iterator[dict[str, Any]]:
     """For each file, in order, its `top_k` best predictions or the error that it made.
 
-    The next files are decoded while the engine works, and it gets as many batches at once as it has lanes.
+    The next files are decoded while the engine works, and it gets as many batches at once as it allows.
     """
-    cpus, size, lanes = available_cpus(), model.engine.max_batch, model.engine.lanes
+    cpus, size, concurrency = available_cpus(), model.engine.max_batch, model.engine.max_concurrency
     # Enough that neither decoding nor the engine waits for the other; a decoded image is 150 KB.
-    ahead = 2 * lanes + -(-2 * cpus // size)
-    decoders, engine = ThreadPoolExecutor(cpus), ThreadPoolExecutor(lanes)
+    ahead = 2 * concurrency + -(-2 * cpus // size)
+    decoders, engine = ThreadPoolExecutor(cpus), ThreadPoolExecutor(concurrency)
     under_way: deque[Future[list[dict[str, Any]]]] = deque()
     try:
         for start in range(0, len(files), size):
@@ -116,7 +116,9 @@ def _arguments() -> argparse.Namespace:
     lines = parser.add_mutually_exclusive_group()
     lines.add_argument("--json", action="store_true", default=True, help="a line of JSON a file (the default)")
     lines.add_argument("--text", action="store_false", dest="json", help="a line for people a file")
-    parser.add_argument("--top-k", type=_count, default=codec.TOP_K, metavar="K", help="best classes to tell (5)")
+    parser.add_argument(
+        "--top-k", type=_count, default=codec.TOP_K, metavar="K", help="how many of the best classes to print (5)"
+    )
     parser.add_argument("--engine", default=registry.AUTO, help=f"one of {', '.join(registry.ENGINES)}")
     parser.add_argument("--device", choices=DEVICES, default="auto")
     parser.add_argument("--form", choices=ENGINE_FORMS, default="auto", help="which of the artifact's networks")

@@ -1,6 +1,7 @@
 """The server process: gunicorn, set up for one model."""
 
 import logging
+import mmap
 import os
 import signal
 import socket
@@ -15,7 +16,6 @@ from contract.errors import ConfigError, UserError
 from contract.paths import MLPaths
 from model.artifact import Artifact
 from serve.app import create_app
-from serve.board import Board
 from serve.engines import registry
 from serve.engines.base import EngineOptions
 from serve.log import GunicornLogger
@@ -31,20 +31,58 @@ _KEEPALIVE_S: Final = 75
 _GRACE_S: Final = 25
 # A worker whose accepting loop is silent for so long is replaced.
 _HEARTBEAT_S: Final = 60
-# Beside the requests that are worked on: for /ping, and for telling others that the server is full.
+# Beside the requests that are worked on: for /ping, and for answering others that the server is full.
 _SPARE_THREADS: Final = 32
 # What makes gunicorn end instead of starting the worker again and again.
 BOOT_ERROR: Final = 3
 
+_SLOTS: Final = 1024
+_LONGEST_MESSAGE: Final = 2048
 
-class Server(BaseApplication):  # type: ignore[misc]
-    """gunicorn's application: configured in code alone; no file or variable of its own has a say."""
 
-    def __init__(self, settings: Settings, concurrency: Concurrency, listener: socket.socket, board: Board) -> None:
+class WorkerStatus:
+    """Which workers are ready, and why one couldn't start: memory that the master makes before it forks.
+
+    A worker is known by its number (its age). Each byte is written by one process, so there are no locks.
+    """
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, 1 + 1 + _SLOTS + _LONGEST_MESSAGE)
+
+    def expect(self, workers: int) -> None:
+        """Set how many workers there shall be."""
+        self._memory[0] = workers
+
+    def mark(self, worker: int, ready: bool) -> None:
+        self._memory[2 + worker % _SLOTS] = ready
+
+    def all_ready(self) -> bool:
+        return sum(self._memory[2 : 2 + _SLOTS]) >= self._memory[0]
+
+    def report_failure(self, message: str, users_fault: bool) -> None:
+        """Why a worker can't start, for the master, which outlives it. users_fault: whether the user can mend it."""
+        text = message.encode()[:_LONGEST_MESSAGE]
+        self._memory[-_LONGEST_MESSAGE:] = text.ljust(_LONGEST_MESSAGE, b"\0")
+        self._memory[1] = 2 if users_fault else 1
+
+    def failure(self) -> tuple[str, bool] | None:
+        """(message, whether the user can mend it), or None when all workers could start."""
+        if not self._memory[1]:
+            return None
+        text = bytes(self._memory[-_LONGEST_MESSAGE:]).rstrip(b"\0").decode(errors="ignore")
+        return text, self._memory[1] == 2
+
+
+class GunicornServer(BaseApplication):  # type: ignore[misc]
+    """gunicorn's application: configured in code alone; gunicorn's own files and variables are ignored."""
+
+    def __init__(
+        self, settings: Settings, concurrency: Concurrency, listener: socket.socket, status: WorkerStatus
+    ) -> None:
         """Raises ConfigError when there is no temporary folder."""
         self._settings = settings
         self._concurrency = concurrency
-        self._board = board
+        self._status = status
         # gunicorn closes the descriptor that it is given.
         self._descriptor = listener.detach()
         self._folder = temporary_folder()
@@ -79,11 +117,11 @@ class Server(BaseApplication):  # type: ignore[misc]
             self._load_model,
             timeout_s=self._settings.timeout_s,
             stuck_after_s=self._settings.stuck_after_s,
-            on_ready=lambda: self._board.mark(self._number, True),
+            on_ready=lambda: self._status.mark(self._number, True),
             on_failure=self._give_up,
         )
         host.start()
-        return create_app(host, self._settings, self._concurrency.threads, self._board.all_ready)
+        return create_app(host, self._settings, self._concurrency.threads, self._status.all_ready)
 
     def _load_model(self) -> Model:
         # Read anew: the folder may hold another artifact by the time a worker is replaced. The engine checks its files.
@@ -94,11 +132,13 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def _give_up(self, error: BaseException) -> None:
         if isinstance(error, UserError):
-            self._board.leave_fault(str(error), users=True)
+            self._status.report_failure(str(error), users_fault=True)
         else:
             _log.error("the model can't be loaded", exc_info=error)
             first = (str(error).splitlines() or [""])[0]
-            self._board.leave_fault(f"the model can't be loaded ({type(error).__name__}: {first})", users=False)
+            self._status.report_failure(
+                f"the model can't be loaded ({type(error).__name__}: {first})", users_fault=False
+            )
         logging.shutdown()
         # Not sys.exit: this is a thread, and the worker's loop would go on.
         os._exit(BOOT_ERROR)
@@ -111,14 +151,14 @@ class Server(BaseApplication):  # type: ignore[misc]
         self._number = worker.age
 
     def _after_exit(self, _arbiter: Any, worker: Any) -> None:
-        self._board.mark(worker.age, False)
+        self._status.mark(worker.age, False)
 
     def _count_changed(self, _arbiter: Any, new: int, _old: int | None) -> None:
-        self._board.expect(new)
+        self._status.expect(new)
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises ConfigError when the port or the address can't be had."""
+    """A listening socket. Raises ConfigError when the port or the address can't be used."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:

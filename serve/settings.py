@@ -5,274 +5,225 @@ How many processes and threads serve follows from the machine and what was asked
 
 import logging
 import os
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
 from contract.errors import ConfigError
+from contract.options import allowed, choice, from_text, number, parsed, shown, text
 from contract.paths import DEFAULT_ROOT, ROOT_VARIABLE
 from serve.engines.base import DEVICES, ENGINE_FORMS, PRECISIONS
 from serve.engines.registry import AUTO, ENGINES
-from serve.media_types import OFFERS, Offer, negotiate
+from serve.media_types import RESPONSE_FORMATS, ResponseFormat, negotiate
 
 MB: Final = 1024 * 1024
 _LEVELS: Final = ("debug", "info", "warning", "error", "critical")
+_SAFE_PORTS: Final = "SAGEMAKER_SAFE_PORT_RANGE"
+_SAGEMAKER_PORT: Final = "SAGEMAKER_BIND_TO_PORT"
+# Asynchronous inference's 1 GB is the most that ever comes.
+_MOST_MB: Final = 1024
 
 
-@dataclass(frozen=True)
-class Option:
-    """One setting. The first of `variables` that is set and not empty counts. allowed: its values, in words.
+def _port_range(text: str) -> tuple[int, int]:
+    first, last = (int(part) for part in text.split("-", 1))
+    if not 1 <= first <= last <= 65535:
+        raise ValueError
+    return first, last
 
-    parse: text -> value; ValueError for what isn't allowed.
-    """
 
-    field: str
-    variables: tuple[str, ...]
-    default: str
-    allowed: str
-    help: str
-    parse: Callable[[str], Any]
+def _strategy(text: str) -> str:
+    # Jobs are described with SingleRecord; containers get, and answer, SINGLE_RECORD.
+    known = {"singlerecord": "SINGLE_RECORD", "multirecord": "MULTI_RECORD"}
+    return known[text.lower().replace("_", "")]
+
+
+def _accept(text: str) -> ResponseFormat:
+    response_format = negotiate(text)
+    if response_format is None:
+        raise ValueError
+    return response_format
+
+
+def _log_level(text: str) -> int:
+    # SageMaker's SDK sends Python's numbers (20), people write names.
+    if text.isdecimal() and len(text) <= 2:
+        return int(text)
+    if text.lower() not in _LEVELS:
+        raise ValueError
+    return logging.getLevelNamesMapping()[text.upper()]
+
+
+def _from(variables: str, option: Any) -> Any:
+    """An option of `contract.options` that is read from the first of these variables that is set and not empty."""
+    return field(default=option.default, metadata={**option.metadata, "variables": tuple(variables.split())})
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The parsed values; OPTIONS says where each comes from and what it means."""
+    """Each setting with its variables, default, range and help: `python -m serve --help` lists them."""
 
-    ml_root: Path
-    host: str
-    port: int
-    safe_port_range: tuple[int, int] | None
-    workers: int
-    engine: str
-    device: str
-    form: str
-    precision: str
-    threads: int
-    timeout_s: float
-    stuck_after_s: float
-    max_waiting: int
-    max_payload_bytes: int
-    max_images: int
-    batch: bool
-    batch_strategy: str
-    max_concurrent_transforms: int
-    batch_errors: str
-    default_accept: Offer
-    log_level: int
+    ml_root: Path = _from(  # noqa: RUF009 - an immutable default
+        ROOT_VARIABLE, parsed(str(DEFAULT_ROOT), "a folder", "the artifact is read from the folder model in it", Path)
+    )
+    host: str = _from("KENNEL_HOST", text("0.0.0.0", "an address", "address to listen on"))  # noqa: S104
+    port: int = _from(
+        f"{_SAGEMAKER_PORT} KENNEL_PORT",
+        number(8080, 0, 65535, "port to listen on; 0 takes any free one, which the log names"),
+    )
+    safe_port_range: tuple[int, int] | None = _from(
+        _SAFE_PORTS,
+        parsed(None, "FIRST-LAST, two ports from 1 to 65535", f"{_SAGEMAKER_PORT} must lie within it", _port_range),
+    )
+    workers: int = _from(
+        "SAGEMAKER_MODEL_SERVER_WORKERS",
+        number(
+            0, 0, 64, "processes, each with the model in its memory; 0: one for every 8 cores, for one uses them all"
+        ),
+    )
+    engine: str = _from(
+        "KENNEL_ENGINE",
+        text(
+            AUTO,
+            f"one of {', '.join(ENGINES)}, or module:attribute",
+            "what runs the network; auto: torch on a GPU, else openvino where the artifact has a form for it",
+            rf"{'|'.join(ENGINES)}|[A-Za-z_][\w.]*:[A-Za-z_]\w*",
+        ),
+    )
+    device: str = _from("KENNEL_DEVICE", choice("auto", DEVICES, "auto: a GPU if the machine has one that can be used"))
+    form: str = _from(
+        "KENNEL_FORM",
+        choice(
+            "auto",
+            ENGINE_FORMS,
+            "which of the artifact's networks to run; auto: the engine's, for openvino the artifact's default form",
+        ),
+    )
+    precision: str = _from(
+        "KENNEL_PRECISION",
+        choice(
+            "auto", PRECISIONS, "what floating-point numbers to compute in; auto: the fastest that costs no accuracy"
+        ),
+    )
+    threads: int = _from(
+        "KENNEL_THREADS",
+        number(0, 0, 1024, "cores a worker predicts on and images it decodes at once; 0: its share of the cores"),
+    )
+    timeout_s: float = _from(
+        "SAGEMAKER_MODEL_SERVER_TIMEOUT",
+        number(60.0, 1, 3600, "seconds a request waits for its prediction at most; then it is answered 503"),
+    )
+    stuck_after_s: float = _from(
+        "KENNEL_STUCK_AFTER",
+        number(20.0, 1, 3600, "seconds after which a running prediction counts as stuck, and /ping says 503"),
+    )
+    max_waiting: int = _from(
+        "KENNEL_MAX_WAITING",
+        number(128, 1, 1024, "images a worker holds at once, one a request at least; one more gets 503, Retry-After"),
+    )
+    max_payload_mb: int = _from(
+        "SAGEMAKER_MAX_PAYLOAD_IN_MB",
+        # Batch transform writes 0 for "no limit".
+        number(6, 0, _MOST_MB, f"largest request body in MiB (1,048,576 bytes); 0 means {_MOST_MB}"),
+    )
+    max_images: int = _from("KENNEL_MAX_IMAGES", number(64, 1, 1024, "images in one request; more are answered 413"))
+    batch: bool = _from(
+        "SAGEMAKER_BATCH",
+        parsed(
+            "false",
+            "true or false",
+            "whether this is a batch transform job's server; SageMaker sets it",
+            lambda text: {"true": True, "false": False}[text.lower()],
+        ),
+    )
+    batch_strategy: str = _from(
+        "SAGEMAKER_BATCH_STRATEGY",
+        parsed(
+            "SINGLE_RECORD",
+            "SINGLE_RECORD or MULTI_RECORD",
+            "reported at /execution-parameters; a request is one image with either",
+            _strategy,
+        ),
+    )
+    max_concurrent_transforms: int = _from(
+        "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS",
+        number(0, 0, 1024, "requests that a transform job has under way at once, all let in; 0: by the cores"),
+    )
+    batch_errors: str = _from(
+        "KENNEL_BATCH_ERRORS",
+        choice(
+            "status",
+            ("status", "answer"),
+            "with SAGEMAKER_BATCH=true, answer: an image's own fault is reported in an answer of status 200",
+        ),
+    )
+    default_accept: ResponseFormat = _from(  # noqa: RUF009 - an immutable default
+        "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT",
+        parsed(
+            "application/json",
+            "one of " + ", ".join(map(str, RESPONSE_FORMATS)),
+            "the answer's form when the request has no Accept, or */*",
+            _accept,
+        ),
+    )
+    log_level: int = _from(
+        "SAGEMAKER_CONTAINER_LOG_LEVEL",
+        parsed(
+            "info",
+            f"one of {', '.join(_LEVELS)}, or Python's number for it",
+            "debug also logs every request",
+            _log_level,
+        ),
+    )
+
+    @property
+    def max_payload_bytes(self) -> int:
+        return (self.max_payload_mb or _MOST_MB) * MB
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
-        """Raises ConfigError that tells all faults at once."""
+        """Raises ConfigError that names all faults at once."""
         values: dict[str, Any] = {}
         faults: list[str] = []
-        for option in OPTIONS:
-            name = next((name for name in option.variables if environ.get(name)), None)
-            given = environ[name] if name else option.default
+        for setting in fields(cls):
+            name = next((name for name in setting.metadata["variables"] if environ.get(name)), None)
+            if name is None:
+                continue
             try:
-                values[option.field] = option.parse(given.strip())
+                values[setting.name] = from_text(setting, environ[name])
             except ValueError:
-                faults.append(f"{name} must be {option.allowed}, got {given!r}")
+                faults.append(f"{name} must be {allowed(setting)}, got {environ[name]!r}")
         faults += _outside_range(values, environ)
         if faults:
             raise ConfigError(faults[0] if len(faults) == 1 else f"{len(faults)} settings: " + " | ".join(faults))
+        settings = cls(**values)
         # A transform job is granted what it was announced with: none of its requests finds the server full.
-        values["max_waiting"] = max(values["max_waiting"], values["max_concurrent_transforms"])
-        return cls(**values)
+        return replace(settings, max_waiting=max(settings.max_waiting, settings.max_concurrent_transforms))
 
 
 def _outside_range(values: Mapping[str, Any], environ: Mapping[str, str]) -> list[str]:
     """The range is about the port that SageMaker asks for; Kennel's own default isn't meant by it."""
     span, port = values.get("safe_port_range"), values.get("port")
-    if not span or port is None or not environ.get("SAGEMAKER_BIND_TO_PORT") or span[0] <= port <= span[1]:
+    if not span or port is None or not environ.get(_SAGEMAKER_PORT) or span[0] <= port <= span[1]:
         return []
-    return [f"SAGEMAKER_BIND_TO_PORT must lie within SAGEMAKER_SAFE_PORT_RANGE ({span[0]}-{span[1]}), got {port}"]
+    return [f"{_SAGEMAKER_PORT} must lie within {_SAFE_PORTS} ({span[0]}-{span[1]}), got {port}"]
 
 
-def _integer(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not re.fullmatch(r"-?\d{1,9}", text) or not low <= int(text) <= high:
-            raise ValueError
-        return int(text)
-
-    return parse
-
-
-def _seconds(low: float, high: float) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        if not low <= (value := float(text)) <= high:
-            raise ValueError
-        return value
-
-    return parse
-
-
-def _port_range(text: str) -> tuple[int, int] | None:
-    if not text:
-        return None
-    first, last = (_integer(1, 65535)(part) for part in text.split("-", 1))
-    if first > last:
-        raise ValueError
-    return first, last
-
-
-def _payload(text: str) -> int:
-    # Batch transform writes 0 for "no limit"; asynchronous inference's 1 GB is the most that ever comes.
-    return (_integer(0, 1024)(text) or 1024) * MB
-
-
-def _boolean(text: str) -> bool:
-    if text.lower() not in ("true", "false"):
-        raise ValueError
-    return text.lower() == "true"
-
-
-def _strategy(text: str) -> str:
-    # Jobs are described with SingleRecord; containers are told, and answer, SINGLE_RECORD.
-    known = {"singlerecord": "SINGLE_RECORD", "multirecord": "MULTI_RECORD"}
-    if (name := known.get(text.lower().replace("_", ""))) is None:
-        raise ValueError
-    return name
-
-
-def _batch_errors(text: str) -> str:
-    if text not in ("status", "answer"):
-        raise ValueError
-    return text
-
-
-def _engine(text: str) -> str:
-    if text not in ENGINES and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", text):
-        raise ValueError
-    return text
-
-
-def _one_of(names: tuple[str, ...]) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in names:
-            raise ValueError
-        return text
-
-    return parse
-
-
-def _accept(text: str) -> Offer:
-    offer = negotiate(text)
-    if offer is None:
-        raise ValueError
-    return offer
-
-
-def _log_level(text: str) -> int:
-    # SageMaker's SDK sends Python's numbers (20), people write names.
-    if re.fullmatch(r"\d{1,2}", text):
-        return int(text)
-    if text.lower() not in _LEVELS:
-        raise ValueError
-    return int(logging.getLevelNamesMapping()[text.upper()])
-
-
-OPTIONS: Final[tuple[Option, ...]] = (
-    Option(
-        "ml_root", (ROOT_VARIABLE,), str(DEFAULT_ROOT), "a folder",
-        "the artifact is read from the folder model in it", Path,
-    ),
-    Option("host", ("KENNEL_HOST",), "0.0.0.0", "an address", "address to listen on", str),  # noqa: S104
-    Option(
-        "port", ("SAGEMAKER_BIND_TO_PORT", "KENNEL_PORT"), "8080", "an integer from 0 to 65535",
-        "port to listen on; 0 takes any free one, which the log names", _integer(0, 65535),
-    ),
-    Option(
-        "safe_port_range", ("SAGEMAKER_SAFE_PORT_RANGE",), "", "FIRST-LAST, two ports from 1 to 65535",
-        "SAGEMAKER_BIND_TO_PORT must lie within it", _port_range,
-    ),
-    Option(
-        "workers", ("SAGEMAKER_MODEL_SERVER_WORKERS",), "0", "an integer from 0 to 64",
-        "processes, each with the model in its memory; 0: one for every 8 cores, for one uses them all",
-        _integer(0, 64),
-    ),
-    Option(
-        "engine", ("KENNEL_ENGINE",), AUTO, f"one of {', '.join(ENGINES)}, or module:attribute",
-        "what runs the network; auto: torch on a GPU, else openvino where the artifact has a form for it", _engine,
-    ),
-    Option(
-        "device", ("KENNEL_DEVICE",), "auto", f"one of {', '.join(DEVICES)}",
-        "auto: a GPU if the machine has one that can be used", _one_of(DEVICES),
-    ),
-    Option(
-        "form", ("KENNEL_FORM",), "auto", f"one of {', '.join(ENGINE_FORMS)}",
-        "which of the artifact's networks to run; auto: the engine's, for openvino the artifact's default form",
-        _one_of(ENGINE_FORMS),
-    ),
-    Option(
-        "precision", ("KENNEL_PRECISION",), "auto", f"one of {', '.join(PRECISIONS)}",
-        "what floating-point numbers to compute in; auto: the fastest that costs no accuracy", _one_of(PRECISIONS),
-    ),
-    Option(
-        "threads", ("KENNEL_THREADS",), "0", "an integer from 0 to 1024",
-        "cores a worker predicts on, and images it decodes at once; 0: the cores it may use, shared among the workers",
-        _integer(0, 1024),
-    ),
-    Option(
-        "timeout_s", ("SAGEMAKER_MODEL_SERVER_TIMEOUT",), "60", "a number from 1 to 3600",
-        "seconds a request waits for its prediction at most; then it is answered 503", _seconds(1, 3600),
-    ),
-    Option(
-        "stuck_after_s", ("KENNEL_STUCK_AFTER",), "20", "a number from 1 to 3600",
-        "seconds after which a running prediction counts as stuck, and /ping says 503", _seconds(1, 3600),
-    ),
-    Option(
-        "max_waiting", ("KENNEL_MAX_WAITING",), "128", "an integer from 1 to 1024",
-        "images a worker holds at once, a request one at least; one more is answered 503 with Retry-After",
-        _integer(1, 1024),
-    ),
-    Option(
-        "max_payload_bytes", ("SAGEMAKER_MAX_PAYLOAD_IN_MB",), "6", "an integer from 0 to 1024",
-        "largest request body in MiB (1,048,576 bytes); 0 means 1024", _payload,
-    ),
-    Option(
-        "max_images", ("KENNEL_MAX_IMAGES",), "64", "an integer from 1 to 1024",
-        "images in one request; more are answered 413", _integer(1, 1024),
-    ),
-    Option(
-        "batch", ("SAGEMAKER_BATCH",), "false", "true or false",
-        "whether this is a batch transform job's server; SageMaker sets it", _boolean,
-    ),
-    Option(
-        "batch_strategy", ("SAGEMAKER_BATCH_STRATEGY",), "SINGLE_RECORD", "SINGLE_RECORD or MULTI_RECORD",
-        "told at /execution-parameters; a request is one image with either", _strategy,
-    ),
-    Option(
-        "max_concurrent_transforms", ("SAGEMAKER_MAX_CONCURRENT_TRANSFORMS",), "0", "an integer from 0 to 1024",
-        "requests a transform job has under way at once, for which there is room then; 0: chosen by the cores",
-        _integer(0, 1024),
-    ),
-    Option(
-        "batch_errors", ("KENNEL_BATCH_ERRORS",), "status", "status or answer",
-        "with SAGEMAKER_BATCH=true, answer: an image's own fault is told in an answer of status 200", _batch_errors,
-    ),
-    Option(
-        "default_accept", ("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT",), "application/json",
-        "one of " + ", ".join(map(str, OFFERS)),
-        "the answer's form when the request has no Accept, or */*", _accept,
-    ),
-    Option(
-        "log_level", ("SAGEMAKER_CONTAINER_LOG_LEVEL",), "info",
-        f"one of {', '.join(_LEVELS)}, or Python's number for it",
-        "debug also logs every request", _log_level,
-    ),
-)  # fmt: skip
-
-assert [option.field for option in OPTIONS] == [field.name for field in fields(Settings)]
+def default_text(setting: "Field[Any]") -> str:
+    """A setting's default as its variable would say it; empty for none."""
+    about, default = setting.metadata, setting.default
+    if about["kind"] == "parsed":
+        return about["text"] or ""
+    return f"{default:g}" if isinstance(default, float) else shown(default)
 
 
 def describe() -> str:
     """The table for `python -m serve --help`."""
     lines = ["Environment variables:"]
-    for option in OPTIONS:
-        default = f" (default {option.default})" if option.default else ""
-        lines += [f"  {', else '.join(option.variables)}{default}", f"      {option.help}; {option.allowed}"]
+    for setting in fields(Settings):
+        default = f" (default {default})" if (default := default_text(setting)) else ""
+        lines.append(f"  {', else '.join(setting.metadata['variables'])}{default}")
+        lines.append(f"      {setting.metadata['help']}; {allowed(setting)}")
     return "\n".join(lines)
 
 
@@ -292,7 +243,7 @@ class Concurrency:
 
 
 def choose_concurrency(cpus: int, workers: int, threads: int) -> Concurrency:
-    """cpus: cores this container may use. workers, threads: what the user wants, 0 for what suits the machine.
+    """cpus: cores this container may use. workers, threads: what the user set, 0 for what suits the machine.
 
     Together the workers never have more threads than there are cores, unless there are more workers than that.
     """

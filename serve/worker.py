@@ -1,4 +1,4 @@
-"""gunicorn's threaded worker, mended where one client could keep the others, and /ping, waiting.
+"""gunicorn's threaded worker, changed where one client could keep the others, and /ping, waiting.
 
 It builds on the worker's inner methods: `tests/serve/test_connections.py` shows what each change is for.
 """
@@ -21,10 +21,10 @@ from gunicorn.http import errors
 from gunicorn.http.wsgi import Response
 from gunicorn.workers.gthread import ThreadWorker
 
-from serve import direct
-from serve.errors import error_body
+from serve import fast_path
+from serve.errors import RequestError, error_body, server_fault
 
-# A client that sends or takes nothing for so long is given up.
+# A client that sends or takes nothing for so long is disconnected.
 _SILENCE_S: Final = 30
 # How much of a body that nobody wants is still read, so that the client gets to see the answer.
 _DRAIN_S: Final = 10.0
@@ -33,8 +33,7 @@ _DRAIN_BYTES: Final = 2 * 1024**3
 _HEARTBEAT_S: Final = 1.0
 # How long a thread waits for the next request of the connection that it has answered.
 _NEXT_REQUEST_MS: Final = 10
-# How long a connection that was told to come back later is left unread at most, and how often it is seen whether there
-# is room for it before.
+# How long a connection that was refused is left unread at most, and how often the worker checks for a free slot.
 _PAUSE_S: Final = 1.0
 _LOOK_S: Final = 0.02
 
@@ -50,8 +49,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     """A connection takes no thread before it has sent something; a body that nobody read is drained, and a
     closing connection lingered over, in a thread and not in the accepting loop; errors are JSON.
 
-    Predictions go the short way (`serve.direct`). A connection that was told to come back later, and comes back at
-    once, waits without a thread: otherwise clients that don't heed it would take the cores from those that are served.
+    Predictions take `serve.fast_path`. A connection that got a 503 with Retry-After and sends again at once waits
+    without a thread: otherwise clients that ignore Retry-After would take the cores from those that are served.
     """
 
     sockets: list[Any]
@@ -77,7 +76,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def init_signals(self) -> None:
         super().init_signals()
-        # A terminal sends Ctrl-C to the workers too, but the master tells them what to do about it.
+        # A terminal sends Ctrl-C to the workers too, but it is the master that stops them.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def handle_quit(self, sig: int, frame: object) -> None:  # noqa: ARG002
@@ -108,7 +107,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         keep = super().handle(conn)
         # A busy client's next request is here in a moment. Taking it in the same thread spares the way back to the
         # accepting loop and from there to another thread: a third of what a request costs beside its work.
-        while keep is True and self.alive and not (self._others_wait() or _refused(conn)) and _next_comes(conn):
+        while keep is True and self.alive and not (self._others_wait() or _refused(conn)) and _next_request_comes(conn):
             keep = super().handle(conn)
         if not keep:
             # After an error it may be closed already.
@@ -120,13 +119,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         return not self.tpool._work_queue.empty()
 
     def handle_request(self, req: Any, conn: Any) -> Any:
-        short = self._direct
-        if not short.takes(req):
+        fast = self._fast_path
+        if not fast.takes(req):
             return super().handle_request(req, conn)
         response = Response(req, conn.sock, self.cfg)
         if not self.alive or len(self.keepalived_conns) >= self.max_keepalived:
             response.force_close()
-        reply = short.answer(req)
+        reply = fast.answer(req)
         if "Retry-After" in reply.headers:
             conn.refused_until = time.monotonic() + _PAUSE_S
         headers = [*reply.headers.items(), ("Content-Length", str(len(reply.body)))]
@@ -137,9 +136,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         return not response.should_close()
 
     @property
-    def _direct(self) -> direct.Direct:
-        found: direct.Direct = self.wsgi.extensions[direct.NAME]
-        return found
+    def _fast_path(self) -> fast_path.FastPath:
+        extension: fast_path.FastPath = self.wsgi.extensions[fast_path.NAME]
+        return extension
 
     def on_client_socket_readable(self, conn: Any, client: Any) -> None:
         if _refused(conn) and _sends_post(conn):
@@ -151,7 +150,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         super().wait_for_and_dispatch_events(min(timeout, _LOOK_S) if self._parked else timeout)
-        free = self._direct.free_places if self._parked else 0
+        free = self._fast_path.free_slots if self._parked else 0
         while self._parked and (free > 0 or not _refused(self._parked[0]) or not self.alive):
             free -= 1
             self.enqueue_req(self._parked.popleft())
@@ -166,7 +165,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             super().finish_request(conn, fs)
 
     def _keepalive_after(self, conn: Any, keepalive: Any) -> bool:
-        direct.skip(conn.parser.mesg.body)
+        fast_path.skip(conn.parser.mesg.body)
         drained = conn.parser.finish_body(deadline=time.monotonic() + _DRAIN_S, max_bytes=_DRAIN_BYTES)
         return bool(keepalive and drained)
 
@@ -181,28 +180,28 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             exc, errors.InvalidResponseHeader | errors.InvalidResponseHeaderName
         )
         if bad_request:
-            code, message = _STATUS.get(type(exc), 400), f"not a valid HTTP request: {exc}"
-            self.log.info("%d: %s", code, message)
+            error = RequestError(_STATUS.get(type(exc), 400), f"not a valid HTTP request: {exc}")
+            self.log.info("%d: %s", error.code, error.message)
         else:
-            code, message = 500, "the server failed on this request; its log says why"
+            error = server_fault()
             self.log.error("the connection's handler failed", exc_info=exc)
-        body = error_body(code, message)
+        body = error_body(error)
         head = (
-            f"HTTP/1.1 {code} {HTTPStatus(code).phrase}\r\nConnection: close\r\n"
+            f"HTTP/1.1 {error.code} {HTTPStatus(error.code).phrase}\r\nConnection: close\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         try:
             util.write_nonblock(client, head.encode() + body)
         except OSError:
-            self.log.debug("the client was gone before it could be told: %s", message)
+            self.log.debug("the client was gone before it could be answered: %s", error.message)
 
 
 def _refused(conn: Any) -> bool:
-    """Whether the connection's last request was told to come back later, and it isn't later yet."""
+    """Whether the connection's last request was answered with Retry-After, and that time isn't over."""
     return getattr(conn, "refused_until", 0.0) > time.monotonic()
 
 
-def _next_comes(conn: Any) -> bool:
+def _next_request_comes(conn: Any) -> bool:
     """Whether the connection's next request is here, or will be in a moment."""
     if conn.parser.unreader.buf.getvalue():
         # Its bytes came together with the last request's.

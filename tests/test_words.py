@@ -10,6 +10,9 @@ ROOT = Path(__file__).resolve().parents[1]
 # A word as it stands in names, comments and texts (upper and lower case differ), and what is written instead.
 RETIRED: dict[str, str] = {
     "rulebook": "rules",
+    "WaitingLine": "BatchQueue",
+    "hand_out": "scatter",
+    "status_sent": "response_status",
     "holdings": "resources",
     "StopSignals": "CancelOnSignals",
     "made_here": "own",

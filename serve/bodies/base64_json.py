@@ -12,7 +12,7 @@ from typing import Any, Final
 from contract.errors import ImageError
 from model.preprocess import Preprocess
 from serve import codec
-from serve.bodies.batch import Batch, Item, too_many
+from serve.bodies.batch import Batch, BatchItem, too_many
 from serve.engines.base import UInt8Array
 from serve.errors import RequestError
 
@@ -48,7 +48,7 @@ def read_json(body: bytes, most: int) -> Batch:
         raise RequestError(400, f"the JSON's instances are empty; send {_BODY_EXAMPLE}")
     if len(instances) > most:
         raise too_many(most)
-    return Batch([Item(f"instances[{i}]", partial(_load, each)) for i, each in enumerate(instances)])
+    return Batch([BatchItem(f"instances[{i}]", partial(_load, each)) for i, each in enumerate(instances)])
 
 
 def read_json_lines(body: bytes, most: int) -> Batch:
@@ -56,7 +56,7 @@ def read_json_lines(body: bytes, most: int) -> Batch:
     items = []
     for number, line in enumerate(io.BytesIO(body.removeprefix(b"\xef\xbb\xbf")), 1):
         if line.strip():
-            items.append(Item(f"line {number}", partial(_load_line, line)))
+            items.append(BatchItem(f"line {number}", partial(_load_line, line)))
             if len(items) > most:
                 raise too_many(most)
     if not items:

@@ -14,13 +14,13 @@ from serve.batching import Admission
 from serve.engines.base import UInt8Array
 from serve.errors import RequestError
 
-# A thread whose turn it is to decode goes on for so long: small images take 2 ms, and to give the turn away for each
-# costs as much as HTTP does.
+# How long a thread that got a turn to decode keeps it: small images take 2 ms, and a new turn for each of them would
+# cost as much as HTTP does.
 _TURN_S: Final = 0.01
 
 
 @dataclass(frozen=True)
-class Item:
+class BatchItem:
     """One image. name: how a fault names it, such as `instances[3]`.
 
     load: makes the network's input, uint8 (image_size, image_size, 3); raises ImageError.
@@ -37,7 +37,7 @@ class Batch:
     files: the images' file names, where they have any. fields: what a form says besides.
     """
 
-    items: Sequence[Item]
+    items: Sequence[BatchItem]
     one: bool = False
     files: Sequence[str] | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
@@ -55,16 +55,16 @@ def load(batch: Batch, preprocess: Preprocess, admission: Admission, pool: Execu
     """All images as uint8 (N, image_size, image_size, 3), decoded by this thread, and by others while there is nobody
     else to decode for.
 
-    Raises RequestError (400) that names every image that can't be used: none is left out in silence.
+    Raises RequestError (400) that names every image that can't be used: none is skipped silently.
     """
     size = preprocess.image_size
     pixels = np.empty((len(batch.items), size, size, 3), np.uint8)
 
-    told: dict[int, str] = {}
+    faults: dict[int, str] = {}
     # Each thread takes the next one from it.
     positions = iter(range(len(pixels)))
 
-    def take_turns() -> None:
+    def decode_in_turns() -> None:
         left = True
         while left:
             with admission.decoding():
@@ -73,24 +73,24 @@ def load(batch: Batch, preprocess: Preprocess, admission: Admission, pool: Execu
                     try:
                         pixels[position] = batch.items[position].load(preprocess)
                     except ImageError as error:
-                        told[position] = str(error)
+                        faults[position] = str(error)
                     if time.monotonic() > end:
                         break
                 else:
                     left = False
 
-    helpers = [pool.submit(take_turns) for _ in range(min(len(pixels), admission.free_decoders) - 1)]
+    helpers = [pool.submit(decode_in_turns) for _ in range(min(len(pixels), admission.free_decoders) - 1)]
     try:
-        take_turns()
+        decode_in_turns()
     finally:
         # All that have begun must have ended, for they write into the same array.
-        faults = [helper.exception() for helper in helpers if not helper.cancel()]
-    if fault := next(filter(None, faults), None):
-        raise fault
-    if told:
-        bad = sorted(told)
-        each = "; ".join(f"{batch.items[position].name}: {told[position]}" for position in bad)
+        errors = [helper.exception() for helper in helpers if not helper.cancel()]
+    if error := next(filter(None, errors), None):
+        raise error
+    if faults:
+        bad = sorted(faults)
+        reasons = "; ".join(f"{batch.items[position].name}: {faults[position]}" for position in bad)
         raise RequestError(
-            400, f"{len(bad)} of {len(pixels)} images can't be used, so none was predicted: {each}", images=bad
+            400, f"{len(bad)} of {len(pixels)} images can't be used, so none was predicted: {reasons}", images=bad
         )
     return pixels

@@ -9,7 +9,7 @@ from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
 from serve import codec
-from serve.bodies.batch import Batch, Item, too_many
+from serve.bodies.batch import Batch, BatchItem, too_many
 from serve.errors import RequestError
 
 # The parser takes the body in small pieces and gives up when a part's headers are longer than two of them: it needs
@@ -70,7 +70,7 @@ def read_form(body: bytes, content_type: str, most: int) -> Batch:
 
 def _batch(files: Sequence[tuple[str, bytes]], fields: Mapping[str, str]) -> Batch:
     items = [
-        Item(f"file {number} ({name[:80]!r})", partial(codec.decode, content))
+        BatchItem(f"file {number} ({name[:80]!r})", partial(codec.decode, content))
         for number, (name, content) in enumerate(files)
     ]
     return Batch(items, files=[name for name, _ in files], fields=fields)

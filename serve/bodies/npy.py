@@ -10,7 +10,7 @@ from numpy.lib import format as npy
 from PIL import Image
 
 from model.preprocess import MAX_PIXELS, Preprocess
-from serve.bodies.batch import Batch, Item, too_many
+from serve.bodies.batch import Batch, BatchItem, too_many
 from serve.engines.base import UInt8Array
 from serve.errors import RequestError
 
@@ -47,7 +47,7 @@ def read_npy(body: bytes, most: int) -> Batch:
         )
     images = np.frombuffer(body, np.uint8, offset=start).reshape(shape, order="F" if fortran else "C")
     images = images if len(shape) == 4 else images[np.newaxis]
-    items = [Item(f"image {i}", partial(_load, image)) for i, image in enumerate(images)]
+    items = [BatchItem(f"image {i}", partial(_load, image)) for i, image in enumerate(images)]
     return Batch(items, one=len(shape) == 3)
 
 

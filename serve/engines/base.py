@@ -13,7 +13,7 @@ UInt8Array = NDArray[np.uint8]
 FloatArray = NDArray[np.float64]
 
 
-# What can be wished for; not every engine and machine can do all of it.
+# What can be asked for; not every engine and machine can do all of it.
 DEVICES: Final = ("auto", "cpu", "cuda")
 PRECISIONS: Final = ("auto", "f32", "bf16", "f16")
 ENGINE_FORMS: Final = ("auto", *FORMS)
@@ -45,7 +45,7 @@ class Engine(Protocol):
         """How many waiting images to give it at once, at most; at least 1."""
 
     @property
-    def lanes(self) -> int:
+    def max_concurrency(self) -> int:
         """How many threads may be in `predict` at once, at least 1; with 1 it is always the same thread."""
 
     def predict(self, images: UInt8Array) -> FloatArray:

@@ -26,24 +26,24 @@ class Choice:
 
 @dataclass(frozen=True)
 class Machine:
-    """What is asked of the machine, in the order of the cost.
+    """Questions about the machine, in the order of their cost.
 
-    gpu_shows: whether there may be an NVIDIA GPU. gpu_fault and openvino_fault: why torch can't use it, and why
+    gpu_visible: whether there may be an NVIDIA GPU. gpu_fault and openvino_fault: why torch can't use it, and why
     OpenVINO can't be imported; None when they can. Each imports its library.
     """
 
-    gpu_shows: Callable[[], bool]
+    gpu_visible: Callable[[], bool]
     gpu_fault: Callable[[], str | None]
     openvino_fault: Callable[[], str | None]
 
 
-class _Chosen:
-    """The engine, and why it was chosen."""
+class _ChosenEngine:
+    """An engine whose description says why it was chosen."""
 
     def __init__(self, engine: Engine, reason: str) -> None:
         self._engine = engine
         self.description = f"{engine.description} (chosen because {reason})"
-        self.max_batch, self.lanes = engine.max_batch, engine.lanes
+        self.max_batch, self.max_concurrency = engine.max_batch, engine.max_concurrency
 
     def predict(self, images: UInt8Array) -> FloatArray:
         return self._engine.predict(images)
@@ -51,14 +51,14 @@ class _Chosen:
 
 def load_best(artifact: Artifact, options: EngineOptions) -> Engine:
     """The chosen engine, loaded. Raises what that engine raises."""
-    choice = choose(artifact, options, Machine(gpu_shows, _gpu_fault, _openvino_fault))
+    choice = choose(artifact, options, Machine(gpu_visible, _gpu_fault, _openvino_fault))
     if choice.warning:
         _log.warning("%s", choice.warning)
-    return _Chosen(registry.find(choice.engine)(artifact, options), choice.reason)
+    return _ChosenEngine(registry.find(choice.engine)(artifact, options), choice.reason)
 
 
 def choose(artifact: Artifact, options: EngineOptions, machine: Machine) -> Choice:
-    """Wishes first; then a GPU that can be used; then OpenVINO, if the artifact has a form for it; else torch."""
+    """What the options ask for; else a GPU that can be used; else OpenVINO, if the artifact has a form; else torch."""
     if options.device == "cuda":
         return Choice("torch", "device cuda is wanted")
     if options.form != "auto":
@@ -66,7 +66,7 @@ def choose(artifact: Artifact, options: EngineOptions, machine: Machine) -> Choi
     where, gpu_fault = "there is no NVIDIA GPU", None
     if options.device == "cpu":
         where = "device cpu is wanted"
-    elif machine.gpu_shows():
+    elif machine.gpu_visible():
         gpu_fault = machine.gpu_fault()
         if gpu_fault is None:
             return Choice("torch", "there is an NVIDIA GPU")
@@ -80,7 +80,7 @@ def choose(artifact: Artifact, options: EngineOptions, machine: Machine) -> Choi
     return Choice("torch", f"{where} and OpenVINO can't serve this artifact", "; ".join(filter(None, (unused, slow))))
 
 
-def gpu_shows(system: Path = Path("/"), environ: Mapping[str, str] = os.environ) -> bool:
+def gpu_visible(system: Path = Path("/"), environ: Mapping[str, str] = os.environ) -> bool:
     """Whether an NVIDIA GPU's device is there and isn't hidden on purpose; no library is asked, nothing started."""
     if environ.get("CUDA_VISIBLE_DEVICES", "all").strip() in ("", "-1"):
         return False

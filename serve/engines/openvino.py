@@ -12,11 +12,12 @@ from contract.errors import ArtifactError, ConfigError, DeviceError
 from model._openvino import openvino
 from model.artifact import Artifact
 from model.forms import GRAPHS, OPENVINO, OPENVINO_INT8, TORCH, may_replace
+from model.metrics import softmax
 from serve.engines.base import EngineOptions, FloatArray, UInt8Array
 
 # More threads than this give one image's small layers nothing but waiting for each other.
 _MOST_THREADS: Final = 16
-_MOST_LANES: Final = 16
+_MOST_CONCURRENCY: Final = 16
 # What gives a tenth more images a second than one by one; eight give little more, and whoever comes next waits longer.
 _MAX_BATCH: Final = 4
 # A ResNet's graph has less than 1 MB. OpenVINO takes minutes over one of ten thousand layers.
@@ -32,8 +33,8 @@ class OpenVinoEngine:
     """
 
     def __init__(self, artifact: Artifact, options: EngineOptions) -> None:
-        """Raises ArtifactError when the form is missing or broken, ConfigError or DeviceError for wishes that can't
-        be met here.
+        """Raises ArtifactError when the form is missing or broken, ConfigError or DeviceError for options that
+        don't fit this engine or machine.
         """
         form = choose_form(artifact, options)
         core = openvino.Core()
@@ -46,7 +47,7 @@ class OpenVinoEngine:
         )
         self._form, self._threads = form, options.threads
         self._temperature = artifact.temperature
-        self._lanes, width = share_threads(options.threads)
+        self._max_concurrency, width = share_threads(options.threads)
         graph = artifact.graph(form)
         artifact.verify(form)
         # The weights stay in the page cache, where all workers find them.
@@ -55,8 +56,12 @@ class OpenVinoEngine:
             model = _read(core, graph, artifact)
             alone = self._compile(core, model, 1, min(options.threads, _MOST_THREADS))
             self._alone = _Requests(alone, 1)
-            at_once = alone if self._lanes == 1 else self._compile(core, model, self._lanes, self._lanes * width)
-            self._at_once = _Requests(at_once, self._lanes)
+            at_once = (
+                alone
+                if self._max_concurrency == 1
+                else self._compile(core, model, self._max_concurrency, self._max_concurrency * width)
+            )
+            self._at_once = _Requests(at_once, self._max_concurrency)
             size = artifact.preprocess.image_size
             for requests in (self._alone, self._at_once):
                 # The first run lays out weights and memory: it may fail, and takes longer than those after it.
@@ -79,21 +84,19 @@ class OpenVinoEngine:
         return _MAX_BATCH
 
     @property
-    def lanes(self) -> int:
-        return self._lanes
+    def max_concurrency(self) -> int:
+        return self._max_concurrency
 
     def predict(self, images: UInt8Array) -> FloatArray:
         with self._lock:
             self._running += 1
             requests = self._alone if self._running == 1 else self._at_once
         try:
-            logits = requests.infer(np.ascontiguousarray(images)).astype(np.float64) / self._temperature
+            logits = requests.infer(np.ascontiguousarray(images))
         finally:
             with self._lock:
                 self._running -= 1
-        exponentials = np.exp(logits - logits.max(1, keepdims=True))
-        probabilities: FloatArray = exponentials / exponentials.sum(1, keepdims=True)
-        return probabilities
+        return softmax(logits, self._temperature)
 
     def _compile(self, core: Any, model: Any, streams: int, threads: int) -> Any:
         settings = {
@@ -129,7 +132,7 @@ class _Requests:
 def choose_form(artifact: Artifact, options: EngineOptions) -> str:
     """The artifact's default form, or the one that is wanted.
 
-    Raises ConfigError for a device or a form that isn't OpenVINO's; a form that is missing is told by the artifact.
+    Raises ConfigError for a device or a form that isn't OpenVINO's; whether the artifact has the form is checked later.
     """
     if options.device == "cuda":
         raise ConfigError("the engine openvino runs on the CPU, not on device cuda; choose the engine torch for a GPU")
@@ -145,12 +148,12 @@ def choose_form(artifact: Artifact, options: EngineOptions) -> str:
 def choose_precision(
     artifact: Artifact, form: str, wanted: str, capabilities: Collection[str], bf16_is_faster: bool
 ) -> str:
-    """What to compute in: the wish; or for the float form bf16, where it is faster and costs no accuracy.
+    """What to compute in: what is asked for; or for the float form bf16, where it is faster and costs no accuracy.
 
-    capabilities: OpenVINO's names of what the CPU can do. Raises DeviceError when it can't do what is wanted.
+    capabilities: OpenVINO's names of what the CPU can do. Raises DeviceError when it can't do what is asked for.
     """
     if wanted != "auto":
-        # OpenVINO itself would take another precision without a word.
+        # OpenVINO itself would use another precision and not say so.
         if _CAPABILITIES[wanted] not in capabilities:
             can = ", ".join(name for name, capability in _CAPABILITIES.items() if capability in capabilities)
             raise DeviceError(
@@ -178,7 +181,7 @@ def bf16_pays(cpuinfo: Path) -> bool:
 
 def share_threads(threads: int) -> tuple[int, int]:
     """(predictions at once, threads of each): one each as long as that isn't too many; never more than `threads`."""
-    width = -(-threads // _MOST_LANES)
+    width = -(-threads // _MOST_CONCURRENCY)
     return max(1, threads // width), width
 
 
@@ -200,15 +203,13 @@ def _read(core: Any, graph: Path, artifact: Artifact) -> Any:
         raise ArtifactError(f"{graph} is no graph that Kennel wrote; copy the artifact's folder again")
     model = core.read_model(graph)
     size, classes = artifact.preprocess.image_size, len(artifact.labels)
-    found = (
-        [f"{each.element_type.get_type_name()} {each.partial_shape.to_string()}" for each in model.inputs],
-        [each.partial_shape.to_string() for each in model.outputs],
-    )
-    wanted = ([f"u8 [?,{size},{size},3]"], [f"[?,{classes}]"])
-    if found != wanted:
+    inputs = [f"{port.element_type.get_type_name()} {port.partial_shape.to_string()}" for port in model.inputs]
+    outputs = [port.partial_shape.to_string() for port in model.outputs]
+    expected_input, expected_output = f"u8 [?,{size},{size},3]", f"[?,{classes}]"
+    if (inputs, outputs) != ([expected_input], [expected_output]):
         raise ArtifactError(
-            f"the network in {graph} doesn't fit its manifest: it turns {', '.join(found[0])} into "
-            f"{', '.join(found[1]) or 'nothing'}, expected {wanted[0][0]} into {wanted[1][0]}; train again"
+            f"the network in {graph} doesn't fit its manifest: it turns {', '.join(inputs)} into "
+            f"{', '.join(outputs) or 'nothing'}, expected {expected_input} into {expected_output}; train again"
         )
     return model
 
@@ -218,6 +219,6 @@ def _version() -> str:
 
 
 def _reason(error: RuntimeError | OSError) -> str:
-    """The end of OpenVINO's message, whose beginning tells lines of its own source."""
+    """The end of OpenVINO's message, whose beginning names lines of its own source."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[-1] if lines else type(error).__name__)[:160]

@@ -24,7 +24,7 @@ DTYPES: Final = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.floa
 
 
 class TorchEngine:
-    """The artifact's own network, channels-last: in float32 on the CPU, on a GPU in float16 unless told otherwise."""
+    """The artifact's own network, channels-last: in float32 on the CPU, by default in float16 on a GPU."""
 
     def __init__(self, artifact: Artifact, options: EngineOptions) -> None:
         """Raises ArtifactError when the weights don't fit, DeviceError when there is no GPU for `cuda`, or the device
@@ -60,7 +60,7 @@ class TorchEngine:
         return max(SIZES) if self._on_gpu else 1
 
     @property
-    def lanes(self) -> int:
+    def max_concurrency(self) -> int:
         return 1
 
     @property

@@ -120,9 +120,9 @@ def test_a_batch_equals_its_images_one_by_one(case: Case, engine: Engine, images
 
 
 def test_several_at_once_give_the_answers_of_one(case: Case, engine: Engine, images: NDArray[np.uint8]) -> None:
-    assert engine.lanes == (1 if case.engine == "torch" or case.form == "torch" else 2)
+    assert engine.max_concurrency == (1 if case.engine == "torch" or case.form == "torch" else 2)
     wanted = engine.predict(images)
-    together = Barrier(engine.lanes)
+    together = Barrier(engine.max_concurrency)
 
     def ask(start: int) -> None:
         together.wait(60)
@@ -130,8 +130,8 @@ def test_several_at_once_give_the_answers_of_one(case: Case, engine: Engine, ima
             one = (start + count) % 5
             assert engine.predict(images[one : one + 1]) == pytest.approx(wanted[one : one + 1], abs=case.tolerance)
 
-    with ThreadPoolExecutor(engine.lanes) as pool:
-        for asked in [pool.submit(ask, start) for start in range(engine.lanes)]:
+    with ThreadPoolExecutor(engine.max_concurrency) as pool:
+        for asked in [pool.submit(ask, start) for start in range(engine.max_concurrency)]:
             asked.result()
 
 

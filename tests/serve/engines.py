@@ -27,7 +27,7 @@ class ToyEngine:
 
     description = "toy"
     max_batch = 8
-    lanes = 1
+    max_concurrency = 1
     form = TORCH
 
     def __init__(self, artifact: Artifact, options: EngineOptions) -> None:
@@ -73,17 +73,17 @@ def unfit(artifact: Artifact, options: EngineOptions) -> ToyEngine:
     raise ArtifactError("the weights don't fit; train again")
 
 
-class TwoLanesEngine(ToyEngine):
+class TwoThreadsEngine(ToyEngine):
     """Predicts on two threads at once, and leaves a note of which and how many images. Whoever finds the file
     hold-one first is held.
     """
 
-    lanes = 2
+    max_concurrency = 2
     max_batch = 2
 
     def predict(self, images: UInt8Array) -> FloatArray:
         folder = Path(os.environ["TOY_DIR"])
-        (folder / f"lane-{threading.get_native_id()}-{len(images)}").touch()
+        (folder / f"thread-{threading.get_native_id()}-{len(images)}").touch()
         if said("hold-one") and not said("held"):
             (folder / "held").touch()
             wait_while("hold-one")

@@ -12,7 +12,7 @@ from model.forms import OPENVINO, OPENVINO_INT8, TORCH, Form
 from model.preprocess import Preprocess
 from serve.engines import registry
 from serve.engines.base import EngineOptions
-from serve.engines.choose import Choice, Machine, choose, gpu_shows
+from serve.engines.choose import Choice, Machine, choose, gpu_visible
 
 FORMS = (TORCH, OPENVINO, OPENVINO_INT8)
 
@@ -120,7 +120,7 @@ def test_what_shows_a_gpu(files: tuple[str, ...], environ: dict[str, str], shows
     (tmp_path / "dev").mkdir()
     for file in files:
         (tmp_path / "dev" / file).touch()
-    assert gpu_shows(tmp_path, environ) is shows
+    assert gpu_visible(tmp_path, environ) is shows
 
 
 @pytest.mark.parametrize(

@@ -31,31 +31,31 @@ def test_no_more_threads_than_cores() -> None:
     assert all((each := choose_concurrency(cpus, 0, 0)).workers * (each.threads + 1) > cpus for cpus in sizes)
 
 
-def test_a_request_of_many_images_takes_many_places() -> None:
-    admission = Admission(places=4, decoders=1)
-    with admission.place() as take_places:
-        take_places(2)
-        with admission.place() as take_another:
-            # The fourth place is taken; nothing is left for a fifth.
+def test_a_request_of_many_images_takes_many_slots() -> None:
+    admission = Admission(slots=4, decoders=1)
+    with admission.slot() as acquire:
+        acquire(2)
+        with admission.slot() as acquire_other:
+            # The fourth slot is in use; nothing is left for a fifth.
             with pytest.raises(RequestError, match="as many images") as refused:
-                take_another(1)
+                acquire_other(1)
             assert (refused.value.code, refused.value.headers) == (503, {"Retry-After": "1"})
             with pytest.raises(RequestError):
-                admission.place().__enter__()
+                admission.slot().__enter__()
         # All or none: two are wanted, one is left.
-        with admission.place() as take_another, pytest.raises(RequestError):
-            take_another(2)
-        with admission.place():
+        with admission.slot() as acquire_other, pytest.raises(RequestError):
+            acquire_other(2)
+        with admission.slot():
             pass
-    with admission.place() as take_places:
-        take_places(3)
+    with admission.slot() as acquire:
+        acquire(3)
 
 
 def test_a_large_request_that_is_alone_is_taken() -> None:
-    admission = Admission(places=4, decoders=1)
-    with admission.place() as take_places:
-        take_places(9)
+    admission = Admission(slots=4, decoders=1)
+    with admission.slot() as acquire:
+        acquire(9)
         with pytest.raises(RequestError):
-            admission.place().__enter__()
-    with admission.place() as take_places:
-        take_places(3)
+            admission.slot().__enter__()
+    with admission.slot() as acquire:
+        acquire(3)

@@ -82,7 +82,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_it_says_of_itself(whole: Path) -> None:
     engine = OpenVinoEngine(Artifact.load(whole), EngineOptions("auto", 1))
     assert re.fullmatch(r"openvino 20[\d.]+, form openvino in f32, on the CPU, 1 thread", engine.description)
-    assert engine.lanes == 1
+    assert engine.max_concurrency == 1
 
 
 def changed(old: str, new: str) -> Callable[[bytes], bytes]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from serve.media_types import OFFER_NAMES, BodyKind, body_kind
+from serve.media_types import FORMATS_BY_NAME, BodyKind, body_kind
 from tests.serve.bodies import BLUE, RED, flat
 from tests.serve.conftest import encoded
 from tests.serve.process import ROOT, Served
@@ -59,6 +59,6 @@ def test_the_tables_name_every_kind_of_body_and_every_form() -> None:
     labels = re.findall(r"`((?:application|multipart)/[\w.-]+)`", table)
     assert {body_kind(label) for label in labels} == set(BodyKind)
     rows = [line for line in answer.split("### Options")[0].splitlines() if line.startswith("| `")]
-    assert [row.split("|")[2].strip(" `") for row in rows] == list(OFFER_NAMES)
-    for row, offer in zip(rows, OFFER_NAMES.values(), strict=True):
+    assert [row.split("|")[2].strip(" `") for row in rows] == list(FORMATS_BY_NAME)
+    for row, offer in zip(rows, FORMATS_BY_NAME.values(), strict=True):
         assert f"`{offer}`" in row.split("|")[1]

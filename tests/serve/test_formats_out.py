@@ -144,7 +144,7 @@ def test_what_others_write_into_the_attributes_is_left_alone(toy_server: Served)
         ("?top_k=", "", "got ''"),
         ("?top_k=1e3", "", "got '1e3'"),
         ("?top_k=" + "9" * 900, "", "top_k must be"),
-        ("?threshold=nan", "", "threshold must be a probability from 0 to 1, got 'nan'"),
+        ("?threshold=nan", "", "threshold must be a number from 0 to 1, got 'nan'"),
         ("?threshold=1.5", "", "got '1.5'"),
         ("?format=xml", "", "format must be one of predictions, probabilities, list, csv, jsonlines, npy, got 'xml'"),
         ("?topk=3", "", "unknown query parameter 'topk'; the options are top_k, threshold, format"),

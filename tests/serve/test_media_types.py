@@ -1,6 +1,6 @@
 import pytest
 
-from serve.media_types import CSV, JSON_LINES, LIST, NPY, PREDICTIONS, PROBABILITIES, Offer, negotiate
+from serve.media_types import CSV, JSON_LINES, LIST, NPY, PREDICTIONS, PROBABILITIES, ResponseFormat, negotiate
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ from serve.media_types import CSV, JSON_LINES, LIST, NPY, PREDICTIONS, PROBABILI
         (",;=,", None),
     ],
 )
-def test_negotiation(accept: str | None, chosen: Offer | None) -> None:
+def test_negotiation(accept: str | None, chosen: ResponseFormat | None) -> None:
     assert negotiate(accept) == chosen
 
 

@@ -16,7 +16,7 @@ from tests.serve.conftest import Toy
 class Scripted:
     description = "scripted"
     max_batch = 1
-    lanes = 1
+    max_concurrency = 1
 
     def __init__(self) -> None:
         self.calls = 0
@@ -80,7 +80,7 @@ def test_a_test_prediction_that_hangs_is_not_waited_for(
     engine.act = release.wait
     assert "no answer within 0.05 s" in host.health().reason
     # It is one test that hangs, not one more for every probe.
-    monkeypatch.setattr(host, "_lanes", [])
+    monkeypatch.setattr(host, "_running_since", {})
     assert not host.health().ok
     assert engine.calls == 2
     release.set()

@@ -6,7 +6,7 @@ import pytest
 
 from contract.errors import ConfigError
 from serve.media_types import CSV, PREDICTIONS
-from serve.settings import OPTIONS, Settings
+from serve.settings import Settings, default_text
 from tests.serve.process import ROOT
 
 
@@ -73,7 +73,7 @@ def test_all_faults_are_told_at_once() -> None:
 def test_every_setting_is_documented() -> None:
     text = (ROOT / "docs" / "serving.md").read_text()
     rows = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("| `")}
-    assert len(OPTIONS) == len(fields(Settings)) == 21
-    for option in OPTIONS:
-        row = rows[", else ".join(f"`{name}`" for name in option.variables)]
-        assert row.split("|")[2].strip().strip("`") == option.default
+    assert len(fields(Settings)) == 21
+    for setting in fields(Settings):
+        row = rows[", else ".join(f"`{name}`" for name in setting.metadata["variables"])]
+        assert row.split("|")[2].strip().strip("`") == default_text(setting)

@@ -1,7 +1,7 @@
 """POST /invocations without what Flask and gunicorn's WSGI layer do for each request: half a millisecond on one core,
 which is what predicting a tenth of an image takes.
 
-Flask answers everything else, and the same path for clients that speak in another way; what comes out is the same.
+Flask answers everything else, and this path too for HTTP/1.0, Expect and a trailing slash; the responses are the same.
 """
 
 import socket
@@ -12,12 +12,13 @@ from typing import Any, Final
 from gunicorn.http.body import LengthReader
 
 from serve.batching import Admission
+from serve.errors import Reply, error_response
 from serve.invocations import Invocations
-from serve.reply import Reply, log_request, tell
+from serve.log import log_request
 
 PATH: Final = "/invocations"
 # Under which Flask's `extensions` have it.
-NAME: Final = "kennel.direct"
+NAME: Final = "kennel.fast_path"
 # As gunicorn's parser hands them on, and WSGI calls them.
 _UNPREFIXED: Final = ("CONTENT_TYPE", "CONTENT_LENGTH")
 _LARGEST_PIECE: Final = 1 << 20
@@ -25,24 +26,24 @@ _LARGEST_PIECE: Final = 1 << 20
 _MOST_PIECES: Final = 64
 
 
-class Direct:
-    """Answers requests as gunicorn's parser gives them, each in the thread that calls.
+class FastPath:
+    """Answers requests as gunicorn's parser yields them, each in the calling thread.
 
-    status: which one is sent for one that was earned.
+    response_status: the status to send, from the one that the request's outcome has.
     """
 
-    def __init__(self, invocations: Invocations, admission: Admission, status: Callable[[int], int]) -> None:
+    def __init__(self, invocations: Invocations, admission: Admission, response_status: Callable[[int], int]) -> None:
         self._invocations = invocations
         self._admission = admission
-        self._status = status
+        self._response_status = response_status
 
     @property
-    def free_places(self) -> int:
-        """How many more images there is room for."""
-        return self._admission.free
+    def free_slots(self) -> int:
+        """How many more images may be held."""
+        return self._admission.free_slots
 
     def takes(self, request: Any) -> bool:
-        """Whether this request is one of those."""
+        """Whether this request can go the fast path."""
         plain = request.method == "POST" and request.path == PATH and request.version == (1, 1)
         return plain and not request._expected_100_continue
 
@@ -50,12 +51,12 @@ class Direct:
         """The answer, errors included; raises nothing."""
         started = time.monotonic()
         try:
-            good = self._invocations.answer(_environ(request))
-            reply = Reply(200, {"Content-Type": good.content_type, **good.headers}, good.body)
-        except Exception as error:  # noqa: BLE001 - told and logged
-            reply = tell(error, "POST", PATH)
+            answer = self._invocations.answer(_environ(request))
+            reply = Reply(200, {"Content-Type": answer.content_type, **answer.headers}, answer.body)
+        except Exception as error:  # noqa: BLE001 - answered and logged
+            reply = error_response(error, "POST", PATH)
         log_request("POST", PATH, reply.code, started, reply.fault)
-        return reply._replace(code=self._status(reply.code))
+        return reply._replace(code=self._response_status(reply.code))
 
 
 def _environ(request: Any) -> dict[str, Any]:

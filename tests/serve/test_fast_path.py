@@ -1,4 +1,4 @@
-"""POST /invocations goes the short way, and /invocations/ Flask's: what comes out is the same."""
+"""POST /invocations goes the fast path, and /invocations/ Flask's: what comes out is the same."""
 
 import http.client
 import json
@@ -36,10 +36,10 @@ def plain(answer: Answer) -> tuple[int, dict[str, str], bytes]:
 @pytest.mark.parametrize("name", REQUESTS)
 def test_both_ways_answer_alike(toy_server: Served, name: str) -> None:
     query, body, headers = REQUESTS[name]
-    short, long = (toy_server.request("POST", f"/invocations{end}{query}", body, headers) for end in ("", "/"))
-    assert plain(short) == plain(long)
-    assert short.headers["server"] == "gunicorn"
-    assert short.headers["connection"] == "keep-alive"
+    fast, slow = (toy_server.request("POST", f"/invocations{end}{query}", body, headers) for end in ("", "/"))
+    assert plain(fast) == plain(slow)
+    assert fast.headers["server"] == "gunicorn"
+    assert fast.headers["connection"] == "keep-alive"
 
 
 def test_repeated_headers_are_one(toy_server: Served) -> None:

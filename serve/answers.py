@@ -9,14 +9,14 @@ import numpy as np
 from model.artifact import Artifact
 from serve import codec
 from serve.engines.base import FloatArray
-from serve.media_types import CSV, JSON_LINES, LIST, NPY, PREDICTIONS, Offer
+from serve.media_types import CSV, JSON_LINES, LIST, NPY, PREDICTIONS, ResponseFormat
 from serve.options import ATTRIBUTES, Options
 
 
 def encode(
     probabilities: FloatArray,
     artifact: Artifact,
-    offer: Offer,
+    response_format: ResponseFormat,
     options: Options,
     *,
     one: bool = True,
@@ -27,22 +27,24 @@ def encode(
     one: the request was an image, not a list of them: JSON's predictions and probabilities are then its alone. files:
     the images' names.
     """
-    if offer == NPY:
+    if response_format == NPY:
         stream = io.BytesIO()
         np.save(stream, probabilities, allow_pickle=False)
         return stream.getvalue()
-    if offer in (PREDICTIONS, JSON_LINES):
-        found = [codec.top_predictions(row, artifact, options.top_k, options.threshold) for row in probabilities]
-        if offer == PREDICTIONS:
+    if response_format in (PREDICTIONS, JSON_LINES):
+        predictions = [codec.top_predictions(row, artifact, options.top_k, options.threshold) for row in probabilities]
+        if response_format == PREDICTIONS:
             named = {} if files is None else {"files": list(files)}
-            return codec.dump_json({"predictions": found[0] if one else found, **named})
-        names = [{}] * len(found) if files is None else [{"file": file} for file in files]
-        return b"".join(codec.dump_json({**name, "predictions": each}) for name, each in zip(names, found, strict=True))
+            return codec.dump_json({"predictions": predictions[0] if one else predictions, **named})
+        names = [{}] * len(predictions) if files is None else [{"file": file} for file in files]
+        return b"".join(
+            codec.dump_json({**name, "predictions": best}) for name, best in zip(names, predictions, strict=True)
+        )
     rows = _rows(probabilities)
-    if offer == CSV:
+    if response_format == CSV:
         return ("\n".join(rows) + "\n").encode()
     lists = ", ".join(f"[{row}]" for row in rows)
-    return (f"[{lists}]\n" if offer == LIST or not one else f"{lists}\n").encode()
+    return (f"[{lists}]\n" if response_format == LIST or not one else f"{lists}\n").encode()
 
 
 def _rows(probabilities: FloatArray) -> list[str]:
@@ -53,7 +55,7 @@ def _rows(probabilities: FloatArray) -> list[str]:
 
 @dataclass(frozen=True)
 class Moments:
-    """When the request, its body, its pixels, its prediction and its answer were there, in seconds of one clock."""
+    """When a request began, its body and pixels were there, it was predicted and encoded: seconds of one clock."""
 
     started: float
     received: float
@@ -65,7 +67,7 @@ class Moments:
 def headers(artifact_id: str, moments: Moments) -> Mapping[str, str]:
     """Which weights answered, and the milliseconds that it took; waiting for a turn counts.
 
-    SageMaker hands on one header alone, so that one says all of it too.
+    SageMaker passes on one header alone, so that one has all of it too.
     """
     decode = 1000 * (moments.decoded - moments.received)
     predict = 1000 * (moments.predicted - moments.decoded)

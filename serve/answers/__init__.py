@@ -1,1 +1,0 @@
-"""Answers: from probabilities to a response's body and headers."""
