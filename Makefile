@@ -1,6 +1,6 @@
 # Kennel's commands. Each makes what it needs first; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check bench image wheels test-container test-browser figure lock clean
+.PHONY: help setup demo test test-all check bench image wheels test-container test-browser figure lock release clean
 
 # The Python of .venv, else the first that suits and can make environments, else one that suits, else python3, which
 # setup then tells why it does not. PYTHON=... overrides.
@@ -57,6 +57,9 @@ figure: ## Draw docs/house.svg, the rooms and who imports whom, anew
 
 lock: ## Pin the dependency groups of pyproject.toml anew (ARGS=--upgrade for newer versions)
 	@$(PYTHON) -m tools.lock $(ARGS)
+
+release: ## Check what a release needs, and print how to make it
+	@$(PYTHON) -m tools.release
 
 clean: ## Remove .venv and caches; runs and data are kept
 	@rm -rf .venv .venv-old .pytest_cache .mypy_cache .ruff_cache
