@@ -81,7 +81,7 @@ def train(
     from backends.inputs import parse_settings
     from backends.jobs import train_run
     from backends.search.results import resolve_training_request
-    from cli.runs import print_training
+    from cli.reports import print_training
 
     folder, chosen = resolve_training_request(context.runs, data, parse_settings(settings or []), from_tuning)
     print_training(train_run(context.backend(), context.runs.resolve(), folder, chosen, name))

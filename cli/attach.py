@@ -39,11 +39,11 @@ def attach(
     elif run.kind == "evaluation":
         from backends.console import show_progress
         from backends.sagemaker.jobs.evaluation import resume
+        from cli.reports import print_report
 
         with show_progress("evaluating") as watch:
             report = resume(context.account_of(run), run, watch)
-        say(str(report.with_suffix(".html")))
-        say(str(report))
+        print_report(report)
     else:
         raise BackendError(f"{run.name} is a {run.kind}; the command that began it goes on with it")
 
@@ -52,7 +52,7 @@ def _follow(account: "Account", run: "Run") -> None:
     from backends.console import show_progress
     from backends.runs import recorded
     from backends.sagemaker.jobs.training import finish
-    from cli.runs import print_training
+    from cli.reports import print_training
 
     run.reopen()
     with recorded(run), show_progress("training") as watch:

@@ -1,4 +1,4 @@
-"""The reports that a job leaves: what deploy.py evaluate, debug and report do, and the table of rules."""
+"""The reports of a job: deploy.py evaluate, debug and report, and the table of rules."""
 
 import json
 import webbrowser
@@ -12,6 +12,7 @@ from backends.base import Backend
 from backends.console import print_table, say, show_progress
 from backends.errors import BackendError
 from backends.inputs import check_report
+from backends.jobs import describe
 from backends.runs import Run, find_artifact, find_run
 from backends.search.results import print_search
 
@@ -36,17 +37,28 @@ def evaluate_artifact(
     target = check_report(report or runs / ("comparison.json" if baseline else "evaluation.json"))
     with show_progress("comparing" if baseline else "evaluating") as watch:
         backend.evaluate(folder, data, target, watch, baseline)
-    result = json.loads(target.read_text())
-    for note in result["notes"]:
-        say(note)
+    result = _read(target)
     if baseline:
         outcome = result["verdict"]
     else:
         outcome = f"accuracy {result['accuracy']:.4f}, top-5 {result['top5_accuracy']:.4f}"
         outcome += f", macro F1 {result['macro_f1']:.4f}"
     say(f"{result['n']} images: {outcome}")
-    say(str(target.with_suffix(".html")))
-    say(str(target))
+    print_report(target)
+
+
+def _read(report: Path) -> dict[str, Any]:
+    """A report's JSON, whose notes are printed."""
+    document: dict[str, Any] = json.loads(report.read_text())
+    for note in document["notes"]:
+        say(note)
+    return document
+
+
+def print_report(report: Path) -> None:
+    """The paths of a report's page and of its JSON."""
+    say(str(report.with_suffix(".html")))
+    say(str(report))
 
 
 def debug_tensors(backend: Backend, runs: Path, path: str, rules: str, report: Path | None) -> None:
@@ -54,9 +66,7 @@ def debug_tensors(backend: Backend, runs: Path, path: str, rules: str, report: P
     target = check_report(report or runs / ("profiler-report.json" if looks_like_profile(path) else _DEBUGGER))
     with show_progress("judging") as watch:
         backend.debug(path, target, rules, watch)
-    document = json.loads(target.read_text())
-    for note in document["notes"]:
-        say(note)
+    document = _read(target)
     if "trends" in document:
         steps = ", ".join(f"{count} {mode}" for mode, count in document["steps"].items())
         say(f"{path}: saved steps: {steps}")
@@ -65,8 +75,7 @@ def debug_tensors(backend: Backend, runs: Path, path: str, rules: str, report: P
         for sentence in document["headline"]:
             say(sentence)
     print_rules([document])
-    say(str(target.with_suffix(".html")))
-    say(str(target))
+    print_report(target)
 
 
 def looks_like_profile(path: str) -> bool:
@@ -111,22 +120,35 @@ def run_documents(run: Run) -> list[dict[str, Any]]:
 
 
 def pages(folder: Path) -> Iterator[tuple[str, Path]]:
-    """(what it is, file) of the pages of a run's folder ml that are there."""
+    """(name, file) of the pages in a run's folder ml."""
     for name, file in PAGES:
         if (page := folder / _DATA / file).is_file():
             yield name, page
 
 
+def print_pages(run: Run) -> None:
+    """One line for each page of a run."""
+    for name, page in pages(run.ml):
+        say(f"{name:<10}  {page}")
+
+
+def print_training(run: Run) -> None:
+    """Print what a training found: its search, its rules, its pages, its metrics and its artifact."""
+    print_search(run)
+    print_rules(run_documents(run))
+    print_pages(run)
+    say(f"{run.name}: {describe(run)}")
+    say(str(run.artifact))
+
+
 def show_reports(runs: Path, name: str, browse: bool) -> None:
     """Print a run's findings and pages; browse: open these. Raises BackendError when there is no run or no page."""
     run = find_run(runs, name)
-    found = list(pages(run.ml))
-    if not found:
+    if not any(pages(run.ml)):
         raise BackendError(f"run {run.name} has no page yet (it is {run.status}); its log is {run.log}")
     print_search(run)
     print_rules(run_documents(run))
-    for what, page in found:
-        say(f"{what:<10}  {page}")
-    for _, page in found if browse else ():
+    print_pages(run)
+    for _, page in pages(run.ml) if browse else ():
         if not webbrowser.open(page.as_uri()):
             raise BackendError(f"there is no browser to open {page} with; open it by hand")

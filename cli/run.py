@@ -22,6 +22,7 @@ from backends.runs import Run, load_run
 from backends.search.request import ONLY_FOR_THE_BEST, SearchRequest
 from backends.search.results import read_search
 from backends.search.tune import create_tuning, search_in
+from backends.transform.inputs import IMAGE_SUFFIXES
 from cli.reports import pages, print_rules, run_documents
 from tuning.space import Continuous, Space
 
@@ -101,12 +102,12 @@ def _request(data: Path, values: Mapping[str, str], trials: int) -> SearchReques
     """A search for the learning rate alone; its trials are trained with everything on, for one of them is served."""
     if own := [name for name in values if name.replace("-", "_").startswith("tune_")]:
         raise BackendError(f"--set {own[0]}: run searches for lr alone; python deploy.py tune has all of a search")
-    chosen = parse_hyperparameters(values)
-    low, high = chosen.lr / LR_FACTOR, min(LR_LIMIT, chosen.lr * LR_FACTOR)
+    hyperparameters = parse_hyperparameters(values)
+    low, high = hyperparameters.lr / LR_FACTOR, min(LR_LIMIT, hyperparameters.lr * LR_FACTOR)
     space = Space((Continuous("lr", low, high, "log"),))
     # One at a time, each with the whole machine: the profiler's page is of the machine.
-    searching = replace(chosen, tune_trials=trials, tune_space=space.to_json(), tune_parallel=1)
-    return SearchRequest(data.absolute(), searching, tuple(ONLY_FOR_THE_BEST))
+    search = replace(hyperparameters, tune_trials=trials, tune_space=space.to_json(), tune_parallel=1)
+    return SearchRequest(data.absolute(), search, tuple(ONLY_FOR_THE_BEST))
 
 
 def _check(backend: Backend, runs: Path, data: Path) -> dict[str, Any]:
@@ -134,7 +135,7 @@ def _summarise(backend: Backend, outcome: RunResult, keep: bool) -> None:
     metrics = best.record["metrics"]
     accuracy = metrics["validation_accuracy"]
     trials = read_search(outcome.tuning)["trials"]
-    counts = ", ".join(f"{count} {role}" for role, count in report["images"].items())
+    counts = ", ".join(f"{count} {split}" for split, count in report["images"].items())
     skipped = f"; {report['skipped_count']} unreadable files skipped" if report["skipped_count"] else ""
     first = outcome.answer["predictions"][0]
     lr = best.record["hyperparameters"]["lr"]
@@ -143,10 +144,7 @@ def _summarise(backend: Backend, outcome: RunResult, keep: bool) -> None:
         ("best trial", f"{best.name} of {len(trials)}: lr {lr:.4g}, validation accuracy {accuracy:.1%}"),
         ("test accuracy", f"{metrics['test_accuracy']:.1%}" if "test_accuracy" in metrics else "no test data"),
         ("artifact", _relative(best.artifact)),
-        (
-            "reports",
-            f"{_relative(best.ml / 'output' / 'data')} (JSON of all pages, metrics.jsonl, data.json)",
-        ),
+        ("reports", f"{_relative(best.ml / 'output' / 'data')} (JSON of all pages, metrics.jsonl, data.json)"),
         *((f"{name} page", _relative(page)) for ml in (outcome.tuning.ml, best.ml) for name, page in pages(ml)),
         ("prediction", f"{image.name}: {first['label']} ({first['probability']:.1%})"),
     ]
@@ -164,14 +162,14 @@ def _commands(backend: Backend, outcome: RunResult, keep: bool) -> list[tuple[st
     artifact, photo = _relative(outcome.best.artifact), _relative(outcome.image)
     on = f" --on {backend.name}" if isinstance(backend, Billable) else ""
     serve = ("serve it, and ask", f"python deploy.py deploy --artifact {artifact}{on or ' --port 8080'}")
-    asked = (
+    predict = (
         f"python deploy.py predict --endpoint {outcome.endpoint.name if keep else 'NAME'} {photo}{on}" if on
         else f"curl --data-binary @{photo} -H 'Content-Type: image/jpeg' localhost:8080/invocations"
     )  # fmt: skip
     return [
         ("classify with no server", f"python deploy.py predict --artifact {artifact} {photo}"),
         *([] if keep else [serve]),
-        ("ask it" if keep and on else "", asked),
+        ("ask it" if keep and on else "", predict),
         ("train on your own photos", f"python deploy.py run --data YOUR_FOLDER{on}"),
         ("what there is, and what is up", f"python deploy.py status{on}"),
         *([("remove all that is in the account", f"python deploy.py delete --all --with-data{on}")] if on else []),
@@ -184,23 +182,18 @@ def _relative(path: Path) -> str:
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
-_IMAGES: Final = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
-
-
 def example_image(data: Path, tested: list[str], scratch: Path) -> Path:
     """A test image (a validation or training one, where there are none) as a file.
 
     data: folder or archive. tested: the evaluation's own file names. An image that lies in an archive is copied into
     the folder `scratch`. Raises BackendError when no file is named like an image.
     """
-    roles = ("test", "testing")
-    found = [data / role / name for role in roles for name in tested if (data / role / name).is_file()]
-    if not found:
-        files = sorted(data.rglob("*")) if data.is_dir() else []
-        found = [path for path in files if path.suffix.lower() in _IMAGES and path.is_file()]
-    if found:
-        return found[0]
-    archives = sorted(data.rglob("*")) if data.is_dir() else [data]
+    files = sorted(data.rglob("*")) if data.is_dir() else []
+    images = [data / folder / name for folder in ("test", "testing") for name in tested]
+    images += [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
+    if image := next((image for image in images if image.is_file()), None):
+        return image
+    archives = files if data.is_dir() else [data]
     # Test images first: sorted, a False comes before a True.
     for archive in sorted(archives, key=lambda file: not _is_test(file.relative_to(data.parent).as_posix())):
         if image := _copy_first(archive, scratch):
@@ -214,7 +207,17 @@ def _is_test(path: str) -> bool:
 
 def _copy_first(archive: Path, scratch: Path) -> Path | None:
     """Copy one image out of a .tar or .zip file; None where there is none, or the file is something else."""
-    name, content = _read_first(archive)
+    if archive.suffix.lower() == ".zip":
+        with zipfile.ZipFile(archive) as file:
+            name = _choose(file.namelist())
+            content = file.read(name) if name else b""
+    elif archive.suffix.lower() == ".tar":
+        with tarfile.open(archive, "r:") as tar:
+            name = _choose([member.name for member in tar if member.isreg()])
+            member = tar.extractfile(name) if name else None
+            content = member.read() if member else b""
+    else:
+        return None
     if not name:
         return None
     # The name's ending alone: the rest is whatever somebody wrote into the archive.
@@ -223,22 +226,7 @@ def _copy_first(archive: Path, scratch: Path) -> Path | None:
     return copy
 
 
-def _read_first(archive: Path) -> tuple[str, bytes]:
-    """(name, bytes) of an image in a .tar or .zip file; ("", b"") where there is none."""
-    name, content = "", b""
-    if archive.suffix.lower() == ".zip":
-        with zipfile.ZipFile(archive) as opened:
-            name = _choose([each.filename for each in opened.infolist()])
-            content = opened.read(name) if name else b""
-    elif archive.suffix.lower() == ".tar":
-        with tarfile.open(archive, "r:") as tar:
-            name = _choose([each.name for each in tar if each.isreg()])
-            file = tar.extractfile(name) if name else None
-            content = file.read() if file else b""
-    return name, content
-
-
 def _choose(names: list[str]) -> str:
     visible = [name for name in names if not PurePosixPath(name).name.startswith(".") and "__MACOSX" not in name]
-    images = sorted(name for name in visible if name.lower().endswith(_IMAGES))
+    images = sorted(name for name in visible if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES)
     return min(images, key=lambda name: not _is_test(name), default="")

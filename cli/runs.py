@@ -1,4 +1,4 @@
-"""report, status, delete: the runs in the run folders; what a training prints at its end."""
+"""report, status, delete: the runs in the run folders."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -127,18 +127,3 @@ def _refreshed(context: Context, run: "Run") -> "Run":
         except BackendError as error:
             typer.echo(f"{run.name}: {error}", err=True)
     return run
-
-
-def print_training(run: "Run") -> None:
-    """Print what a training found: its rules' table, its pages, its metrics and its artifact."""
-    from backends.console import say
-    from backends.jobs import describe
-    from backends.search.results import print_search
-    from cli.reports import pages, print_rules, run_documents
-
-    print_search(run)
-    print_rules(run_documents(run))
-    for what, page in pages(run.ml):
-        say(f"{what:<10}  {page}")
-    say(f"{run.name}: {describe(run)}")
-    say(str(run.artifact))

@@ -56,9 +56,9 @@ def tune(  # noqa: PLR0913, PLR0917 - each is an option
     others = {"--data": data, "--space": space, "--param": param, "--objective": objective, "--sampler": sampler,
               "--pruner": pruner, "--name": name, "--one-job": one_job or None, "--set": settings}  # fmt: skip
     if resume is not None:
-        if found := [option for option, value in others.items() if value is not None and value != []]:
+        if refused := [option for option, value in others.items() if value is not None and value != []]:
             raise BackendError(
-                f"--resume goes on with what the search was begun with, so {', '.join(found)} can't be given; "
+                f"--resume goes on with what the search was begun with, so {', '.join(refused)} can't be given; "
                 "--trials, --minutes and --parallel can"
             )
         go_on(context, resume, changes)
@@ -79,16 +79,11 @@ def _start(context: Context, options: "SearchOptions", name: str | None, one_job
     from backends.search.tune import create_tuning, search_in
 
     request, backend, runs = parse_search_options(options), context.backend(), context.runs.resolve()
-    if one_job:
-        run = create_job(backend, runs, request, name)
-        work = search_in_job
-    else:
-        if off := request.switched_off():
-            say(f"trials are trained with {', '.join(off)}; train --from-tuning leaves these on")
-        run = create_tuning(backend, runs, request, name)
-        work = search_in
-    with _closing(run):
-        work(backend, run, request)
+    if not one_job and (off := request.switched_off()):
+        say(f"trials are trained with {', '.join(off)}; train --from-tuning leaves these on")
+    run = (create_job if one_job else create_tuning)(backend, runs, request, name)
+    with _results_printed(run):
+        (search_in_job if one_job else search_in)(backend, run, request)
 
 
 def go_on(context: Context, name: str, changes: dict[str, int]) -> None:
@@ -102,29 +97,23 @@ def go_on(context: Context, name: str, changes: dict[str, int]) -> None:
     if run.kind != "tuning" and not is_one_job(run):
         raise BackendError(f"run {run.name} is no search (it is a {run.kind}), so there is none to go on with")
     backend = context.backend_of(run)
-    if run.kind == "tuning":
-        request = reopen_tuning(run, changes)
-        with _closing(run):
-            search_in(backend, run, request)
-    else:
-        request = reopen_job(backend, run, changes)
-        with _closing(run):
-            search_in_job(backend, run, request)
+    request = reopen_tuning(run, changes) if run.kind == "tuning" else reopen_job(backend, run, changes)
+    with _results_printed(run):
+        (search_in if run.kind == "tuning" else search_in_job)(backend, run, request)
 
 
 @contextmanager
-def _closing(run: "Run") -> Iterator[None]:
+def _results_printed(run: "Run") -> Iterator[None]:
     """Prints the results, however the search ends."""
     from backends.console import say
     from backends.search.results import best_trial, print_search, read_search
-    from cli.reports import pages
+    from cli.reports import print_pages
 
     try:
         yield
     finally:
-        print_search(run)
         if document := read_search(run):
-            for what, page in pages(run.ml):
-                say(f"{what:<10}  {page}")
+            print_search(run)
+            print_pages(run)
             if best_trial(document):
                 say(f"train with them: python deploy.py train --from-tuning {run.name}")
