@@ -115,21 +115,15 @@ class Reading:
     origins: Mapping[Name, str]
 
 
-def load(
-    place: Path, flags: Sequence[str], environ: Mapping[str, str], own: Mapping[str, str] | None = None
-) -> Settings:
-    """The settings. Raises BackendError with the faults of all sources at once.
-
-    place: kennel.toml's folder, where there may be none; or a file, which must be there. flags: SECTION.NAME=VALUE,
-    or NAME=VALUE where only one section has that name. own: the values of --on, --image and --runs on the command line.
-    """
-    return read(place, flags, environ, own).settings
-
-
 def read(
     place: Path | None, flags: Sequence[str], environ: Mapping[str, str], own: Mapping[str, str] | None = None
 ) -> Reading:
-    """As `load`, with where each setting comes from. place: None for no file."""
+    """The settings, with the origin of each. Raises BackendError with the faults of all sources at once.
+
+    place: kennel.toml's folder, where there may be none; a file, which must be there; None for no file. flags:
+    SECTION.NAME=VALUE, or NAME=VALUE where only one section has that name. own: the values of --on, --image and --runs
+    on the command line.
+    """
     reader = _Reader()
     if place is not None:
         file = place / FILE if place.is_dir() else place
@@ -239,16 +233,14 @@ class _Reader:
 
 def describe_origins(reading: Reading) -> str:
     """As in: 3 set: kennel.toml (on, region), KENNEL_TRAIN_SPOT, -o (deploy.kind)."""
-    places: dict[str, list[str]] = {}
+    names: dict[str, list[str]] = {}
     for name, origin in reading.origins.items():
-        places.setdefault(origin, []).append(str(name))
-    if not places:
+        names.setdefault(origin, []).append(str(name))
+    if not names:
         return "the defaults"
     # The name of a variable, or of an option such as --on, shows what it sets.
-    parts = [
-        place if place.startswith(("KENNEL_", "--")) else f"{place} ({', '.join(names)})"
-        for place, names in places.items()
-    ]
+    plain = ("KENNEL_", "--")
+    parts = [origin if origin.startswith(plain) else f"{origin} ({', '.join(names[origin])})" for origin in names]
     return f"{len(reading.origins)} set: {', '.join(parts)}"
 
 
@@ -257,7 +249,7 @@ def settings_of_run(settings: Settings, run: Run) -> Settings:
     image = run.record.get("image")
     if run.record["backend"] != "sagemaker":
         return replace(settings, kennel=replace(settings.kennel, image=image or settings.kennel.image))
-    recorded = {"image": image, **run.record.get("sagemaker", {})}
+    recorded = {**run.record.get("sagemaker", {}), "image": image}
     keys = ("account", "region", "bucket", "prefix", "image")
     changes = {key: recorded[key] for key in keys if recorded.get(key)}
     return replace(settings, sagemaker=replace(settings.sagemaker, **changes))

@@ -6,7 +6,7 @@ from dataclasses import Field
 from pathlib import Path
 from typing import Any
 
-from backends.settings.read import SECTIONS, TABLE, load
+from backends.settings.read import SECTIONS, TABLE, read
 from contract.options import allowed
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
@@ -41,7 +41,7 @@ def test_every_setting_is_there_as_it_is_declared() -> None:
 def test_the_example_can_be_read(tmp_path: Path) -> None:
     (example,) = re.findall(r"```toml\n(.*?)```", TEXT, re.S)
     (tmp_path / "kennel.toml").write_text(example)
-    settings = load(tmp_path, [], {})
+    settings = read(tmp_path, [], {}).settings
     assert settings.kennel.on == "sagemaker"
     assert settings.sagemaker.tags == (("team", "dogs"),)
     assert settings.sagemaker.max_cost == 20
@@ -53,6 +53,6 @@ def test_the_flags_that_are_shown_can_be_read(tmp_path: Path) -> None:
     flags = [quoted or plain for quoted, plain in shown]
     assert "train.spot=true" in flags
     assert len(flags) >= 6
-    settings = load(tmp_path, [*dict.fromkeys(flags), "max_instances=4"], {})
+    settings = read(tmp_path, [*dict.fromkeys(flags), "max_instances=4"], {}).settings
     assert settings.deploy.schedule == ("0 7 ? * MON,FRI *=2:4",)
     assert settings.sagemaker.role == "kennel-execution"

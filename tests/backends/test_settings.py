@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from backends.settings.read import SECTIONS, TABLE, Name, load, read
+from backends.settings.read import SECTIONS, TABLE, Name, read
 from backends.settings.sections import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,7 +37,7 @@ def write(folder: Path, text: str) -> Path:
 
 
 def test_without_anything_the_defaults_hold(tmp_path: Path) -> None:
-    settings = load(tmp_path, [], {"PATH": "/bin", "KENNEL_ENGINE": "auto", "KENNEL_PORT": "80"})
+    settings = read(tmp_path, [], {"PATH": "/bin", "KENNEL_ENGINE": "auto", "KENNEL_PORT": "80"}).settings
     assert settings == Settings()
     assert settings.kennel.on == "local"
     assert settings.train.instance_type == "ml.g4dn.xlarge"
@@ -45,7 +45,7 @@ def test_without_anything_the_defaults_hold(tmp_path: Path) -> None:
 
 def test_every_kind_of_value_in_a_file(tmp_path: Path) -> None:
     write(tmp_path, FILE)
-    settings = load(tmp_path, [], {})
+    settings = read(tmp_path, [], {}).settings
     assert settings.kennel.on == "docker"
     assert settings.sagemaker.subnets == ("subnet-0a", "subnet-0b")
     assert settings.sagemaker.max_cost == 20.0
@@ -84,7 +84,7 @@ def test_every_kind_of_value_in_a_file(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_as_text_in_a_flag(tmp_path: Path, setting: str, text: str, value: object) -> None:
-    settings = load(tmp_path, [f"{setting}={text}"], {})
+    settings = read(tmp_path, [f"{setting}={text}"], {}).settings
     section, _, key = setting.replace("-", "_").rpartition(".")
     assert getattr(getattr(settings, section or "train"), key) == value
 
@@ -108,9 +108,9 @@ def test_each_source_wins_over_those_before(tmp_path: Path) -> None:
 
 def test_a_variable_that_is_set_to_nothing_is_not_set(tmp_path: Path) -> None:
     write(tmp_path, '[sagemaker]\nprofile = "mine"\n')
-    assert load(tmp_path, [], {"KENNEL_SAGEMAKER_PROFILE": ""}).sagemaker.profile == "mine"
+    assert read(tmp_path, [], {"KENNEL_SAGEMAKER_PROFILE": ""}).settings.sagemaker.profile == "mine"
     # A flag can take a setting back.
-    assert load(tmp_path, ["profile="], {}).sagemaker.profile == ""
+    assert read(tmp_path, ["profile="], {}).settings.sagemaker.profile == ""
 
 
 @pytest.mark.parametrize("where", ["file", "variable", "flag", "own"])
@@ -124,10 +124,10 @@ def test_an_image_is_of_the_place_where_it_runs(tmp_path: Path, where: str) -> N
         flags = ["kennel.on=sagemaker"]
     else:
         own["--on"] = "sagemaker"
-    settings = load(tmp_path, flags, environ, own)
+    settings = read(tmp_path, flags, environ, own).settings
     assert settings.sagemaker.image == own["--image"]
     assert settings.kennel.image == "kennel:latest"
-    settings = load(tmp_path, flags, environ, {**own, "--on": "docker"})
+    settings = read(tmp_path, flags, environ, {**own, "--on": "docker"}).settings
     assert settings.kennel.image == own["--image"]
     assert settings.sagemaker.image == ""
 
@@ -136,22 +136,22 @@ def test_a_path_in_a_file_is_meant_from_there(tmp_path: Path, monkeypatch: pytes
     project = tmp_path / "project"
     project.mkdir()
     file = write(project, '[kennel]\nruns = "jobs"\n')
-    assert load(file, [], {}).kennel.runs == str(project / "jobs")
-    assert load(file, ["runs=jobs"], {}).kennel.runs == "jobs"
-    assert load(file, [], {"KENNEL_RUNS": "jobs"}).kennel.runs == "jobs"
+    assert read(file, [], {}).settings.kennel.runs == str(project / "jobs")
+    assert read(file, ["runs=jobs"], {}).settings.kennel.runs == "jobs"
+    assert read(file, [], {"KENNEL_RUNS": "jobs"}).settings.kennel.runs == "jobs"
     write(project, '[kennel]\nruns = "/jobs"\n')
-    assert load(file, [], {}).kennel.runs == "/jobs"
+    assert read(file, [], {}).settings.kennel.runs == "/jobs"
     write(project, '[kennel]\nruns = "~/jobs"\n')
     monkeypatch.setenv("HOME", "/home/anna")
-    assert load(file, [], {}).kennel.runs == "/home/anna/jobs"
+    assert read(file, [], {}).settings.kennel.runs == "/home/anna/jobs"
     write(project, '[kennel]\nruns = "jobs"\n')
     monkeypatch.chdir(project)
-    assert load(Path(), [], {}).kennel.runs == "jobs"
+    assert read(Path(), [], {}).settings.kennel.runs == "jobs"
 
 
 def test_a_file_that_an_editor_has_marked_as_utf8_is_read(tmp_path: Path) -> None:
     (tmp_path / "kennel.toml").write_bytes(b'\xef\xbb\xbf[kennel]\r\non = "docker"\r\n')
-    assert load(tmp_path, [], {}).kennel.on == "docker"
+    assert read(tmp_path, [], {}).settings.kennel.on == "docker"
 
 
 def test_the_names_are_what_is_declared() -> None:
@@ -181,6 +181,6 @@ def test_each_variable_sets_its_own_setting(tmp_path: Path) -> None:
         if each.metadata["kind"] != "flag":
             continue
         value = not getattr(getattr(defaults, name.section), name.key)
-        settings = load(tmp_path, [], {name.variable: str(value)})
+        settings = read(tmp_path, [], {name.variable: str(value)}).settings
         assert getattr(getattr(settings, name.section), name.key) is value
         assert settings != defaults

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from backends.errors import BackendError
-from backends.settings.read import load
+from backends.settings.read import read
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ from backends.settings.read import load
 )  # fmt: skip
 def test_is_told(tmp_path: Path, flags: list[str], told: str) -> None:
     with pytest.raises(BackendError) as caught:
-        load(tmp_path, flags, {})
+        read(tmp_path, flags, {})
     assert str(caught.value) == told
 
 
@@ -61,11 +61,11 @@ def test_is_told(tmp_path: Path, flags: list[str], told: str) -> None:
     ],
 )
 def test_is_none(tmp_path: Path, flags: list[str]) -> None:
-    settings = load(tmp_path, flags, {})
+    settings = read(tmp_path, flags, {}).settings
     assert settings.train.spot == ("spot=true" in flags)
 
 
 def test_of_a_faulty_setting_no_clash_is_told(tmp_path: Path) -> None:
     with pytest.raises(BackendError) as caught:
-        load(tmp_path, ["kind=asinc", "min_instances=0", "max_instances=2"], {})
+        read(tmp_path, ["kind=asinc", "min_instances=0", "max_instances=2"], {})
     assert str(caught.value) == "-o kind: must be one of realtime, serverless, async, got asinc"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from backends.errors import BackendError
-from backends.settings.read import load
+from backends.settings.read import read
 from tests.backends.terminal import deploy
 
 NOTHING: dict[str, str] = {}
@@ -21,7 +21,7 @@ SECTIONS = "the sections are kennel, sagemaker, data, train, tune, deploy, trans
 def faults(place: Path, *flags: str, environ: dict[str, str] = NOTHING, own: dict[str, str] = NOTHING) -> list[str]:
     """The sentences of the refusal, one a fault; the count at their head must be true."""
     with pytest.raises(BackendError) as caught:
-        load(place, flags, environ, own)
+        read(place, flags, environ, own)
     head, _, rest = str(caught.value).partition(" setting faults: ")
     if not rest:
         return [head]

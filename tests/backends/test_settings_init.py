@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from backends.settings.read import SECTIONS, TABLE, load
+from backends.settings.read import SECTIONS, TABLE, read
 from backends.settings.sections import Settings
 from tests.backends.terminal import deploy
 
@@ -19,7 +19,7 @@ def test_what_it_writes_changes_nothing_until_somebody_does(tmp_path: Path) -> N
     )
     text = (tmp_path / "kennel.toml").read_text()
     assert tomllib.loads(text) == {section: {} for section in SECTIONS}
-    assert load(tmp_path, [], {}) == Settings()
+    assert read(tmp_path, [], {}).settings == Settings()
     assert max(len(line) for line in text.splitlines()) <= 120
 
 
@@ -35,7 +35,7 @@ def test_each_setting_stands_there_with_its_default(tmp_path: Path, monkeypatch:
     file.write_text(re.sub(r"^#(?=\w+ = )", "", text, flags=re.M))
     document = tomllib.loads(file.read_text())
     assert sum(len(section) for section in document.values()) == len(TABLE)
-    assert load(file, [], {}) == Settings()
+    assert read(file, [], {}).settings == Settings()
 
 
 def test_settings_to_begin_with(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_settings_to_begin_with(tmp_path: Path) -> None:
         "train": {"spot": True, "max_hours": 1.0},
         "registry": {"group": "dogs"},
     }
-    assert load(file, [], {}) == load(tmp_path, flags, {})
+    assert read(file, [], {}).settings == read(tmp_path, flags, {}).settings
 
 
 def test_a_file_that_is_there_is_kept(tmp_path: Path) -> None:
