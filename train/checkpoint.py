@@ -1,6 +1,6 @@
-"""The checkpoint of a training: one file, whole after every epoch, from which the same job goes on.
+"""The checkpoint of a training: one file, complete after every epoch, from which the same job resumes.
 
-One file, because a folder that is copied while it is written may hold files of two epochs. In it is what a trainer is
+One file, because a folder that is copied while it is written may hold files of two epochs. It holds a trainer's state
 between two epochs, as named tensors and JSON.
 """
 
@@ -21,7 +21,7 @@ from contract.files import move_durably
 from model.network import Classifier
 from model.weights import serialise
 from train.context import TrainingRun
-from train.loader import vanished
+from train.loader import vanished_error
 from train.trainer import BestEpoch, Trainer
 
 FORMAT: Final = 1
@@ -112,7 +112,7 @@ class Checkpoint:
 
 
 def fingerprint(run: TrainingRun, network: Classifier) -> Fingerprint:
-    """What has to be the same for a training to go on. Raises DataError when an image is gone."""
+    """What has to be the same for a training to resume. Raises DataError when an image is gone."""
     hyperparameters = asdict(run.hyperparameters).items()
     return {
         "hyperparameters": {
@@ -135,7 +135,7 @@ def _files(run: TrainingRun) -> Iterator[str]:
             try:
                 yield f"{split} {sample.label} {sample.source.size} {sample.name}"
             except OSError as error:
-                raise vanished(sample, error) from error
+                raise vanished_error(sample, error) from error
 
 
 def _read_header(file: Path) -> dict[str, Any]:
@@ -238,7 +238,7 @@ def _best(trainer: Trainer, tensors: Tensors, about: Mapping[str, Any]) -> BestE
     source = "best"
     if epoch == about["epoch"]:
         source = "network" if trainer.average is None else "average.module"
-    # Copies: what was read may lie in the file's memory.
+    # Copies: the tensors may lie in the file's memory.
     weights = {name: tensor.clone() for name, tensor in _part(tensors, source).items()}
     _check_shapes(weights, trainer.network.state_dict())
     best = BestEpoch(epoch, metrics, weights)

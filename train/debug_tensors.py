@@ -1,6 +1,6 @@
-"""`python -m train.debug_tensors PATH`: what rules find in tensors that smdebug saved, whoever trained.
+"""`python -m train.debug_tensors PATH`: judge tensors that smdebug saved, in any training, by rules.
 
-Or in a profiler's files: Kennel's output/profiler, or the profiler-output of a SageMaker job.
+Or a profiler's files: Kennel's output/profiler, or the profiler-output of a SageMaker job.
 """
 
 import argparse
@@ -40,25 +40,25 @@ def main() -> None:
     progress = Progress(arguments.progress)
     progress.update("judging", 0, 1, "folders")
     if "://" not in arguments.path and is_profile(Path(arguments.path)):
-        document, page = judged_profile(Path(arguments.path), requested.profiler), profiler_page
+        document, page = judge_profile(Path(arguments.path), requested.profiler), profiler_page
     else:
-        document, page = judged_tensors(arguments.path, requested.tensor), debugger_page
+        document, page = judge_tensors(arguments.path, requested.tensor), debugger_page
     if page_file is not None:
         write_report(arguments.json, page_file, document, page)
         print(page_file)
     progress.update("judging", 1, 1, "folders")
 
 
-def judged_tensors(path: str, requests: Sequence[RuleRequest]) -> dict[str, Any]:
+def judge_tensors(path: str, requests: Sequence[RuleRequest]) -> dict[str, Any]:
     """The debugger's document. Raises UserError for what is no folder of tensors."""
     judge = Judge(path, requests, print)
-    outcome, background = what_is_known(path)
+    outcome, background = read_background(path)
     judge.last()
     return judge.finish(outcome, background)
 
 
-def judged_profile(folder: Path, requests: Sequence[RuleRequest]) -> dict[str, Any]:
-    """The profiler's document, with what is known of how a run of Kennel's own ended. Raises UserError."""
+def judge_profile(folder: Path, requests: Sequence[RuleRequest]) -> dict[str, Any]:
+    """The profiler's document, with the outcome of a run of Kennel's own. Raises UserError."""
     earlier = read_object(folder.resolve().parent / "data" / "profiler-report.json").get("job") or {}
     document = analyse(folder, requests, {name: earlier.get(name) for name in ("completed", "reason")})
     for rule in document["rules"]:
@@ -66,7 +66,7 @@ def judged_profile(folder: Path, requests: Sequence[RuleRequest]) -> dict[str, A
     return document
 
 
-def what_is_known(path: str) -> tuple[Outcome, Background]:
+def read_background(path: str) -> tuple[Outcome, Background]:
     """Outcome and settings of a run of Kennel's own, whose tensors lie in ml/output/tensors; empty for others."""
     output = Path(path).resolve().parent
     config = output.parent / "input" / "config" / "hyperparameters.json"

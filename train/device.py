@@ -18,7 +18,7 @@ import torch
 from contract.errors import DeviceError
 from model.network import Classifier
 
-# Where the driver and its devices show themselves: /proc/driver/nvidia/version, /dev/nvidia0 ...
+# The root of /proc/driver/nvidia/version, /dev/nvidia0 ...
 _SYSTEM = Path("/")
 
 
@@ -41,7 +41,7 @@ def choose_device(wanted: str) -> torch.device:
 
 
 def find_gpu() -> GpuInfo | None:
-    """The first NVIDIA GPU, asked of nvidia-smi (NVIDIA's container runtime brings it); None without one.
+    """The first NVIDIA GPU, by nvidia-smi (which NVIDIA's container runtime brings); None without one.
 
     CUDA_VISIBLE_DEVICES set to nothing, or to -1, hides it on purpose.
     """
@@ -142,7 +142,7 @@ def measure_latency(network: Classifier, image_size: int, device: torch.device) 
     times = []
     for number in range(_WARM_UP + _MEASURED):
         start = time.perf_counter()
-        # On the CPU at last: that waits for a GPU, as whoever wants the answer has to.
+        # Copying to the CPU waits for the GPU to finish.
         network(image).cpu()
         if number >= _WARM_UP:
             times.append(time.perf_counter() - start)

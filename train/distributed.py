@@ -46,7 +46,7 @@ class Group:
 
     @property
     def is_rank0(self) -> bool:
-        """Whether this host validates and leaves the model."""
+        """Whether this host validates and writes the model."""
         return self.rank == 0
 
     def broadcast(self, value: _T) -> _T:
@@ -104,7 +104,7 @@ class Hosts(Group):
 
     def average_gradients(self, parameters: Iterable[nn.Parameter], weight: Tensor) -> None:
         gradients = [each.grad for each in parameters if each.grad is not None]
-        # One exchange for all, with the weight behind them.
+        # One exchange for all gradients, and the weight at the end.
         flat = torch.cat([*(each.reshape(-1) for each in gradients), torch.ones_like(gradients[0].reshape(-1)[:1])])
         flat *= weight.to(flat)
         with self._together():
@@ -181,7 +181,7 @@ def _wait_until_reachable(rank0: str, port: int) -> None:
     while True:
         try:
             socket.create_connection((rank0, port), timeout=10).close()
-        # A name that can't be resolved yet is one, too.
+        # Also for a name that can't be resolved yet.
         except OSError as error:
             if time.monotonic() > end:
                 raise HostLostError(

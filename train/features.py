@@ -23,7 +23,7 @@ from contract.files import locked, write_atomic
 from model.machine import available_cpus
 from model.network import Classifier
 from train.context import TrainingRun
-from train.loader import EpochOrder, vanished
+from train.loader import EpochOrder, vanished_error
 
 BATCH: Final = 64
 # OpenVINO takes half of torch's time on the CPU, after most of a second to start: faster from about this many images
@@ -34,8 +34,7 @@ Extract = Callable[[Tensor], Tensor]  # uint8 (N, H, W, 3), N <= BATCH -> float3
 
 
 def extractor(network: Classifier, run: TrainingRun, count: int) -> Extract:
-    """A function that computes the backbone's features. network: on the run's device, in evaluation mode. count: of
-    the images.
+    """A function that computes features. network: on the run's device, in evaluation mode. count: of the images.
 
     With feature_precision=bfloat16 a GPU, or a CPU with instructions for it, computes in bfloat16; another CPU prints
     that it doesn't. The features are float32.
@@ -67,12 +66,12 @@ def _with_torch(network: Classifier, device: torch.device, bfloat16: bool) -> Ex
 
 
 def _with_openvino(network: Classifier, image_size: int, precision: str) -> Extract:
-    # Here: a training of the whole network needs none of it.
+    # Imported here, as training the whole network needs none of it.
     from model._openvino import openvino
     from train.export.convert import convert
 
     model = convert(nn.Sequential(network.normalise, network.backbone), image_size)
-    # A fixed shape, so that each size of batch is not compiled for itself.
+    # A fixed shape, so that not every size of batch is compiled.
     model.reshape([BATCH, image_size, image_size, 3])
     settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": available_cpus(), "NUM_STREAMS": 1}
     compiled = openvino.Core().compile_model(model, "CPU", settings)
@@ -80,7 +79,7 @@ def _with_openvino(network: Classifier, image_size: int, precision: str) -> Extr
     def extract(images: Tensor) -> Tensor:
         batch = np.zeros((BATCH, *images.shape[1:]), np.uint8)
         batch[: len(images)] = images.numpy()
-        # A copy: the library writes the next answer into the same memory.
+        # A copy: the library writes the next result into the same memory.
         return torch.from_numpy(np.array(compiled(batch)[0][: len(images)], np.float32))
 
     return extract
@@ -183,7 +182,7 @@ def _key(run: TrainingRun, backbone: nn.Module, split: str, augmented: bool) -> 
             content = sample.encoded()
             digest.update(hashlib.sha256(content if isinstance(content, bytes) else content.read_bytes()).digest())
         except (OSError, ImageError) as error:
-            raise vanished(sample, error) from error
+            raise vanished_error(sample, error) from error
     return digest.hexdigest()[:32]
 
 

@@ -23,7 +23,7 @@ from train.data.splits import SPLIT_NAMES, ensure_validation, resolve_splits, un
 from train.device import choose_device
 from train.distributed import join_hosts
 from train.resources import Backbones, TrainingResources
-from train.training import assist, train
+from train.training import train, train_as_follower
 from tuning.objective import LATENCY, parse_objectives
 
 
@@ -51,7 +51,7 @@ def run_job(paths: MLPaths, job: Job, companion: CompanionProcess | None = None)
         return
     backbones.load(hyperparameters)
     data = _load(paths, job, splits, progress)
-    must_suffice(data, len(job.hosts))
+    check_enough_images(data, len(job.hosts))
     with join_hosts(job, device) as group:
         resources = TrainingResources(paths, data, device, backbones, progress)
         log = MetricLog(paths.metrics if group.is_rank0 else Path(os.devnull))
@@ -59,7 +59,7 @@ def run_job(paths: MLPaths, job: Job, companion: CompanionProcess | None = None)
         if group.is_rank0:
             train(resources, run, companion, resumable=True)
         else:
-            assist(resources, run)
+            train_as_follower(resources, run)
 
 
 def _load(paths: MLPaths, job: Job, splits: Mapping[str, DataLocation], progress: Progress) -> DataSet:
@@ -68,7 +68,7 @@ def _load(paths: MLPaths, job: Job, splits: Mapping[str, DataLocation], progress
     for name in unused_channels(job.channels, splits):
         note = f"channel {name} is not used as data; the names that are: {', '.join(SPLIT_NAMES)}"
         data = replace(data, notes=(*data.notes, note))
-    if advice := uneven(data, hyperparameters):
+    if advice := imbalance_note(data, hyperparameters):
         data = replace(data, notes=(*data.notes, advice))
     _report_data(paths, data)
     if job.tuner_objective is not None:
@@ -78,7 +78,7 @@ def _load(paths: MLPaths, job: Job, splits: Mapping[str, DataLocation], progress
     return data
 
 
-def must_suffice(data: DataSet, hosts: int) -> None:
+def check_enough_images(data: DataSet, hosts: int) -> None:
     """Raises DataError when there are too few training images for so many hosts."""
     count = len(data.splits["train"].samples)
     if hosts > 1 and count < 2 * hosts:
@@ -88,7 +88,7 @@ def must_suffice(data: DataSet, hosts: int) -> None:
         )
 
 
-def uneven(data: DataSet, hyperparameters: Hyperparameters) -> str | None:
+def imbalance_note(data: DataSet, hyperparameters: Hyperparameters) -> str | None:
     """Advice, when the largest class has at least three times the training images of the smallest."""
     count = Counter(sample.label for sample in data.splits["train"].samples)
     (most, large), *_, (least, small) = count.most_common()

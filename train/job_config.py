@@ -28,7 +28,7 @@ def read_job(paths: MLPaths) -> Job:
     rules = _checked(lambda: parse_rules(_alone("rules", raw, faults).rules), faults) or Requested()
     if _alone("tune_trials", raw, faults).tune_trials:
         _checked(lambda: Space.parse(_alone("tune_space", raw, faults).tune_space), faults)
-    # Without a search it still says whether the latency is to be measured.
+    # Also without a search, as it says whether to measure the latency.
     _checked(lambda: parse_objectives(_alone("tune_objective", raw, faults).tune_objective), faults)
     if hyperparameters.profile == "on":
         from contract.profiler import read_settings

@@ -84,7 +84,7 @@ CachedImages = list[UInt8Array]  # an array for each image, in the samples' orde
 
 
 class Images(Dataset[tuple[UInt8Array, int]]):
-    """Samples as (uint8 array (H, W, 3), class index); augmented when `augment` is given.
+    """Samples as (uint8 array (H, W, 3), class index), augmented unless `augment` is None.
 
     cached: what `fixed` returned for each of them, where that is in memory.
     """
@@ -130,11 +130,11 @@ class Images(Dataset[tuple[UInt8Array, int]]):
         try:
             return decode(sample.encoded(), min_size=self.preprocess.decode_size)
         except (ImageError, OSError) as error:
-            raise vanished(sample, error) from error
+            raise vanished_error(sample, error) from error
 
 
-def vanished(sample: Sample, error: Exception) -> DataError:
-    """What to raise when an image that was checked can't be read any more."""
+def vanished_error(sample: Sample, error: Exception) -> DataError:
+    """The error for an image that was checked and can't be read any more."""
     return DataError(
         f"{sample.name} could be read before training and can't any more ({error}); keep the data unchanged"
     )
@@ -200,7 +200,7 @@ def collate(samples: list[tuple[UInt8Array, int]]) -> tuple[Tensor, Tensor]:
 
 
 class Batches(Protocol):
-    """What is trained on: batches of inputs (images or features) and labels (N,), anew in every epoch."""
+    """Training data: batches of inputs (images or features) and labels (N,) for every epoch."""
 
     def __len__(self) -> int: ...
 

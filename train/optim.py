@@ -75,7 +75,7 @@ class WeightAverage:
 
     @property
     def steps(self) -> int:
-        """How often it was updated."""
+        """The number of updates."""
         return self._steps
 
     def state_dict(self) -> dict[str, Any]:
@@ -84,7 +84,7 @@ class WeightAverage:
         return state
 
     def load_state_dict(self, state: Mapping[str, Tensor], steps: int) -> None:
-        """Go on with an average of so many steps."""
+        """Continue an average after so many steps."""
         self._averaged.load_state_dict(state)
         self._steps = steps
 
@@ -94,7 +94,7 @@ class WeightAverage:
         self._steps += 1
 
     def _average(self, averaged: Sequence[Tensor], current: Sequence[Tensor], _steps: Tensor | int) -> None:
-        # Counted here: reading the library's own counter would make a GPU's queue wait.
+        # Counted here: reading the library's own counter would wait for the GPU.
         decay = min(self._decay, (1 + self._steps) / (10 + self._steps))
         for mean, new in zip(averaged, current, strict=True):
             if mean.is_floating_point():

@@ -131,11 +131,11 @@ class TrainingResources:
         )  # fmt: skip
 
     def network(self, run: TrainingRun) -> Classifier:
-        """The network as the training begins with it."""
+        """The network as training starts with it."""
         return self._backbones.network(run.hyperparameters, run.preprocess, len(run.data.classes))
 
     def model_and_loaders(self, run: TrainingRun, network: Classifier) -> tuple[nn.Module, Batches, Batches]:
-        """The network on images; or its head on features, which a frozen backbone gives for each image but once."""
+        """Model, training batches, validation batches: the network on images, or its head on a backbone's features."""
         hyperparameters = run.hyperparameters
         if not on_features(hyperparameters):
             self._cache_images(run)

@@ -1,8 +1,7 @@
 """TensorBoard's event files: curves, hyperparameters and a few pictures of a training run.
 
-Written with tensorboardX's records, but not through its SummaryWriter: that one hands events to a thread over a queue,
-and its `flush` doesn't wait for them. Here a record is in the file when `flush` returns, so whatever ends the process
-costs the current epoch at most.
+Written with tensorboardX's records, but not its SummaryWriter, which passes events to a thread and whose `flush`
+doesn't wait for them. Here a record is in the file when `flush` returns, so a kill costs the current epoch at most.
 """
 
 import itertools
@@ -122,7 +121,7 @@ class EventFile:
         self._write(image(tag, pixels, dataformats="HWC"), step)
 
     def restart(self, step: int) -> None:
-        """What files beside this one have from this step on counts no more: TensorBoard leaves it out."""
+        """Let TensorBoard ignore what other files in the folder hold from this step on."""
         from tensorboardX.proto.event_pb2 import Event, SessionLog
 
         log = SessionLog(status=SessionLog.SessionStatus.Value("START"))
@@ -178,7 +177,7 @@ class TensorBoard(Callback):
 
     def on_train_start(self, state: TrainState) -> None:
         if state.earlier:
-            # SageMaker keeps in S3 what the process before has written, of an epoch perhaps that comes again.
+            # SageMaker keeps the earlier process's events in S3, maybe of an epoch that is trained again.
             self.file.restart(1)
         self.file.session_start(asdict(self._run.hyperparameters))
         self.file.picture("pictures/training", contact_sheet(list(self._training_tiles())), 1)

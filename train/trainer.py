@@ -98,7 +98,7 @@ class Trainer:
         """
         self.callbacks.train_start(self.state)
         try:
-            while not self.group.broadcast(self._ended()):
+            while not self.group.broadcast(self._is_finished()):
                 self.state.epoch += 1
                 self._epoch(self.state.epoch)
         finally:
@@ -118,12 +118,12 @@ class Trainer:
             self._train_one(self.state.epoch)
 
     def resume_from(self, best: BestEpoch, history: list[Epoch], epoch: int, step: int) -> None:
-        """Count on from what another process trained: its best epoch, the history of its epochs, its last one."""
+        """Continue after the epochs that another process trained. epoch, step: its last ones."""
         self.best, self.history = best, history
         self.state.epoch, self.state.step = epoch, step
         self.state.earlier = [metrics_of(row) for row in history]
 
-    def _ended(self) -> bool:
+    def _is_finished(self) -> bool:
         """Whether training ends; prints why, unless this was the last epoch. There is at least one epoch."""
         epoch, hyperparameters = self.state.epoch, self.hyperparameters
         if self.best is None:
@@ -148,7 +148,7 @@ class Trainer:
         self.callbacks.phase("validation")
         self.callbacks.validation_start(self.state)
         valid = evaluate(self._evaluated(), self.valid_batches, self.device, self.callbacks)
-        # The last step of an epoch may be the one that breaks the weights.
+        # The last step of an epoch may have broken the weights.
         self._check("validation", valid.loss, epoch)
         metrics: dict[str, float | int] = {
             "epoch": epoch,
@@ -168,7 +168,7 @@ class Trainer:
         self.callbacks.phase("hook")
         self.listeners.on_metrics(metrics)
         self.callbacks.epoch_end(self.state)
-        self._may_go_on()
+        self._continues()
 
     def _unfreeze(self, epoch: int) -> None:
         if self.hyperparameters.freeze == "gradual" and isinstance(self.network, Classifier):
@@ -182,7 +182,7 @@ class Trainer:
     def _train_one(self, epoch: int) -> tuple[float, float]:
         """One pass over the training data: mean loss and accuracy, as seen while the weights moved.
 
-        It ends early when an observer asks for the end of training as completed.
+        It ends early when an observer ends training as completed.
         """
         self.network.train()
         observers = self.callbacks
@@ -209,7 +209,7 @@ class Trainer:
             observers.batch_end(self.state)
             if self.group.size > 1:
                 self.state.stop = self.group.broadcast(self.state.stop)
-            if not self._may_go_on():
+            if not self._continues():
                 break
             observers.phase("data")
         *sums, count = self.group.all_reduce(torch.cat([total, total.new_tensor([seen])])).tolist()
@@ -220,7 +220,7 @@ class Trainer:
         self._check("training", mean_loss, epoch)
         return mean_loss, accuracy
 
-    def _may_go_on(self) -> bool:
+    def _continues(self) -> bool:
         """False when an observer ends training as completed. Raises StoppedError when it ends it as failed."""
         stop = self.state.stop
         if stop is not None and not stop.success:

@@ -67,7 +67,7 @@ def train(
     return best
 
 
-def assist(resources: TrainingResources, run: TrainingRun) -> None:
+def train_as_follower(resources: TrainingResources, run: TrainingRun) -> None:
     """What a host other than rank 0 does in `train`: its share of every batch; it writes nothing."""
     describe(run)
     network = _network(resources, run)
@@ -118,7 +118,7 @@ class _ReportProgress(Callback):
 def observers_of(
     run: TrainingRun, train: Batches, valid: Batches, companion: CompanionProcess | None
 ) -> list[Callback]:
-    """The observers that the run's hyperparameters ask for. What isn't asked for isn't imported."""
+    """The observers that the run's hyperparameters ask for; the others are not imported."""
     hyperparameters = run.hyperparameters
     observers: list[Callback] = [_ReportProgress(run.progress)]
     if hyperparameters.tensorboard == "on":
@@ -126,7 +126,7 @@ def observers_of(
 
         observers.append(TensorBoard(run))
     if hyperparameters.profile == "on":
-        # Before the hook, whose work at the beginning of a phase is then timed with it, and taken off it.
+        # Before the hook: the hook's work at the start of a phase is then measured with the phase, and subtracted.
         observers += _profiler(run)
     if hyperparameters.debug == "on":
         from contract.debugger import Place, Schedule

@@ -20,7 +20,7 @@ from train import distributed
 from train.data.dataset import DataSet, Sample, Split
 from train.data.sources import FileSource
 from train.distributed import HostLostError, join_hosts
-from train.job import must_suffice
+from train.job import check_enough_images
 from train.job_config import read_job
 
 LOST = "another host of this training has ended or can't be reached (here is "
@@ -255,9 +255,9 @@ def test_too_few_images(tmp_path: Path) -> None:
         )
     samples = tuple(Sample(FileSource(tmp_path / "a"), 0, f"a/{number}") for number in range(5))
     data = DataSet(("a",), {"train": Split("train", samples)})
-    must_suffice(data, 2)
+    check_enough_images(data, 2)
     with pytest.raises(DataError, match="5 training images are too few for 3 hosts"):
-        must_suffice(data, 3)
+        check_enough_images(data, 3)
 
 
 def test_the_job_knows_its_network(tmp_path: Path) -> None:

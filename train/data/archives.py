@@ -27,7 +27,7 @@ _UNPACKERS: Final = (
 _OTHER: Final = (".7z", ".rar")
 _BLOCK: Final = tarfile.BLOCKSIZE
 _LINKS_DEEP: Final = 8
-# Compression methods of the zip format that people meet, by number.
+# Common compression methods of the zip format, by number.
 _METHODS: Final = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "XZ"}
 
 
@@ -91,7 +91,7 @@ def _refuse_compressed(file: Path, head: bytes) -> None:
 
 @contextmanager
 def _damage(file: Path) -> Iterator[None]:
-    """Turns what the standard library raises on hostile or broken archives into one sentence."""
+    """Raises DataError for what the standard library raises on hostile or broken archives."""
     try:
         yield
     except (
@@ -120,14 +120,14 @@ def _read_tar(file: Path) -> Index:
     left_out: dict[str, str] = {}
     with tarfile.open(file, "r:") as tar:
         while (info := tar.next()) is not None:
-            # The library keeps every header it has read, which nobody here asks for again.
+            # The library keeps every header it has read, which would only fill the memory.
             tar.members.clear()  # type: ignore[attr-defined]
             path = member_path(info.name)
             if info.size < 0:
                 raise _damaged(file, "a negative size")
             if path is None or info.isdir():
                 continue
-            # The same name again replaces what came before, as unpacking would.
+            # A repeated name replaces the earlier member, as unpacking would.
             for table in (found, links, left_out):
                 table.pop(path, None)
             if info.issym() or info.islnk():
@@ -151,7 +151,7 @@ def _read_tar(file: Path) -> Index:
 
 
 def _check_end(archive: ArchiveFile, end: int) -> None:
-    """The library takes a broken header for the archive's end; what ends an archive are blocks of zeros (POSIX)."""
+    """Raises DataError unless blocks of zeros (POSIX) end the archive: the library stops at a broken header, too."""
     # GNU tar fills up to 20 blocks; more than these zeros is never written.
     rest = archive.read(end, 20 * _BLOCK)
     if len(rest) < _BLOCK:

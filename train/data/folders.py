@@ -7,7 +7,7 @@ from pathlib import Path
 
 from train.data.archives import Index, Member
 from train.data.contents import Contents, describe, files_below
-from train.data.listing import Labelled, Listing
+from train.data.listing import LabelledImage, Listing
 from train.data.names import IMAGE_SUFFIXES, suffix, summary
 from train.data.sources import FileSource
 
@@ -15,7 +15,7 @@ from train.data.sources import FileSource
 def list_folders(folder: Path, contents: Contents) -> Listing:
     """The files below each folder in `folder`: folder name -> class."""
     images = [
-        Labelled(child.name, f"{child.name}/{file}", FileSource(child / file))
+        LabelledImage(child.name, f"{child.name}/{file}", FileSource(child / file))
         for child in contents.folders
         for file in files_below(child)
     ]
@@ -27,7 +27,7 @@ def list_members(index: Index, location: str) -> Listing:
     """The members in each top folder of the archives: folder name -> class. Loose members belong to no class."""
     inside = [member for member in index.members if "/" in member.path]
     classes = sorted({member.path.split("/", 1)[0] for member in inside})
-    images = [Labelled(member.path.split("/", 1)[0], name, member.source) for member, name in unique_names(inside)]
+    images = [LabelledImage(member.path.split("/", 1)[0], name, member.source) for member, name in unique_names(inside)]
     held = summary(member.path for member in index.members)
     return Listing("class folders", location, images, classes, left_out=list(index.left_out), held=held)
 

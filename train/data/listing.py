@@ -9,7 +9,7 @@ from train.data.names import EXPECTED
 from train.data.sources import ImageSource
 
 
-class Labelled(NamedTuple):
+class LabelledImage(NamedTuple):
     """One image file and its class.
 
     label: the class's name, or its number as text. file: its relative path, with or without the class in front.
@@ -31,7 +31,7 @@ class Listing:
 
     layout: str
     location: str
-    images: list[Labelled]
+    images: list[LabelledImage]
     classes: list[str] | None = None
     names: frozenset[tuple[int, str]] = frozenset()
     numbered: list[str] | None = None

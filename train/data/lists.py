@@ -10,7 +10,7 @@ from typing import Any, Final
 from contract.errors import DataError
 from train.data.archives import read_indexes
 from train.data.contents import LISTS, files_below, read_text, scan
-from train.data.listing import Labelled, Listing
+from train.data.listing import LabelledImage, Listing
 from train.data.names import printable
 from train.data.sources import FileSource, ImageSource
 from train.data.webdataset import label_text
@@ -39,7 +39,7 @@ def list_images(files: Sequence[Path], folders: Sequence[Path]) -> Listing:
     """
     lines = [line for file in sorted(files) for line in _read(file)]
     shown = ", ".join(file.name for file in sorted(files))
-    images: list[Labelled] = []
+    images: list[LabelledImage] = []
     names: set[tuple[int, str]] = set()
     left_out: list[tuple[str, str]] = []
     numbered_by_folder = all(file.name.lower().endswith(LISTS) for file in files)
@@ -59,7 +59,7 @@ def list_images(files: Sequence[Path], folders: Sequence[Path]) -> Listing:
             left_out.append((printable(line.ref), f"named twice ({before.where} and {line.where})"))
             continue
         seen[source] = line
-        images.append(Labelled(line.label, path, source))
+        images.append(LabelledImage(line.label, path, source))
         names.update(line.names)
         parent = path.rpartition("/")[0].rpartition("/")[2]
         if numbered_by_folder and parent:

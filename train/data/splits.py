@@ -25,7 +25,7 @@ SPLIT_NAMES: Final = {
     "valid": "valid", "validation": "valid", "val": "valid",
     "test": "test", "testing": "test",
 }  # fmt: skip
-# AWS's own image classification algorithm takes .lst files in channels of their own: train_lst beside train.
+# AWS's own image classification algorithm takes .lst files in separate channels: train_lst beside train.
 _LIST_CHANNEL: Final = "_lst"
 
 Locations = dict[str, DataLocation]  # by split

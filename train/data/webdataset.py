@@ -11,7 +11,7 @@ from contract.errors import ImageError
 from train.data.archives import Index, Member
 from train.data.contents import CLASSES_FILE
 from train.data.folders import unique_names
-from train.data.listing import Labelled, Listing
+from train.data.listing import LabelledImage, Listing
 from train.data.names import IMAGE_SUFFIXES, printable, suffix
 
 _JSON_KEYS: Final = ("label", "class")
@@ -20,7 +20,7 @@ _MOST_BYTES: Final = 65536
 
 
 def is_webdataset(index: Index) -> bool:
-    """Whether classes stand in .cls files, or in .json files beside images that are in no folder."""
+    """Whether the classes are in .cls files, or in .json files beside images that are in no folder."""
     if any(suffix(member.path) == "cls" for member in index.members):
         return True
     loose = {suffix(member.path) for member in index.members if "/" not in member.path}
@@ -47,12 +47,14 @@ def list_webdataset(index: Index, location: str) -> Listing:
             labelled.append((pictures[0], label))
             left_out += [(image.path, f"a second image with the key {key}") for image in pictures[1:]]
     named = unique_names([member for member, _ in labelled])
-    images = [Labelled(label, name, member.source) for (member, name), (_, label) in zip(named, labelled, strict=True)]
+    images = [
+        LabelledImage(label, name, member.source) for (member, name), (_, label) in zip(named, labelled, strict=True)
+    ]
     return Listing("WebDataset layout", location, images, left_out=left_out)
 
 
 def _label(members: Sequence[Member]) -> tuple[str, str]:
-    """(class, "") of one example, or ("", why there is none)."""
+    """(class, "") of one example, or ("", the reason why it has none)."""
     for kind in ("cls", "json"):
         for member in members:
             if suffix(member.path) == kind:

@@ -1,1 +1,1 @@
-"""How good a network is on labelled images: what it answered, every figure made from it, and two networks compared."""
+"""How good a network is on labelled images: its predictions, the figures from them, and comparisons of two networks."""

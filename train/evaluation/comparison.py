@@ -143,7 +143,7 @@ def _changes(new: Evaluation, old: Evaluation, classes: Sequence[str], labels: S
 def _moved(
     new: Evaluation, old: Evaluation, rows: Sequence[int], files: Sequence[str], labels: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """The files, where the two differ most confidently first."""
+    """The files, the most confident differences first."""
     order = sorted(rows, key=lambda row: (-new.confidences[row] - old.confidences[row], files[row]))
     return [
         {

@@ -117,7 +117,7 @@ def describe_model(architecture: str, image_size: int, provenance: Mapping[str, 
 
 HISTORY: Final = "history.json"
 SLOWEST: Final = 20
-# From the epoch on from which at least this share of a class's validation images is right, it counts as learned.
+# A class counts as learned from the epoch from which on at least this share of its validation images is right.
 LEARNED: Final = 0.5
 _CLASSES: Final = "validation_class_accuracy"
 _SIZE_LIMIT: Final = 256 * 1024 * 1024
@@ -158,7 +158,7 @@ def learning_report(history: Epochs, classes: Sequence[str], labels: Sequence[st
         curve = _class_curve(history, number)
         if curve:
             found.append({"class": name, "label": label, **_speed(curve, history), "validation_accuracy": curve})
-    # Sorting keeps the order of equals, which is the classes' own.
+    # Sorting is stable: equal classes stay in the classes' order.
     found.sort(key=lambda each: -each["area_over_curve"])
     return {"epochs": curves, "learned_threshold": LEARNED, "slowest_classes": found[:SLOWEST]}
 
@@ -222,7 +222,7 @@ def confident_mistakes(
 def confused_pairs(
     evaluation: Evaluation, matrix: IntArray, files: Sequence[str], labels: Sequence[str], limit: int = PAIRS
 ) -> list[dict[str, Any]]:
-    """Pairs of classes taken for each other, the most often confused first, `limit` at most: JSON-ready.
+    """Pairs of classes that were confused, the most frequent first, `limit` at most: JSON-ready.
 
     matrix: the evaluation's confusion matrix. `count` adds both directions; of these, the more frequent comes first.
     `files` are the EXAMPLES most confident ones of a direction.

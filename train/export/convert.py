@@ -46,8 +46,8 @@ def convert(network: nn.Module, image_size: int) -> Any:
 def save(model: Any, graph: Path) -> None:
     """Write the model as `graph` (.xml) and the .bin beside it; the same model gives the same bytes.
 
-    Weights stay float32: as float16 the file is half as large, but answers then differ from torch's in the third
-    decimal rather than the sixth, and loading has to widen them.
+    Weights stay float32: as float16 the file is half as large, but the probabilities then differ from torch's in the
+    third decimal rather than the sixth, and loading has to widen the weights.
     """
     rename(model)
     openvino.save_model(model, graph, compress_to_fp16=False)

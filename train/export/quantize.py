@@ -90,6 +90,6 @@ def limited_threads(threads: int) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    # Its progress bars find stdout when they draw; there is no switch for them.
+    # NNCF's progress bars look up stdout when they draw; there is no switch for them.
     with redirect_stdout(io.StringIO()):
         yield

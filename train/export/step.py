@@ -58,7 +58,7 @@ def add_forms(run: TrainingRun, network: Classifier, quantize: Quantize | None =
 def _make(
     run: TrainingRun, network: Classifier, staging: Path, quantize: Quantize | None
 ) -> tuple[dict[str, Form], str]:
-    """The forms, their files in `staging`, and the name of the one to serve."""
+    """The forms, with their files in `staging`, and the name of the default form."""
     # OpenVINO and NNCF take seconds to import, and the import may fail: here `add_forms` catches that.
     from train.export.convert import fresh_copy
     from train.export.measure import no_bf16
