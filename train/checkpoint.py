@@ -21,6 +21,7 @@ from contract.files import move_durably
 from model.network import Classifier
 from model.weights import serialise
 from train.context import TrainingRun
+from train.data.dataset import describe_sizes
 from train.loader import vanished_error
 from train.trainer import BestEpoch, Trainer
 
@@ -99,7 +100,9 @@ class Checkpoint:
             return "of another version of Kennel"
         before, now = about["fingerprint"], json.loads(json.dumps(self._fingerprint))
         if before["data"] != now["data"]:
-            old_size, new_size = _describe(before["data"]), _describe(now["data"])
+            old_size, new_size = (
+                describe_sizes(len(data["classes"]), data["images"]) for data in (before["data"], now["data"])
+            )
             if old_size == new_size:
                 return "on other images or classes, as many as these"
             return f"on other data ({old_size}; now {new_size})"
@@ -144,11 +147,6 @@ def _read_header(file: Path) -> dict[str, Any]:
     if not isinstance(about, dict):
         raise TypeError("it holds no JSON object")
     return about
-
-
-def _describe(data: Mapping[str, Any]) -> str:
-    images = ", ".join(f"{count} {split}" for split, count in data["images"].items())
-    return f"{len(data['classes'])} classes; images: {images}"
 
 
 def _say(text: str) -> None:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from contract.command import page_beside, run_command
-from contract.files import write_json
 from model.artifact import Artifact
 from reports.comparison_page import write_comparison_page
 from train.evaluation.command import Measurement, add_options, artifact_folder
@@ -20,12 +19,12 @@ def main() -> None:
     add_options(parser)
     parser.add_argument("--baseline", type=Path, required=True, help="the artifact to compare with, likewise")
     arguments = parser.parse_args()
-    page = page_beside(arguments.json)
+    page_beside(arguments.json)
     with artifact_folder(arguments.artifact) as new, artifact_folder(arguments.baseline) as old:
-        _compare(arguments, Artifact.load(new), Artifact.load(old), page)
+        _compare(arguments, Artifact.load(new), Artifact.load(old))
 
 
-def _compare(arguments: argparse.Namespace, artifact: Artifact, baseline: Artifact, page: Path) -> None:
+def _compare(arguments: argparse.Namespace, artifact: Artifact, baseline: Artifact) -> None:
     order = column_order(artifact, baseline)
     measurement = Measurement.prepare(arguments, artifact)
     new, old = measurement.of(artifact), measurement.of(baseline)
@@ -33,11 +32,7 @@ def _compare(arguments: argparse.Namespace, artifact: Artifact, baseline: Artifa
     report = comparison_report(new, old, measurement.files, artifact.classes, artifact.labels)
     for name, each in (("artifact", artifact), ("baseline", baseline)):
         report[name] = {"artifact": each.id, "model": model_facts(each), **report[name]}
-    report = {"split": measurement.split.name, **report, **measurement.facts()}
-    write_comparison_page(page, report, measurement.split.reader())
-    write_json(arguments.json, report)
-    for note in measurement.data.notes:
-        print(f"data: {note}")
+    measurement.write({"split": measurement.split.name, **report}, arguments.json, write_comparison_page)
     print(f"{new.n} images: {report['verdict']}")
 
 

@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 from contract.command import page_beside, run_command
-from contract.files import write_json
 from model.artifact import Artifact
 from reports.evaluation_page import write_evaluation_page
 from train.evaluation.command import Measurement, add_options, artifact_folder
@@ -17,12 +16,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m train.evaluate", description=__doc__)
     add_options(parser)
     arguments = parser.parse_args()
-    page = page_beside(arguments.json)
+    page_beside(arguments.json)
     with artifact_folder(arguments.artifact) as folder:
-        _evaluate(arguments, folder, page)
+        _evaluate(arguments, folder)
 
 
-def _evaluate(arguments: argparse.Namespace, folder: Path, page: Path) -> None:
+def _evaluate(arguments: argparse.Namespace, folder: Path) -> None:
     artifact = Artifact.load(folder)
     history = read_history(artifact.path)
     measurement = Measurement.prepare(arguments, artifact)
@@ -33,12 +32,8 @@ def _evaluate(arguments: argparse.Namespace, folder: Path, page: Path) -> None:
         ),
         "artifact": artifact.id,
         "model": model_facts(artifact),
-        **measurement.facts(),
     }
-    write_evaluation_page(page, report, measurement.split.reader())
-    write_json(arguments.json, report)
-    for note in measurement.data.notes:
-        print(f"data: {note}")
+    measurement.write(report, arguments.json, write_evaluation_page)
     print(
         f"{result.n} images: accuracy {result.accuracy:.4f}, top-5 {result.top_accuracy(5):.4f}, "
         f"macro F1 {result.macro_f1():.4f}, loss {result.loss:.4f}"

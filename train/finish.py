@@ -157,9 +157,7 @@ def assess(
         **evaluation_report(result, names, run.data.classes, labels, split.name, history),
         "artifact": artifact_id,
         "model": describe_model(run.hyperparameters.architecture, run.preprocess.image_size, provenance),
-        "data": split.where,
-        "skipped": [each for each in run.data.report()["skipped"] if each["file"].startswith(f"{split.name}/")],
-        "notes": list(run.data.notes),
+        **run.data.facts(split.name),
     }
     write_json(run.paths.evaluation, report)
     try:

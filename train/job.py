@@ -16,7 +16,7 @@ from contract.progress import Progress
 from model.machine import available_cpus
 from model.threads import use_threads
 from monitor.client import CompanionProcess
-from train.data.dataset import DataSet
+from train.data.dataset import DataSet, describe_sizes
 from train.data.layouts import DataLocation
 from train.data.load import load_data
 from train.data.splits import SPLIT_NAMES, ensure_validation, resolve_splits, unused_channels
@@ -102,8 +102,8 @@ def imbalance_note(data: DataSet, hyperparameters: Hyperparameters) -> str | Non
 
 def _report_data(paths: MLPaths, data: DataSet) -> None:
     write_json(paths.data_report, data.report())
-    counts = ", ".join(f"{len(split.samples)} {name}" for name, split in data.splits.items())
-    print(f"data: {len(data.classes)} classes; images: {counts}", flush=True)
+    sizes = describe_sizes(len(data.classes), {name: len(split.samples) for name, split in data.splits.items()})
+    print(f"data: {sizes}", flush=True)
     for note in data.notes:
         print(f"data: {note}", flush=True)
     for skipped in data.skipped[:10]:

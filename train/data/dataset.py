@@ -1,8 +1,8 @@
 """Splits of images over one list of classes, with a report of what was left out."""
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,11 @@ class Skipped:
     reason: str
 
 
+def describe_sizes(classes: int, images: Mapping[str, int]) -> str:
+    """The number of classes, and of images by split, for people."""
+    return f"{classes} classes; images: {', '.join(f'{count} {split}' for split, count in images.items())}"
+
+
 @dataclass(frozen=True)
 class DataSet:
     """The splits by name, over one list of classes, the files that were left out, and notes for people."""
@@ -58,6 +63,11 @@ class DataSet:
     splits: dict[str, Split]
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def facts(self, split: str) -> dict[str, Any]:
+        """What an evaluation's report says of a split's data, JSON-ready."""
+        own = [each for each in self.skipped if each.file.startswith(f"{split}/")]
+        return {"data": self.splits[split].where, "skipped": [asdict(each) for each in own], "notes": list(self.notes)}
 
     def report(self) -> dict[str, Any]:
         """Counts by split and class, skipped files with their reasons, notes: JSON-ready."""
@@ -69,6 +79,6 @@ class DataSet:
             "images": {name: len(split.samples) for name, split in self.splits.items()},
             "images_by_class": {name: {c: count[c] for c in self.classes} for name, count in counts.items()},
             "skipped_count": len(self.skipped),
-            "skipped": [{"file": each.file, "reason": each.reason} for each in self.skipped],
+            "skipped": [asdict(each) for each in self.skipped],
             "notes": list(self.notes),
         }

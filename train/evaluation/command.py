@@ -3,7 +3,7 @@
 import argparse
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -11,7 +11,9 @@ from typing import Any
 
 import torch
 
+from contract.command import page_beside
 from contract.errors import ArtifactError
+from contract.files import write_json
 from contract.progress import Progress
 from model.artifact import Artifact
 from model.machine import available_cpus
@@ -24,6 +26,8 @@ from train.data.splits import pick_split
 from train.device import choose_device
 from train.evaluation.result import evaluate
 from train.loader import EpochOrder, Images, Loader
+
+WritePage = Callable[[Path, dict[str, Any], Callable[[str], bytes | Path]], None]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -75,13 +79,13 @@ class Measurement:
         evaluation = evaluate(load_network(artifact).to(self.device), loader, self.device)
         return replace(evaluation, temperature=artifact.temperature)
 
-    def facts(self) -> dict[str, Any]:
-        """The reports' facts about the data."""
-        return {
-            "data": self.split.where,
-            "skipped": self.data.report()["skipped"],
-            "notes": list(self.data.notes),
-        }
+    def write(self, report: dict[str, Any], file: Path, write_page: WritePage) -> None:
+        """Add the facts about the data to the report; write it, and its page beside it; print the data's notes."""
+        document = {**report, **self.data.facts(self.split.name)}
+        write_page(page_beside(file), document, self.split.reader())
+        write_json(file, document)
+        for note in self.data.notes:
+            print(f"data: {note}")
 
 
 @contextmanager
