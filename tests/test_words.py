@@ -24,6 +24,8 @@ RETIRED: dict[str, str] = {
     "find_roles": "resolve_splits",
     "what_to_train": "model_and_loaders",
     "keep_images": "cache_images",
+    "settle_classes": "name_classes",
+    "hear_signals": "install_signal_handlers",
     "must_agree": "assert_same_on_all_ranks",
 }
 # What happened is told in the words of its time; and this list names them.

@@ -34,10 +34,10 @@ def choose_device(wanted: str) -> torch.device:
     """The device for `auto`, `cpu` or `cuda`. Raises DeviceError if a GPU is present or requested but unusable."""
     if wanted == "cpu":
         return torch.device("cpu")
-    found = find_gpu()
-    if fault := gpu_fault(found, wanted):
+    gpu = find_gpu()
+    if fault := gpu_fault(gpu, wanted):
         raise DeviceError(fault)
-    return torch.device("cpu" if found is None and not torch.cuda.is_available() else "cuda")
+    return torch.device("cpu" if gpu is None and not torch.cuda.is_available() else "cuda")
 
 
 def find_gpu() -> GpuInfo | None:
@@ -70,14 +70,14 @@ def _gpu_without_tool() -> GpuInfo | None:
     return GpuInfo("an NVIDIA GPU", version.group(1) if version else "of unknown version")
 
 
-def gpu_fault(found: GpuInfo | None, wanted: str) -> str | None:
+def gpu_fault(gpu: GpuInfo | None, wanted: str) -> str | None:
     """Why the GPU can't be used, in one sentence: what was found, what is needed, what to choose; else None."""
     choose = "or set device=cpu to train on the CPU on purpose"
-    if found is None and not torch.cuda.is_available():
+    if gpu is None and not torch.cuda.is_available():
         if wanted == "cuda":
             return f"device=cuda, but no NVIDIA GPU was found; choose a GPU instance (docker run --gpus all), {choose}"
         return None
-    what = f"found {found.name} with driver {found.driver}" if found else "found a GPU"
+    what = f"found {gpu.name} with driver {gpu.driver}" if gpu else "found a GPU"
     build = torch.version.cuda
     if build is None:
         return (

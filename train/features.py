@@ -131,7 +131,7 @@ def compute_features(run: TrainingRun, network: Classifier, split: str, views: i
     key = _key(run, network.backbone, split, augmented=views > 0) if folder else ""
     network.to(run.device).eval()
     extract: Extract | None = None
-    found, parts = 0, []
+    reused, parts = 0, []
     for done, view in enumerate(numbers):
         run.progress.update(f"computing features of {split} images", done, len(numbers), "views")
         file = Path(folder, f"{key}-{view}.safetensors") if folder else None
@@ -146,11 +146,11 @@ def compute_features(run: TrainingRun, network: Classifier, split: str, views: i
                 if file:
                     _store(file, values)
             else:
-                found += 1
+                reused += 1
         parts.append(values)
     run.progress.update(f"computing features of {split} images", len(numbers), len(numbers), "views")
-    if found:
-        print(f"features of {split} images: {found} of {len(numbers)} views found in {folder}", flush=True)
+    if reused:
+        print(f"features of {split} images: {reused} of {len(numbers)} views found in {folder}", flush=True)
     return Features(torch.stack(parts), labels)
 
 

@@ -25,16 +25,16 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help=HELP_DATA)
     parser.add_argument("--out", type=Path, required=True, help="where train/train.tar and the others go")
     arguments = parser.parse_args()
-    found = find_images(resolve_splits({"data": arguments.data}))
-    if bad := [name for name in found.classes if "/" in name or name.startswith(".")]:
+    images = find_images(resolve_splits({"data": arguments.data}))
+    if bad := [name for name in images.classes if "/" in name or name.startswith(".")]:
         raise DataError(f"class {bad[0]} can't be a folder's name; rename it")
-    files = {split: arguments.out / split / f"{split}.tar" for split in found.samples}
+    files = {split: arguments.out / split / f"{split}.tar" for split in images.samples}
     if there := [str(file) for file in files.values() if file.exists()]:
         raise DataError(f"{there[0]} is there already; remove it or choose another --out")
-    for split, samples in found.samples.items():
+    for split, samples in images.samples.items():
         pack(samples, files[split])
         print(f"{files[split]}: {len(samples)} images, {files[split].stat().st_size} bytes")
-    for split, listing in found.listings.items():
+    for split, listing in images.listings.items():
         for file, why in listing.left_out:
             print(f"left out {split}/{file}: {why}")
 

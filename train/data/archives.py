@@ -115,7 +115,7 @@ def _damaged(file: Path, why: str) -> DataError:
 
 def _read_tar(file: Path) -> Index:
     archive = ArchiveFile(file)
-    found: dict[str, Member] = {}
+    members: dict[str, Member] = {}
     links: dict[str, str] = {}
     left_out: dict[str, str] = {}
     with tarfile.open(file, "r:") as tar:
@@ -128,13 +128,13 @@ def _read_tar(file: Path) -> Index:
             if path is None or info.isdir():
                 continue
             # A repeated name replaces the earlier member, as unpacking would.
-            for table in (found, links, left_out):
+            for table in (members, links, left_out):
                 table.pop(path, None)
             if info.issym() or info.islnk():
                 target = posixpath.join(posixpath.dirname(info.name), info.linkname) if info.issym() else info.linkname
                 links[path] = posixpath.normpath(target)
             elif info.isreg() and not info.issparse():
-                found[path] = Member(printable(path), RangeSource(archive, info.offset_data, info.size), file.name)
+                members[path] = Member(printable(path), RangeSource(archive, info.offset_data, info.size), file.name)
             else:
                 left_out[path] = "neither a plain file nor a link in the archive"
         end = tar.offset
@@ -143,11 +143,11 @@ def _read_tar(file: Path) -> Index:
         target = first
         for _ in range(_LINKS_DEEP):
             target = links.get(member_path(target) or "", target)
-        if member := found.get(member_path(target) or ""):
-            found[path] = Member(printable(path), member.source, file.name)
+        if member := members.get(member_path(target) or ""):
+            members[path] = Member(printable(path), member.source, file.name)
         else:
             left_out[path] = "a link to what isn't in the archive; tar --dereference puts the file itself there"
-    return Index(tuple(found.values()), tuple((printable(path), why) for path, why in left_out.items()))
+    return Index(tuple(members.values()), tuple((printable(path), why) for path, why in left_out.items()))
 
 
 def _check_end(archive: ArchiveFile, end: int) -> None:
@@ -163,7 +163,7 @@ def _check_end(archive: ArchiveFile, end: int) -> None:
 def _read_zip(file: Path) -> Index:
     archive = ArchiveFile(file)
     size = file.stat().st_size
-    found: dict[str, Member] = {}
+    members: dict[str, Member] = {}
     with zipfile.ZipFile(file) as opened:
         for info in opened.infolist():
             path = member_path(_zip_name(info))
@@ -181,8 +181,8 @@ def _read_zip(file: Path) -> Index:
                 raise _damaged(file, "an entry lies outside the file")
             deflated = info.compress_type == zipfile.ZIP_DEFLATED
             source = ZipSource(archive, info.header_offset, info.compress_size, info.file_size, info.CRC, deflated)
-            found[path] = Member(printable(path), source, file.name)
-    return Index(tuple(found.values()))
+            members[path] = Member(printable(path), source, file.name)
+    return Index(tuple(members.values()))
 
 
 def _zip_name(info: zipfile.ZipInfo) -> str:

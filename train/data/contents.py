@@ -52,12 +52,12 @@ def _kind(name: str) -> str:
 
 def files_below(folder: Path) -> list[str]:
     """The files below `folder` as relative paths with forward slashes, ordered by folder and name."""
-    found = []
+    files = []
     for parent, folders, names in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if not hidden(name)]
         inside = os.path.relpath(parent, folder)
-        found += [name if inside == "." else f"{inside}/{name}" for name in names if not hidden(name)]
-    return sorted(found, key=lambda path: path.split("/"))
+        files += [name if inside == "." else f"{inside}/{name}" for name in names if not hidden(name)]
+    return sorted(files, key=lambda path: path.split("/"))
 
 
 def read_text(file: Path) -> str:

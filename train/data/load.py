@@ -77,10 +77,10 @@ def load_data(
     unless `classes` are given. Raises DataError when a location is in no known layout, a class has no readable image
     left, or a class has no training images.
     """
-    found = find_images(splits, classes)
-    samples = [(split, sample) for split, own in found.samples.items() for sample in own]
+    images = find_images(splits, classes)
+    samples = [(split, sample) for split, own in images.samples.items() for sample in own]
     reasons = check_images([sample.source for _, sample in samples], progress)
-    good: dict[str, list[Sample]] = {split: [] for split in found.samples}
+    good: dict[str, list[Sample]] = {split: [] for split in images.samples}
     skipped = []
     for (split, sample), reason in zip(samples, reasons, strict=True):
         if reason is None:
@@ -88,25 +88,25 @@ def load_data(
         else:
             skipped.append(Skipped(f"{split}/{sample.name}", reason))
     notes = []
-    for split, listing in found.listings.items():
+    for split, listing in images.listings.items():
         skipped += [Skipped(f"{split}/{printable(file)}", reason) for file, reason in listing.left_out]
         if listing.layout != "class folders":
             notes.append(f"{split} data: {listing.layout}")
     data = DataSet(
-        found.classes,
+        images.classes,
         {split: Split(split, tuple(own), str(splits[split])) for split, own in good.items()},
         tuple(skipped),
     )
-    return replace(data, notes=(*notes, *_check_classes(found, data)))
+    return replace(data, notes=(*notes, *_check_classes(images, data)))
 
 
-def _check_classes(found: FoundImages, data: DataSet) -> list[str]:
+def _check_classes(images: FoundImages, data: DataSet) -> list[str]:
     notes = []
     for name, split in data.splits.items():
         present = {sample.label for sample in split.samples}
         lost = [number for number in range(len(data.classes)) if number not in present]
         if name == "train" or not split.samples:
-            _refuse_lost(name, found, data, lost)
+            _refuse_lost(name, images, data, lost)
         if lost:
             examples = ", ".join(data.classes[number] for number in lost[:5])
             notes.append(f"{name} data has no image of {len(lost)} classes: {examples}")
@@ -116,11 +116,11 @@ def _check_classes(found: FoundImages, data: DataSet) -> list[str]:
     return notes
 
 
-def _refuse_lost(split: str, found: FoundImages, data: DataSet, lost: Sequence[int]) -> None:
+def _refuse_lost(split: str, images: FoundImages, data: DataSet, lost: Sequence[int]) -> None:
     """Raises DataError when none of the split's files is an image, or a class that the split has is without any."""
     if not lost:
         return
-    listing, samples = found.listings[split], found.samples[split]
+    listing, samples = images.listings[split], images.samples[split]
     if samples and not data.splits[split].samples and listing.held:
         held = f"{listing.location} holds {listing.held}, none an image that can be read"
         raise DataError(f"{split} data: {held}; {EXPECTED}")

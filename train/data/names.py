@@ -16,7 +16,7 @@ _UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-
 
 def printable(name: str) -> str:
     """The name with what could break a line or steer a terminal written as an escape."""
-    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), name)
+    return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode(), name)
 
 
 def hidden(name: str) -> bool:

@@ -76,8 +76,8 @@ def _read_label(member: Member, kind: str) -> tuple[str, str]:
             content = json.loads(text)
         except (ValueError, RecursionError):
             return "", f"{name} is no JSON"
-        found = [content[key] for key in _JSON_KEYS if key in content] if isinstance(content, dict) else []
-        value = found[0] if found else ""
+        values = [content[key] for key in _JSON_KEYS if key in content] if isinstance(content, dict) else []
+        value = values[0] if values else ""
     label = label_text(value)
     return (label, "") if label else ("", f"{name} holds no class")
 

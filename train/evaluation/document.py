@@ -153,14 +153,14 @@ def learning_report(history: Epochs, classes: Sequence[str], labels: Sequence[st
     if not history:
         return None
     curves = [{name: value for name, value in epoch.items() if _is_number(value)} for epoch in history]
-    found = []
+    rows = []
     for number, (name, label) in enumerate(zip(classes, labels, strict=True)):
         curve = _class_curve(history, number)
         if curve:
-            found.append({"class": name, "label": label, **_speed(curve, history), "validation_accuracy": curve})
+            rows.append({"class": name, "label": label, **_speed(curve, history), "validation_accuracy": curve})
     # Sorting is stable: equal classes stay in the classes' order.
-    found.sort(key=lambda each: -each["area_over_curve"])
-    return {"epochs": curves, "learned_threshold": LEARNED, "slowest_classes": found[:SLOWEST]}
+    rows.sort(key=lambda each: -each["area_over_curve"])
+    return {"epochs": curves, "learned_threshold": LEARNED, "slowest_classes": rows[:SLOWEST]}
 
 
 def _class_curve(history: Epochs, number: int) -> list[float]:
@@ -246,14 +246,14 @@ def confused_pairs(
             "files": [files[row] for row in rows[:EXAMPLES]],
         }
 
-    found = []
+    rows = []
     for one, other in pairs[:limit]:
         a, b = int(one), int(other)
         if matrix[b, a] > matrix[a, b]:
             a, b = b, a
         directions = [direction(a, b), direction(b, a)]
-        found.append({"labels": [labels[a], labels[b]], "count": int(both[one, other]), "directions": directions})
-    return found
+        rows.append({"labels": [labels[a], labels[b]], "count": int(both[one, other]), "directions": directions})
+    return rows
 
 
 def _wrong(evaluation: Evaluation) -> list[int]:
