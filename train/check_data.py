@@ -37,8 +37,8 @@ def _print(data: DataSet) -> None:
     print(f"{'images':<{width}}" + "".join(f"{report['images'][split]:>8}" for split in splits))
     for note in data.notes:
         print(note)
-    for each in data.skipped:
-        print(f"skipped {each.file}: {each.reason}")
+    for skipped in data.skipped:
+        print(f"skipped {skipped.file}: {skipped.reason}")
 
 
 if __name__ == "__main__":

@@ -247,7 +247,7 @@ def _best(trainer: Trainer, tensors: Tensors, about: Mapping[str, Any]) -> BestE
 def _optimizer(trainer: Trainer, tensors: Tensors, learning_rates: list[float]) -> dict[str, Any]:
     """A state dict of the trainer's optimizer."""
     saved = trainer.optimizer.state_dict()
-    parameters = [each for group in trainer.optimizer.param_groups for each in group["params"]]
+    parameters = [parameter for group in trainer.optimizer.param_groups for parameter in group["params"]]
     for name, tensor in _part(tensors, "optimizer").items():
         number, _, key = name.partition(".")
         if tensor.shape not in (parameters[int(number)].shape, torch.Size()):

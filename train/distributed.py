@@ -103,9 +103,10 @@ class Hosts(Group):
         return values
 
     def average_gradients(self, parameters: Iterable[nn.Parameter], weight: Tensor) -> None:
-        gradients = [each.grad for each in parameters if each.grad is not None]
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         # One exchange for all gradients, and the weight at the end.
-        flat = torch.cat([*(each.reshape(-1) for each in gradients), torch.ones_like(gradients[0].reshape(-1)[:1])])
+        parts = [gradient.reshape(-1) for gradient in gradients]
+        flat = torch.cat([*parts, torch.ones_like(parts[0][:1])])
         flat *= weight.to(flat)
         with self._together():
             dist.all_reduce(flat)
@@ -113,13 +114,13 @@ class Hosts(Group):
         _spread(flat[:-1], gradients)
 
     def sync_buffers(self, network: nn.Module) -> None:
-        weights = [each.data for each in network.parameters()]
-        flat = torch.cat([each.reshape(-1) for each in weights])
+        weights = [parameter.data for parameter in network.parameters()]
+        flat = torch.cat([weight.reshape(-1) for weight in weights])
         with self._together():
             dist.broadcast(flat, src=0)
         _spread(flat, weights)
-        if statistics := [each for each in network.buffers() if each.is_floating_point()]:
-            _spread(self.all_reduce(torch.cat([each.reshape(-1) for each in statistics])) / self.size, statistics)
+        if statistics := [buffer for buffer in network.buffers() if buffer.is_floating_point()]:
+            _spread(self.all_reduce(torch.cat([buffer.reshape(-1) for buffer in statistics])) / self.size, statistics)
 
     @contextmanager
     def _together(self) -> Iterator[None]:

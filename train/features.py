@@ -198,7 +198,7 @@ def _store(file: Path, values: Tensor) -> None:
     """Store the features for other jobs. Where the folder can't be written, these jobs take longer."""
     try:
         write_atomic(file, safetensors.torch.save({"values": values}))
-        files = sorted(file.parent.glob("*.safetensors"), key=lambda each: each.stat().st_mtime)
+        files = sorted(file.parent.glob("*.safetensors"), key=lambda path: path.stat().st_mtime)
         for old in files[:-MAX_FILES]:
             old.unlink(missing_ok=True)
     except OSError as error:

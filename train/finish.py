@@ -47,7 +47,7 @@ def finish(
     artifact_id = hashlib.sha256(serialise(network)).hexdigest()[:12]
     provenance = _provenance(run, best, completed=True)
     calibration, test = assess(run, network, history, provenance, artifact_id, callbacks)
-    if any(each.metric == LATENCY for each in parse_objectives(run.hyperparameters.tune_objective)):
+    if any(objective.metric == LATENCY for objective in parse_objectives(run.hyperparameters.tune_objective)):
         milliseconds = latency(run, network)
         run.metrics.write({LATENCY: milliseconds})
         test = {**test, LATENCY: milliseconds}

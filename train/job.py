@@ -72,7 +72,8 @@ def _load(paths: MLPaths, job: Job, splits: Mapping[str, DataLocation], progress
         data = replace(data, notes=(*data.notes, advice))
     _report_data(paths, data)
     if job.tuner_objective is not None:
-        with_latency = any(each.metric == LATENCY for each in parse_objectives(hyperparameters.tune_objective))
+        objectives = parse_objectives(hyperparameters.tune_objective)
+        with_latency = any(objective.metric == LATENCY for objective in objectives)
         if hint := not_printed(job.tuner_objective, "test" in data.splits, with_latency):
             print(f"tuning: {hint}", flush=True)
     return data

@@ -197,7 +197,10 @@ class TrainingResources:
     def _forget_features(self) -> None:
         """Drop the oldest where they take too much memory, but never the newest of training, validation and test."""
         budget = _FEATURES_SHARE * available_memory() if len(self._features) > _NEEDED else 0
-        while len(self._features) > _NEEDED and sum(each.values.nbytes for each in self._features.values()) > budget:
+        while (
+            len(self._features) > _NEEDED
+            and sum(features.values.nbytes for features in self._features.values()) > budget
+        ):
             self._features.pop(next(iter(self._features)))
 
     def _cache_images(self, run: TrainingRun) -> None:

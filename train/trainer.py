@@ -213,9 +213,9 @@ class Trainer:
                 break
             observers.phase("data")
         *sums, count = self.group.all_reduce(torch.cat([total, total.new_tensor([seen])])).tolist()
-        mean_loss, accuracy = (each / count for each in sums)
+        mean_loss, accuracy = (total / count for total in sums)
         if self.group.size > 1:
-            for network in {id(each): each for each in (self.network, self._evaluated())}.values():
+            for network in {id(network): network for network in (self.network, self._evaluated())}.values():
                 self.group.sync_buffers(network)
         self._check("training", mean_loss, epoch)
         return mean_loss, accuracy

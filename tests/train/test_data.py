@@ -119,7 +119,7 @@ def test_validation_data_without_any_image(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def imbalance_note(tmp_path: Path) -> DataSet:
+def uneven(tmp_path: Path) -> DataSet:
     """1, 5 and 12 images."""
     for name, count in zip(CLASSES, (1, 5, 12), strict=True):
         make_classes(tmp_path, count, [name])

@@ -50,7 +50,7 @@ class Index:
 
 def is_archive(name: str) -> bool:
     """Whether the file's name is that of an archive, of a kind that can be read or not."""
-    return name.lower().endswith((*PLAIN, *_OTHER, *(each for endings, _, _ in _UNPACKERS for each in endings)))
+    return name.lower().endswith((*PLAIN, *_OTHER, *(ending for endings, _, _ in _UNPACKERS for ending in endings)))
 
 
 def read_indexes(files: list[Path] | tuple[Path, ...]) -> Index:
@@ -61,7 +61,7 @@ def read_indexes(files: list[Path] | tuple[Path, ...]) -> Index:
     indexes = [_read_index(file) for file in sorted(files)]
     return Index(
         tuple(member for index in indexes for member in index.members),
-        tuple(each for index in indexes for each in index.left_out),
+        tuple(item for index in indexes for item in index.left_out),
     )
 
 

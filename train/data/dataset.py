@@ -66,8 +66,8 @@ class DataSet:
 
     def facts(self, split: str) -> dict[str, Any]:
         """What an evaluation's report says of a split's data, JSON-ready."""
-        own = [each for each in self.skipped if each.file.startswith(f"{split}/")]
-        return {"data": self.splits[split].where, "skipped": [asdict(each) for each in own], "notes": list(self.notes)}
+        skipped = [asdict(file) for file in self.skipped if file.file.startswith(f"{split}/")]
+        return {"data": self.splits[split].where, "skipped": skipped, "notes": list(self.notes)}
 
     def report(self) -> dict[str, Any]:
         """Counts by split and class, skipped files with their reasons, notes: JSON-ready."""
@@ -79,6 +79,6 @@ class DataSet:
             "images": {name: len(split.samples) for name, split in self.splits.items()},
             "images_by_class": {name: {c: count[c] for c in self.classes} for name, count in counts.items()},
             "skipped_count": len(self.skipped),
-            "skipped": [asdict(each) for each in self.skipped],
+            "skipped": [asdict(skipped) for skipped in self.skipped],
             "notes": list(self.notes),
         }

@@ -89,7 +89,7 @@ def _class_names(location: DataLocation, index: Index) -> list[str] | None:
     """From the classes.txt in the fewest folders of the archive; else from the one beside it in the channel."""
     inside = [member for member in index.members if member.path.rpartition("/")[2] == CLASSES_FILE]
     if inside:
-        member = min(inside, key=lambda each: each.path.count("/"))
+        member = min(inside, key=lambda member: member.path.count("/"))
         text = member_text(member)
         if text is None:
             raise DataError(f"{member.path} in {member.archive} is no UTF-8 text; write one class name a line")

@@ -60,7 +60,7 @@ def name_classes(
     training labels are numbers, else alphabetical; with `known` classes it is theirs.
     Raises DataError for fewer than two classes, a number without a name, or a class that training lacks.
     """
-    shared = next((each.numbered for each in listings.values() if each.numbered is not None), None)
+    shared = next((listing.numbered for listing in listings.values() if listing.numbered is not None), None)
     by_number = _one_to_one({pair for listing in listings.values() for pair in listing.names})
     order: list[str] = []
     named: dict[str, Listing] = {}

@@ -53,7 +53,7 @@ def _samples(listing: Listing, classes: Sequence[str]) -> tuple[Sample, ...]:
     index = {name: number for number, name in enumerate(classes)}
     # By the parts of the path, as folders are walked: the same photos give the same order in every layout.
     images = sorted(
-        ((index[each.label], each.file.removeprefix(f"{each.label}/"), each.source) for each in listing.images),
+        ((index[image.label], image.file.removeprefix(f"{image.label}/"), image.source) for image in listing.images),
         key=lambda image: (image[0], image[1].split("/")),
     )
     samples, used = [], set()
@@ -111,7 +111,7 @@ def _check_classes(images: FoundImages, data: DataSet) -> list[str]:
             examples = ", ".join(data.classes[number] for number in lost[:5])
             notes.append(f"{name} data has no image of {len(lost)} classes: {examples}")
     if data.skipped:
-        kinds = Counter(each.file.split("/", 1)[0] for each in data.skipped)
+        kinds = Counter(skipped.file.split("/", 1)[0] for skipped in data.skipped)
         notes.append("skipped unreadable files: " + ", ".join(f"{n} in {split}" for split, n in kinds.items()))
     return notes
 
@@ -125,9 +125,9 @@ def _refuse_lost(split: str, images: FoundImages, data: DataSet, lost: Sequence[
         held = f"{listing.location} holds {listing.held}, none an image that can be read"
         raise DataError(f"{split} data: {held}; {EXPECTED}")
     own = set(listing.classes or ())
-    number = next((each for each in lost if data.classes[each] in own), lost[0])
+    number = next((number for number in lost if data.classes[number] in own), lost[0])
     name = data.classes[number]
-    first = next((each for each in data.skipped if each.file.startswith(f"{split}/{printable(name)}/")), None)
+    first = next((skipped for skipped in data.skipped if skipped.file.startswith(f"{split}/{printable(name)}/")), None)
     why = f" (for example {first.file}: {first.reason})" if first else ""
     files = sum(sample.label == number for sample in samples)
     step = "put images in that folder or remove it" if own else "add images of it or leave it out"

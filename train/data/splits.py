@@ -174,7 +174,7 @@ def _holds_splits(folders: tuple[Path, ...]) -> bool:
 
 def _split_folder(folder: Path, folders: tuple[Path, ...]) -> DataLocation:
     """A list in train/ may name images in a folder images/ beside it."""
-    others = tuple(each for each in folders if not _split_of(each.name))
+    others = tuple(other for other in folders if not _split_of(other.name))
     return DataLocation(folder, beside=others if scan(folder).lists else ())
 
 

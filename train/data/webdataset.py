@@ -37,7 +37,8 @@ def list_webdataset(index: Index, location: str) -> Listing:
     left_out = list(index.left_out)
     labelled: list[tuple[Member, str]] = []
     for (_, key), members in examples.items():
-        pictures = sorted((each for each in members if suffix(each.path) in IMAGE_SUFFIXES), key=lambda each: each.path)
+        pictures = [member for member in members if suffix(member.path) in IMAGE_SUFFIXES]
+        pictures.sort(key=lambda member: member.path)
         label, fault = _label(members)
         if not pictures:
             left_out.append((key, "no image has this key"))

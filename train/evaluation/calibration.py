@@ -101,5 +101,5 @@ def _trust(evaluation: Evaluation) -> dict[str, Any]:
         "negative_log_likelihood": evaluation.loss,
         "brier_score": brier_score(evaluation.probabilities, evaluation.labels),
         "mean_confidence": float(evaluation.confidences.mean()),
-        "reliability": [vars(each) for each in bins],
+        "reliability": [vars(row) for row in bins],
     }

@@ -136,7 +136,7 @@ def read_history(artifact: Path) -> list[dict[str, Any]]:
         raise ArtifactError(fault)
     try:
         epochs = json.loads(file.read_bytes())["epochs"]
-        whole = all(_is_number(each["epoch"]) and isinstance(each.get(_CLASSES, []), list) for each in epochs)
+        whole = all(_is_number(epoch["epoch"]) and isinstance(epoch.get(_CLASSES, []), list) for epoch in epochs)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ArtifactError(fault) from None
     if not isinstance(epochs, list) or not whole:
@@ -159,7 +159,7 @@ def learning_report(history: Epochs, classes: Sequence[str], labels: Sequence[st
         if curve:
             rows.append({"class": name, "label": label, **_speed(curve, history), "validation_accuracy": curve})
     # Sorting is stable: equal classes stay in the classes' order.
-    rows.sort(key=lambda each: -each["area_over_curve"])
+    rows.sort(key=lambda row: -row["area_over_curve"])
     return {"epochs": curves, "learned_threshold": LEARNED, "slowest_classes": rows[:SLOWEST]}
 
 

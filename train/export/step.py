@@ -140,14 +140,14 @@ def _describe(score: Score, reference: Score) -> str:
 
 def _choose(scores: Scores) -> str:
     """The default form: int8 when it loses at most half a point in every precision that it ran in."""
-    counts = {name: [each for each in of.values() if each is not None] for name, of in scores.items()}
+    counts = {name: [score for score in of.values() if score is not None] for name, of in scores.items()}
     (reference,) = counts[TORCH]
     plain = scores[OPENVINO]["f32"]
     if plain is None or not may_replace(reference.correct, plain.correct, reference.n):
         raise RuntimeError(
             f"the converted network loses more than {float(MAX_LOSS_POINTS)} points of accuracy, so it isn't the same"
         )
-    int8 = min((each.correct for each in counts.get(OPENVINO_INT8, [])), default=None)
+    int8 = min((score.correct for score in counts.get(OPENVINO_INT8, [])), default=None)
     return choose_default(reference.correct, int8, reference.n)
 
 
