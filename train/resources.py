@@ -53,11 +53,12 @@ class _Backbone:
 class Backbones:
     """Builds and loads each backbone once. The same hyperparameters give the same network, to the bit.
 
-    several: more than one training takes place. A single one gets the backbone itself instead of a copy.
+    several: more than one training takes place. A single one gets the backbone itself instead of a copy, and caches
+    images only with cache=memory.
     """
 
     def __init__(self, several: bool) -> None:
-        self._several = several
+        self.several = several
         self._built: dict[tuple[str, str, int], _Backbone] = {}
 
     def load(self, hyperparameters: Hyperparameters) -> str:
@@ -72,7 +73,7 @@ class Backbones:
         built = self._of(hyperparameters)
         frozen = hyperparameters.freeze == "backbone"
         backbone = built.module
-        if self._several:
+        if self.several:
             backbone = built.frozen if frozen else copy.deepcopy(built.module)
         torch.set_rng_state(built.random)
         network = assemble(backbone, built.features, hyperparameters.head, classes, shape.mean, shape.std)
@@ -100,15 +101,12 @@ class TrainingResources:
         device: torch.device,
         backbones: Backbones,
         progress: Progress,
-        several: bool = False,
         epochs: int = 0,
     ) -> None:
-        """several: many trainings take place, so that images are cached even with cache=none. epochs: of the longest
-        training; features are computed for so many epochs at once.
-        """
+        """epochs: of the longest training; features are computed for so many epochs at once."""
         self.paths, self.data, self.device = paths, data, device
         self._backbones, self._progress = backbones, progress
-        self._several, self._epochs = several, epochs
+        self._epochs = epochs
         self._images: dict[Hashable, Cache] = {}  # the newest last; empty where they don't fit
         self._features: dict[Hashable, Features] = {}  # the newest last
         self._latencies: dict[Hashable, float] = {}
@@ -205,7 +203,7 @@ class TrainingResources:
 
     def _cache_images(self, run: TrainingRun) -> None:
         """Fill the run's cache from earlier runs, or decode its images where they fit in memory."""
-        if not self._several:
+        if not self._backbones.several:
             run.cached.update(cache_images(run))
             return
         hyperparameters = run.hyperparameters

@@ -78,7 +78,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
 
 
 def shared_of(data: DataSet, root: Path, several: bool = True, epochs: int = 4) -> TrainingResources:
-    return TrainingResources(MLPaths(root), data, CPU, Backbones(several), Progress(None), several, epochs)
+    return TrainingResources(MLPaths(root), data, CPU, Backbones(several), Progress(None), epochs)
 
 
 def tried(data: DataSet, root: Path, *wanted: Hyperparameters, measured: Measured = PLAIN, **options: Any) -> Told:

@@ -146,7 +146,7 @@ def search_and_train(
     search = Search(folder / JOURNAL, settings)
     note_data(folder, data)
     work = _work(paths, job, data, device, folder / BEST)
-    resources = TrainingResources(paths, data, device, backbones, progress, several=True, epochs=work.epochs)
+    resources = TrainingResources(paths, data, device, backbones, progress, epochs=work.epochs)
     watched = Watched(search, paths, progress, job.hyperparameters.tune_objective)
     best = BestTrial(folder / BEST, settings.objectives)
     job_search = _JobSearch(job, resources, search, watched, best, MetricLog(paths.metrics))

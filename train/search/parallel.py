@@ -53,9 +53,7 @@ class Work:
         goals = SearchSettings.of(self.hyperparameters).objectives
         backbones, progress = Backbones(several=True), Progress(None)
         device = torch.device(self.device)
-        resources = TrainingResources(
-            self.paths, self.data, device, backbones, progress, several=True, epochs=self.epochs
-        )
+        resources = TrainingResources(self.paths, self.data, device, backbones, progress, epochs=self.epochs)
         client = self.client(crew, number)
         where = f"cores {', '.join(map(str, slot.cores))}" if slot.cores else f"threads: {slot.threads}"
         print(f"search: worker process {number} has begun (process id {os.getpid()}, {where})", flush=True)
