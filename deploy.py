@@ -83,8 +83,8 @@ def train(
     from backends.search.results import resolve_training_request
     from cli.reports import print_training
 
-    folder, chosen = resolve_training_request(context.runs, data, parse_settings(settings or []), from_tuning)
-    print_training(train_run(context.backend(), context.runs.resolve(), folder, chosen, name))
+    folder, hyperparameters = resolve_training_request(context.runs, data, parse_settings(settings or []), from_tuning)
+    print_training(train_run(context.backend(), context.runs.resolve(), folder, hyperparameters, name))
 
 
 app.command()(configured(tune))
@@ -170,11 +170,11 @@ def predict(
     from backends.runs import find_artifact
     from cli import endpoints
 
-    given = {"--url": url, "--endpoint": endpoint, "--artifact": artifact}
-    if len(named := [option for option, value in given.items() if value is not None]) > 1:
+    sources = {"--url": url, "--endpoint": endpoint, "--artifact": artifact}
+    if len(named := [option for option, value in sources.items() if value is not None]) > 1:
         raise BackendError(f"{' and '.join(named)} can't all answer; give one of them")
     if url is not None:
-        answers = [client.ask(url, each) for each in images]
+        answers = [client.ask(url, image) for image in images]
     elif endpoint is not None:
         answers = endpoints.ask(context, endpoint, images)
     else:

@@ -4,7 +4,7 @@ import contextlib
 import signal
 import sys
 from types import FrameType
-from typing import Self
+from typing import Any, Self
 
 
 class CancelToken:
@@ -38,6 +38,10 @@ class CancelToken:
 
 class CancelOnSignals(CancelToken):
     """Within its block SIGINT and SIGTERM only cancel it. For the main thread, the only one that receives signals."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._before: dict[int, Any] = {}  # the handlers of the signals
 
     def __enter__(self) -> Self:
         self._before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}

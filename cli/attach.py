@@ -118,13 +118,13 @@ def upload(
     account = context.account
     with CancelOnSignals() as cancel, show_progress("uploading") as watch:
         LocalBackend().check_data(data, context.runs.resolve() / "data.json", watch)
-        with opened(account, data, watch, cancel) as found:
-            plan = found.plan
+        with opened(account, data, watch, cancel) as data_set:
+            plan = data_set.plan
             say(_describe(account, plan))
             if dry:
                 return
             account.consent([plan.item])
-            sent = found.send(watch, cancel)
+            sent = data_set.send(watch, cancel)
     say(f"{sent.files} files in {sent.place.url}")
     for channel, url in sent.channels.items():
         say(f"  channel {channel}: {url}")

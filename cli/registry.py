@@ -42,10 +42,10 @@ def show(context: Context) -> None:
     columns = ("version", "status", "accuracy", "run", "artifact", "made", "in S3")
     print_table(columns, [
         (
-            str(each.number), each.approval, each.accuracy, each.metadata.get("run", ""),
-            each.metadata.get("artifact", ""), each.created, each.url,
+            str(package.number), package.approval, package.accuracy, package.metadata.get("run", ""),
+            package.metadata.get("artifact", ""), package.created, package.url,
         )
-        for each in packages
+        for package in packages
     ])  # fmt: skip
 
 

@@ -103,10 +103,10 @@ def _row(rule: Mapping[str, Any]) -> tuple[str, str, str, str]:
         # What limits a judgement that found nothing is on the page.
         shown = status == "Error" or rule["severity"] == "info"
         return rule["name"], status, fired, escape(rule.get("note") or "") if shown else ""
-    found = rule["findings"][0] if rule["findings"] else {"text": rule["fires"]}
-    step = found.get("mode_step", found.get("step"))
-    mode = "" if found.get("mode") in (None, "TRAIN", "GLOBAL") else f"{found['mode']} "
-    text = found["text"] if step is None else f"{mode}step {step}: {found['text']}"
+    finding = rule["findings"][0] if rule["findings"] else {"text": rule["fires"]}
+    step = finding.get("mode_step", finding.get("step"))
+    mode = "" if finding.get("mode") in (None, "TRAIN", "GLOBAL") else f"{finding['mode']} "
+    text = finding["text"] if step is None else f"{mode}step {step}: {finding['text']}"
     advice = rule.get("advice") or rule.get("recommendation") or ""
     style = _STYLES[rule["severity"]]
     action = f" [{rule['action']}]" if rule.get("action") else ""
@@ -116,7 +116,7 @@ def _row(rule: Mapping[str, Any]) -> tuple[str, str, str, str]:
 def run_documents(run: Run) -> list[dict[str, Any]]:
     """The debugger's and the profiler's documents of a run, and what SageMaker's rules found, those that are there."""
     names = (_DEBUGGER, "profiler-report.json", "sagemaker-rules.json")
-    return [found for name in names if (found := run.read_json(f"ml/{_DATA}/{name}"))]
+    return [document for name in names if (document := run.read_json(f"ml/{_DATA}/{name}"))]
 
 
 def pages(folder: Path) -> Iterator[tuple[str, Path]]:

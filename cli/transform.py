@@ -60,8 +60,8 @@ def _print_summary(summary: dict[str, Any], left_out: dict[str, int], out: Path)
     if left_out:
         kinds = ", ".join(f"{suffix} {count}" for suffix, count in sorted(left_out.items())[:_SHOWN])
         say(f"left out {sum(left_out.values())} files that are no images by their names ({kinds})")
-    for each in summary["failures"][:_SHOWN]:
-        say(f"failed: {each['file']}: {each['error']}")
+    for failure in summary["failures"][:_SHOWN]:
+        say(f"failed: {failure['file']}: {failure['error']}")
     if (more := summary["failed"] - _SHOWN) > 0:
         say(f"... and {more} more; predictions.csv has all of them")
     speed = summary["images_per_second"]

@@ -113,12 +113,7 @@ class Deploy:
     kind: str = choice("realtime", ("realtime", "serverless", "async"), "of endpoint")
     instance_type: str = text("ml.m5.large", _INSTANCE_FORM, "what an endpoint runs on", INSTANCE)
     instance_count: int = number(1, 1, 1000, "at first")
-    ami: str = text(
-        "auto",
-        "auto, none or an InferenceAmiVersion",
-        "host image, which decides the GPU's driver",
-        r"auto|none|al\d+-[a-z0-9-]+",
-    )
+    ami: str = text("auto", "auto, none or an InferenceAmiVersion", "host image, which decides the GPU's driver", _AMI)
     memory_mb: int = number(3072, 1024, 6144, "of a serverless endpoint, in steps of 1024")
     max_concurrency: int = number(5, 1, 200, "requests at once to a serverless endpoint")
     provisioned_concurrency: int = number(0, 0, 200, "kept warm for a serverless endpoint; costs as it waits")

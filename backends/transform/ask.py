@@ -251,6 +251,9 @@ class _Pending:
     files: list[str]
     outcome: list[dict[str, Any]] | BaseException | None = None
 
+    def finish(self, outcome: list[dict[str, Any]] | BaseException) -> None:
+        self.outcome = outcome
+
 
 def predict_all(files: Iterator[str], session: ServerSession, goes_on: Callable[[], bool]) -> Iterator[dict[str, Any]]:
     """The result of each file, in order, from threads that together send as many images at once as the server wants.
@@ -292,9 +295,9 @@ def _work(session: ServerSession, waiting: "queue.SimpleQueue[_Pending | None]")
     client = ImageClient(session)
     while (pending := waiting.get()) is not None and not session.closed.is_set():
         try:
-            pending.outcome = client.predict(pending.files)
+            pending.finish(client.predict(pending.files))
         except Closed:
             break
         except BaseException as error:  # noqa: BLE001 - handed on
-            pending.outcome = error
+            pending.finish(error)
     client.close()

@@ -23,9 +23,9 @@ def transform_in_job(
     """
     run = _former(results) or _new(backend, batch, results, runs)
     started = time.monotonic()
-    with recorded(run), show_progress(f"{run.name} on SageMaker") as watch, results.append() as appender:
+    with recorded(run), show_progress(f"{run.name} on SageMaker") as watch, results.append() as add:
         for row in itertools.islice(backend.transform(run, batch, watch, cancel), done, None):
-            appender.add(row)
+            add(row)
     return float(run.record.get("seconds") or time.monotonic() - started)
 
 

@@ -134,10 +134,10 @@ def _transform_by_server(
             parameters = replace(parameters, concurrent=request.concurrent or parameters.concurrent)
             session = ServerSession(url, parameters, alive, labels)
             started = time.monotonic()
-            with show_progress("transforming") as watch, results.append() as appender:
+            with show_progress("transforming") as watch, results.append() as add:
                 report = _at_intervals(watch, count)
                 for row in predict_all(files, session, lambda: not cancel.requested):
-                    appender.add(row)
+                    add(row)
                     now += 1
                     report(now)
             seconds = time.monotonic() - started

@@ -7,7 +7,7 @@ are of, so that a second start goes on only with the same.
 import itertools
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -110,31 +110,26 @@ class Results:
         return count, files
 
     @contextmanager
-    def append(self) -> Iterator["Appender"]:
-        """Adds to predictions.jsonl within the block."""
+    def append(self) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+        """A function that adds one row to predictions.jsonl; a kill can leave half a line of it, and nothing worse.
+
+        It raises BackendError when the disk is full.
+        """
         with writing(self.folder), (self.folder / PREDICTIONS).open("ab", buffering=0) as file:
-            yield Appender(file.fileno(), self.folder)
+
+            def add(row: Mapping[str, Any]) -> None:
+                line = encode_line(row)
+                with writing(self.folder):
+                    while line:
+                        line = line[os.write(file.fileno(), line) :]
+
+            yield add
 
     def lines(self) -> Iterator[dict[str, Any]]:
         """Every line, in order."""
         with (self.folder / PREDICTIONS).open("rb") as lines:
             for line in lines:
                 yield json.loads(line)
-
-
-class Appender:
-    """Adds lines to predictions.jsonl."""
-
-    def __init__(self, descriptor: int, folder: Path) -> None:
-        self._descriptor = descriptor
-        self._folder = folder
-
-    def add(self, row: Mapping[str, Any]) -> None:
-        """One line; a kill can leave half of it, and nothing worse. Raises BackendError when the disk is full."""
-        line = encode_line(row)
-        with writing(self._folder):
-            while line:
-                line = line[os.write(self._descriptor, line) :]
 
 
 def encode_line(row: Mapping[str, Any]) -> bytes:

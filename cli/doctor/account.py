@@ -177,12 +177,10 @@ def check_network(account: Account) -> Iterator[CheckResult]:
             subnets = ec2.describe_subnets(SubnetIds=list(common.subnets))["Subnets"]
         with told("looking for the security groups"):
             groups = ec2.describe_security_groups(GroupIds=list(common.security_groups))["SecurityGroups"]
-        places = sorted({each["VpcId"] for each in (*subnets, *groups)})
-        if len(places) > 1:
-            raise BackendError(
-                f"subnets and security groups are of several VPCs ({', '.join(places)}); set those of one"
-            )
-        yield ok("VPC", f"{places[0]}: {len(subnets)} subnets, {len(groups)} security groups")
+        vpcs = sorted({entry["VpcId"] for entry in (*subnets, *groups)})
+        if len(vpcs) > 1:
+            raise BackendError(f"subnets and security groups are of several VPCs ({', '.join(vpcs)}); set those of one")
+        yield ok("VPC", f"{vpcs[0]}: {len(subnets)} subnets, {len(groups)} security groups")
     if common.kms_key:
         with told(f"looking for the key {common.kms_key}"):
             key = account.client("kms").describe_key(KeyId=common.kms_key)["KeyMetadata"]

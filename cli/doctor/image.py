@@ -39,12 +39,12 @@ class Address:
     @classmethod
     def parse(cls, uri: str) -> "Address":
         """Raises BackendError for what is in no ECR."""
-        found = _URI.fullmatch(uri)
-        if found is None:
+        match = _URI.fullmatch(uri)
+        if match is None:
             raise BackendError(f"{uri} is no image in ECR, where SageMaker takes images from; {_PUSH}")
-        tag, digest = found[4], found[5]
+        tag, digest = match[4], match[5]
         reference = {"imageDigest": digest} if digest else {"imageTag": tag or "latest"}
-        return cls(found[1], found[2], found[3], reference)
+        return cls(match[1], match[2], match[3], reference)
 
 
 def check_image(account: Account) -> Iterator[CheckResult]:
@@ -77,15 +77,15 @@ def _manifest(account: Account, address: Address) -> tuple[str, dict[str, Any]]:
     if not answer["images"]:
         why = answer["failures"][0]["failureReason"] if answer["failures"] else "ECR has none of that name"
         raise BackendError(f"{account.image} isn't there ({why}); {_PUSH}, and set image to the URI on its last line")
-    found = answer["images"][0]
-    manifest: dict[str, Any] = json.loads(found["imageManifest"])
-    return found.get("imageManifestMediaType") or manifest.get("mediaType", "of no known form"), manifest
+    image = answer["images"][0]
+    manifest: dict[str, Any] = json.loads(image["imageManifest"])
+    return image.get("imageManifestMediaType") or manifest.get("mediaType", "of no known form"), manifest
 
 
 def _named(form: str, manifest: Mapping[str, Any]) -> str:
-    platforms = [each.get("platform", {}) for each in manifest.get("manifests", [])]
+    platforms = [entry.get("platform", {}) for entry in manifest.get("manifests", [])]
     if platforms:
-        names = ", ".join(f"{each.get('os', '?')}/{each.get('architecture', '?')}" for each in platforms)
+        names = ", ".join(f"{platform.get('os', '?')}/{platform.get('architecture', '?')}" for platform in platforms)
         return f"an index of images ({names}; {form})"
     return f"in another form than Docker's own ({form})"
 

@@ -20,16 +20,16 @@ def test_every_row_comes_once_in_order_and_whole(tmp_path: Path) -> None:
     assert list(rows.read()) == []
 
 
-def test_a_wish_reaches_those_below_and_not_those_above() -> None:
-    above = CancelToken()
-    one, other = CancelToken(above), CancelToken(above)
+def test_a_cancellation_reaches_children_and_not_the_parent() -> None:
+    parent = CancelToken()
+    one, other = CancelToken(parent), CancelToken(parent)
     one.request()
-    assert (one.requested, other.requested, above.requested) == (True, False, False)
-    above.request()
+    assert (one.requested, other.requested, parent.requested) == (True, False, False)
+    parent.request()
     assert (other.requested, other.own, one.own) == (True, False, True)
 
 
-def test_signals_make_the_wish_within_the_block_only() -> None:
+def test_signals_cancel_within_the_block_only() -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     with CancelOnSignals() as cancel:
         seen = [cancel.requested]

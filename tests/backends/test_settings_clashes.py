@@ -65,7 +65,7 @@ def test_is_none(tmp_path: Path, flags: list[str]) -> None:
     assert settings.train.spot == ("spot=true" in flags)
 
 
-def test_of_a_faulty_setting_no_clash_is_told(tmp_path: Path) -> None:
+def test_of_a_faulty_setting_no_clash_is_reported(tmp_path: Path) -> None:
     with pytest.raises(BackendError) as caught:
         read(tmp_path, ["kind=asinc", "min_instances=0", "max_instances=2"], {})
     assert str(caught.value) == "-o kind: must be one of realtime, serverless, async, got asinc"

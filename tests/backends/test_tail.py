@@ -38,7 +38,7 @@ def test_a_log_as_it_is(tmp_path: Path) -> None:
         tail(tmp_path / "none.txt", None, said.append)
 
 
-def test_a_second_signal_insists(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_second_signal_forces_the_end(capfd: pytest.CaptureFixture[str]) -> None:
     with CancelOnSignals() as cancel:
         seen = []
         for number in (signal.SIGINT, signal.SIGTERM):
