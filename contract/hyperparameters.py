@@ -13,6 +13,7 @@ from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
 from contract.errors import ConfigError
+from contract.texts import quoted
 
 # Keys that SageMaker's tuner and SDK add of their own.
 _IGNORED_PREFIXES = ("sagemaker_", "_tuning_")
@@ -165,7 +166,7 @@ class Hyperparameters:
             try:
                 parsed = _parse(table[name], value)
             except ValueError as error:
-                faults.append(f"{key}: {error}, got {_shown(given)}")
+                faults.append(f"{key}: {error}, got {quoted(given)}")
                 continue
             if name in values and values[name] != parsed:
                 faults.append(f"{name}: given with different values, as {given_as[name]} and as {key}; give it once")
@@ -225,7 +226,7 @@ def _clashes(chosen: Hyperparameters) -> list[str]:
     if not _WINDOW.fullmatch(chosen.profile_steps):
         faults.append(f"profile_steps: must be auto, none or FIRST:COUNT, as in 10:3, got {chosen.profile_steps}")
     if not re.fullmatch(r"report|stop|finish|run:.+", chosen.rule_action):
-        faults.append(f"rule_action: must be report, stop, finish or run:COMMAND, got {_shown(chosen.rule_action)}")
+        faults.append(f"rule_action: must be report, stop, finish or run:COMMAND, got {quoted(chosen.rule_action)}")
     mixed = [name for name in ("mixup", "cutmix") if getattr(chosen, name)]
     if mixed and chosen.freeze == "backbone" and chosen.feature_views:
         faults.append(
@@ -286,8 +287,3 @@ def _parse(each: "Field[Any]", value: object) -> Any:
             raise expected
         return int(number)
     return number
-
-
-def _shown(given: object) -> str:
-    text = " ".join((given if isinstance(given, str) else json.dumps(given)).split())
-    return text if len(text) <= 80 else text[:77] + "..."

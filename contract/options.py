@@ -3,12 +3,13 @@
 A setting's value: from what a TOML file holds, or from the text of a flag or an environment variable.
 """
 
-import json
 import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import Field, field
 from typing import Any, Final
+
+from contract.texts import quoted
 
 
 def text(default: str, form: str, help: str, pattern: str = "") -> Any:
@@ -89,13 +90,6 @@ def from_text(each: "Field[Any]", text: str) -> Any:
     return _worded(each, lambda: _typed(each, _decoded(each, text.strip())))
 
 
-def shown(value: object) -> str:
-    """A value as a sentence quotes it, 80 characters at most."""
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
-    text = " ".join(text.split()) or '""'
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
 class _Unfit(Exception):
     """What can't be the value, or the part of it that can't."""
 
@@ -107,7 +101,7 @@ def _worded(each: "Field[Any]", make: Callable[[], Any]) -> Any:
     try:
         return make()
     except _Unfit as unfit:
-        raise ValueError(f"must be {allowed(each)}, got {shown(unfit.value)}") from None
+        raise ValueError(f"must be {allowed(each)}, got {quoted(unfit.value)}") from None
 
 
 def _typed(each: "Field[Any]", value: object) -> Any:

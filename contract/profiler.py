@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from contract.errors import ConfigError
 from contract.paths import DEFAULT_ROOT, MLPaths
+from contract.texts import quoted_json
 
 INTERVALS_MS: Final = (100, 60_000)
 MOST_STEPS: Final = 999
@@ -68,7 +69,7 @@ def _lower(value: Any, name: str) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise _fault(f"{name} must be a JSON object, got {_shown(value)}")
+        raise _fault(f"{name} must be a JSON object, got {quoted_json(value)}")
     return {key.lower(): each for key, each in value.items()}
 
 
@@ -78,7 +79,7 @@ def _flag(values: Mapping[str, Any], name: str, default: bool) -> bool:
         return default
     words = {"true": True, "false": False}
     if str(value).lower() not in words:
-        raise _fault(f"{_NAMES[name]} must be true or false, got {_shown(value)}")
+        raise _fault(f"{_NAMES[name]} must be true or false, got {quoted_json(value)}")
     return words[str(value).lower()]
 
 
@@ -93,7 +94,7 @@ def _number(name: str, value: Any, low: int, high: int) -> int:
     except (TypeError, ValueError, OverflowError):
         number = low - 1.0
     if not low <= number <= high or number != int(number):
-        raise _fault(f"{name} must be an integer from {low} to {high}, got {_shown(value)}")
+        raise _fault(f"{name} must be an integer from {low} to {high}, got {quoted_json(value)}")
     return int(number)
 
 
@@ -103,7 +104,7 @@ def _folder(paths: MLPaths, parameters: Mapping[str, Any]) -> Path:
     if value is None or value == "":
         return paths.profiler
     if not isinstance(value, str) or not Path(value).is_absolute():
-        raise _fault(f"LocalPath must be an absolute path, got {_shown(value)}")
+        raise _fault(f"LocalPath must be an absolute path, got {quoted_json(value)}")
     path = Path(value)
     return paths.root / path.relative_to(DEFAULT_ROOT) if path.is_relative_to(DEFAULT_ROOT) else path
 
@@ -137,11 +138,6 @@ def _nested(value: Any, name: str) -> dict[str, Any]:
             except (ValueError, SyntaxError, RecursionError, MemoryError):
                 continue
     return _lower(value, _NAMES[name])
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value, default=str)
-    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 _NAMES: Final = {

@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 from contract.errors import ArtifactError
+from contract.texts import quoted_json
 
 TORCH: Final = "torch"
 OPENVINO: Final = "openvino"
@@ -70,7 +71,7 @@ class Form:
         parts = values if isinstance(values, dict) else {}
         files, validation, unmeasured = (parts.get(part, {}) for part in ("files", "validation", "unmeasured"))
         if not parts or not all(isinstance(part, dict) for part in (files, validation, unmeasured)):
-            raise ArtifactError(f"form {name}: must be an object with files and validation, got {_short(values)}")
+            raise ArtifactError(f"form {name}: must be an object with files and validation, got {quoted_json(values)}")
         return cls(
             {file: _file(name, file, about) for file, about in files.items()},
             {precision: _score(name, precision, score) for precision, score in validation.items()},
@@ -98,7 +99,7 @@ def read_forms(manifest: Mapping[str, Any]) -> tuple[dict[str, Form], str | None
     """
     entries, default = manifest.get("forms", {}), manifest.get("default_form")
     if not isinstance(entries, dict):
-        raise ArtifactError(f"forms must be an object, got {_short(entries)}")
+        raise ArtifactError(f"forms must be an object, got {quoted_json(entries)}")
     forms = {name: Form.from_dict(name, values) for name, values in entries.items()}
     if default is not None and (not isinstance(default, str) or default not in forms):
         raise ArtifactError(f"default_form must be one of the forms ({', '.join(forms) or 'none'}), got {default!r}")
@@ -117,7 +118,7 @@ def _file(form: str, name: str, values: Any) -> FormFile:
         raise ArtifactError(f"form {form}: {name!r} is no plain file name")
     digest, size = (values.get(key) if isinstance(values, dict) else None for key in ("sha256", "bytes"))
     if not isinstance(digest, str) or len(digest) != 64 or type(size) is not int or size < 0:
-        raise ArtifactError(f"form {form}: {name} must have sha256 and bytes, got {_short(values)}")
+        raise ArtifactError(f"form {form}: {name} must have sha256 and bytes, got {quoted_json(values)}")
     return FormFile(digest, size)
 
 
@@ -130,11 +131,6 @@ def _score(form: str, precision: str, values: Any) -> Score | None:
     finite = loss is None or (isinstance(loss, int | float) and math.isfinite(loss))
     if not counted or not finite:
         raise ArtifactError(
-            f"form {form}: validation in {precision} must have n, correct and loss, got {_short(values)}"
+            f"form {form}: validation in {precision} must have n, correct and loss, got {quoted_json(values)}"
         )
     return Score(parts["n"], parts["correct"], None if loss is None else float(loss))
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."

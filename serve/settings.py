@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from contract.errors import ConfigError
-from contract.options import allowed, choice, from_text, number, parsed, shown, text
+from contract.options import allowed, choice, from_text, number, parsed, text
 from contract.paths import DEFAULT_ROOT, ROOT_VARIABLE
+from contract.texts import quoted
 from serve.engines.base import DEVICES, ENGINE_FORMS, PRECISIONS
 from serve.engines.registry import AUTO, ENGINES
 from serve.media_types import RESPONSE_FORMATS, ResponseFormat, negotiate
@@ -214,7 +215,7 @@ def default_text(setting: "Field[Any]") -> str:
     about, default = setting.metadata, setting.default
     if about["kind"] == "parsed":
         return about["text"] or ""
-    return f"{default:g}" if isinstance(default, float) else shown(default)
+    return f"{default:g}" if isinstance(default, float) else quoted(default)
 
 
 def describe() -> str:

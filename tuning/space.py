@@ -12,6 +12,7 @@ from typing import Any, Literal, cast, get_args
 
 from contract.errors import ConfigError
 from contract.hyperparameters import Hyperparameters, allowed, describe_faults
+from contract.texts import quoted
 from tuning.space_source import Entries, read_entries, split_params, split_space, why_not_searched
 
 Value = int | float | str
@@ -193,7 +194,7 @@ def _from_text(name: str, text: str) -> object:
         return [each.strip() for each in text.split(",")]
     parts = [each.strip() for each in text.split(":")]
     if len(parts) > 3 or "" in parts or "," in text:
-        raise _Faults(f"{name}: must be LOW:HIGH, LOW:HIGH:SCALE or values with commas between, got {_shown(text)}")
+        raise _Faults(f"{name}: must be LOW:HIGH, LOW:HIGH:SCALE or values with commas between, got {quoted(text)}")
     return dict(zip(("low", "high", "scale"), parts, strict=False))
 
 
@@ -202,10 +203,10 @@ def _from_mapping(name: str, about: Mapping[Any, object]) -> Parameter:
     if keys == {"values"}:
         values = about["values"]
         if not isinstance(values, list | tuple):
-            raise _Faults(f"{name}: values must be a list, got {_shown(values)}")
+            raise _Faults(f"{name}: values must be a list, got {quoted(values)}")
         return _categorical(name, list(values))
     if not {"low", "high"} <= keys <= {"low", "high", "scale"}:
-        raise _Faults(f"{name}: must have low, high and perhaps scale, or values alone, got {_shown(about)}")
+        raise _Faults(f"{name}: must have low, high and perhaps scale, or values alone, got {quoted(about)}")
     return _range(name, about["low"], about["high"], about.get("scale", "linear"))
 
 
@@ -231,14 +232,14 @@ def _range(name: str, given_low: object, given_high: object, given_scale: object
     if kind not in ("integer", "float"):
         options = ",".join(_TABLE[name].metadata["options"])
         raise _Faults(
-            f"{name}: {_shown(given_low)}:{_shown(given_high)} is a range, and its values have no order; "
+            f"{name}: {quoted(given_low)}:{quoted(given_high)} is a range, and its values have no order; "
             f"list those to try, as in {name}={options}"
         )
     faults: list[str] = []
     low, high = _attempt(name, given_low, faults), _attempt(name, given_high, faults)
     scale = given_scale.replace("-", "_") if isinstance(given_scale, str) else ""
     if scale not in _SCALES:
-        faults.append(f"{name}: the scale must be {', '.join(_SCALES)}, got {_shown(given_scale)}")
+        faults.append(f"{name}: the scale must be {', '.join(_SCALES)}, got {quoted(given_scale)}")
     if isinstance(low, int | float) and isinstance(high, int | float):
         faults += _range_faults(name, low, high, scale)
         if kind == "integer" and low < high:
@@ -277,14 +278,9 @@ def _typed(name: str, given: object) -> Value:
     # There a null means the default, and what a list or a TOML date means nobody knows.
     blank = isinstance(given, str) and given.strip().strip('"') in ("", "null")
     if blank or not isinstance(given, str | int | float):
-        raise _Faults(f"{name}: must be {allowed(_TABLE[name])}, got {_shown(given) or 'nothing'}")
+        raise _Faults(f"{name}: must be {allowed(_TABLE[name])}, got {'nothing' if given == '' else quoted(given)}")
     try:
         value: Value = getattr(Hyperparameters.parse({name: given}), name.replace("-", "_"))
     except ConfigError as error:
         raise _Faults(str(error)) from None
     return value
-
-
-def _shown(given: object) -> str:
-    text = given if isinstance(given, str) else json.dumps(given, default=repr)
-    return text if len(text) <= 80 else text[:77] + "..."
