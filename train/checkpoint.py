@@ -45,11 +45,6 @@ class Checkpoint:
         self._file = file
         self._fingerprint = fingerprint
 
-    @classmethod
-    def of(cls, run: TrainingRun, network: Classifier) -> "Checkpoint":
-        """The run's checkpoint. network: as training starts with it. Raises DataError when an image is gone."""
-        return cls(run.paths.training_checkpoint, fingerprint(run, network))
-
     def resume(self, trainer: Trainer) -> list[dict[str, float | int]]:
         """Restore a new trainer from the checkpoint, and return the metrics of the epochs so far.
 

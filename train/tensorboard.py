@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -24,6 +24,14 @@ from model.preprocess import UInt8Array
 from monitor.callbacks import Callback, TrainState
 from train.context import TrainingRun
 from train.finish import metrics_of_test
+
+with boto3_on_demand():
+    from tensorboardX.event_file_writer import EventsWriter
+    from tensorboardX.proto.api_pb2 import Status
+    from tensorboardX.proto.event_pb2 import Event, SessionLog
+    from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData, SessionEndInfo
+    from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
+    from tensorboardX.summary import hparams, image, scalar
 
 COLUMNS: Final = 4
 GAP: Final = 8  # pixels around each tile
@@ -83,9 +91,6 @@ def _fitted(text: str, width: int, font: ImageFont.ImageFont | ImageFont.FreeTyp
     return text.rstrip() + "..."
 
 
-if TYPE_CHECKING:
-    from tensorboardX.proto.summary_pb2 import Summary
-
 PICTURES: Final = 16  # at most, on one sheet
 # What the HPARAMS tab compares runs by.
 COMPARED: Final = ("best/validation_accuracy", "best/validation_loss", "accuracy/test", "loss/test")
@@ -102,45 +107,30 @@ class EventFile:
     """One event file, `events.out.tfevents.SECONDS.HOST`, in `folder`, which is made. Raises OSError."""
 
     def __init__(self, folder: Path) -> None:
-        with boto3_on_demand():
-            from tensorboardX.event_file_writer import EventsWriter
-
         folder.mkdir(parents=True, exist_ok=True)
         self._writer = EventsWriter(str(folder / "events"))
 
     def scalars(self, values: Mapping[str, float | int], step: int) -> None:
-        from tensorboardX.summary import scalar
-
         for tag, value in values.items():
             self._write(scalar(tag, value), step)
 
-    def picture(self, tag: str, pixels: "np.ndarray[Any, np.dtype[np.uint8]]", step: int) -> None:
+    def picture(self, tag: str, pixels: UInt8Array, step: int) -> None:
         """pixels: uint8 (H, W, 3); stored as PNG."""
-        from tensorboardX.summary import image
-
         self._write(image(tag, pixels, dataformats="HWC"), step)
 
     def restart(self, step: int) -> None:
         """Let TensorBoard ignore what other files in the folder hold from this step on."""
-        from tensorboardX.proto.event_pb2 import Event, SessionLog
-
         log = SessionLog(status=SessionLog.SessionStatus.Value("START"))
         self._writer.write_event(Event(session_log=log, step=step, wall_time=time.time()))
 
     def session_start(self, hyperparameters: Mapping[str, Any]) -> None:
         """What the HPARAMS tab needs of a run: its hyperparameters, and the tags of COMPARED."""
-        from tensorboardX.summary import hparams
-
         experiment, start, _ = hparams(dict(hyperparameters), dict.fromkeys(COMPARED))
         self._write(experiment, 0)
         self._write(start, 0)
 
     def session_end(self, completed: bool) -> None:
         """How the run ended; tensorboardX itself knows successful sessions alone."""
-        from tensorboardX.proto.api_pb2 import Status
-        from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData, SessionEndInfo
-        from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
-
         status = Status.Value("STATUS_SUCCESS" if completed else "STATUS_FAILURE")
         content = HParamsPluginData(
             session_end_info=SessionEndInfo(status=status, end_time_secs=time.time()), version=0
@@ -149,9 +139,7 @@ class EventFile:
         value = Summary.Value(tag="_hparams_/session_end_info", metadata=SummaryMetadata(plugin_data=plugin))
         self._write(Summary(value=[value]), 0)
 
-    def _write(self, summary: "Summary", step: int) -> None:
-        from tensorboardX.proto.event_pb2 import Event
-
+    def _write(self, summary: Summary, step: int) -> None:
         self._writer.write_event(Event(summary=summary, step=step, wall_time=time.time()))
 
     def flush(self) -> None:

@@ -34,9 +34,10 @@ def train(
     network = _network(resources, run)
     trained, train, valid = resources.model_and_loaders(run, network)
     callbacks = Callbacks(observers_of(run, train, valid, companion))
-    checkpoint = Checkpoint.of(run, network) if resumable and run.paths.checkpoints.is_dir() else None
     listeners = Listeners(callbacks, run.metrics.write)
-    if checkpoint is not None:
+    checkpoint = None
+    if resumable and run.paths.checkpoints.is_dir():
+        checkpoint = Checkpoint(run.paths.training_checkpoint, fingerprint(run, network))
         listeners = replace(listeners, on_whole_epoch=checkpoint.save)
     trainer = build_trainer(run, trained, train, valid, listeners)
     if checkpoint is not None:
