@@ -204,7 +204,7 @@ def restore(trainer: Trainer, tensors: Tensors, about: Mapping[str, Any]) -> Non
     torch.set_rng_state(random["random"])
     trainer.network.load_state_dict(network)
     if average is not None:
-        average.load_state_dict(averaged, updates)
+        average.resume(averaged, updates)
     trainer.optimizer.load_state_dict(saved)
     _match_layout(trainer.optimizer)
     trainer.schedule.load_state_dict(schedule)

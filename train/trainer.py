@@ -177,7 +177,7 @@ class Trainer:
 
     def _evaluated(self) -> nn.Module:
         """The network that is validated and saved: the one with the averaged weights, where there is one."""
-        return self.network if self.average is None else self.average.network
+        return self.network if self.average is None else self.average.module
 
     def _train_one(self, epoch: int) -> tuple[float, float]:
         """One pass over the training data: mean loss and accuracy, as seen while the weights moved.
@@ -239,7 +239,7 @@ class Trainer:
         self.optimizer.step()
         self.schedule.step()
         if self.average is not None:
-            self.average.update(self.network)
+            self.average.update_parameters(self.network)
 
     def _check(self, which: str, loss: float, epoch: int) -> None:
         if not math.isfinite(loss):

@@ -193,7 +193,7 @@ for name in ("adamw", "adam", "sgd"):
         optimizer.step()
         optimizer.zero_grad()
         schedule.step()
-        average.update(network)
+        average.update_parameters(network)
     digest = hashlib.sha256()
     for state in (network.state_dict(), average.state_dict(), *optimizer.state_dict()["state"].values()):
         for tensor in state.values():

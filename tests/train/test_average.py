@@ -21,8 +21,8 @@ def network(value: float) -> nn.Module:
 def averaged(decay: float, values: list[float]) -> dict[str, float]:
     average = WeightAverage(network(-5.0), decay)
     for value in values:
-        average.update(network(value))
-    return {name: float(tensor) for name, tensor in average.network.state_dict().items()}
+        average.update_parameters(network(value))
+    return {name: float(tensor) for name, tensor in average.module.state_dict().items()}
 
 
 def test_the_decay_is_approached_from_below() -> None:

@@ -163,11 +163,11 @@ def test_averaged_weights_are_validated_and_free_of_hooks_afterwards(tmp_path: P
     training = trainer([hook(tmp_path)], ema_decay=0.9, epochs=1)
     training.fit()
     assert training.average is not None
-    assert torch_hooks(training.average.network) == torch_hooks(training.network) == 0
+    assert torch_hooks(training.average.module) == torch_hooks(training.network) == 0
     tensors = Tensors(tmp_path / "tensors")
     with torch.no_grad():
         images, labels = next(BlackAndWhite(1).epoch(0))
-        logits = training.average.network(images)
+        logits = training.average.module(images)
         others = training.network(images)
     assert tensors.value("predictions", 0, "EVAL") == pytest.approx(logits.numpy())
     assert tensors.value("labels", 0, "EVAL").tolist() == labels.tolist()
