@@ -14,7 +14,7 @@ from backends.settings.sections import Settings
 from contract.hyperparameters import Hyperparameters
 
 if TYPE_CHECKING:
-    from backends.sagemaker.account import Consent
+    from backends.sagemaker.account import ConfirmCost
     from backends.search.request import SearchRequest
     from backends.transform.inputs import ImageFiles, TransformBatch
 
@@ -166,7 +166,7 @@ class Billable(Protocol):
         """What is in the account now, and what it costs a day, in words."""
 
 
-def create(name: str, image: str, settings: Settings | None = None, consent: "Consent | None" = None) -> Backend:
+def create(name: str, image: str, settings: Settings | None = None, consent: "ConfirmCost | None" = None) -> Backend:
     """The backend of that name, or of a class elsewhere, "module:Class". Raises BackendError.
 
     image: the container image, for backends that need one. settings, consent: for those that work in an account, which

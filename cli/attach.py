@@ -10,7 +10,7 @@ from cli.context import Context
 if TYPE_CHECKING:
     from backends.runs import Run
     from backends.sagemaker.account import Account
-    from backends.sagemaker.storage.datasets import DryRun
+    from backends.sagemaker.storage.datasets import UploadPlan
 
 
 def attach(
@@ -65,9 +65,9 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="show what comes, until it ends")] = False,
 ) -> None:  # fmt: skip
     """Print the log of a run: of a job's hosts, an endpoint's server or a process of this machine."""
-    from backends.sagemaker.jobs.attach import known
+    from backends.sagemaker.jobs.attach import find_known_run
 
-    run = known(context.runs.resolve(), name)
+    run = find_known_run(context.runs.resolve(), name)
     if run is None or run.record["backend"] == "sagemaker":
         _cloud_log(context, name, run, follow)
     else:
@@ -85,7 +85,7 @@ def _cloud_log(context: Context, name: str, run: "Run | None", follow: bool) -> 
     from backends.child import tail
     from backends.errors import BackendError
     from backends.sagemaker.logs import find_log, log_of
-    from backends.sagemaker.logs import follow as show
+    from backends.sagemaker.logs import follow_log as show
 
     if run is None:
         account = context.account
@@ -113,24 +113,24 @@ def upload(
     from backends.cancel import CancelOnSignals
     from backends.console import say, show_progress
     from backends.local import LocalBackend
-    from backends.sagemaker.storage.datasets import opened
+    from backends.sagemaker.storage.datasets import open_dataset
 
     account = context.account
     with CancelOnSignals() as cancel, show_progress("uploading") as watch:
         LocalBackend().check_data(data, context.runs.resolve() / "data.json", watch)
-        with opened(account, data, watch, cancel) as data_set:
+        with open_dataset(account, data, watch, cancel) as data_set:
             plan = data_set.plan
             say(_describe(account, plan))
             if dry:
                 return
             account.consent([plan.item])
             sent = data_set.send(watch, cancel)
-    say(f"{sent.files} files in {sent.place.url}")
+    say(f"{sent.files} files in {sent.location.url}")
     for channel, url in sent.channels.items():
         say(f"  channel {channel}: {url}")
 
 
-def _describe(account: "Account", plan: "DryRun") -> str:
+def _describe(account: "Account", plan: "UploadPlan") -> str:
     from backends.sagemaker.billing.estimate import estimate, money
     from backends.sagemaker.billing.prices import MONTH_DAYS, prices_of
 
@@ -139,8 +139,8 @@ def _describe(account: "Account", plan: "DryRun") -> str:
         "its price isn't known here" if day is None else f"{money(day * MONTH_DAYS)} a month as long as it lies there"
     )
     return (
-        f"{plan.files} files, {plan.bytes / 1e6:.1f} MB for {plan.place.url}: {plan.send} to send "
-        f"({plan.send_bytes / 1e6:.1f} MB), {plan.gone} to remove; {cost}"
+        f"{plan.files} files, {plan.bytes / 1e6:.1f} MB for {plan.location.url}: {plan.send} to send "
+        f"({plan.send_bytes / 1e6:.1f} MB), {plan.obsolete} to remove; {cost}"
     )
 
 

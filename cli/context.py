@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from backends.base import Backend
     from backends.runs import Run
     from backends.sagemaker.account import Account
-    from backends.sagemaker.billing.consent import Consent
+    from backends.sagemaker.billing.consent import ConsentPrompt
     from backends.settings.read import Reading
     from backends.settings.sections import Settings
 
@@ -82,7 +82,7 @@ class Context:
         return Path(self.settings.kennel.runs).expanduser()
 
     @cached_property
-    def consent(self) -> "Consent":
+    def consent(self) -> "ConsentPrompt":
         """Asks the person before what costs money."""
         return self._consent(self.settings)
 
@@ -117,10 +117,10 @@ class Context:
         consent = self._consent(settings) if name in BACKENDS and name in IN_ACCOUNT else None
         return create(name, settings.kennel.image, settings, consent)
 
-    def _consent(self, settings: "Settings") -> "Consent":
-        from backends.sagemaker.billing.consent import Consent
+    def _consent(self, settings: "Settings") -> "ConsentPrompt":
+        from backends.sagemaker.billing.consent import ConsentPrompt
 
-        return Consent(self.yes, settings)
+        return ConsentPrompt(self.yes, settings)
 
 
 @contextmanager

@@ -48,9 +48,9 @@ def ask(context: Context, name: str, images: list[Path]) -> list[dict[str, Any]]
     """
     from backends.sagemaker.endpoints.endpoints import endpoint_of
     from backends.sagemaker.endpoints.invoke import ask_endpoint, kind_of
-    from backends.sagemaker.jobs.attach import known
+    from backends.sagemaker.jobs.attach import find_known_run
 
-    run = known(context.runs.resolve(), name)
+    run = find_known_run(context.runs.resolve(), name)
     if run is not None and run.record["backend"] != "sagemaker":
         backend = context.backend_of(run)
         return [_answer(image, lambda image: backend.ask(run, image)) for image in images]
@@ -71,9 +71,9 @@ def _answer(image: Path, ask: Callable[[Path], dict[str, Any]]) -> dict[str, Any
 
 def _deployment(context: Context, name: str) -> "Run":
     from backends.errors import BackendError
-    from backends.sagemaker.jobs.attach import known
+    from backends.sagemaker.jobs.attach import find_known_run
 
-    run = known(context.runs.resolve(), name)
+    run = find_known_run(context.runs.resolve(), name)
     if run is None:
         raise BackendError(
             f"there is no deployment {name} in {context.runs}; python deploy.py attach {name} makes a run "

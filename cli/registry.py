@@ -24,7 +24,7 @@ def add(context: Context, artifact: ArtifactOption = None) -> None:
 
     folder = find_artifact(context.runs, artifact)
     with tempfile.TemporaryDirectory() as scratch:
-        number, new = registry.add(context.account, folder, _run_of(folder), Path(scratch))
+        number, new = registry.register(context.account, folder, _run_of(folder), Path(scratch))
     group = context.settings.registry.group
     say(f"version {number} of {group}" + ("" if new else " has this artifact already"))
     say(f"approve it: python deploy.py registry approve {number}")
@@ -33,9 +33,9 @@ def add(context: Context, artifact: ArtifactOption = None) -> None:
 def show(context: Context) -> None:
     """The group's versions, the newest first."""
     from backends.console import print_table, say
-    from backends.sagemaker.endpoints.registry import versions
+    from backends.sagemaker.endpoints.registry import list_versions
 
-    packages = versions(context.account)
+    packages = list_versions(context.account)
     if not packages:
         say(f"no versions in the group {context.settings.registry.group}; registry add makes the first")
         return
@@ -78,11 +78,11 @@ def deploy(
     from backends.console import say
     from backends.jobs import deploy_source
     from backends.sagemaker.backend import CloudBackend
-    from backends.sagemaker.endpoints.registry import deployable, find
+    from backends.sagemaker.endpoints.registry import approved_arn, find_version
     from cli import endpoints
 
-    package = find(context.account, version)
-    arn = deployable(package)
+    package = find_version(context.account, version)
+    arn = approved_arn(package)
     if update is not None:
         endpoints.update(context, update, arn)
         return
@@ -96,10 +96,10 @@ def deploy(
 
 def _judge(context: Context, number: int, status: str, why: str) -> None:
     from backends.console import say
-    from backends.sagemaker.endpoints.registry import find, judge
+    from backends.sagemaker.endpoints.registry import find_version, set_approval
 
-    version = find(context.account, number)
-    judge(context.account, version, status, why)
+    version = find_version(context.account, number)
+    set_approval(context.account, version, status, why)
     say(f"version {number} of {context.settings.registry.group}: {status}")
     if status == "Approved":
         say(f"deploy it: python deploy.py registry deploy {number}")

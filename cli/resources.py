@@ -9,7 +9,7 @@ from cli.context import Context
 if TYPE_CHECKING:
     from backends.runs import Run
     from backends.sagemaker.account import Account
-    from backends.sagemaker.resources.resource import Thing
+    from backends.sagemaker.resources.resource import Resource
 
 
 def show_account(account: "Account") -> None:
@@ -19,9 +19,9 @@ def show_account(account: "Account") -> None:
 
     found = Inventory(account)
     place = f"account {account.identity['Account']}, {account.region}"
-    if found.things:
-        print_table(("what", "name", "of", "state", "since", "", "$ a day"), [_row(each) for each in found.things])
-        say(f"{place}: {_cost(found.things)}")
+    if found.resources:
+        print_table(("what", "name", "of", "state", "since", "", "$ a day"), [_row(each) for each in found.resources])
+        say(f"{place}: {_cost(found.resources)}")
         say("a run's things go with: python deploy.py delete NAME --on sagemaker (--with-data: what is in S3, too)")
         say(found.price_note)
     else:
@@ -33,17 +33,17 @@ def show_account(account: "Account") -> None:
 def delete_named(context: Context, name: str, run: "Run | None", with_data: bool) -> None:
     """End and remove what a run has in the account, or what has this name there; the run's record says so then."""
     from backends.console import say
-    from backends.sagemaker.resources.delete import of_run
+    from backends.sagemaker.resources.delete import resources_of_run
     from backends.sagemaker.resources.inventory import Inventory
 
     account = context.account if run is None else context.account_of(run)
     found = Inventory(account)
-    things = of_run(found.things, run or name)
+    resources = resources_of_run(found.resources, run or name)
     for note in found.notes:
         say(note)
-    if not things:
+    if not resources:
         say(f"there is nothing of {name} in account {account.identity['Account']}, {account.region}")
-    _remove(account, things, with_data, with_data and not context.yes)
+    _remove(account, resources, with_data, with_data and not context.yes)
     if run is None:
         return
     run.reload()
@@ -62,9 +62,9 @@ def delete_all(context: Context, with_data: bool) -> None:
     found = Inventory(account)
     for note in found.notes:
         say(note)
-    if not found.things:
+    if not found.resources:
         say(f"Kennel has nothing in account {account.identity['Account']}, {account.region}")
-    _remove(account, found.things, with_data, not context.yes)
+    _remove(account, found.resources, with_data, not context.yes)
     for run in all_runs(context.runs):
         noted = run.record.get("sagemaker") or {}
         here = (noted.get("account"), noted.get("region")) == (account.identity["Account"], account.region)
@@ -72,13 +72,13 @@ def delete_all(context: Context, with_data: bool) -> None:
             run.finish("stopped")
 
 
-def _remove(account: "Account", things: Sequence["Thing"], with_data: bool, ask_first: bool) -> None:
+def _remove(account: "Account", resources: Sequence["Resource"], with_data: bool, ask_first: bool) -> None:
     """Say what goes, remove it, and say what stays. Raises BackendError; Stopped when the person says no."""
     from backends import console
     from backends.errors import BackendError, Stopped
-    from backends.sagemaker.resources.delete import delete, left_meanwhile
+    from backends.sagemaker.resources.delete import delete_resources, left_behind
 
-    going = [each for each in things if with_data or not each.is_data]
+    going = [each for each in resources if with_data or not each.is_data]
     if going:
         console.say("to be removed:")
         console.print_table(("what", "name", "state", "", "$ a day"), [_short(each) for each in going])
@@ -87,22 +87,30 @@ def _remove(account: "Account", things: Sequence["Thing"], with_data: bool, ask_
             raise BackendError("there is no terminal to ask at whether these may be removed; give --yes")
         if not console.ask("Remove them, for good?"):
             raise Stopped("not agreed to; nothing was removed")
-    delete(account, going, console.say)
+    delete_resources(account, going, console.say)
     if with_data:
-        delete(account, left_meanwhile(account, going), console.say)
-    kept = [each for each in things if each.is_data and not with_data]
+        delete_resources(account, left_behind(account, going), console.say)
+    kept = [each for each in resources if each.is_data and not with_data]
     if kept:
         console.say(f"kept, at {_cost(kept)}; --with-data removes these, too:")
         console.print_table(("what", "name", "state", "", "$ a day"), [_short(each) for each in kept])
 
 
-def _row(thing: "Thing") -> tuple[str, ...]:
-    since = thing.since[:16].replace("T", " ")
-    return thing.kind, thing.name, thing.run, thing.state, since, thing.detail, _money(thing.usd_per_day)
+def _row(resource: "Resource") -> tuple[str, ...]:
+    since = resource.since[:16].replace("T", " ")
+    return (
+        resource.kind,
+        resource.name,
+        resource.run,
+        resource.state,
+        since,
+        resource.detail,
+        _money(resource.usd_per_day),
+    )
 
 
-def _short(thing: "Thing") -> tuple[str, ...]:
-    return thing.kind, thing.name, thing.state, thing.detail, _money(thing.usd_per_day)
+def _short(resource: "Resource") -> tuple[str, ...]:
+    return resource.kind, resource.name, resource.state, resource.detail, _money(resource.usd_per_day)
 
 
 def _money(usd: float | None) -> str:
@@ -111,10 +119,10 @@ def _money(usd: float | None) -> str:
     return "unknown" if usd is None else money(usd) if usd else ""
 
 
-def _cost(things: Sequence["Thing"]) -> str:
+def _cost(resources: Sequence["Resource"]) -> str:
     """As in "$6.35 a day"; what has no known price is named."""
     from backends.sagemaker.billing.estimate import money
 
-    cost = f"{money(sum(each.usd_per_day or 0.0 for each in things))} a day"
-    unknown = sorted({each.detail or each.kind for each in things if each.usd_per_day is None})
+    cost = f"{money(sum(each.usd_per_day or 0.0 for each in resources))} a day"
+    unknown = sorted({each.detail or each.kind for each in resources if each.usd_per_day is None})
     return f"{cost}, and an unknown price for {', '.join(unknown)}" if unknown else cost

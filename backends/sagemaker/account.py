@@ -10,13 +10,13 @@ from typing import Any, Final
 from backends.errors import BackendError
 from backends.runs import Run
 from backends.sagemaker.billing.items import Item
-from backends.sagemaker.errors import Refused, told
-from backends.sagemaker.names import Place, resource_name
+from backends.sagemaker.errors import AwsError, translate_aws_errors
+from backends.sagemaker.names import S3Location, resource_name
 from backends.sagemaker.sdk import SDK_CONFIG, sdk
 from backends.settings.sections import Settings
 from contract.hyperparameters import describe_faults
 
-Consent = Callable[[Sequence[Item]], None]
+ConfirmCost = Callable[[Sequence[Item]], None]
 # Five attempts of boto3's own 60 s each would say nothing for five minutes where no network answers.
 _CONFIG: Final = {
     "retries": {"mode": "standard", "max_attempts": 5}, "connect_timeout": 10, "user_agent_extra": "kennel",
@@ -35,7 +35,7 @@ class Account:
     consent: is told what is about to be started, asks the person, and raises BackendError or Stopped if it may not be.
     """
 
-    def __init__(self, settings: Settings, consent: Consent) -> None:
+    def __init__(self, settings: Settings, consent: ConfirmCost) -> None:
         self.settings = settings
         self.consent = consent
         self._clients: dict[str, Any] = {}
@@ -45,9 +45,9 @@ class Account:
         """The boto3 session. Raises BackendError without a region."""
         import boto3
 
-        chosen = self.settings.sagemaker
-        with told("opening the AWS session"):
-            session = boto3.Session(profile_name=chosen.profile or None, region_name=chosen.region or None)
+        settings = self.settings.sagemaker
+        with translate_aws_errors("opening the AWS session"):
+            session = boto3.Session(profile_name=settings.profile or None, region_name=settings.region or None)
         if session.region_name is None:
             raise BackendError(
                 "there is no AWS region; set region in [sagemaker] of kennel.toml, or AWS_DEFAULT_REGION"
@@ -61,7 +61,7 @@ class Account:
                 _ = self.identity
             from botocore.config import Config
 
-            with told(f"opening {service}"):
+            with translate_aws_errors(f"opening {service}"):
                 self._clients[service] = self.boto.client(service, config=Config(**_CONFIG))
         return self._clients[service]
 
@@ -72,54 +72,54 @@ class Account:
     @cached_property
     def identity(self) -> dict[str, str]:
         """{"Account", "Arn", "UserId"} of whoever asks."""
-        with told("asking AWS who you are"):
+        with translate_aws_errors("asking AWS who you are"):
             answer: dict[str, str] = self.client("sts").get_caller_identity()
-        meant = self.settings.sagemaker.account
-        if meant and answer["Account"] != meant:
+        expected = self.settings.sagemaker.account
+        if expected and answer["Account"] != expected:
             raise BackendError(
-                f"these credentials ({answer['Arn']}) are of account {answer['Account']}, and this is in {meant}; use "
-                "some of that (AWS_PROFILE, or profile in [sagemaker] of kennel.toml)"
+                f"these credentials ({answer['Arn']}) are of account {answer['Account']}, and this is in {expected}; "
+                "use some of that (AWS_PROFILE, or profile in [sagemaker] of kennel.toml)"
             )
         return answer
 
     @cached_property
     def role(self) -> str:
         """The execution role's ARN. Raises BackendError when none is set."""
-        given = self.settings.sagemaker.role
-        if not given:
+        setting = self.settings.sagemaker.role
+        if not setting:
             raise BackendError(_NO_ROLE)
-        if given.startswith("arn:"):
-            return given
+        if setting.startswith("arn:"):
+            return setting
         partition = self.identity["Arn"].split(":")[1]
-        return f"arn:{partition}:iam::{self.identity['Account']}:role/{given}"
+        return f"arn:{partition}:iam::{self.identity['Account']}:role/{setting}"
 
     @cached_property
     def image(self) -> str:
         """The image's URI in ECR. Raises BackendError when none is set."""
-        given = self.settings.sagemaker.image
-        if not given:
+        setting = self.settings.sagemaker.image
+        if not setting:
             raise BackendError(_NO_IMAGE)
-        return given
+        return setting
 
     def check_settings(self) -> None:
         """Raises BackendError that tells at once what no job can do without: before anything is agreed to or sent."""
-        chosen = self.settings.sagemaker
-        faults = [fault for value, fault in ((chosen.role, _NO_ROLE), (chosen.image, _NO_IMAGE)) if not value]
+        settings = self.settings.sagemaker
+        faults = [fault for value, fault in ((settings.role, _NO_ROLE), (settings.image, _NO_IMAGE)) if not value]
         if faults:
             raise BackendError(describe_faults("setting", faults))
 
     @cached_property
     def bucket(self) -> str:
         """The bucket that everything lies in; SageMaker's default one of account and region is made when missing."""
-        if given := self.settings.sagemaker.bucket:
-            return given
+        if setting := self.settings.sagemaker.bucket:
+            return setting
         # Named as the SDK does, whose own way asks STS at a fixed address, past AWS_ENDPOINT_URL and VPC endpoints.
         owner = self.identity["Account"]
         name = f"sagemaker-{self.region}-{owner}"
         try:
-            with told("looking for the bucket"):
+            with translate_aws_errors("looking for the bucket"):
                 self.client("s3").head_bucket(Bucket=name, ExpectedBucketOwner=owner)
-        except Refused as refused:
+        except AwsError as refused:
             if not refused.missing:
                 raise
             self._make_bucket(name)
@@ -128,7 +128,7 @@ class Account:
     def _make_bucket(self, name: str) -> None:
         # Where buckets were made before there were regions, none is named.
         where = {} if self.region == "us-east-1" else {"LocationConstraint": self.region}
-        with told(f"making the bucket {name}"):
+        with translate_aws_errors(f"making the bucket {name}"):
             self.client("s3").create_bucket(Bucket=name, **({"CreateBucketConfiguration": where} if where else {}))
 
     @cached_property
@@ -138,7 +138,7 @@ class Account:
         # Else it checks SDK_CONFIG against its schema here and for every argument of every class: seconds for one job.
         for module in ("session", "utils"):
             sdk(module).validate_sagemaker_config = lambda _config: None
-        with told("opening the SageMaker session"):
+        with translate_aws_errors("opening the SageMaker session"):
             return Session(
                 boto_session=self.boto,
                 sagemaker_client=self.client("sagemaker"),
@@ -147,18 +147,18 @@ class Account:
                 sagemaker_config=SDK_CONFIG,
             )
 
-    def place(self, run: Run) -> Place:
+    def run_location(self, run: Run) -> S3Location:
         """Where a run's own objects lie: BUCKET/PREFIX/runs/NAME."""
-        return Place(self.bucket, f"{self.settings.sagemaker.prefix.strip('/')}/runs/{resource_name(run)}")
+        return S3Location(self.bucket, f"{self.settings.sagemaker.prefix.strip('/')}/runs/{resource_name(run)}")
 
 
-def made(run: Run) -> dict[str, Any]:
+def aws_record(run: Run) -> dict[str, Any]:
     """What was noted; empty when nothing was."""
-    found: dict[str, Any] = run.record.get("sagemaker") or {}
-    return found
+    record: dict[str, Any] = run.record.get("sagemaker") or {}
+    return record
 
 
-def note(account: Account, run: Run, **values: Any) -> None:
+def update_aws_record(account: Account, run: Run, **values: Any) -> None:
     """Add to it: `job`, `endpoint`, ... with the names in the account; and where that is."""
     where = {
         "name": resource_name(run),
@@ -167,4 +167,4 @@ def note(account: Account, run: Run, **values: Any) -> None:
         "bucket": account.bucket,
         "prefix": account.settings.sagemaker.prefix,
     }
-    run.update(sagemaker={**made(run), **where, **values})
+    run.update(sagemaker={**aws_record(run), **where, **values})

@@ -14,21 +14,21 @@ from backends.errors import BackendError, StillRunning
 from backends.inputs import is_url
 from backends.local import LocalBackend
 from backends.runs import Run
-from backends.sagemaker.account import Account, Consent, made
-from backends.sagemaker.billing.consent import Consent as Asking
+from backends.sagemaker.account import Account, ConfirmCost, aws_record
+from backends.sagemaker.billing.consent import ConsentPrompt as Asking
 from backends.sagemaker.billing.estimate import money
 from backends.sagemaker.billing.items import Item
 from backends.sagemaker.endpoints import config, endpoints, invoke
 from backends.sagemaker.jobs import evaluation as evaluate
 from backends.sagemaker.jobs import job, training, transform, tuning
-from backends.sagemaker.jobs.transform import listing
+from backends.sagemaker.jobs.transform import list_s3_images
 from backends.sagemaker.logs import save_tail
-from backends.sagemaker.names import Place
-from backends.sagemaker.resources.delete import delete, plan
-from backends.sagemaker.resources.inventory import everything
+from backends.sagemaker.names import S3Location
+from backends.sagemaker.resources.delete import delete_resources, plan_removal
+from backends.sagemaker.resources.inventory import list_resources
 from backends.sagemaker.storage import datasets as data
-from backends.sagemaker.storage.datasets import check_photos
-from backends.sagemaker.storage.objects import fetch
+from backends.sagemaker.storage.datasets import check_dataset
+from backends.sagemaker.storage.objects import download_objects
 from backends.search.request import SearchRequest
 from backends.settings.sections import Settings
 from backends.transform.inputs import ImageFiles, TransformBatch
@@ -46,7 +46,7 @@ class CloudBackend:
 
     name = "sagemaker"
 
-    def __init__(self, settings: Settings, consent: Consent) -> None:
+    def __init__(self, settings: Settings, consent: ConfirmCost) -> None:
         self.account = Account(settings, consent)
         self.image = settings.sagemaker.image
         self._here = LocalBackend()
@@ -62,15 +62,15 @@ class CloudBackend:
         slot: MachineSlot = WHOLE_MACHINE, cancel: CancelToken | None = None,  # noqa: ARG002 - a job has its instances to itself
     ) -> None:  # fmt: skip
         with cancel_on_signals(cancel) as token:
-            if "job" not in made(run) and data.absolute() not in self._checked:
+            if "job" not in aws_record(run) and data.absolute() not in self._checked:
                 # Before anything is sent and paid for; the job's own report takes its place.
-                check_photos(data, run.ml / "output" / "data" / "data.json", watch, token)
+                check_dataset(data, run.ml / "output" / "data" / "data.json", watch, token)
             training.train(self.account, run, data, hyperparameters, watch, token)
 
     def search(self, run: Run, request: SearchRequest, cancel: CancelToken) -> None:
-        if "tuning_job" not in made(run) and request.data.absolute() not in self._checked:
+        if "tuning_job" not in aws_record(run) and request.data.absolute() not in self._checked:
             with show_progress("checking data") as watch:
-                check_photos(request.data, run.ml / "output" / "data" / "data.json", watch, cancel)
+                check_dataset(request.data, run.ml / "output" / "data" / "data.json", watch, cancel)
         tuning.search(self.account, run, request, cancel)
 
     def gpus(self) -> list[str]:
@@ -90,14 +90,14 @@ class CloudBackend:
             return
         # Here by Kennel's own account: the profile or region may be those of kennel.toml alone.
         with tempfile.TemporaryDirectory() as scratch:
-            fetch(self.account, Place.parse(tensors), Path(scratch), CancelToken())
+            download_objects(self.account, S3Location.parse(tensors), Path(scratch), CancelToken())
             self._here.debug(scratch, report, rules, watch)
 
     def predict(self, artifact: Path, images: Sequence[Path]) -> list[dict[str, Any]]:
         return self._here.predict(artifact, images)
 
     def listing(self, urls: Sequence[str]) -> ImageFiles:
-        return listing(self.account, urls)
+        return list_s3_images(self.account, urls)
 
     def transform(
         self, run: Run, batch: TransformBatch, watch: ProgressCallback, cancel: CancelToken
@@ -114,7 +114,7 @@ class CloudBackend:
         return endpoints.wait_ready(self.account, run, goes_on)
 
     def ask(self, run: Run, image: Path) -> dict[str, Any]:
-        return invoke.ask(self.account, run, image)
+        return invoke.ask_deployment(self.account, run, image)
 
     def serve(self, artifact: Path, port: int) -> int:  # noqa: ARG002 - it doesn't come to that
         raise BackendError("an endpoint on SageMaker has no foreground; leave --foreground out, or use --on local")
@@ -128,14 +128,14 @@ class CloudBackend:
         return job.is_alive(self.account, run)
 
     def stop(self, run: Run) -> None:
-        if run.kind == "deployment" and (endpoint := made(run).get("endpoint")) and not run.log.exists():
+        if run.kind == "deployment" and (endpoint := aws_record(run).get("endpoint")) and not run.log.exists():
             save_tail(self.account, run, str(endpoint))
         try:
-            delete(self.account, plan(self.account, run), say)
+            delete_resources(self.account, plan_removal(self.account, run), say)
         except KeyboardInterrupt:
             if run.kind != "deployment":
                 raise
-            raise StillRunning(endpoints.left(run)) from None
+            raise StillRunning(endpoints.still_running_message(run)) from None
 
     def confirm_cost(self, request: SearchRequest) -> AbstractContextManager[None]:
         self.account.check_settings()
@@ -146,14 +146,14 @@ class CloudBackend:
         return [
             *tuning.items(self.account, "", SearchSettings.of(request.hyperparameters)),
             *config.items(self.account, "for the best trial"),
-            data.dry_run(self.account, request.data, lambda _: None).item,
+            data.plan_upload(self.account, request.data, lambda _: None).item,
             Item("artifacts, reports and logs", "storage", gigabytes=_RESULTS_GB),
         ]
 
     def left(self) -> str:
-        things = everything(self.account)
-        if not things:
+        resources = list_resources(self.account)
+        if not resources:
             return "nothing"
-        kinds = Counter(each.kind for each in things)
-        cost = sum(each.usd_per_day or 0.0 for each in things)
+        kinds = Counter(each.kind for each in resources)
+        cost = sum(each.usd_per_day or 0.0 for each in resources)
         return f"{', '.join(f'{count} x {kind}' for kind, count in kinds.items())}: {money(cost)} a day"

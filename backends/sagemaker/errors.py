@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from backends.errors import BackendError
-from backends.sagemaker.error_table import QUOTAS, RULES, UNANSWERED, Rule
+from backends.sagemaker.error_table import CLIENT_ERRORS, QUOTAS_URL, RULES, ErrorRule
 
 _DENIED: Final = (
     "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "Forbidden", "403",
@@ -25,27 +25,27 @@ _PERMISSIONS: Final = {
 
 
 @dataclass(frozen=True)
-class Fault:
+class AwsFault:
     """What AWS answered: its code, its words on one line, the operation that was called, the HTTP status."""
 
     code: str
-    said: str
+    message: str
     operation: str
     status: int = 400
 
     @classmethod
-    def of(cls, error: Any) -> "Fault":
+    def of(cls, error: Any) -> "AwsFault":
         """Of botocore's ClientError."""
         answer = error.response
         fault = answer.get("Error", {})
         # What an endpoint's container says and its status lie beside AWS's own, which wrap them.
-        said = answer.get("OriginalMessage") or fault.get("Message") or ""
+        message = answer.get("OriginalMessage") or fault.get("Message") or ""
         status = answer.get("OriginalStatusCode") or answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
-        return cls(str(fault.get("Code", "")), one_line(said), error.operation_name, status)
+        return cls(str(fault.get("Code", "")), one_line(message), error.operation_name, status)
 
     @property
     def denied(self) -> bool:
-        return self.code in _DENIED or "not authorized to perform" in self.said
+        return self.code in _DENIED or "not authorized to perform" in self.message
 
 
 def one_line(error: object) -> str:
@@ -53,35 +53,37 @@ def one_line(error: object) -> str:
     return " ".join(str(error).split()).rstrip(".")
 
 
-def advice(fault: Fault) -> str:
+def explain_fault(fault: AwsFault) -> str:
     """The rest of a sentence that begins with what was being done."""
     if fault.denied:
         return _denied(fault)
     if rule := rule_of(fault):
-        found = re.search(rule.words, fault.said, re.IGNORECASE)
+        found = re.search(rule.words, fault.message, re.IGNORECASE)
         words = found.groups() if found else ()
-        return rule.sentence.format(*words, said=fault.said or fault.code, code=fault.code, status=fault.status)
-    return f"AWS refuses {fault.operation}: {fault.code or fault.status}{f': {fault.said}' if fault.said else ''}"
+        return rule.sentence.format(*words, message=fault.message or fault.code, code=fault.code, status=fault.status)
+    return f"AWS refuses {fault.operation}: {fault.code or fault.status}{f': {fault.message}' if fault.message else ''}"
 
 
-def rule_of(fault: Fault) -> Rule | None:
+def rule_of(fault: AwsFault) -> ErrorRule | None:
     """The first rule of the table that is for such a fault."""
     for rule in RULES:
         fits = not rule.codes or fault.code in rule.codes.split()
-        if fits and re.search(rule.words, fault.said, re.IGNORECASE):
+        if fits and re.search(rule.words, fault.message, re.IGNORECASE):
             return rule
     return None
 
 
-def _denied(fault: Fault) -> str:
-    asked = re.search(r"not authorized to perform:? (\S+)(?: on(?: the)? resource:? \"?([^\s\",]+))?", fault.said)
-    action = asked[1] if asked else _PERMISSIONS.get(fault.operation, fault.operation)
-    resource = f" on {asked[2]}" if asked and asked[2] else ""
-    who = re.search(r"User: (\S+)", fault.said)
+def _denied(fault: AwsFault) -> str:
+    denied_action = re.search(
+        r"not authorized to perform:? (\S+)(?: on(?: the)? resource:? \"?([^\s\",]+))?", fault.message
+    )
+    action = denied_action[1] if denied_action else _PERMISSIONS.get(fault.operation, fault.operation)
+    resource = f" on {denied_action[2]}" if denied_action and denied_action[2] else ""
+    caller = re.search(r"User: (\S+)", fault.message)
     # What is said otherwise is often no more than that.
-    words = "" if asked or fault.said in ("", "Access Denied", "Forbidden") else f" ({fault.said})"
-    refusal = f"{who[1] if who else 'whoever these credentials are'} may not do {action}{resource}{words}"
-    if deny := re.search(r"explicit deny in an? ([\w -]+)", fault.said):
+    words = "" if denied_action or fault.message in ("", "Access Denied", "Forbidden") else f" ({fault.message})"
+    refusal = f"{caller[1] if caller else 'whoever these credentials are'} may not do {action}{resource}{words}"
+    if deny := re.search(r"explicit deny in an? ([\w -]+)", fault.message):
         return f"{refusal}, by an explicit deny in a {deny[1]}; only who administers the account can change that"
     if action.startswith("kms:"):
         return f"{refusal}; the key's own policy has to allow it as well as docs/iam/person.json does"
@@ -90,11 +92,11 @@ def _denied(fault: Fault) -> str:
     return f"{refusal}; docs/iam/person.json lists all that Kennel asks for"
 
 
-def unanswered(error: Exception) -> str:
+def explain_client_error(error: Exception) -> str:
     """What botocore raises by itself, in words."""
     names = [each.__name__ for each in type(error).__mro__]
-    sentence = next((UNANSWERED[name] for name in names if name in UNANSWERED), "{said}")
-    return sentence.format(said=one_line(error))
+    sentence = next((CLIENT_ERRORS[name] for name in names if name in CLIENT_ERRORS), "{message}")
+    return sentence.format(message=one_line(error))
 
 
 _MISSING: Final = (
@@ -111,35 +113,35 @@ _MISSING_WORDS: Final = ("could not find", "not found", "does not exist", "canno
 _TAKEN_WORDS: Final = ("already exist",)
 
 
-class Refused(BackendError):
+class AwsError(BackendError):
     """AWS's refusal. fault: the code, words and operation that it came with."""
 
-    def __init__(self, sentence: str, fault: Fault) -> None:
+    def __init__(self, sentence: str, fault: AwsFault) -> None:
         super().__init__(sentence)
         self.fault = fault
 
     @property
     def missing(self) -> bool:
         """Whether what was asked about isn't there. Of a call that creates something, it may be another thing."""
-        return self.fault.code in _MISSING or self._says(_MISSING_WORDS)
+        return self.fault.code in _MISSING or self._message_has(_MISSING_WORDS)
 
     @property
-    def taken(self) -> bool:
+    def already_exists(self) -> bool:
         """Whether what was to be made is there already."""
-        return self.fault.code in _TAKEN or self._says(_TAKEN_WORDS)
+        return self.fault.code in _TAKEN or self._message_has(_TAKEN_WORDS)
 
     @property
     def denied(self) -> bool:
         """Whether it is a matter of permissions."""
         return self.fault.denied
 
-    def _says(self, words: tuple[str, ...]) -> bool:
-        spoken = self.fault.code in ("ValidationException", "ValidationError", "ConflictException", "BadRequest")
-        return spoken and any(each in self.fault.said.lower() for each in words)
+    def _message_has(self, words: tuple[str, ...]) -> bool:
+        generic = self.fault.code in ("ValidationException", "ValidationError", "ConflictException", "BadRequest")
+        return generic and any(each in self.fault.message.lower() for each in words)
 
 
 @contextmanager
-def told(doing: str) -> Iterator[None]:
+def translate_aws_errors(action: str) -> Iterator[None]:
     """Turns what boto3 and the SDK raise into BackendError; Refused where AWS itself has answered.
 
     doing: what was asked, as in "starting the job".
@@ -150,24 +152,24 @@ def told(doing: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        raise _refused(doing, error) from error
+        raise _aws_error(action, error) from error
     except BotoCoreError as error:
-        raise BackendError(f"{doing}: {unanswered(error)}") from error
+        raise BackendError(f"{action}: {explain_client_error(error)}") from error
     except Boto3Error as error:
         # A transfer's: the answer of S3 is what it was raised for.
         inner = error.__cause__ or error.__context__ or getattr(error, "last_exception", None)
         if isinstance(inner, ClientError):
-            raise _refused(doing, inner) from error
-        raise BackendError(f"{doing}: {one_line(error)}; repeat it, it goes on where it was") from error
+            raise _aws_error(action, inner) from error
+        raise BackendError(f"{action}: {one_line(error)}; repeat it, it goes on where it was") from error
     except ValueError as error:
         if not _from_sdk(error):
             raise
-        raise BackendError(f"{doing}: SageMaker's SDK says: {one_line(error)}") from error
+        raise BackendError(f"{action}: SageMaker's SDK says: {one_line(error)}") from error
 
 
-def _refused(doing: str, error: Any) -> Refused:
-    fault = Fault.of(error)
-    return Refused(f"{doing}: {advice(fault)}", fault)
+def _aws_error(action: str, error: Any) -> AwsError:
+    fault = AwsFault.of(error)
+    return AwsError(f"{action}: {explain_fault(fault)}", fault)
 
 
 def _from_sdk(error: Exception) -> bool:
@@ -176,12 +178,12 @@ def _from_sdk(error: Exception) -> bool:
     return str(frames[-1].f_globals.get("__name__", "")).split(".")[0] == "sagemaker"
 
 
-def found(doing: str, ask: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
+def none_if_missing(action: str, ask: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
     """The answer of a Describe call, None when there is no such thing. doing: as for `told`. Raises BackendError."""
     try:
-        with told(doing):
+        with translate_aws_errors(action):
             return ask()
-    except Refused as refused:
+    except AwsError as refused:
         if refused.missing:
             return None
         raise
@@ -199,7 +201,7 @@ _STEPS: Final = (
     ("Unsupported manifest", "push the image again with ./build_and_push.sh, which sends it in Docker's own form"),
     ("insufficient.?(instance.?)?capacity|CapacityError|unable to provision",
      "repeat it later, or with another instance type or region"),
-    ("service limit|ResourceLimitExceeded", f"raise that quota at {QUOTAS}, or choose another instance type"),
+    ("service limit|ResourceLimitExceeded", f"raise that quota at {QUOTAS_URL}, or choose another instance type"),
     ("MaxRuntimeExceeded", "it took longer than it may: raise max_hours in kennel.toml"),
     ("MaxWaitTimeExceeded", "no spare capacity came in time: raise max_wait_hours in [train], or set spot = false"),
     ("out of memory|OutOfMemory|exit code: 137|MemoryError|Cannot allocate memory",
@@ -216,7 +218,7 @@ _STEPS: Final = (
 )  # fmt: skip
 
 
-def verdict(what: str, reason: str, log: Sequence[str] = ()) -> str:
+def describe_failure(what: str, reason: str, log: Sequence[str] = ()) -> str:
     """`WHAT failed: CAUSE; NEXT STEP; its log ends: LINES`.
 
     what: as in "the training job kennel-first-1a2b3c". reason: its FailureReason, or its last secondary status; may be

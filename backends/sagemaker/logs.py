@@ -9,7 +9,7 @@ from typing import Any, Final
 from backends.errors import BackendError
 from backends.runs import Run
 from backends.sagemaker.account import Account
-from backends.sagemaker.errors import Refused, found, told
+from backends.sagemaker.errors import AwsError, none_if_missing, translate_aws_errors
 from backends.sagemaker.jobs.polling import pause
 
 TRAINING: Final = "/aws/sagemaker/TrainingJobs"
@@ -50,14 +50,14 @@ class Log:
     def _streams(self) -> list[str]:
         prefix = {"logStreamNamePrefix": self._prefix} if self._prefix else {}
         try:
-            with told("reading the log"):
+            with translate_aws_errors("reading the log"):
                 pages = self._account.client("logs").get_paginator("describe_log_streams")
                 return [
                     each["logStreamName"]
                     for page in pages.paginate(logGroupName=self._group, **prefix)
                     for each in page["logStreams"]
                 ]
-        except Refused as error:
+        except AwsError as error:
             if error.missing:
                 return []
             raise
@@ -66,7 +66,7 @@ class Log:
         while True:
             before = self._tokens.get(stream)
             begin: dict[str, Any] = {"startFromHead": True} if before is None else {"nextToken": before}
-            with told("reading the log"):
+            with translate_aws_errors("reading the log"):
                 answer = self._account.client("logs").get_log_events(
                     logGroupName=self._group, logStreamName=stream, **begin
                 )
@@ -86,12 +86,12 @@ def _host(stream: str) -> str:
 
 def log_of(account: Account, run: Run) -> Log | None:
     """The log of what a run has in the account; None when it has nothing there yet."""
-    made = run.record.get("sagemaker") or {}
-    if endpoint := made.get("endpoint"):
+    record = run.record.get("sagemaker") or {}
+    if endpoint := record.get("endpoint"):
         return Log(account, f"{ENDPOINT}/{endpoint}")
     for key, group in (("job", TRAINING), ("tuning_job", TRAINING), ("processing_job", PROCESSING),
                        ("transform_job", TRANSFORM)):  # fmt: skip
-        if name := made.get(key):
+        if name := record.get(key):
             # A search's jobs are called after it, JOB-001-1a2b3c4d/algo-1-...
             return Log(account, group, f"{name}-" if key == "tuning_job" else f"{name}/")
     return None
@@ -99,12 +99,12 @@ def log_of(account: Account, run: Run) -> Log | None:
 
 def find_log(account: Account, name: str) -> Log | None:
     """The log of a job or an endpoint of that name in the account; None when there is none."""
-    places = ((TRAINING, f"{name}/"), (f"{ENDPOINT}/{name}", ""), (PROCESSING, f"{name}/"), (TRANSFORM, f"{name}/"),
+    locations = ((TRAINING, f"{name}/"), (f"{ENDPOINT}/{name}", ""), (PROCESSING, f"{name}/"), (TRANSFORM, f"{name}/"),
               (TRAINING, f"{name}-"))  # fmt: skip
-    return next((log for group, prefix in places if (log := Log(account, group, prefix)).exists()), None)
+    return next((log for group, prefix in locations if (log := Log(account, group, prefix)).exists()), None)
 
 
-def follow(log: Log, goes_on: Callable[[], bool], say: Callable[[str], None], follow: bool = True) -> None:
+def follow_log(log: Log, goes_on: Callable[[], bool], say: Callable[[str], None], follow: bool = True) -> None:
     """Say every line there is; with `follow` those to come as well, for as long as it goes on and a moment longer."""
     while True:
         more = follow and goes_on()
@@ -135,7 +135,7 @@ def save_tail(account: Account, run: Run, endpoint: str) -> list[str]:
     Raises nothing: this is asked when something else has failed already.
     """
     try:
-        lines = _tail(account, endpoint)
+        lines = _newest_lines(account, endpoint)
     except BackendError as error:
         lines = [f"(the log couldn't be fetched: {error})"]
     if lines:
@@ -144,16 +144,16 @@ def save_tail(account: Account, run: Run, endpoint: str) -> list[str]:
     return lines
 
 
-def _tail(account: Account, endpoint: str) -> list[str]:
+def _newest_lines(account: Account, endpoint: str) -> list[str]:
     logs, group = account.client("logs"), log_group(endpoint)
-    streams = found(
+    streams = none_if_missing(
         "looking for the endpoint's log",
         lambda: logs.describe_log_streams(logGroupName=group, orderBy="LastEventTime", descending=True, limit=_STREAMS),
     )
     events: list[dict[str, Any]] = []
     for stream in (streams or {}).get("logStreams", []):
         name = stream["logStreamName"]
-        answer = found(
+        answer = none_if_missing(
             "reading the endpoint's log",
             lambda name=name: logs.get_log_events(  # type: ignore[misc]
                 logGroupName=group, logStreamName=name, limit=_LINES, startFromHead=False

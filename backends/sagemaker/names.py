@@ -16,12 +16,12 @@ STEM: Final = "kennel"
 RUN_TAG: Final = "kennel:run"
 KIND_TAG: Final = "kennel:kind"
 # The service model's limits: of jobs, endpoints and models; of tuning jobs.
-LONGEST: Final = 63
-LONGEST_TUNING: Final = 32
+MAX_NAME_LENGTH: Final = 63
+MAX_TUNING_NAME_LENGTH: Final = 32
 _DIGEST: Final = 6
 
 
-def resource_name(run: Run, longest: int = LONGEST) -> str:
+def resource_name(run: Run, longest: int = MAX_NAME_LENGTH) -> str:
     """The run's name in the account, `kennel-NAME-DIGEST`, of `longest` characters at most.
 
     Of one that was attached to what is there, that one's name.
@@ -41,7 +41,7 @@ def tags(run: Run, settings: Settings) -> list[dict[str, str]]:
 
 
 @dataclass(frozen=True)
-class Place:
+class S3Location:
     """A prefix (or an object) in S3."""
 
     bucket: str
@@ -51,11 +51,11 @@ class Place:
     def url(self) -> str:
         return f"s3://{self.bucket}/{self.key}"
 
-    def __truediv__(self, inside: str) -> "Place":
-        return Place(self.bucket, f"{self.key.rstrip('/')}/{inside}")
+    def __truediv__(self, inside: str) -> "S3Location":
+        return S3Location(self.bucket, f"{self.key.rstrip('/')}/{inside}")
 
     @classmethod
-    def parse(cls, url: str) -> "Place":
+    def parse(cls, url: str) -> "S3Location":
         """Of s3://BUCKET/KEY."""
         bucket, _, key = url.removeprefix("s3://").partition("/")
         return cls(bucket, key)

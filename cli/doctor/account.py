@@ -7,8 +7,8 @@ from urllib.parse import unquote
 
 from backends.errors import BackendError
 from backends.sagemaker.account import Account
-from backends.sagemaker.billing.quotas import Kind, quota_name, quotas
-from backends.sagemaker.errors import Refused, told
+from backends.sagemaker.billing.quotas import QuotaKind, quota_name, quotas
+from backends.sagemaker.errors import AwsError, translate_aws_errors
 from backends.settings.sections import Settings
 from cli.doctor.check import CheckResult, fault, note, ok
 from cli.doctor.image import Address
@@ -36,7 +36,7 @@ def check_identity(account: Account) -> Iterator[CheckResult]:
 
 def check_service(account: Account) -> Iterator[CheckResult]:
     """Whether SageMaker answers in the region, and lets the person ask."""
-    with told(f"asking SageMaker in {account.region}"):
+    with translate_aws_errors(f"asking SageMaker in {account.region}"):
         account.client("sagemaker").list_training_jobs(MaxResults=1)
     yield ok("SageMaker", f"answers in {account.region}")
 
@@ -50,9 +50,9 @@ def check_role(account: Account) -> Iterator[CheckResult]:
         yield fault("role", f"{reason}; set a role of it")
         return
     try:
-        with told(f"looking for the role {arn}"):
+        with translate_aws_errors(f"looking for the role {arn}"):
             role = account.client("iam").get_role(RoleName=arn.rpartition("/")[2])["Role"]
-    except Refused as refused:
+    except AwsError as refused:
         if not refused.missing:
             raise
         yield fault("role", f"there is no role {arn}; docs/iam/create.sh makes one, role in [sagemaker] names it")
@@ -91,7 +91,7 @@ def check_rights(account: Account) -> Iterator[CheckResult]:
     refused: list[str] = []
     unsure: list[str] = []
     for resource, actions in _needs(account).items():
-        with told("asking IAM what the role may do"):
+        with translate_aws_errors("asking IAM what the role may do"):
             answer = account.client("iam").simulate_principal_policy(
                 PolicySourceArn=account.role, ActionNames=actions, ResourceArns=[resource]
             )
@@ -135,7 +135,7 @@ def check_bucket(account: Account) -> Iterator[CheckResult]:
     from botocore.exceptions import ClientError
 
     name = account.settings.sagemaker.bucket or default_bucket(account)
-    with told(f"looking for the bucket {name}"):
+    with translate_aws_errors(f"looking for the bucket {name}"):
         try:
             answer = account.client("s3").head_bucket(Bucket=name)
         except ClientError as error:
@@ -173,16 +173,16 @@ def check_network(account: Account) -> Iterator[CheckResult]:
     common = account.settings.sagemaker
     if common.subnets:
         ec2 = account.client("ec2")
-        with told("looking for the subnets"):
+        with translate_aws_errors("looking for the subnets"):
             subnets = ec2.describe_subnets(SubnetIds=list(common.subnets))["Subnets"]
-        with told("looking for the security groups"):
+        with translate_aws_errors("looking for the security groups"):
             groups = ec2.describe_security_groups(GroupIds=list(common.security_groups))["SecurityGroups"]
         vpcs = sorted({entry["VpcId"] for entry in (*subnets, *groups)})
         if len(vpcs) > 1:
             raise BackendError(f"subnets and security groups are of several VPCs ({', '.join(vpcs)}); set those of one")
         yield ok("VPC", f"{vpcs[0]}: {len(subnets)} subnets, {len(groups)} security groups")
     if common.kms_key:
-        with told(f"looking for the key {common.kms_key}"):
+        with translate_aws_errors(f"looking for the key {common.kms_key}"):
             key = account.client("kms").describe_key(KeyId=common.kms_key)["KeyMetadata"]
         if key["KeyState"] != "Enabled":
             raise BackendError(f"the key {common.kms_key} is {key['KeyState']}; enable it, or set another kms_key")
@@ -192,7 +192,7 @@ def check_network(account: Account) -> Iterator[CheckResult]:
 def wanted(settings: Settings) -> dict[str, int]:
     """The quotas that the settings need, by name, and how many instances of each."""
     train, deploy, transform = settings.train, settings.deploy, settings.transform
-    needs: list[tuple[Kind, str, int]] = [
+    needs: list[tuple[QuotaKind, str, int]] = [
         ("spot" if train.spot else "training", train.instance_type, train.instance_count),
         ("transform", transform.instance_type, transform.instance_count),
         ("processing", settings.evaluate.instance_type, 1),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from backends.errors import BackendError
-from backends.sagemaker.errors import Refused
+from backends.sagemaker.errors import AwsError
 
 # note: worth knowing, and no reason that jobs fail; also what could not be looked at.
 State = Literal["ok", "note", "fault"]
@@ -46,7 +46,7 @@ def run_check(subject: str, check: Check, needed: bool = False) -> Iterator[Chec
     try:
         yield from check()
     except BackendError as error:
-        if isinstance(error, Refused) and error.denied and not needed:
+        if isinstance(error, AwsError) and error.denied and not needed:
             yield CheckResult(subject, "note", f"not looked at, which jobs don't need: {error}")
         else:
             yield CheckResult(subject, "fault", str(error))

@@ -11,7 +11,7 @@ from typing import Any, Final
 from backends.errors import BackendError
 from backends.sagemaker.account import Account
 from backends.sagemaker.endpoints.drivers import check_processor, has_gpu, host_image
-from backends.sagemaker.errors import told
+from backends.sagemaker.errors import translate_aws_errors
 from backends.settings.sections import Settings
 from cli.doctor.check import CheckResult, fault, note, ok, run_check
 
@@ -67,7 +67,7 @@ def check_image(account: Account) -> Iterator[CheckResult]:
 
 def _manifest(account: Account, address: Address) -> tuple[str, dict[str, Any]]:
     """(media type, manifest)."""
-    with told(f"looking for {account.image}"):
+    with translate_aws_errors(f"looking for {account.image}"):
         answer = account.client("ecr").batch_get_image(
             registryId=address.account,
             repositoryName=address.repository,
@@ -92,7 +92,7 @@ def _named(form: str, manifest: Mapping[str, Any]) -> str:
 
 def _config(account: Account, address: Address, digest: str) -> dict[str, Any]:
     """The image's configuration, which says what it is for."""
-    with told("looking into the image"):
+    with translate_aws_errors("looking into the image"):
         answer = account.client("ecr").get_download_url_for_layer(
             registryId=address.account, repositoryName=address.repository, layerDigest=digest
         )

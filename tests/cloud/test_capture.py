@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from backends.sagemaker.endpoints import invoke
-from backends.sagemaker.endpoints.capture import captured_at, fetch_captured
+from backends.sagemaker.endpoints.capture import capture_location, fetch_captured
 from backends.settings.sections import Deploy
 from tests.cloud.conftest import settings
 from tests.cloud.endpoint_cases import account_of, deployment, make_artifact, up
@@ -29,7 +29,7 @@ def test_what_an_endpoint_was_asked_comes_back_as_images_and_rows(
     account, run = account_of(settings(deploy=Deploy(capture_percent=100))), deployment(tmp_path)
     up(account, run, make_artifact(tmp_path / "artifact"))
     (tmp_path / "dog.jpg").write_bytes(b"\xff\xd8\xffjpeg")
-    invoke.ask(account, run, tmp_path / "dog.jpg")
+    invoke.ask_deployment(account, run, tmp_path / "dog.jpg")
     assert fetch_captured(account, run, tmp_path / "out") == 1
     (row,) = [json.loads(line) for line in (tmp_path / "out" / "predictions.jsonl").read_text().splitlines()]
     assert row.pop("time")
@@ -39,7 +39,7 @@ def test_what_an_endpoint_was_asked_comes_back_as_images_and_rows(
 
 def test_the_content_decides_and_the_hours_are_in_order(cloud: Simulator, tmp_path: Path) -> None:
     account, run = account_of(settings()), deployment(tmp_path)
-    place = captured_at(account, run)
+    place = capture_location(account, run)
     # base64 of the first bytes of a PNG, and of "what".
     later = [event("iVBORw0=", "BASE64", "[[0.25]]", "t3"), "", event("d2hhdA==", "BASE64", "<html>", "t4")]
     earlier = [event('{"instances": []}', "JSON", '{"predictions": []}', "t1")]

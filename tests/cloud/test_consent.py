@@ -5,7 +5,7 @@ import io
 import pytest
 
 from backends.errors import BackendError, Stopped
-from backends.sagemaker.billing.consent import Consent
+from backends.sagemaker.billing.consent import ConsentPrompt
 from backends.sagemaker.billing.items import Item
 from backends.settings.sections import AccountSettings, Settings
 
@@ -27,8 +27,8 @@ class Terminal(io.StringIO):
         return True
 
 
-def consent(yes: bool = False, max_cost: float = 0.0, region: str = "us-east-1") -> Consent:
-    return Consent(yes, Settings(sagemaker=AccountSettings(region=region, max_cost=max_cost)))
+def consent(yes: bool = False, max_cost: float = 0.0, region: str = "us-east-1") -> ConsentPrompt:
+    return ConsentPrompt(yes, Settings(sagemaker=AccountSettings(region=region, max_cost=max_cost)))
 
 
 def types(text: str, monkeypatch: pytest.MonkeyPatch) -> Terminal:

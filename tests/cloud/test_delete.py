@@ -9,9 +9,9 @@ from botocore.exceptions import ClientError
 from backends.errors import BackendError
 from backends.runs import Run
 from backends.sagemaker.account import Account
-from backends.sagemaker.resources.delete import delete, of_run, plan
-from backends.sagemaker.resources.inventory import everything
-from backends.sagemaker.resources.resource import Thing
+from backends.sagemaker.resources.delete import delete_resources, plan_removal, resources_of_run
+from backends.sagemaker.resources.inventory import list_resources
+from backends.sagemaker.resources.resource import Resource
 from backends.settings.sections import AccountSettings, Settings
 from tests.cloud.account_state import BUCKET, FIRST, SECOND, State, answer
 
@@ -36,14 +36,14 @@ def remove(state: State, name: Run | str, with_data: bool = False) -> list[str]:
     """Remove what there is; returns what was said."""
     said: list[str] = []
     state.calls.clear()
-    delete(state.account, plan(state.account, name, with_data), said.append)
+    delete_resources(state.account, plan_removal(state.account, name, with_data), said.append)
     return said
 
 
 @pytest.mark.parametrize("steps", range(8))
 def test_whatever_call_a_deployment_was_killed_after_nothing_of_it_is_left(state: State, steps: int) -> None:
     state.endpoint(steps=steps)
-    assert len(plan(state.account, FIRST)) == steps
+    assert len(plan_removal(state.account, FIRST)) == steps
     remove(state, FIRST)
     assert state.left() == {}
     assert remove(state, FIRST) == []
@@ -88,25 +88,25 @@ def test_a_run_is_found_by_its_folder_by_its_name_and_by_its_name_in_the_account
     name = "kennel-first-cb34cc"
     state.endpoint(name, steps=1)
     for given in (RUN, "first", name):
-        assert [each.name for each in plan(state.account, given)] == [name]
-    assert plan(state.account, "fir") == []
-    assert plan(state.account, "irst") == []
+        assert [each.name for each in plan_removal(state.account, given)] == [name]
+    assert plan_removal(state.account, "fir") == []
+    assert plan_removal(state.account, "irst") == []
 
 
 def test_a_name_that_is_cut_in_the_account_is_found(state: State) -> None:
     long = "a" * 60
     state.endpoint(f"kennel-{'a' * 49}-1a2b3c", steps=1)
-    assert len(plan(state.account, long)) == 1
+    assert len(plan_removal(state.account, long)) == 1
 
 
 def test_a_name_of_two_runs_is_nobodys() -> None:
-    things = [Thing("model", "one", "kennel-first-1a2b3c"), Thing("model", "two", "kennel-first-4d5e6f")]
+    things = [Resource("model", "one", "kennel-first-1a2b3c"), Resource("model", "two", "kennel-first-4d5e6f")]
     with pytest.raises(BackendError) as refusal:
-        of_run(things, "first")
+        resources_of_run(things, "first")
     assert str(refusal.value) == (
         "2 runs in the account are named first: kennel-first-1a2b3c, kennel-first-4d5e6f; give one of these"
     )
-    assert of_run(things, "kennel-first-4d5e6f") == things[1:]
+    assert resources_of_run(things, "kennel-first-4d5e6f") == things[1:]
 
 
 def test_jobs_that_run_are_stopped_and_waited_for(state: State) -> None:
@@ -153,7 +153,7 @@ def test_a_job_that_ended_meanwhile_is_no_fault(state: State) -> None:
 
 
 def test_a_warm_pool_is_let_go(state: State) -> None:
-    delete(state.account, [Thing("warm pool", FIRST, FIRST, {"TrainingJobName": FIRST})])
+    delete_resources(state.account, [Resource("warm pool", FIRST, FIRST, {"TrainingJobName": FIRST})])
     assert state.calls == [
         ("UpdateTrainingJob", {"TrainingJobName": FIRST, "ResourceConfig": {"KeepAlivePeriodInSeconds": 0}})
     ]
@@ -192,10 +192,10 @@ def test_an_endpoints_configuration_stays_until_the_endpoint_is_gone(state: Stat
         assert "DeleteEndpointConfig" not in state.changes()
         return None
 
-    things = plan(state.account, FIRST)
+    things = plan_removal(state.account, FIRST)
     state.sagemaker.meta.events.register_first("before-call.sagemaker.DescribeEndpoint", describe)
     said: list[str] = []
-    delete(state.account, things, said.append)
+    delete_resources(state.account, things, said.append)
     assert f"waiting for endpoint {FIRST} to end" in said
     assert list(asked) == []
     assert state.left() == {}
@@ -265,7 +265,7 @@ def test_objects_of_a_killed_upload_go_by_the_name_alone(state: State) -> None:
 def test_one_thing_goes_by_its_own_name(state: State) -> None:
     state.put("kennel/data/dogs-0123456789/a.jpg", 10)
     state.put("kennel/data/cats-0123456789/a.jpg", 10)
-    assert plan(state.account, f"s3://{BUCKET}/kennel/data/dogs-0123456789") == []
+    assert plan_removal(state.account, f"s3://{BUCKET}/kennel/data/dogs-0123456789") == []
     remove(state, f"s3://{BUCKET}/kennel/data/dogs-0123456789", with_data=True)
     assert state.keys() == ["kennel/data/cats-0123456789/a.jpg"]
 
@@ -282,7 +282,7 @@ def test_model_packages_are_no_runs_and_go_by_name(state: State) -> None:
 def test_what_a_run_has_attached_to_goes_by_what_it_noted(state: State) -> None:
     state.endpoint(SECOND, steps=3)
     record = {**RUN.record, "attached": True, "sagemaker": {"name": SECOND, "endpoint": SECOND}}
-    assert [each.kind for each in plan(state.account, Run(RUN.path, record))] == [
+    assert [each.kind for each in plan_removal(state.account, Run(RUN.path, record))] == [
         "endpoint", "endpoint configuration", "model",
     ]  # fmt: skip
 
@@ -291,7 +291,7 @@ def test_all_of_an_account_can_go(state: State) -> None:
     state.endpoint(FIRST)
     state.endpoint(SECOND)
     state.put("kennel/data/dogs-0123456789/a.jpg", 10)
-    delete(state.account, everything(state.account))
-    assert everything(state.account) == []
+    delete_resources(state.account, list_resources(state.account))
+    assert list_resources(state.account) == []
     assert state.left() == {}
     assert state.keys() == []

@@ -53,7 +53,7 @@ def test_each_state_is_told_once(account: Account, capsys: pytest.CaptureFixture
         {"EndpointStatus": "Creating", "ProductionVariants": [variant]}, {"EndpointStatus": "InService"},
     ]  # fmt: skip
     for _ in describing(account, *answers):
-        assert endpoints.settled(account, NAME)["EndpointStatus"] == "InService"  # type: ignore[index]
+        assert endpoints.wait_until_settled(account, NAME)["EndpointStatus"] == "InService"  # type: ignore[index]
     assert capsys.readouterr().out.splitlines() == [
         f"endpoint {NAME}: Creating",
         f"endpoint {NAME}: Creating (Pulling the image)",
@@ -139,8 +139,8 @@ def test_ctrl_c_while_it_starts_is_a_sentence(
         patch.setattr(time, "sleep", interrupt_instead_of(time.sleep))
         with pytest.raises(Stopped, match=f"stopped before the endpoint {name} answered"):
             endpoints.wait_ready(account, run, lambda: True)
-    assert endpoints.left(run).startswith(f"the endpoint {name} may still be there")
-    assert "deploy.py delete first ends it" in endpoints.left(run)
+    assert endpoints.still_running_message(run).startswith(f"the endpoint {name} may still be there")
+    assert "deploy.py delete first ends it" in endpoints.still_running_message(run)
     prepared.go.set()
     assert endpoints.wait_ready(account, run, lambda: True)
 

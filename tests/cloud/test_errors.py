@@ -13,7 +13,7 @@ from botocore.stub import Stubber
 
 from backends.errors import BackendError
 from backends.sagemaker.error_table import RULES
-from backends.sagemaker.errors import Fault, Refused, one_line, rule_of, told
+from backends.sagemaker.errors import AwsError, AwsFault, one_line, rule_of, translate_aws_errors
 from backends.sagemaker.sdk import sdk
 
 KEYS = {"region_name": "eu-west-1", "aws_access_key_id": "none", "aws_secret_access_key": "none"}
@@ -30,13 +30,13 @@ CALLS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def refusal(service: str, code: str, message: str, status: int = 400, **more: Any) -> Refused:
+def refusal(service: str, code: str, message: str, status: int = 400, **more: Any) -> AwsError:
     """What is raised when the service answers so."""
     client = boto3.client(service, **KEYS)
     method, parameters = CALLS[service]
     with Stubber(client) as stubber:
         stubber.add_client_error(method, code, message, status, expected_params=parameters, modeled_fields=more)
-        with pytest.raises(Refused) as caught, told("starting the job"):
+        with pytest.raises(AwsError) as caught, translate_aws_errors("starting the job"):
             getattr(client, method)(**parameters)
     return caught.value
 
@@ -48,7 +48,7 @@ def test_a_refusal_in_one_sentence(case: dict[str, str]) -> None:
 
 
 def test_every_rule_is_tried() -> None:
-    faults = [Fault(case["code"], one_line(case["message"]), "ListTrainingJobs") for case in REFUSALS]
+    faults = [AwsFault(case["code"], one_line(case["message"]), "ListTrainingJobs") for case in REFUSALS]
     tried = {rule_of(fault) for fault in faults if not fault.denied}
     # A container's own answer has a test of its own.
     assert [rule.sentence for rule in RULES if rule not in tried and rule.codes != "ModelError"] == []
@@ -69,7 +69,7 @@ def test_a_head_request_is_refused_without_words(operation: str, permission: str
     parameters = {"Bucket": "b"} | ({"Key": "k"} if operation == "head_object" else {})
     with Stubber(client) as stubber:
         stubber.add_client_error(operation, "403", "Forbidden", 403)
-        with pytest.raises(Refused) as caught, told("looking for the data"):
+        with pytest.raises(AwsError) as caught, translate_aws_errors("looking for the data"):
             getattr(client, operation)(**parameters)
     assert caught.value.denied
     assert str(caught.value) == (
@@ -79,7 +79,7 @@ def test_a_head_request_is_refused_without_words(operation: str, permission: str
 
 
 @pytest.mark.parametrize(
-    ("code", "message", "missing", "taken"),
+    ("code", "message", "missing", "already_exists"),
     [
         ("ResourceNotFound", "", True, False),
         (
@@ -96,9 +96,9 @@ def test_a_head_request_is_refused_without_words(operation: str, permission: str
         ("ThrottlingException", "Rate exceeded; not found", False, False),
     ],
 )
-def test_what_is_missing_and_what_is_taken(code: str, message: str, missing: bool, taken: bool) -> None:
+def test_what_is_missing_and_what_is_taken(code: str, message: str, missing: bool, already_exists: bool) -> None:
     refused = refusal("sagemaker", code, message)
-    assert (refused.missing, refused.taken, refused.denied) == (missing, taken, False)
+    assert (refused.missing, refused.already_exists, refused.denied) == (missing, already_exists, False)
     assert refused.fault.operation == "ListTrainingJobs"
 
 
@@ -107,7 +107,7 @@ def test_an_upload_tells_what_s3_says(tmp_path: Path) -> None:
     client = boto3.client("s3", **KEYS)
     with Stubber(client) as stubber:
         stubber.add_client_error("put_object", "NoSuchBucket", "The specified bucket does not exist", 404)
-        with pytest.raises(Refused) as caught, told("uploading photo.jpg"):
+        with pytest.raises(AwsError) as caught, translate_aws_errors("uploading photo.jpg"):
             client.upload_file(str(tmp_path / "photo.jpg"), "gone", "photo.jpg")
     assert caught.value.missing
     assert str(caught.value).startswith(
@@ -138,23 +138,27 @@ LONE: dict[str, Callable[[], object]] = {
 
 @pytest.mark.parametrize("case", sorted(LONE))
 def test_what_comes_before_an_answer(case: str) -> None:
-    with pytest.raises(BackendError) as caught, told("starting the job"):
+    with pytest.raises(BackendError) as caught, translate_aws_errors("starting the job"):
         LONE[case]()
-    assert not isinstance(caught.value, Refused)
+    assert not isinstance(caught.value, AwsError)
     assert str(caught.value) == f"starting the job: {UNANSWERED[case]}"
 
 
 def test_the_sdks_own_words_but_nobody_elses() -> None:
     parse = sdk("s3_utils").parse_s3_url
-    with pytest.raises(BackendError) as caught, told("reading the place"):
+    with pytest.raises(BackendError) as caught, translate_aws_errors("reading the place"):
         parse("https://bucket/key")
     assert str(caught.value).startswith("reading the place: SageMaker's SDK says: Expecting 's3' scheme, got: https")
-    with pytest.raises(ValueError, match="invalid literal") as own, told("counting"):
+    with pytest.raises(ValueError, match="invalid literal") as own, translate_aws_errors("counting"):
         int("three")
     assert type(own.value) is ValueError
 
 
 def test_a_sentence_is_told_once() -> None:
-    with pytest.raises(BackendError) as caught, told("starting the job"), told("looking for the bucket"):
+    with (
+        pytest.raises(BackendError) as caught,
+        translate_aws_errors("starting the job"),
+        translate_aws_errors("looking for the bucket"),
+    ):
         raise botocore.exceptions.NoCredentialsError
     assert str(caught.value).startswith("looking for the bucket: there are no AWS credentials")

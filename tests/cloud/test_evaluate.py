@@ -13,7 +13,7 @@ from backends.sagemaker.account import Account
 from backends.sagemaker.billing.items import Item
 from backends.sagemaker.jobs import evaluation
 from backends.sagemaker.names import resource_name
-from backends.sagemaker.storage.artifact import place, read_content
+from backends.sagemaker.storage.artifact import artifact_location, read_artifact
 from backends.settings.sections import AccountSettings, Evaluate, General, Settings
 from tests.backends.sagemaker_requests import breaches, service_model
 from tests.cloud.conftest import BUCKET, IMAGE, ROLE, settings
@@ -104,14 +104,15 @@ def test_the_whole_request(cloud: Simulator, evaluator: Evaluator, artifact: Pat
         },
         "ProcessingInputs": [
             {"InputName": "artifact", "AppManaged": False, "S3Input": {
-                "S3Uri": place(account, read_content(artifact)).url, "LocalPath": "/opt/ml/processing/artifact",
+                "S3Uri": artifact_location(account, read_artifact(artifact)).url,
+                "LocalPath": "/opt/ml/processing/artifact",
                 **common,
             }},
             {"InputName": "data", "AppManaged": False, "S3Input": {"LocalPath": "/opt/ml/processing/data", **common}},
         ],
         "ProcessingOutputConfig": {"Outputs": [
             {"OutputName": "report", "AppManaged": False, "S3Output": {
-                "S3Uri": f"{account.place(run).url}/evaluate", "LocalPath": "/opt/ml/processing/output",
+                "S3Uri": f"{account.run_location(run).url}/evaluate", "LocalPath": "/opt/ml/processing/output",
                 "S3UploadMode": "EndOfJob",
             }},
         ]},

@@ -10,7 +10,7 @@ import pytest
 from backends.errors import BackendError
 from backends.sagemaker.account import Account
 from backends.sagemaker.jobs.results import fetch_archive, unpack
-from backends.sagemaker.names import Place
+from backends.sagemaker.names import S3Location
 from tests.cloud.conftest import BUCKET
 from tests.cloud.simulator.server import Simulator
 from tests.cloud.trainings import Seen
@@ -107,7 +107,7 @@ def test_an_artifact_is_fetched_whole(account: Account, cloud: Simulator, tmp_pa
     cloud.objects.write(url, file.read_bytes())
     folder.mkdir()
     (folder / "kennel.json").write_bytes(b"old")
-    assert fetch_archive(account, Place.parse(url), folder, seen.watch)
+    assert fetch_archive(account, S3Location.parse(url), folder, seen.watch)
     assert (folder / "kennel.json").read_bytes() == b"new"
     assert sorted(each.name for each in folder.iterdir()) == ["kennel.json", "model.safetensors"]
     assert sorted(each.name for each in tmp_path.iterdir()) == ["a", "model"]
@@ -116,14 +116,14 @@ def test_an_artifact_is_fetched_whole(account: Account, cloud: Simulator, tmp_pa
 
 
 def test_what_is_not_there(account: Account, tmp_path: Path) -> None:
-    assert not fetch_archive(account, Place(BUCKET, "kennel/runs/none.tar.gz"), tmp_path / "model", lambda _: None)
+    assert not fetch_archive(account, S3Location(BUCKET, "kennel/runs/none.tar.gz"), tmp_path / "model", lambda _: None)
     assert list((tmp_path / "model").iterdir()) == []
 
 
 def test_what_may_not_be_read(account: Account, cloud: Simulator, tmp_path: Path) -> None:
     cloud.fail("HeadObject", "AccessDenied", "Forbidden", status=403)
     with pytest.raises(BackendError, match=rf"^fetching s3://{BUCKET}/kennel/runs/a.tar.gz: .*s3:GetObject"):
-        fetch_archive(account, Place(BUCKET, "kennel/runs/a.tar.gz"), tmp_path / "model", lambda _: None)
+        fetch_archive(account, S3Location(BUCKET, "kennel/runs/a.tar.gz"), tmp_path / "model", lambda _: None)
 
 
 def test_an_old_artifact_stays_when_the_new_one_is_damaged(account: Account, cloud: Simulator, tmp_path: Path) -> None:
@@ -131,5 +131,5 @@ def test_an_old_artifact_stays_when_the_new_one_is_damaged(account: Account, clo
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "kennel.json").write_bytes(b"old")
     with pytest.raises(BackendError, match="it may be damaged"):
-        fetch_archive(account, Place(BUCKET, "kennel/runs/a.tar.gz"), tmp_path / "model", lambda _: None)
+        fetch_archive(account, S3Location(BUCKET, "kennel/runs/a.tar.gz"), tmp_path / "model", lambda _: None)
     assert (tmp_path / "model" / "kennel.json").read_bytes() == b"old"

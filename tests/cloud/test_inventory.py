@@ -7,8 +7,8 @@ from botocore.exceptions import ClientError
 
 from backends.errors import BackendError
 from backends.sagemaker.account import Account
-from backends.sagemaker.resources.inventory import Inventory, everything
-from backends.sagemaker.resources.resource import Thing
+from backends.sagemaker.resources.inventory import Inventory, list_resources
+from backends.sagemaker.resources.resource import Resource
 from backends.settings.sections import AccountSettings, Settings
 from tests.cloud.account_state import BUCKET, FIRST, ROLE, SECOND, State, tags, variant
 
@@ -26,25 +26,25 @@ def state(monkeypatch: pytest.MonkeyPatch) -> Iterator[State]:
         yield State(account)
 
 
-def found(state: State) -> dict[tuple[str, str], Thing]:
-    return {(each.kind, each.name): each for each in everything(state.account)}
+def found(state: State) -> dict[tuple[str, str], Resource]:
+    return {(each.kind, each.name): each for each in list_resources(state.account)}
 
 
 def test_an_empty_account_has_nothing(state: State) -> None:
-    assert everything(state.account) == []
+    assert list_resources(state.account) == []
     assert state.changes() == []
 
 
 def test_no_bucket_is_made_by_looking(state: State) -> None:
     state.account.client("s3").delete_bucket(Bucket=BUCKET)
     state.calls.clear()
-    assert everything(state.account) == []
+    assert list_resources(state.account) == []
     assert state.changes() == []
 
 
 def test_everything_of_a_deployment_is_found_in_the_order_in_which_it_goes(state: State) -> None:
     state.endpoint()
-    assert [(each.kind, each.name, each.run) for each in everything(state.account)] == [
+    assert [(each.kind, each.name, each.run) for each in list_resources(state.account)] == [
         ("scheduled action", f"{FIRST}-1", FIRST),
         ("scaling policy", f"{FIRST}-invocations", FIRST),
         ("scaling target", f"endpoint/{FIRST}/variant/all", FIRST),
@@ -151,7 +151,7 @@ def test_a_warm_pool_costs_as_its_job_did(state: State) -> None:
             each["WarmPoolStatus"] = {"Status": "Available" if each["TrainingJobName"] == FIRST else "Terminated"}
 
     state.sagemaker.meta.events.register("after-call.sagemaker.ListTrainingJobs", listing)
-    (pool,) = everything(state.account)
+    (pool,) = list_resources(state.account)
     assert (pool.kind, pool.name, pool.run) == ("warm pool", FIRST, FIRST)
     assert pool.usd_per_day == pytest.approx(35.3472)
 
@@ -168,14 +168,14 @@ def test_names_like_kennels_without_its_tag_are_somebody_elses(state: State) -> 
             ServiceNamespace="sagemaker", ResourceId=f"endpoint/{endpoint}/variant/all", MinCapacity=1, MaxCapacity=2,
             ScalableDimension="sagemaker:variant:DesiredInstanceCount",
         )  # fmt: skip
-    assert everything(state.account) == []
+    assert list_resources(state.account) == []
 
 
 def test_kennels_tag_under_another_name_is_found_by_the_index(state: State) -> None:
     state.sagemaker.create_model(ModelName="dogs", ExecutionRoleArn=ROLE, Tags=tags(FIRST))
     state.sagemaker.create_endpoint_config(EndpointConfigName="dogs", ProductionVariants=[variant("dogs")])
     state.sagemaker.create_endpoint(EndpointName="dogs", EndpointConfigName="dogs", Tags=tags(FIRST))
-    kinds = [(each.kind, each.name, each.run) for each in everything(state.account)]
+    kinds = [(each.kind, each.name, each.run) for each in list_resources(state.account)]
     assert kinds == [("endpoint", "dogs", FIRST), ("model", "dogs", FIRST)]
 
 
@@ -185,8 +185,8 @@ def test_objects_are_told_by_run_and_data_set(state: State) -> None:
     state.put("kennel/data/dogs-0123456789/train/a.jpg", 500)
     state.put("kennels/others.jpg", 100)
     state.account.client("s3").create_multipart_upload(Bucket=BUCKET, Key=f"kennel/runs/{FIRST}/model/big")
-    things = [(each.kind, each.name, each.run, each.detail) for each in everything(state.account)]
-    assert things == [
+    resources = [(each.kind, each.name, each.run, each.detail) for each in list_resources(state.account)]
+    assert resources == [
         ("unfinished upload", f"s3://{BUCKET}/kennel/runs/{FIRST}/model/big", FIRST, ""),
         ("objects", f"s3://{BUCKET}/kennel/data/dogs-0123456789/", "", "1 object, 500 bytes"),
         ("objects", f"s3://{BUCKET}/kennel/runs/{FIRST}/", FIRST, "2 objects, 3 kB"),
@@ -199,7 +199,7 @@ def test_storage_costs_what_all_versions_cost(state: State) -> None:
     for _ in range(2):
         state.put(f"kennel/runs/{FIRST}/output/x", 1_000_000)
     s3.delete_object(Bucket=BUCKET, Key=f"kennel/runs/{FIRST}/output/x")
-    (thing,) = everything(state.account)
+    (thing,) = list_resources(state.account)
     assert thing.detail == "2 objects, 2 MB"
     # 2,000,000 / 2^30 GB x $0.023 / (730 / 24) days
     assert thing.usd_per_day == pytest.approx(1.4085e-6, rel=1e-3)
@@ -215,7 +215,7 @@ def test_an_artifact_is_its_runs_as_long_as_no_other_uses_it(state: State) -> No
             ModelName=f"{run}-{name}", ExecutionRoleArn=ROLE, PrimaryContainer=container, Tags=tags(run)
         )
     state.package("three")
-    owners = {each.name.split("/")[-2]: each.run for each in everything(state.account) if each.kind == "objects"}
+    owners = {each.name.split("/")[-2]: each.run for each in list_resources(state.account) if each.kind == "objects"}
     assert owners == {"one": FIRST, "two": "", "three": "", "four": ""}
 
 
@@ -224,7 +224,7 @@ def test_logs_of_endpoints_and_model_packages_are_found(state: State) -> None:
     state.account.client("logs").create_log_group(logGroupName="/aws/sagemaker/TrainingJobs")
     state.package("three")
     state.sagemaker.create_model_package_group(ModelPackageGroupName="kennel-of-others")
-    assert [(each.kind, each.name, each.run, each.detail) for each in everything(state.account)] == [
+    assert [(each.kind, each.name, each.run, each.detail) for each in list_resources(state.account)] == [
         ("model package", "kennel/1", "", f"s3://{BUCKET}/kennel/models/three/model.tar.gz"),
         ("model package group", "kennel", "", "1 version"),
         ("log group", f"/aws/sagemaker/Endpoints/{FIRST}", FIRST, "0 bytes"),
@@ -239,7 +239,7 @@ def test_where_the_index_may_not_be_read_names_do_and_it_is_said(state: State) -
 
     state.account.client("resourcegroupstaggingapi").meta.events.register("before-call", refuse)
     inventory = Inventory(state.account)
-    assert [each.kind for each in inventory.things] == ["endpoint", "endpoint configuration", "model"]
+    assert [each.kind for each in inventory.resources] == ["endpoint", "endpoint configuration", "model"]
     assert inventory.notes[0].startswith("only names that begin with kennel- were looked at: ")
     assert inventory.usd_per_day == pytest.approx(8.28)
 
@@ -252,7 +252,7 @@ def test_what_may_not_be_looked_at_is_said_and_the_rest_is_found(state: State) -
 
     state.account.client("s3").meta.events.register("before-call.s3.ListObjectVersions", refuse)
     inventory = Inventory(state.account)
-    assert [each.kind for each in inventory.things] == ["endpoint", "endpoint configuration", "model"]
+    assert [each.kind for each in inventory.resources] == ["endpoint", "endpoint configuration", "model"]
     assert len(inventory.notes) == 1
     assert inventory.notes[0].startswith("objects in S3 couldn't be looked at: listing object versions")
 
@@ -263,4 +263,4 @@ def test_what_cannot_be_asked_for_another_reason_is_no_empty_account(state: Stat
 
     state.sagemaker.meta.events.register("before-call.sagemaker.ListModels", refuse)
     with pytest.raises(BackendError, match="listing models"):
-        everything(state.account)
+        list_resources(state.account)

@@ -51,7 +51,7 @@ def refusing(cloud: Simulator, status: int, body: str) -> None:
 
 def test_an_image_is_sent_as_it_is(cloud: Simulator, prepared: Prepared, tmp_path: Path, photo: Path) -> None:
     account, run = deployed(prepared, tmp_path)
-    assert invoke.ask(account, run, photo) == PREDICTIONS
+    assert invoke.ask_deployment(account, run, photo) == PREDICTIONS
     (request,) = cloud.requests("InvokeEndpoint")
     assert (request["EndpointName"], request["ContentType"], request["Accept"]) == (
         run.record["sagemaker"]["endpoint"], "image/jpeg", "application/json",
@@ -73,7 +73,7 @@ def test_asynchronous_goes_through_s3_and_leaves_no_image_there(
 ) -> None:
     account, run = deployed(prepared, tmp_path, "async")
     name = run.record["sagemaker"]["endpoint"]
-    assert invoke.ask(account, run, photo) == PREDICTIONS
+    assert invoke.ask_deployment(account, run, photo) == PREDICTIONS
     (request,) = cloud.requests("InvokeEndpointAsync")
     assert request["InputLocation"].startswith(f"s3://{BUCKET}/kennel/requests/{name}/")
     assert (request["ContentType"], request["Accept"]) == ("image/jpeg", "application/json")
@@ -88,7 +88,7 @@ def test_the_servers_own_sentence_is_the_refusal(
     account, run = deployed(prepared, tmp_path, kind)
     refusing(cloud, 400, json.dumps({"error": {"code": 400, "message": "not an image: it begins with 'jpeg'"}}))
     with pytest.raises(BackendError, match=r"^not an image: it begins with 'jpeg'$"):
-        invoke.ask(account, run, photo)
+        invoke.ask_deployment(account, run, photo)
 
 
 def test_a_refusal_of_another_kind_is_told_too(
@@ -97,7 +97,7 @@ def test_a_refusal_of_another_kind_is_told_too(
     account, run = deployed(prepared, tmp_path)
     refusing(cloud, 502, "Bad gateway\nfor some reason")
     with pytest.raises(BackendError, match=r"^the server answered 502: Bad gateway$"):
-        invoke.ask(account, run, photo)
+        invoke.ask_deployment(account, run, photo)
 
 
 @pytest.mark.parametrize(("kind", "limit"), [("realtime", 6_291_456), ("serverless", 4_194_304)])
@@ -107,7 +107,7 @@ def test_what_is_too_large_isnt_sent(
     account, run = deployed(prepared, tmp_path, kind)
     photo.write_bytes(b"x" * (limit + 1))
     with pytest.raises(BackendError, match=f"takes {limit:,} at most; .*kind async"):
-        invoke.ask(account, run, photo)
+        invoke.ask_deployment(account, run, photo)
     assert cloud.requests("InvokeEndpoint") == []
 
 
@@ -128,7 +128,7 @@ def test_an_endpoint_of_somebody_elses(
     account, run = deployed(prepared, tmp_path)
     refusing(cloud, 200, answer)
     with pytest.raises(BackendError, match="is it an endpoint of Kennel's"):
-        invoke.ask(account, run, photo)
+        invoke.ask_deployment(account, run, photo)
 
 
 def test_the_image_is_encrypted_in_s3(cloud: Simulator, prepared: Prepared, tmp_path: Path, photo: Path) -> None:
@@ -137,6 +137,6 @@ def test_the_image_is_encrypted_in_s3(cloud: Simulator, prepared: Prepared, tmp_
     account, run = deployed(prepared, tmp_path, "async")
     chosen = account.settings
     guarded = replace(chosen, sagemaker=replace(chosen.sagemaker, kms_key="alias/dogs"))
-    invoke.ask(account_of(guarded), run, photo)
+    invoke.ask_deployment(account_of(guarded), run, photo)
     request = cloud.requests("PutObject")[-1]
     assert (request["ServerSideEncryption"], request["SSEKMSKeyId"]) == ("aws:kms", "alias/dogs")

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from backends.errors import BackendError
 from backends.runs import create_run
 from backends.sagemaker.account import Account
-from backends.sagemaker.logs import TRAINING, Log, find_log, follow, log_of
+from backends.sagemaker.logs import TRAINING, Log, find_log, follow_log, log_of
 from deploy import app
 from tests.cloud.conftest import BUCKET, IMAGE, ROLE
 from tests.cloud.simulator.server import Simulator
@@ -115,7 +115,7 @@ def test_following_until_the_end_and_a_moment_longer(account: Account, cloud: Si
         if line == "line 3":
             write(cloud, "job/algo-1-1796000000", (9, "last words"))
 
-    follow(Log(account, TRAINING, "job/"), goes_on, say)
+    follow_log(Log(account, TRAINING, "job/"), goes_on, say)
     assert said == ["a", "line 1", "line 2", "line 3", "last words"]
 
 

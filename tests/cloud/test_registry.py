@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from backends.errors import BackendError
 from backends.sagemaker.account import Account
 from backends.sagemaker.endpoints import registry
-from backends.sagemaker.storage.artifact import place, read_content
+from backends.sagemaker.storage.artifact import artifact_location, read_artifact
 from tests.backends.sagemaker_requests import breaches, service_model
 from tests.cloud.conftest import BUCKET, IMAGE, ROLE
 from tests.cloud.simulator.server import Simulator
@@ -49,11 +49,11 @@ def artifact(tmp_path: Path) -> Path:
 
 
 def test_the_whole_request(cloud: Simulator, account: Account, artifact: Path, tmp_path: Path) -> None:
-    assert registry.add(account, artifact, "first", tmp_path) == (1, True)
+    assert registry.register(account, artifact, "first", tmp_path) == (1, True)
     (sent,) = cloud.requests("CreateModelPackage")
     assert breaches({k: v for k, v in sent.items() if k != "ModelPackageDescription"},
                     service_model().shape_for("CreateModelPackageInput")) == []  # fmt: skip
-    url = place(account, read_content(artifact)).url
+    url = artifact_location(account, read_artifact(artifact)).url
     evaluation = f"{url.rsplit('/', 1)[0]}/evaluation.json"
     card = json.loads(sent["ModelCard"].pop("ModelCardContent"))
     assert sent.pop("ClientToken")
@@ -136,7 +136,7 @@ def test_the_sdk_reads_the_card(cloud: Simulator, account: Account, artifact: Pa
     """Its classes hold the schema's limits of lists and its enumerations."""
     from backends.sagemaker.sdk import sdk
 
-    registry.add(account, artifact, "first", tmp_path)
+    registry.register(account, artifact, "first", tmp_path)
     card = json.loads(cloud.requests("CreateModelPackage")[0]["ModelCard"]["ModelCardContent"])
     classes = sdk("model_card.model_card")
     details = classes.TrainingDetails._from_dict(card["training_details"])
@@ -147,11 +147,14 @@ def test_the_sdk_reads_the_card(cloud: Simulator, account: Account, artifact: Pa
 
 
 def test_an_artifact_is_registered_once(cloud: Simulator, account: Account, artifact: Path, tmp_path: Path) -> None:
-    assert registry.add(account, artifact, "first", tmp_path) == (1, True)
-    assert registry.add(account, artifact, "first", tmp_path) == (1, False)
+    assert registry.register(account, artifact, "first", tmp_path) == (1, True)
+    assert registry.register(account, artifact, "first", tmp_path) == (1, False)
     other = made_artifact(tmp_path / "runs" / "second" / "ml", b"other weights")
-    assert registry.add(account, other, "second", tmp_path) == (2, True)
-    assert [(each.number, each.metadata["run"]) for each in registry.versions(account)] == [(2, "second"), (1, "first")]
+    assert registry.register(account, other, "second", tmp_path) == (2, True)
+    assert [(each.number, each.metadata["run"]) for each in registry.list_versions(account)] == [
+        (2, "second"),
+        (1, "first"),
+    ]
     assert len(cloud.requests("CreateModelPackageGroup")) == 1
 
 
@@ -159,7 +162,7 @@ def test_without_figures(cloud: Simulator, account: Account, tmp_path: Path) -> 
     folder = tmp_path / "bare"
     folder.mkdir()
     (folder / "kennel.json").write_text(json.dumps({**MANIFEST, "metrics": {}, "provenance": {}}))
-    registry.add(account, folder, "", tmp_path)
+    registry.register(account, folder, "", tmp_path)
     (sent,) = cloud.requests("CreateModelPackage")
     assert "ModelMetrics" not in sent
     assert sent["CustomerMetadataProperties"] == {
@@ -179,7 +182,7 @@ def test_a_card_keeps_to_the_schemas_limits(cloud: Simulator, account: Account, 
     (artifact / "kennel.json").write_text(json.dumps(manifest))
     rows = [{"label": "y" * 300, "recall": 0.5} for _ in names]
     (ml / "output" / "data" / "evaluation.json").write_text(json.dumps({**EVALUATION, "per_class": rows}))
-    registry.add(account, artifact, "large", tmp_path)
+    registry.register(account, artifact, "large", tmp_path)
     content = cloud.requests("CreateModelPackage")[0]["ModelCard"]["ModelCardContent"]
     assert len(content) <= 100_000
     card = json.loads(content)
@@ -190,30 +193,30 @@ def test_a_card_keeps_to_the_schemas_limits(cloud: Simulator, account: Account, 
 
 
 def test_approve_and_find(cloud: Simulator, account: Account, artifact: Path, tmp_path: Path) -> None:
-    registry.add(account, artifact, "first", tmp_path)
+    registry.register(account, artifact, "first", tmp_path)
     with pytest.raises(BackendError, match=r"^no version of the group kennel is approved; .*registry approve VERSION"):
-        registry.find(account, None)
+        registry.find_version(account, None)
     with pytest.raises(BackendError, match=r"^the group kennel has no version 7 \(there are: 1\)$"):
-        registry.find(account, 7)
+        registry.find_version(account, 7)
     with pytest.raises(BackendError, match=r"^version 1 isn't approved \(it is PendingManualApproval\); .*approve 1$"):
-        registry.deployable(registry.find(account, 1))
-    registry.judge(account, registry.find(account, 1), registry.APPROVED, "good on Sundays")
-    version = registry.find(account, None)
+        registry.approved_arn(registry.find_version(account, 1))
+    registry.set_approval(account, registry.find_version(account, 1), registry.APPROVED, "good on Sundays")
+    version = registry.find_version(account, None)
     (sent,) = cloud.requests("UpdateModelPackage")
     assert sent == {
         "ModelPackageArn": version.arn, "ModelApprovalStatus": "Approved", "ApprovalDescription": "good on Sundays",
     }  # fmt: skip
     assert (version.number, version.accuracy) == (1, "0.875")
-    assert registry.deployable(version) == version.arn
+    assert registry.approved_arn(version) == version.arn
 
 
 def test_a_group_that_is_not_there(account: Account) -> None:
-    assert registry.versions(account) == []
+    assert registry.list_versions(account) == []
 
 
 def test_no_artifact(account: Account, tmp_path: Path) -> None:
     with pytest.raises(BackendError, match=r"has no kennel\.json; give the folder ml/model of a run, or its name$"):
-        registry.add(account, tmp_path, "", tmp_path)
+        registry.register(account, tmp_path, "", tmp_path)
 
 
 def command(tmp_path: Path, *words: str) -> tuple[int, list[str]]:

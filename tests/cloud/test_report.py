@@ -14,7 +14,7 @@ from backends.cancel import CancelToken
 from backends.errors import BackendError
 from backends.runs import load_run
 from backends.sagemaker.account import Account
-from backends.sagemaker.jobs.report import fetch_report, places
+from backends.sagemaker.jobs.report import fetch_report, locations
 from tests.backends.test_deploy_debug import SCRIPT
 from tests.cloud.conftest import BUCKET
 from tests.cloud.simulator.server import Simulator
@@ -110,7 +110,7 @@ def test_where_things_lie() -> None:
         "ProfilerConfig": PROFILER,
         "OutputDataConfig": {"S3OutputPath": f"s3://{BUCKET}/kennel/out"},
     }
-    found = [(folder, place.url) for folder, place in places(description)]
+    found = [(folder, place.url) for folder, place in locations(description)]
     assert found == [
         ("tensors", f"s3://{BUCKET}/kennel/debug/one/debug-output"),
         ("profiler", f"s3://{BUCKET}/kennel/profile/one/profiler-output"),
@@ -119,7 +119,7 @@ def test_where_things_lie() -> None:
         ("rule-output", f"s3://{BUCKET}/kennel/out/one/rule-output"),
     ]
     bare = {"TrainingJobName": "one", "OutputDataConfig": {"S3OutputPath": "s3://b/out/"}}
-    assert [place.url for _, place in places(bare)] == ["s3://b/out/one/rule-output"]
+    assert [place.url for _, place in locations(bare)] == ["s3://b/out/one/rule-output"]
 
 
 def test_names_that_lead_nowhere(cloud: Simulator, account: Account, tmp_path: Path) -> None:

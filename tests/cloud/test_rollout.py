@@ -63,7 +63,7 @@ def test_all_at_once_with_alarms_of_its_own(cloud: Simulator, account: Account, 
     }
     after = load_run(run.path).record["sagemaker"]
     assert {key for key in after if after[key] != before[key]} == {"model", "config"}
-    assert endpoints.describe(account, name)["EndpointConfigName"] == after["config"]  # type: ignore[index]
+    assert endpoints.describe_endpoint(account, name)["EndpointConfigName"] == after["config"]  # type: ignore[index]
     # What it served before is kept: an update back to it finds it.
     assert {each.name for each in cloud.store.of("Model")} == {before["model"], after["model"]}
 
@@ -233,9 +233,9 @@ def test_an_endpoint_that_is_gone_or_busy_isnt_updated(
     with pytest.raises(BackendError, match="is Updating just now"):
         rollout.update(account, run, changed(artifact))
     prepared.go.set()
-    endpoints.settled(account, name_of(run))
+    endpoints.wait_until_settled(account, name_of(run))
     account.client("sagemaker").delete_endpoint(EndpointName=name_of(run))
-    while endpoints.describe(account, name_of(run)):
+    while endpoints.describe_endpoint(account, name_of(run)):
         time.sleep(0.01)
     with pytest.raises(BackendError, match=r"there is no endpoint .* nothing to update"):
         rollout.update(account, run, artifact)
@@ -260,7 +260,7 @@ def test_ctrl_c_leaves_it_going_on_and_the_same_command_follows_it(
     assert noted["next"]["config"] == cloud.requests("UpdateEndpoint")[0]["EndpointConfigName"]
     prepared.go.set()
     if ended:
-        endpoints.settled(account, name_of(run))
+        endpoints.wait_until_settled(account, name_of(run))
     assert rollout.update(account, run, artifact) in ((False,) if ended else (True, False))
     assert len(cloud.requests("UpdateEndpoint")) == 1
     after = load_run(run.path).record["sagemaker"]
@@ -287,7 +287,7 @@ def test_the_second_fleet_has_a_price(cloud: Simulator, run: Run, artifact: Path
 
 def test_a_rollback_that_failed_too_is_no_success(cloud: Simulator, account: Account, run: Run, artifact: Path) -> None:
     name = name_of(run)
-    version = endpoints.Version(account, run, changed(artifact))
+    version = endpoints.EndpointVersion(account, run, changed(artifact))
     run.update(sagemaker={**run.record["sagemaker"], "next": version.names()})
     answer = {
         "EndpointName": name, "EndpointArn": f"arn:aws:sagemaker:eu-west-1:123456789012:endpoint/{name}",

@@ -13,7 +13,7 @@ from backends.errors import BackendError
 from backends.runs import Run, load_run, recorded
 from backends.sagemaker.account import Account
 from backends.sagemaker.jobs import training
-from backends.sagemaker.jobs.results import verdict_of
+from backends.sagemaker.jobs.results import failure_sentence
 from backends.settings.sections import AccountSettings, Settings
 from tests.cloud.conftest import BUCKET
 from tests.cloud.simulator.server import Simulator
@@ -197,7 +197,7 @@ def test_whoever_asks_later_finds_what_it_left(
     ],
 )  # fmt: skip
 def test_how_a_job_ended(tmp_path: Path, description: dict[str, str], told: str | None) -> None:
-    assert verdict_of(new_run(tmp_path), {"TrainingJobName": "j", **description}) == told
+    assert failure_sentence(new_run(tmp_path), {"TrainingJobName": "j", **description}) == told
 
 
 def test_without_role_and_image_nothing_is_agreed_to_or_sent(cloud: Simulator, tmp_path: Path) -> None:

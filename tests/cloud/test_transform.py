@@ -7,8 +7,8 @@ import pytest
 from backends.errors import BackendError
 from backends.sagemaker.account import Account
 from backends.sagemaker.billing.items import Item
-from backends.sagemaker.jobs.transform import Plan, listing
-from backends.sagemaker.names import Place, resource_name
+from backends.sagemaker.jobs.transform import TransformPlan, list_s3_images
+from backends.sagemaker.names import S3Location, resource_name
 from backends.settings.sections import AccountSettings, Transform
 from backends.transform.inputs import LocalImages
 from backends.transform.job import transform
@@ -41,7 +41,7 @@ def test_the_whole_request(
 ) -> None:
     transform(wanted(tmp_path, artifact, LocalImages([str(photos)])))
     run = only_run(tmp_path)
-    name, place = resource_name(run), account.place(run)
+    name, place = resource_name(run), account.run_location(run)
     (model,) = cloud.requests("CreateModel")
     (sent,) = cloud.requests("CreateTransformJob")
     assert breaches(sent, service_model().shape_for("CreateTransformJobRequest")) == []
@@ -105,7 +105,7 @@ def test_images_in_s3_are_not_copied(
 ) -> None:
     for name in ("photos/Pug/2.jpg", "photos/Beagle/1.jpg", "photos/readme.txt", "photos-old/Pug/9.jpg"):
         cloud.objects.write(f"s3://{BUCKET}/{name}", b"Pug")
-    summary, survey = transform(wanted(tmp_path, artifact, listing(account, [f"s3://{BUCKET}/photos"])))
+    summary, survey = transform(wanted(tmp_path, artifact, list_s3_images(account, [f"s3://{BUCKET}/photos"])))
     (sent,) = cloud.requests("CreateTransformJob")
     assert sent["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"] == f"s3://{BUCKET}/photos/"
     assert [row["file"] for row in lines(tmp_path)] == [
@@ -121,9 +121,9 @@ def test_faults_of_listings(account: Account) -> None:
     with pytest.raises(
         BackendError, match=r"^one job transforms one prefix of S3, got s3://a/b, c; give one at a time$"
     ):
-        listing(account, ["s3://a/b", "c"])
+        list_s3_images(account, ["s3://a/b", "c"])
     with pytest.raises(BackendError, match=r"^s3:// names no bucket"):
-        listing(account, ["s3://"])
+        list_s3_images(account, ["s3://"])
 
 
 def test_settings_reach_the_job(cloud: Simulator, echo: Echo, artifact: Path, photos: Path, tmp_path: Path) -> None:
@@ -160,4 +160,4 @@ def test_settings_reach_the_job(cloud: Simulator, echo: Echo, artifact: Path, ph
     ],
 )
 def test_limits_of_requests(largest: int, concurrent: int | None, expected: tuple[int | None, int | None]) -> None:
-    assert Plan(Place("bucket", "key"), {}, largest, {}).limits(concurrent) == expected
+    assert TransformPlan(S3Location("bucket", "key"), {}, largest, {}).limits(concurrent) == expected

@@ -9,7 +9,7 @@ import pytest
 from botocore.stub import Stubber
 
 from backends.sagemaker.account import Account
-from backends.sagemaker.jobs.tuning_trials import Jobs, rows_in
+from backends.sagemaker.jobs.tuning_trials import TunerJobs, metric_rows
 from contract.hyperparameters import Hyperparameters
 from tests.cloud.conftest import settings
 from tests.cloud.searches import DEFAULTS
@@ -120,9 +120,9 @@ def epoch(number: int, accuracy: float) -> str:
     return f"epoch={number}; train_loss=0.5; validation_loss=0.4; validation_accuracy={accuracy:.6f};"
 
 
-def jobs(account: Account, **chosen: object) -> Jobs:
+def jobs(account: Account, **chosen: object) -> TunerJobs:
     search = SearchSettings.of(Hyperparameters.parse({**DEFAULTS, **chosen}))
-    return Jobs(account, TUNING, search)
+    return TunerJobs(account, TUNING, search)
 
 
 def test_a_job_from_its_creation_to_its_end(account_alone: Account, stubs: Stubs) -> None:
@@ -130,25 +130,25 @@ def test_a_job_from_its_creation_to_its_end(account_alone: Account, stubs: Stubs
     waiting = summary(1, "InProgress")
     del waiting["TrainingStartTime"]
     stubs.list(waiting)
-    first = found.look(ANSWER)
+    first = found.refresh(ANSWER)
     assert ([each.number for each in first.running], first.finished) == ([1], [])
     assert first.running[0].values == {"lr": 0.01, "batch_size": 16}
     # It trains, and tells its first epoch.
     stubs.list(summary(1, "InProgress"))
     stubs.log(1, "loading data", epoch(1, 0.5))
-    second = found.look(ANSWER)
+    second = found.refresh(ANSWER)
     assert list(second.running[0].epochs) == [1]
     # Nothing new, which costs two questions.
     stubs.list(summary(1, "InProgress"))
     stubs.log(1, token="t1", before="t1")
-    assert list(found.look(ANSWER).running[0].epochs) == [1]
+    assert list(found.refresh(ANSWER).running[0].epochs) == [1]
     # The end: described once, whatever is asked later.
     stubs.list(summary(1, "Completed", value=0.75))
     stubs.log(1, epoch(2, 0.75), token="t2", before="t1")
     stubs.describe(1, {"validation_accuracy": 0.75, "train_loss": 0.25})
     stubs.list(summary(1, "Completed", value=0.75))
-    found.look(ANSWER)
-    last = found.look(ANSWER)
+    found.refresh(ANSWER)
+    last = found.refresh(ANSWER)
     (record,) = last.finished
     assert (record.state, record.objective, record.seconds) == ("completed", (0.75,), 90.0)
     assert (record.started, record.ended, last.seconds) == (10.0, 105.0, 105.0)
@@ -167,14 +167,14 @@ def test_lists_of_several_pages(account_alone: Account, stubs: Stubs) -> None:
         del each["TrainingStartTime"]
     stubs.list(*waiting[:2], more="page2")
     stubs.list(waiting[2], since="page2")
-    assert [each.number for each in jobs(account_alone).look(ANSWER).running] == [1, 2, 3]
+    assert [each.number for each in jobs(account_alone).refresh(ANSWER).running] == [1, 2, 3]
 
 
 def test_a_job_that_the_tuner_ended_early(account_alone: Account, stubs: Stubs) -> None:
     stubs.list(summary(1, "Stopped", value=0.5))
     stubs.log(1, epoch(1, 0.5))
     stubs.describe(1)
-    found = jobs(account_alone).look({**ANSWER, "BestTrainingJob": {"TrainingJobName": name(1)}})
+    found = jobs(account_alone).refresh({**ANSWER, "BestTrainingJob": {"TrainingJobName": name(1)}})
     (record,) = found.finished
     assert (record.state, record.objective, found.interrupted) == ("pruned", None, 0)
     assert "SageMaker's own best is trial 1, which it ended early" in found.notes
@@ -185,7 +185,7 @@ def test_without_a_pruner_a_stopped_job_was_cut_off(account_alone: Account, stub
     stubs.list(summary(1, "Stopped", value=0.5))
     stubs.no_log(1)
     stubs.describe(1)
-    found = jobs(account_alone, tune_pruner="none").look(ANSWER)
+    found = jobs(account_alone, tune_pruner="none").refresh(ANSWER)
     assert (found.finished, found.running, found.interrupted) == ([], [], 1)
 
 
@@ -193,7 +193,7 @@ def test_a_job_without_the_objective_has_failed(account_alone: Account, stubs: S
     stubs.list(summary(1, "Completed"))
     stubs.log(1, "epoch=1; train_loss=nan; validation_loss=nan; validation_accuracy=nan;")
     stubs.describe(1)
-    (record,) = jobs(account_alone).look(ANSWER).finished
+    (record,) = jobs(account_alone).refresh(ANSWER).finished
     assert (record.state, record.objective) == ("failed", None)
     assert record.reason == f"the tuner found no validation_accuracy in the log of {name(1)}"
     # JSON has no NaN.
@@ -204,7 +204,7 @@ def test_the_objective_from_the_log_where_the_list_has_none_yet(account_alone: A
     stubs.list(summary(1, "Completed"))
     stubs.log(1, epoch(1, 0.625))
     stubs.describe(1)
-    (record,) = jobs(account_alone).look(ANSWER).finished
+    (record,) = jobs(account_alone).refresh(ANSWER).finished
     assert record.objective == (0.625,)
 
 
@@ -217,7 +217,7 @@ def test_a_failure_and_what_may_not_be(account_alone: Account, stubs: Stubs) -> 
     for number in (1, 2, 3):
         stubs.no_log(number)
         stubs.describe(number)
-    first, second, third = jobs(account_alone).look(ANSWER).finished
+    first, second, third = jobs(account_alone).refresh(ANSWER).finished
     assert first.reason == "CapacityError: Unable to provision requested ML compute capacity."
     assert second.reason == "without a reason"
     assert third.state == "failed"
@@ -230,17 +230,17 @@ def test_logs_that_came_late(account_alone: Account, stubs: Stubs) -> None:
     stubs.list(summary(1, "Completed", value=0.75))
     stubs.log(1, epoch(1, 0.5))
     stubs.describe(1)
-    assert list(found.look(ANSWER).finished[0].epochs) == [1]
+    assert list(found.refresh(ANSWER).finished[0].epochs) == [1]
     stubs.log(1, epoch(2, 0.75), token="t2", before="t1")
     found.catch_up()
     stubs.list(summary(1, "Completed", value=0.75))
-    assert list(found.look(ANSWER).finished[0].epochs) == [1, 2]
+    assert list(found.refresh(ANSWER).finished[0].epochs) == [1, 2]
 
 
 def test_a_warm_start_is_told(account_alone: Account, stubs: Stubs) -> None:
     stubs.list()
     parents = [{"HyperParameterTuningJobName": each} for each in ("old-1", "old-2")]
-    found = jobs(account_alone).look({**ANSWER, "WarmStartConfig": {"ParentHyperParameterTuningJobs": parents}})
+    found = jobs(account_alone).refresh({**ANSWER, "WarmStartConfig": {"ParentHyperParameterTuningJobs": parents}})
     assert "it began with the results of old-1, old-2" in found.notes
     assert found.seconds == 0.0
 
@@ -257,4 +257,4 @@ def test_a_warm_start_is_told(account_alone: Account, stubs: Stubs) -> None:
     ],
 )  # fmt: skip
 def test_rows_of_a_log(line: str, expected: dict[str, float] | None) -> None:
-    assert list(rows_in([line])) == ([] if expected is None else [expected])
+    assert list(metric_rows([line])) == ([] if expected is None else [expected])

@@ -12,7 +12,7 @@ from backends.runs import Run, load_run
 from backends.sagemaker.account import Account
 from backends.sagemaker.billing.items import Item
 from backends.sagemaker.jobs import tuning
-from backends.sagemaker.names import LONGEST_TUNING, resource_name
+from backends.sagemaker.names import MAX_TUNING_NAME_LENGTH, resource_name
 from backends.settings.sections import AccountSettings, Train, Tune
 from tests.backends.sagemaker_requests import allowed
 from tests.cloud.conftest import BUCKET, IMAGE, ROLE, settings
@@ -42,7 +42,7 @@ def document(run: Run) -> dict[str, Any]:
 
 def test_the_whole_request(cloud: Simulator, trials: Trials, account: Account, data: Path, tmp_path: Path) -> None:
     run = tuning_run(tmp_path / "runs", request(data))
-    job, place = resource_name(run, LONGEST_TUNING), account.place(run)
+    job, place = resource_name(run, MAX_TUNING_NAME_LENGTH), account.run_location(run)
     tuning.search(account, run, request(data), CancelToken())
     (sent,) = cloud.requests("CreateHyperParameterTuningJob")
     allowed(sent)
@@ -128,7 +128,7 @@ def test_what_a_search_leaves(
     assert "loading data" in trial.log.read_text()
     assert (trial.ml / "output" / "data" / "metrics.jsonl").is_file()
     others = [each["run"] for each in found["trials"] if each["number"] != best]
-    assert all(each.startswith(f"{resource_name(run, LONGEST_TUNING)}-00") for each in others)
+    assert all(each.startswith(f"{resource_name(run, MAX_TUNING_NAME_LENGTH)}-00") for each in others)
     assert len([line for line in capsys.readouterr().out.splitlines() if line.startswith("trial ")]) == 4
     # Nothing that would go on, and nothing besides the jobs.
     assert {each.status for each in cloud.store} == {"Completed"}
@@ -167,7 +167,7 @@ def test_what_is_asked_consent_for(trials: Trials, account: Account, data: Path,
     wanted = request(data, tune_trials=10)
     run = tuning_run(tmp_path / "runs", wanted)
     tuning.search(Account(chosen, asked.extend), run, wanted, CancelToken())
-    job = resource_name(run, LONGEST_TUNING)
+    job = resource_name(run, MAX_TUNING_NAME_LENGTH)
     assert asked[0] == Item(f"tuning job {job}: 10 training jobs, 2 at a time", "spot", "ml.g5.xlarge", 1, 20.0)
     assert [each.kind for each in asked[1:]] == ["storage"]
     limited = tuning.items(account, job, SearchSettings.of(request(data, tune_minutes=90).hyperparameters))

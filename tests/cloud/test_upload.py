@@ -12,7 +12,7 @@ from backends.cancel import CancelToken
 from backends.errors import BackendError, Stopped
 from backends.sagemaker.account import Account
 from backends.sagemaker.storage import upload as send
-from backends.sagemaker.storage.datasets import Uploaded, dry_run, upload, upload_weights
+from backends.sagemaker.storage.datasets import UploadResult, plan_upload, upload_dataset, upload_weights
 from backends.settings.sections import Data
 from tests.backends.photos import make_photos
 from tests.cloud.conftest import BUCKET, settings
@@ -22,13 +22,13 @@ from tests.cloud.trainings import Seen, photos
 ALL = ["test/pug/4.jpg", "train/beagle/2.jpg", "train/pug/1.jpg", "valid/pug/3.jpg"]
 
 
-def silent(account: Account, data: Path) -> Uploaded:
-    return upload(account, data, lambda _: None)
+def silent(account: Account, data: Path) -> UploadResult:
+    return upload_dataset(account, data, lambda _: None)
 
 
-def there(cloud: Simulator, sent: Uploaded) -> dict[str, bytes]:
+def there(cloud: Simulator, sent: UploadResult) -> dict[str, bytes]:
     """What lies below the prefix, by relative key."""
-    prefix = f"{sent.place.key}/"
+    prefix = f"{sent.location.key}/"
     keys = cloud.objects.keys(BUCKET, prefix)
     return {key.removeprefix(prefix): cloud.objects.read(f"s3://{BUCKET}/{key}") for key in keys}
 
@@ -47,9 +47,9 @@ def data(tmp_path: Path) -> Path:
 
 def test_everything_is_sent_once(account: Account, cloud: Simulator, data: Path) -> None:
     first = silent(account, data)
-    name = first.place.key.rsplit("/", 1)[-1]
+    name = first.location.key.rsplit("/", 1)[-1]
     assert name.startswith("my-photos-")
-    assert first.place.key == f"kennel/data/{name}"
+    assert first.location.key == f"kennel/data/{name}"
     assert first.channels == {"training": f"s3://{BUCKET}/kennel/data/{name}/"}
     assert (first.files, first.bytes, first.sent_bytes) == (4, 28, 28)
     assert sorted(there(cloud, first)) == ALL
@@ -68,11 +68,11 @@ def test_only_what_changed_is_sent_and_what_is_gone_goes(account: Account, cloud
     (data / "valid" / "pug" / "3.jpg").unlink()
     # Its time alone is no change.
     os.utime(data / "test" / "pug" / "4.jpg", (0, 0))
-    plan = dry_run(account, data, lambda _: None)
-    assert (plan.files, plan.bytes, plan.send, plan.send_bytes, plan.gone) == (4, 24, 2, 10, 1)
+    plan = plan_upload(account, data, lambda _: None)
+    assert (plan.files, plan.bytes, plan.send, plan.send_bytes, plan.obsolete) == (4, 24, 2, 10, 1)
     calls = len(cloud.calls)
     second = silent(account, data)
-    assert sent_since(cloud, calls) == ["1.jpg", "5.jpg", f"{second.place.key.rsplit('/', 1)[-1]}.sums.json"]
+    assert sent_since(cloud, calls) == ["1.jpg", "5.jpg", f"{second.location.key.rsplit('/', 1)[-1]}.sums.json"]
     assert sorted(there(cloud, second)) == [
         "test/pug/4.jpg", "train/beagle/2.jpg", "train/pug/1.jpg", "train/pug/5.jpg",
     ]  # fmt: skip
@@ -80,27 +80,27 @@ def test_only_what_changed_is_sent_and_what_is_gone_goes(account: Account, cloud
 
 
 def test_a_dry_run_sends_nothing(account: Account, cloud: Simulator, data: Path) -> None:
-    plan = dry_run(account, data, lambda _: None)
-    assert (plan.files, plan.send, plan.send_bytes, plan.gone) == (4, 4, 28, 0)
+    plan = plan_upload(account, data, lambda _: None)
+    assert (plan.files, plan.send, plan.send_bytes, plan.obsolete) == (4, 4, 28, 0)
     assert (plan.item.kind, plan.item.gigabytes) == ("storage", 28 / 2**30)
     assert cloud.changes(objects=True) == []
 
 
 def test_what_others_changed_in_s3_is_mended(account: Account, cloud: Simulator, data: Path) -> None:
-    place = silent(account, data).place
-    cloud.objects.write(f"{place.url}/train/pug/1.jpg", b"theirs")
-    cloud.objects.write(f"{place.url}/train/pug/9.jpg", b"theirs")
-    cloud.objects.write(f"{place.url}-other/1.jpg", b"theirs")
+    location = silent(account, data).location
+    cloud.objects.write(f"{location.url}/train/pug/1.jpg", b"theirs")
+    cloud.objects.write(f"{location.url}/train/pug/9.jpg", b"theirs")
+    cloud.objects.write(f"{location.url}-other/1.jpg", b"theirs")
     assert there(cloud, silent(account, data)) == {
         "train/pug/1.jpg": b"photo 0", "train/beagle/2.jpg": b"photo 1", "valid/pug/3.jpg": b"photo 2",
         "test/pug/4.jpg": b"photo 3",
     }  # fmt: skip
-    assert cloud.objects.read(f"{place.url}-other/1.jpg") == b"theirs"
+    assert cloud.objects.read(f"{location.url}-other/1.jpg") == b"theirs"
 
 
 def test_a_note_that_is_damaged_costs_an_upload_and_no_more(account: Account, cloud: Simulator, data: Path) -> None:
-    place = silent(account, data).place
-    cloud.objects.write(f"{place.url}.sums.json", b"{")
+    location = silent(account, data).location
+    cloud.objects.write(f"{location.url}.sums.json", b"{")
     assert silent(account, data).sent_bytes == 28
 
 
@@ -128,7 +128,7 @@ def test_cut_off_it_goes_on(account: Account, cloud: Simulator, data: Path) -> N
     assert "more5.jpg" in again
     assert len(again) < 44
     assert len(there(cloud, sent)) == 44
-    assert dry_run(account, data, lambda _: None).send == 0
+    assert plan_upload(account, data, lambda _: None).send == 0
 
 
 def test_a_wish_ends_it_soon(account: Account, cloud: Simulator, data: Path) -> None:
@@ -141,14 +141,14 @@ def test_a_wish_ends_it_soon(account: Account, cloud: Simulator, data: Path) -> 
             cancel.request()
 
     with pytest.raises(Stopped, match="stopped while uploading; the same command goes on from here"):
-        upload(account, data, watch, cancel)
-    assert 1 <= dry_run(account, data, lambda _: None).send < 64
+        upload_dataset(account, data, watch, cancel)
+    assert 1 <= plan_upload(account, data, lambda _: None).send < 64
 
 
 def test_its_progress_is_in_bytes(account: Account, cloud: Simulator, data: Path) -> None:
     (data / "train" / "pug" / "1.jpg").write_bytes(bytes(1500))
     seen = Seen()
-    upload(account, data, seen.watch)
+    upload_dataset(account, data, seen.watch)
     assert seen.phases == ["checking files", "uploading"]
     assert (seen[3].done, seen[3].total, seen[3].unit) == (4, 4, "files")
     # 1,521 bytes, rounded up.
@@ -183,7 +183,7 @@ def test_an_archive_is_one_channel_as_it_is(account: Account, cloud: Simulator, 
     archive.write_bytes(b"tar")
     for form in ("folders", "archives"):
         sent = silent(Account(settings(data=Data(form=form)), lambda _: None), archive)
-        assert sent.channels == {"training": f"{sent.place.url}/"}
+        assert sent.channels == {"training": f"{sent.location.url}/"}
         assert there(cloud, sent) == {"photos.tar": b"tar"}
 
 
@@ -192,9 +192,9 @@ def test_one_archive_a_split(cloud: Simulator, tmp_path: Path) -> None:
     data = make_photos(tmp_path / "photos")
     sent = silent(account, data)
     splits = sorted(each.name for each in data.iterdir())
-    assert sent.channels == {split: f"{sent.place.url}/{split}/" for split in splits}
+    assert sent.channels == {split: f"{sent.location.url}/{split}/" for split in splits}
     assert sorted(there(cloud, sent)) == [f"{split}/{split}.tar" for split in splits]
-    assert sent.place.key.endswith("-archives")
+    assert sent.location.key.endswith("-archives")
     # The same photos make the same bytes.
     assert silent(account, data).sent_bytes == 0
 
@@ -210,8 +210,8 @@ def test_photos_that_cannot_be_packed(cloud: Simulator, tmp_path: Path) -> None:
 def test_weights_are_called_after_their_content(account: Account, cloud: Simulator, tmp_path: Path) -> None:
     for name in ("mine.pt", "copy.pt"):
         (tmp_path / name).write_bytes(b"weights")
-    place = upload_weights(account, tmp_path / "mine.pt", lambda _: None)
-    assert place.url == f"s3://{BUCKET}/kennel/data/weights-9a129038"
+    location = upload_weights(account, tmp_path / "mine.pt", lambda _: None)
+    assert location.url == f"s3://{BUCKET}/kennel/data/weights-9a129038"
     calls = len(cloud.calls)
     upload_weights(account, tmp_path / "mine.pt", lambda _: None)
     assert sent_since(cloud, calls) == []

@@ -2,7 +2,7 @@
 
 import pytest
 
-from backends.sagemaker.errors import verdict
+from backends.sagemaker.errors import describe_failure
 
 ROLE = "see whether it is there, and whether the execution role has docs/iam/execution-role.json"
 
@@ -34,7 +34,7 @@ ROLE = "see whether it is there, and whether the execution role has docs/iam/exe
     ],
 )  # fmt: skip
 def test_a_jobs_reason(reason: str, told: str) -> None:
-    assert verdict("the training job kennel-a", reason, ["a", "", "b"]) == f"the training job kennel-a {told}"
+    assert describe_failure("the training job kennel-a", reason, ["a", "", "b"]) == f"the training job kennel-a {told}"
 
 
 PING = "The primary container for production variant AllTraffic did not pass the ping health check. Please check."
@@ -42,7 +42,7 @@ PING = "The primary container for production variant AllTraffic did not pass the
 
 def test_an_endpoint_that_did_not_come_up_tells_its_logs_end() -> None:
     log = [*(f"line {number}" for number in range(60)), "error: there is no artifact", "bye", "x" * 300, "", "the end."]
-    assert verdict("the endpoint kennel-a", PING, log) == (
+    assert describe_failure("the endpoint kennel-a", PING, log) == (
         f"the endpoint kennel-a failed: {PING[:-1]}; see whether the server starts on this machine: docker run IMAGE "
         f"serve; its log ends: error: there is no artifact / bye / {'x' * 200} / the end"
     )
@@ -50,11 +50,11 @@ def test_an_endpoint_that_did_not_come_up_tells_its_logs_end() -> None:
 
 def test_an_error_above_the_last_lines_is_told_first() -> None:
     log = ["error: old", *["line"] * 50, "error: there is no artifact", "a", "b", "c"]
-    assert verdict("e", PING, log).endswith("its log ends: error: there is no artifact / a / b / c")
+    assert describe_failure("e", PING, log).endswith("its log ends: error: there is no artifact / a / b / c")
 
 
 def test_the_log_knows_what_the_reason_does_not() -> None:
-    told = verdict("the endpoint kennel-a", PING, ["exec /entrypoint.sh: exec format error"])
+    told = describe_failure("the endpoint kennel-a", PING, ["exec /entrypoint.sh: exec format error"])
     assert "; the image is for another processor: build it with docker/build.sh and push it again; its log" in told
 
 
@@ -74,8 +74,8 @@ def test_the_log_knows_what_the_reason_does_not() -> None:
     ],
 )  # fmt: skip
 def test_the_next_step(reason: str, step: str) -> None:
-    assert verdict("it", reason).endswith(f"; {step}")
+    assert describe_failure("it", reason).endswith(f"; {step}")
 
 
 def test_nothing_known_is_still_a_sentence() -> None:
-    assert verdict("the transform job kennel-a", "") == "the transform job kennel-a failed"
+    assert describe_failure("the transform job kennel-a", "") == "the transform job kennel-a failed"

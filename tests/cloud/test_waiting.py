@@ -9,7 +9,7 @@ import pytest
 from backends.cancel import CancelOnSignals, CancelToken, cancel_on_signals
 from backends.errors import BackendError, StillRunning
 from backends.sagemaker.jobs import polling
-from backends.sagemaker.jobs.polling import Answer, Job, answers, pause, poll_seconds, wait_for
+from backends.sagemaker.jobs.polling import Answer, AwsJob, pause, poll, poll_seconds, wait_for_job
 
 
 @pytest.fixture(autouse=True)
@@ -37,8 +37,8 @@ class Described:
             raise self.refusal
 
     @property
-    def job(self) -> Job:
-        return Job("job j", "first", self.describe, lambda each: each["status"] == "done", self.stop, "costs money")
+    def job(self) -> AwsJob:
+        return AwsJob("job j", "first", self.describe, lambda each: each["status"] == "done", self.stop, "costs money")
 
 
 class CancelAfter(CancelToken):
@@ -56,13 +56,13 @@ class CancelAfter(CancelToken):
 
 def test_to_its_end() -> None:
     heard: list[Any] = []
-    assert wait_for(Described("a", "b", "done").job, CancelToken(), heard.append) == {"status": "done"}
+    assert wait_for_job(Described("a", "b", "done").job, CancelToken(), heard.append) == {"status": "done"}
     assert [each["status"] for each in heard] == ["a", "b", "done"]
 
 
 def test_failures_that_pass(capsys: pytest.CaptureFixture[str]) -> None:
     job = Described("a", BackendError("no network"), BackendError("no network"), "b", BackendError("again"), "done")
-    assert wait_for(job.job, CancelToken(), lambda _: None) == {"status": "done"}
+    assert wait_for_job(job.job, CancelToken(), lambda _: None) == {"status": "done"}
     assert capsys.readouterr().out == "no network; asking again\nagain; asking again\n"
 
 
@@ -70,7 +70,7 @@ def test_failures_that_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(polling, "_PATIENCE", 3)
     job = Described("a", *(BackendError("the token has expired") for _ in range(4)))
     with pytest.raises(StillRunning) as told:
-        wait_for(job.job, CancelToken(), lambda _: None)
+        wait_for_job(job.job, CancelToken(), lambda _: None)
     assert str(told.value) == (
         "the token has expired; job j goes on and costs money; follow it with: python deploy.py attach first, end it "
         "with: python deploy.py delete first"
@@ -79,13 +79,13 @@ def test_failures_that_stay(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_was_never_there_is_no_job_that_goes_on() -> None:
     with pytest.raises(BackendError, match="no such job") as told:
-        wait_for(Described(BackendError("no such job")).job, CancelToken(), lambda _: None)
+        wait_for_job(Described(BackendError("no such job")).job, CancelToken(), lambda _: None)
     assert not isinstance(told.value, StillRunning)
 
 
 def test_a_wish_stops_it_once_and_its_end_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
     job, cancel = Described("a", "b", "c", "done"), CancelAfter(2)
-    assert wait_for(job.job, cancel, cancel.each) == {"status": "done"}
+    assert wait_for_job(job.job, cancel, cancel.each) == {"status": "done"}
     assert (job.stops, cancel.heard) == (1, 4)
     assert capsys.readouterr().out == "job j is asked to stop; Ctrl-C once more leaves it alone\n"
 
@@ -93,14 +93,14 @@ def test_a_wish_stops_it_once_and_its_end_is_waited_for(capsys: pytest.CaptureFi
 def test_a_second_wish_leaves_it() -> None:
     job, cancel = Described("a", "b", "c"), CancelAfter(2, 3)
     with pytest.raises(StillRunning, match=r"^it was asked to stop and hasn't yet; job j goes on"):
-        wait_for(job.job, cancel, cancel.each)
+        wait_for_job(job.job, cancel, cancel.each)
     assert job.stops == 1
 
 
 def test_two_wishes_at_once_leave_it_untouched() -> None:
     job, cancel = Described("a"), CancelAfter(1, 1)
     with pytest.raises(StillRunning, match=r"^left alone; job j goes on"):
-        wait_for(job.job, cancel, cancel.each)
+        wait_for_job(job.job, cancel, cancel.each)
     assert job.stops == 0
 
 
@@ -108,13 +108,13 @@ def test_one_that_cannot_be_stopped_goes_on() -> None:
     job, cancel = Described("a", "a"), CancelAfter(1)
     job.refusal = BackendError("you may not do sagemaker:StopTrainingJob")
     with pytest.raises(StillRunning, match=r"^you may not do sagemaker:StopTrainingJob; job j goes on"):
-        wait_for(job.job, cancel, cancel.each)
+        wait_for_job(job.job, cancel, cancel.each)
 
 
 def test_one_that_had_just_ended_needs_no_stop() -> None:
     job, cancel = Described("a", "done", "done"), CancelAfter(1)
     job.refusal = BackendError("it has ended")
-    assert wait_for(job.job, cancel, cancel.each) == {"status": "done"}
+    assert wait_for_job(job.job, cancel, cancel.each) == {"status": "done"}
 
 
 def test_a_wish_ends_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,5 +164,5 @@ def test_a_wish_made_twice() -> None:
 
 
 def test_questions_begin_at_once() -> None:
-    found = answers(Described("a", "b").describe)
+    found = poll(Described("a", "b").describe)
     assert [next(found), next(found)] == [{"status": "a"}, {"status": "b"}]

@@ -13,7 +13,7 @@ _WORK_S: Final = 1000.0
 
 
 @dataclass(frozen=True)
-class Row:
+class PricedItem:
     """One item's price. usd: at most, of what ends by itself; usd_per_day: of what runs until it is deleted. Both are
     None where the price isn't known, and `known` is False then. rate: in words, as in "$0.736 an hour".
     """
@@ -36,7 +36,7 @@ class Estimate:
     it has no known price. note: where the prices are from.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[PricedItem, ...]
     total_usd: float | None
     per_day_usd: float | None
     note: str
@@ -49,12 +49,12 @@ class Estimate:
 
 def estimate(items: Sequence[Item], region: str, prices: Prices | None = None) -> Estimate:
     """What the items cost in a region. prices: else the table that comes along."""
-    asked = prices or TablePrices(region)
-    rows = tuple(_row(item, asked) for item in items)
+    prices = prices or TablePrices(region)
+    rows = tuple(_row(item, prices) for item in items)
     total = _sum([row.usd for row in rows if not row.lasts])
     per_day = _sum([row.usd_per_day for row in rows if row.lasts])
     # The note last: what had to be asked decides what it says.
-    return Estimate(rows, total, per_day, asked.note)
+    return Estimate(rows, total, per_day, prices.note)
 
 
 def _sum(values: Sequence[float | None]) -> float | None:
@@ -62,13 +62,13 @@ def _sum(values: Sequence[float | None]) -> float | None:
     return sum(known) if len(known) == len(values) else None
 
 
-def _row(item: Item, prices: Prices) -> Row:
+def _row(item: Item, prices: Prices) -> PricedItem:
     hourly, rate = _hourly(item, prices)
     if hourly is None:
-        return Row(item, False, None, None, "unknown")
+        return PricedItem(item, False, None, None, "unknown")
     if item.hours is None:
-        return Row(item, True, None, hourly * _DAY_HOURS, rate)
-    return Row(item, True, hourly * item.hours, None, rate)
+        return PricedItem(item, True, None, hourly * _DAY_HOURS, rate)
+    return PricedItem(item, True, hourly * item.hours, None, rate)
 
 
 def _hourly(item: Item, prices: Prices) -> tuple[float | None, str]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["training", "spot", "processing", "transform", "hosting", "serverless", "storage"]
+PriceKind = Literal["training", "spot", "processing", "transform", "hosting", "serverless", "storage"]
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Item:
     """
 
     what: str
-    kind: Kind
+    kind: PriceKind
     instance_type: str = ""
     count: int = 1
     hours: float | None = None

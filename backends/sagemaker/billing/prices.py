@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from backends.sagemaker.account import Account
-from backends.sagemaker.billing.items import Kind
-from backends.sagemaker.errors import told
+from backends.sagemaker.billing.items import PriceKind
+from backends.sagemaker.errors import translate_aws_errors
 
 _FILE: Final = Path(__file__).with_name("prices.json")
 # As AWS counts them: 730 hours.
@@ -27,7 +27,7 @@ class Prices(Protocol):
     def note(self) -> str:
         """Where the prices are from, and of when, in one sentence."""
 
-    def instance_hour(self, instance_type: str, kind: Kind) -> float | None:
+    def instance_hour(self, instance_type: str, kind: PriceKind) -> float | None:
         """Of one instance; of spot capacity, the price on demand, which it never exceeds."""
 
     def serverless_gb_second(self) -> float | None:
@@ -58,14 +58,14 @@ class TablePrices:
     @property
     def note(self) -> str:
         home, as_of = self._table["region"], self._table["as_of"]
-        said = f"AWS's list prices of {home} as of {as_of}, from the table that comes along"
+        text = f"AWS's list prices of {home} as of {as_of}, from the table that comes along"
         if self._factor is None:
             return f'the table has no prices for {self.region}; prices = "api" in [sagemaker] asks AWS'
         if self._factor != 1:
-            said += f", times {self._factor:g}, which those of {self.region} are at most"
-        return f'{said}; to be checked: prices = "api" in [sagemaker] asks AWS'
+            text += f", times {self._factor:g}, which those of {self.region} are at most"
+        return f'{text}; to be checked: prices = "api" in [sagemaker] asks AWS'
 
-    def instance_hour(self, instance_type: str, kind: Kind) -> float | None:
+    def instance_hour(self, instance_type: str, kind: PriceKind) -> float | None:
         del kind  # one price a type: they agree to the cent
         return self._times(self._table["instance_hour"].get(instance_type))
 
@@ -85,7 +85,7 @@ class TablePrices:
 # It answers for all regions, in three of them.
 PRICING_REGION: Final = "us-east-1"
 # In a product's usage type, as in EU-Train:ml.m5.large.
-_USAGE: Final[dict[Kind, str]] = {
+_USAGE: Final[dict[PriceKind, str]] = {
     "training": "Train", "spot": "Train", "processing": "Processing", "transform": "Tsform", "hosting": "Host",
 }  # fmt: skip
 
@@ -103,27 +103,27 @@ class ApiPrices:
 
     @property
     def note(self) -> str:
-        said = f"AWS's list prices of {self.region}, asked of its Pricing API now"
+        text = f"AWS's list prices of {self.region}, asked of its Pricing API now"
         if self._fault:
             return f"the Pricing API can't be asked ({self._fault}); {self._table.note}"
-        return f"{said}; what it doesn't tell: {self._table.note}" if self._from_table else said
+        return f"{text}; what it doesn't tell: {self._table.note}" if self._from_table else text
 
-    def instance_hour(self, instance_type: str, kind: Kind) -> float | None:
-        asked = self._usages("instanceName", instance_type)
+    def instance_hour(self, instance_type: str, kind: PriceKind) -> float | None:
+        usages = self._usages("instanceName", instance_type)
         end = f"{_USAGE.get(kind, kind)}:{instance_type}"
-        found = next((usd for usage, usd in asked.items() if usage.rpartition("-")[2] == end), None)
-        return found if found is not None else self._fall_back(self._table.instance_hour(instance_type, kind))
+        usd = next((usd for usage, usd in usages.items() if usage.rpartition("-")[2] == end), None)
+        return usd if usd is not None else self._fall_back(self._table.instance_hour(instance_type, kind))
 
     def serverless_gb_second(self) -> float | None:
-        asked = self._usages("productFamily", "ML Serverless")
+        usages = self._usages("productFamily", "ML Serverless")
         # A price a size of memory, all the same for a gigabyte.
-        found = next((usd for usage, usd in asked.items() if usage.endswith("ServerlessInf:Mem-1GB")), None)
-        return found if found is not None else self._fall_back(self._table.serverless_gb_second())
+        usd = next((usd for usage, usd in usages.items() if usage.endswith("ServerlessInf:Mem-1GB")), None)
+        return usd if usd is not None else self._fall_back(self._table.serverless_gb_second())
 
     def provisioned_gb_second(self) -> float | None:
-        asked = self._usages("productFamily", "ML Serverless")
-        found = next((usd for usage, usd in asked.items() if usage.endswith("ProvisionedConcurrency:Mem-1GB")), None)
-        return found if found is not None else self._fall_back(self._table.provisioned_gb_second())
+        usages = self._usages("productFamily", "ML Serverless")
+        usd = next((usd for usage, usd in usages.items() if usage.endswith("ProvisionedConcurrency:Mem-1GB")), None)
+        return usd if usd is not None else self._fall_back(self._table.provisioned_gb_second())
 
     def month(self, of: str) -> float | None:
         return self._fall_back(self._table.month(of))
@@ -162,7 +162,7 @@ class ApiPrices:
 def prices_of(account: Account) -> Prices:
     """The prices that [sagemaker] prices chooses, of the account's region."""
     if account.settings.sagemaker.prices == "api":
-        with told("opening pricing"):
+        with translate_aws_errors("opening pricing"):
             return ApiPrices(account.region, account.boto.client("pricing", region_name=PRICING_REGION))
     return TablePrices(account.region)
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from backends.sagemaker.account import Account
-from backends.sagemaker.errors import told
+from backends.sagemaker.errors import translate_aws_errors
 
-Kind = Literal["training", "spot", "warm", "processing", "transform", "hosting"]
+QuotaKind = Literal["training", "spot", "warm", "processing", "transform", "hosting"]
 
-_NAMES: Final[Mapping[Kind, str]] = {
+_NAMES: Final[Mapping[QuotaKind, str]] = {
     "training": "{} for training job usage",
     "spot": "{} for spot training job usage",
     "warm": "{} for training warm pool usage",
@@ -38,7 +38,7 @@ class Quota:
         )
 
 
-def quota_name(kind: Kind, instance_type: str) -> str:
+def quota_name(kind: QuotaKind, instance_type: str) -> str:
     """What AWS calls the quota of instances of a type for a kind of job."""
     return _NAMES[kind].format(instance_type)
 
@@ -49,7 +49,7 @@ def quotas(account: Account, names: set[str]) -> dict[str, Quota]:
     for operation in ("list_service_quotas", "list_aws_default_service_quotas"):
         if names <= found.keys():
             break
-        with told("asking for the account's quotas"):
+        with translate_aws_errors("asking for the account's quotas"):
             pages = account.client("service-quotas").get_paginator(operation).paginate(ServiceCode="sagemaker")
             for page in pages:
                 found = {**_quotas(page, names), **found}

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from backends.runs import Run
 from backends.sagemaker.account import Account
-from backends.sagemaker.errors import told
-from backends.sagemaker.names import Place
+from backends.sagemaker.errors import translate_aws_errors
+from backends.sagemaker.names import S3Location
 from backends.sagemaker.sdk import sdk
 
 ROWS: Final = "predictions.jsonl"
@@ -20,9 +20,9 @@ _KINDS: Final = (
 )  # fmt: skip
 
 
-def captured_at(account: Account, run: Run) -> Place:
+def capture_location(account: Account, run: Run) -> S3Location:
     """Where a deployment's requests and answers are kept."""
-    return account.place(run) / "capture"
+    return account.run_location(run) / "capture"
 
 
 def data_capture(account: Account, run: Run) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def data_capture(account: Account, run: Run) -> dict[str, Any]:
     config = sdk("model_monitor.data_capture_config").DataCaptureConfig(
         enable_capture=True,
         sampling_percentage=percent,
-        destination_s3_uri=captured_at(account, run).url,
+        destination_s3_uri=capture_location(account, run).url,
         kms_key_id=account.settings.sagemaker.kms_key or None,
         capture_options=["REQUEST", "RESPONSE"],
         # Answers are kept as text; images, whatever their type, in base64.
@@ -52,22 +52,22 @@ def fetch_captured(account: Account, run: Run, out: Path) -> int:
     out.mkdir(parents=True, exist_ok=True)
     count = 0
     with (out / ROWS).open("w", encoding="utf-8") as rows:
-        for event in _events(account, captured_at(account, run)):
+        for event in _events(account, capture_location(account, run)):
             count += 1
             rows.write(json.dumps(_write(event, out, count), ensure_ascii=False) + "\n")
     return count
 
 
-def _events(account: Account, place: Place) -> Iterator[dict[str, Any]]:
+def _events(account: Account, location: S3Location) -> Iterator[dict[str, Any]]:
     s3 = account.client("s3")
-    with told(f"listing {place.url}"):
-        pages = list(s3.get_paginator("list_objects_v2").paginate(Bucket=place.bucket, Prefix=f"{place.key}/"))
+    with translate_aws_errors(f"listing {location.url}"):
+        pages = list(s3.get_paginator("list_objects_v2").paginate(Bucket=location.bucket, Prefix=f"{location.key}/"))
     # ENDPOINT/VARIANT/YYYY/MM/DD/HH/..., so that the order of the names is that of the hours.
     for key in sorted(each["Key"] for page in pages for each in page.get("Contents", [])):
         if not key.endswith(".jsonl"):
             continue
-        with told(f"reading s3://{place.bucket}/{key}"):
-            body = s3.get_object(Bucket=place.bucket, Key=key)["Body"].read()
+        with translate_aws_errors(f"reading s3://{location.bucket}/{key}"):
+            body = s3.get_object(Bucket=location.bucket, Key=key)["Body"].read()
         yield from (json.loads(line) for line in body.splitlines() if line.strip())
 
 

@@ -34,11 +34,11 @@ _ASYNC_PAYLOAD_MB: Final = "1024"
 
 def host_image_of(account: Account) -> tuple[str | None, str]:
     """(InferenceAmiVersion or None, what the person should know). Raises BackendError where no driver fits."""
-    chosen = account.settings.deploy
-    if chosen.kind == "serverless":
+    deploy = account.settings.deploy
+    if deploy.kind == "serverless":
         return None, ""
-    cuda, note = image_cuda(account) if has_gpu(chosen.instance_type) else (ASSUMED_CUDA, "")
-    return host_image(chosen.instance_type, cuda, chosen.ami), note
+    cuda, note = image_cuda(account) if has_gpu(deploy.instance_type) else (ASSUMED_CUDA, "")
+    return host_image(deploy.instance_type, cuda, deploy.ami), note
 
 
 def extra_environment(settings: Settings) -> dict[str, str]:
@@ -48,46 +48,46 @@ def extra_environment(settings: Settings) -> dict[str, str]:
 
 def config_request(account: Account, run: Run, model: str, ami: str | None) -> dict[str, Any]:
     """A CreateEndpointConfig request for a model by name. ami: InferenceAmiVersion, or None for the host's own."""
-    chosen, key = account.settings.deploy, account.settings.sagemaker.kms_key
+    deploy, key = account.settings.deploy, account.settings.sagemaker.kms_key
     request: dict[str, Any] = {
-        "ProductionVariants": [_variant(chosen, model, ami)],
+        "ProductionVariants": [_variant(deploy, model, ami)],
         **data_capture(account, run),
-        **(_asynchronous(account, run) if chosen.kind == "async" else {}),
+        **(_asynchronous(account, run) if deploy.kind == "async" else {}),
     }
     # Disks that belong to the instance are encrypted by its hardware, and take no key.
-    if key and (chosen.kind == "serverless" or sdk("utils").instance_supports_kms(chosen.instance_type)):
+    if key and (deploy.kind == "serverless" or sdk("utils").instance_supports_kms(deploy.instance_type)):
         request["KmsKeyId"] = key
     return {"EndpointConfigName": content_name(run, request), **request, "Tags": tags(run, account.settings)}
 
 
-def _variant(chosen: Deploy, model: str, ami: str | None) -> dict[str, Any]:
+def _variant(deploy: Deploy, model: str, ami: str | None) -> dict[str, Any]:
     make = sdk("session").production_variant
-    if chosen.kind == "serverless":
+    if deploy.kind == "serverless":
         config = sdk("serverless.serverless_inference_config").ServerlessInferenceConfig(
-            memory_size_in_mb=chosen.memory_mb,
-            max_concurrency=chosen.max_concurrency,
-            provisioned_concurrency=chosen.provisioned_concurrency or None,
+            memory_size_in_mb=deploy.memory_mb,
+            max_concurrency=deploy.max_concurrency,
+            provisioned_concurrency=deploy.provisioned_concurrency or None,
         )
         return dict(make(model, serverless_inference_config=config._to_request_dict()))
     return dict(
         make(
             model,
-            chosen.instance_type,
-            chosen.instance_count,
+            deploy.instance_type,
+            deploy.instance_count,
             # Images differ in what they cost: an instance that is done early takes the next.
-            routing_config={"RoutingStrategy": "LEAST_OUTSTANDING_REQUESTS"} if chosen.kind == "realtime" else None,
+            routing_config={"RoutingStrategy": "LEAST_OUTSTANDING_REQUESTS"} if deploy.kind == "realtime" else None,
             inference_ami_version=ami,
         )
     )
 
 
 def _asynchronous(account: Account, run: Run) -> dict[str, Any]:
-    chosen = account.settings.deploy
-    topics = {"SuccessTopic": chosen.success_topic, "ErrorTopic": chosen.error_topic}
+    deploy = account.settings.deploy
+    topics = {"SuccessTopic": deploy.success_topic, "ErrorTopic": deploy.error_topic}
     config = sdk("async_inference.async_inference_config").AsyncInferenceConfig(
-        output_path=(account.place(run) / "async/output").url,
-        failure_path=(account.place(run) / "async/failure").url,
-        max_concurrent_invocations_per_instance=chosen.async_concurrency,
+        output_path=(account.run_location(run) / "async/output").url,
+        failure_path=(account.run_location(run) / "async/failure").url,
+        max_concurrent_invocations_per_instance=deploy.async_concurrency,
         kms_key_id=account.settings.sagemaker.kms_key or None,
         notification_config={name: topic for name, topic in topics.items() if topic} or None,
     )
@@ -96,67 +96,69 @@ def _asynchronous(account: Account, run: Run) -> dict[str, Any]:
 
 def items(account: Account, name: str, gigabytes: float = 0.0) -> list[Item]:
     """What an endpoint of these settings costs. gigabytes: of the artifact, when it has yet to be sent."""
-    chosen = account.settings.deploy
+    deploy = account.settings.deploy
     stored = [Item("the artifact in S3", "storage", gigabytes=gigabytes)] if gigabytes else []
-    if chosen.kind == "serverless":
-        waits = max(chosen.provisioned_concurrency, chosen.max_instances)
-        memory = chosen.memory_mb / 1024
+    if deploy.kind == "serverless":
+        waits = max(deploy.provisioned_concurrency, deploy.max_instances)
+        memory = deploy.memory_mb / 1024
         return [Item(f"serverless endpoint {name}", "serverless", gigabytes=memory, waits=waits), *stored]
-    count = max(chosen.instance_count, chosen.max_instances)
-    scaled = f", {chosen.min_instances} to {count} instances by load" if chosen.max_instances else ""
-    words = {"realtime": "endpoint", "async": "asynchronous endpoint"}[chosen.kind]
-    return [Item(f"{words} {name}{scaled}", "hosting", chosen.instance_type, count), *stored]
+    count = max(deploy.instance_count, deploy.max_instances)
+    scaled = f", {deploy.min_instances} to {count} instances by load" if deploy.max_instances else ""
+    words = {"realtime": "endpoint", "async": "asynchronous endpoint"}[deploy.kind]
+    return [Item(f"{words} {name}{scaled}", "hosting", deploy.instance_type, count), *stored]
 
 
 def check_deploy(settings: Settings) -> None:
     """Raises BackendError that tells everything in [deploy] and [sagemaker] that can't be deployed."""
-    chosen = settings.deploy
-    faults = _scaling_faults(chosen)
-    faults += _serverless_faults(settings) if chosen.kind == "serverless" else _instance_faults(chosen)
-    if chosen.kind != "async" and (chosen.success_topic or chosen.error_topic):
+    deploy = settings.deploy
+    faults = _scaling_faults(deploy)
+    faults += _serverless_faults(settings) if deploy.kind == "serverless" else _instance_faults(deploy)
+    if deploy.kind != "async" and (deploy.success_topic or deploy.error_topic):
         faults.append("success_topic and error_topic need kind async; leave them out, or set that")
     if faults:
         raise BackendError(faults[0] if len(faults) == 1 else f"{len(faults)} settings: " + " | ".join(faults))
 
 
-def _scaling_faults(chosen: Deploy) -> list[str]:
-    name = "provisioned_concurrency" if chosen.kind == "serverless" else "instance_count"
-    count = getattr(chosen, name)
-    if not chosen.max_instances or count <= chosen.max_instances:
+def _scaling_faults(deploy: Deploy) -> list[str]:
+    name = "provisioned_concurrency" if deploy.kind == "serverless" else "instance_count"
+    count = getattr(deploy, name)
+    if not deploy.max_instances or count <= deploy.max_instances:
         return []
-    return [f"{name} {count} is above max_instances {chosen.max_instances}; lower the one or raise the other"]
+    return [f"{name} {count} is above max_instances {deploy.max_instances}; lower the one or raise the other"]
 
 
-def _instance_faults(chosen: Deploy) -> list[str]:
+def _instance_faults(deploy: Deploy) -> list[str]:
     faults = []
-    if chosen.shift != "all" and chosen.instance_count < 2:
-        faults.append(f"shift {chosen.shift} moves a fleet by parts; set instance_count to 2 or more, or shift to all")
+    if deploy.shift != "all" and deploy.instance_count < 2:
+        faults.append(f"shift {deploy.shift} moves a fleet by parts; set instance_count to 2 or more, or shift to all")
     try:
-        check_processor(chosen.instance_type)
+        check_processor(deploy.instance_type)
     except BackendError as error:
         faults.append(str(error))
     return faults
 
 
 def _serverless_faults(settings: Settings) -> list[str]:
-    chosen, general = settings.deploy, settings.sagemaker
+    deploy, sagemaker_settings = settings.deploy, settings.sagemaker
     faults = []
-    if chosen.max_instances and not chosen.provisioned_concurrency:
+    if deploy.max_instances and not deploy.provisioned_concurrency:
         faults.append("autoscaling of a serverless endpoint moves provisioned_concurrency; set that to 1 or more")
-    if chosen.max_instances > chosen.max_concurrency:
+    if deploy.max_instances > deploy.max_concurrency:
         faults.append(
-            f"max_instances {chosen.max_instances} is above max_concurrency {chosen.max_concurrency}; lower the one or "
+            f"max_instances {deploy.max_instances} is above max_concurrency {deploy.max_concurrency}; lower the one or "
             "raise the other"
         )
-    if chosen.ami not in (AUTO, NONE):
+    if deploy.ami not in (AUTO, NONE):
         faults.append("a serverless endpoint has no GPU, so ami must be auto or none")
-    if chosen.shift != "all":
-        faults.append(f"a serverless endpoint is updated at once; set shift to all, not {chosen.shift}")
-    wishes = {
-        "capture_percent": chosen.capture_percent,
-        "network_isolation": general.network_isolation,
-        "subnets": general.subnets,
+    if deploy.shift != "all":
+        faults.append(f"a serverless endpoint is updated at once; set shift to all, not {deploy.shift}")
+    options = {
+        "capture_percent": deploy.capture_percent,
+        "network_isolation": sagemaker_settings.network_isolation,
+        "subnets": sagemaker_settings.subnets,
     }
-    if given := [name for name, value in wishes.items() if value]:
-        faults.append(f"a serverless endpoint can't have {', '.join(given)}; leave it out, or set kind to realtime")
+    if unsupported := [name for name, value in options.items() if value]:
+        faults.append(
+            f"a serverless endpoint can't have {', '.join(unsupported)}; leave it out, or set kind to realtime"
+        )
     return faults

@@ -13,7 +13,7 @@ from urllib.request import urlopen
 
 from backends.errors import BackendError
 from backends.sagemaker.account import Account
-from backends.sagemaker.errors import told
+from backends.sagemaker.errors import translate_aws_errors
 
 AUTO: Final = "auto"
 NONE: Final = "none"
@@ -34,7 +34,7 @@ NEEDED: Final = {11: 450, 12: 525, 13: 580}
 # GPU, and the first major version of CUDA that has no code for it.
 TOO_OLD: Final = {"p2": ("K80", 12), "p3": ("V100", 13)}
 # Made for another library than CUDA.
-_OTHERS: Final = re.compile(r"inf\d|trn\d|dl\d")
+_OTHER_ACCELERATORS: Final = re.compile(r"inf\d|trn\d|dl\d")
 _GPU: Final = re.compile(r"[gp]\d")
 # Amazon's own processors: a `g` after the generation. (g4dn, g5 and g6 begin with it.)
 _ARM: Final = re.compile(r"[a-z]+\d+g[a-z]*")
@@ -58,14 +58,14 @@ def check_processor(instance_type: str) -> None:
             f"{instance_type} has an ARM processor, and the image is built for linux/amd64; choose one like "
             "ml.m5.large, ml.c6i.large or ml.g4dn.xlarge"
         )
-    if _OTHERS.match(name):
+    if _OTHER_ACCELERATORS.match(name):
         raise BackendError(
             f"{instance_type} has an accelerator that is programmed by another library than CUDA, which the image "
             "doesn't have; choose one like ml.m5.large, ml.c6i.large or ml.g4dn.xlarge"
         )
 
 
-def host_image(instance_type: str, cuda: str, wish: str) -> str | None:
+def host_image(instance_type: str, cuda: str, ami: str) -> str | None:
     """The InferenceAmiVersion for an endpoint, None where none has to be asked for.
 
     cuda: of the image, as in 13.0, or "none". wish: "auto", "none" or a host image's name. Raises BackendError where
@@ -73,8 +73,8 @@ def host_image(instance_type: str, cuda: str, wish: str) -> str | None:
     """
     check_processor(instance_type)
     if not has_gpu(instance_type):
-        if wish not in (AUTO, NONE):
-            raise BackendError(f"ami: {instance_type} has no GPU, so {wish} has no driver to bring; set ami to auto")
+        if ami not in (AUTO, NONE):
+            raise BackendError(f"ami: {instance_type} has no GPU, so {ami} has no driver to bring; set ami to auto")
         return None
     if cuda == NONE:
         raise BackendError(
@@ -83,19 +83,19 @@ def host_image(instance_type: str, cuda: str, wish: str) -> str | None:
         )
     _check_generation(instance_type, cuda)
     needed, default = _driver_needed(cuda), DEFAULT_DRIVERS.get(family(instance_type))
-    if wish == NONE:
+    if ami == NONE:
         if default is not None and default < needed:
             raise BackendError(
                 f"ami: none leaves {instance_type} with driver {default}, and CUDA {cuda} of the image needs {needed} "
                 "or newer; set ami to auto"
             )
         return None
-    if wish != AUTO:
-        return _checked(wish, cuda, needed)
+    if ami != AUTO:
+        return _check_ami(ami, cuda, needed)
     if default is None:
         # A newer family may need a newer driver than CUDA does.
-        return max(_fitting(cuda, needed), key=lambda name: DRIVERS[name])
-    return None if default >= needed else min(_fitting(cuda, needed), key=lambda name: DRIVERS[name])
+        return max(_host_images_with_driver(cuda, needed), key=lambda name: DRIVERS[name])
+    return None if default >= needed else min(_host_images_with_driver(cuda, needed), key=lambda name: DRIVERS[name])
 
 
 def _check_generation(instance_type: str, cuda: str) -> None:
@@ -107,24 +107,24 @@ def _check_generation(instance_type: str, cuda: str) -> None:
         )
 
 
-def _fitting(cuda: str, needed: int) -> list[str]:
-    found = [name for name, driver in DRIVERS.items() if driver >= needed]
-    if not found:
+def _host_images_with_driver(cuda: str, needed: int) -> list[str]:
+    names = [name for name, driver in DRIVERS.items() if driver >= needed]
+    if not names:
         raise BackendError(
             f"no host image of SageMaker has the driver that CUDA {cuda} of the image needs (the newest has "
             f"{max(DRIVERS.values())}); choose an instance type with no GPU, as ml.c6i.xlarge"
         )
-    return found
+    return names
 
 
-def _checked(wish: str, cuda: str, needed: int) -> str:
+def _check_ami(ami: str, cuda: str, needed: int) -> str:
     # One that isn't in the table is newer than the table.
-    if DRIVERS.get(wish, needed) < needed:
+    if DRIVERS.get(ami, needed) < needed:
         raise BackendError(
-            f"ami: {wish} has driver {DRIVERS[wish]}, and CUDA {cuda} of the image needs {needed} or newer; set ami to "
-            f"{' or '.join(['auto', *_fitting(cuda, needed)])}"
+            f"ami: {ami} has driver {DRIVERS[ami]}, and CUDA {cuda} of the image needs {needed} or newer; set ami to "
+            f"{' or '.join(['auto', *_host_images_with_driver(cuda, needed)])}"
         )
-    return wish
+    return ami
 
 
 def _major(cuda: str) -> int:
@@ -167,7 +167,7 @@ def image_labels(account: Account) -> dict[str, str]:
         raise BackendError(f"{account.image} lies in {region}, and the account is asked in {account.region}")
     ecr = account.client("ecr")
     key = {"imageDigest": digest} if digest else {"imageTag": tag or "latest"}
-    with told(f"reading the image {account.image}"):
+    with translate_aws_errors(f"reading the image {account.image}"):
         answer = ecr.batch_get_image(
             registryId=registry, repositoryName=repository, imageIds=[key], acceptedMediaTypes=list(_MANIFESTS)
         )

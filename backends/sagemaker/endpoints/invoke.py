@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from backends.errors import BackendError
 from backends.runs import Run
-from backends.sagemaker.account import Account, made
-from backends.sagemaker.endpoints.endpoints import describe, endpoint_of
-from backends.sagemaker.errors import found, told
+from backends.sagemaker.account import Account, aws_record
+from backends.sagemaker.endpoints.endpoints import describe_endpoint, endpoint_of
+from backends.sagemaker.errors import none_if_missing, translate_aws_errors
 from backends.sagemaker.jobs.polling import poll_seconds
-from backends.sagemaker.names import Place
+from backends.sagemaker.names import S3Location
 
 # Bytes of a request: of the service model, and of serverless endpoints.
 LIMIT: Final = 6_291_456
@@ -23,9 +23,9 @@ _ASYNC_LIMIT_S: Final = 1800.0
 _ASYNC_POLL_S: Final = 2.0
 
 
-def ask(account: Account, run: Run, image: Path) -> dict[str, Any]:
+def ask_deployment(account: Account, run: Run, image: Path) -> dict[str, Any]:
     """A deployment's answer to one image, {"predictions": [...]}. Raises BackendError."""
-    return ask_endpoint(account, endpoint_of(run), image, made(run).get("endpoint_kind"))
+    return ask_endpoint(account, endpoint_of(run), image, aws_record(run).get("endpoint_kind"))
 
 
 def ask_endpoint(account: Account, endpoint: str, image: Path, kind: str | None = None) -> dict[str, Any]:
@@ -38,23 +38,23 @@ def ask_endpoint(account: Account, endpoint: str, image: Path, kind: str | None 
     guess = mimetypes.guess_type(image.name)[0] or ""
     content_type = guess if guess.startswith("image/") else "application/octet-stream"
     if kind == "async":
-        answer = _ask_later(account, endpoint, body, content_type)
+        answer = _invoke_async(account, endpoint, body, content_type)
     else:
         _check_size(image, len(body), kind)
-        answer = _ask_now(account, endpoint, body, content_type)
+        answer = _invoke(account, endpoint, body, content_type)
     return _parsed(answer, f"{image}: {endpoint}")
 
 
 def kind_of(account: Account, endpoint: str) -> str:
     """realtime, serverless or async. Raises BackendError when there is no such endpoint."""
-    there = describe(account, endpoint)
-    if there is None:
+    description = describe_endpoint(account, endpoint)
+    if description is None:
         raise BackendError(
             f"there is no endpoint {endpoint} in {account.region}; python deploy.py status shows what is up"
         )
-    if "AsyncInferenceConfig" in there:
+    if "AsyncInferenceConfig" in description:
         return "async"
-    variants = there.get("ProductionVariants", [])
+    variants = description.get("ProductionVariants", [])
     return "serverless" if any("CurrentServerlessConfig" in each for each in variants) else "realtime"
 
 
@@ -67,10 +67,10 @@ def _check_size(image: Path, size: int, kind: str) -> None:
         )
 
 
-def _ask_now(account: Account, endpoint: str, body: bytes, content_type: str) -> bytes:
+def _invoke(account: Account, endpoint: str, body: bytes, content_type: str) -> bytes:
     from botocore.exceptions import ClientError
 
-    with told(f"asking {endpoint}"):
+    with translate_aws_errors(f"asking {endpoint}"):
         try:
             answer = account.client("sagemaker-runtime").invoke_endpoint(
                 EndpointName=endpoint, Body=body, ContentType=content_type, Accept="application/json"
@@ -99,36 +99,36 @@ def _sentence(text: str) -> str:
         return ""
 
 
-def _ask_later(account: Account, endpoint: str, body: bytes, content_type: str) -> bytes:
+def _invoke_async(account: Account, endpoint: str, body: bytes, content_type: str) -> bytes:
     """The image to S3, the request to the endpoint, and the answer from S3 when it lies there."""
-    place = Place(
+    location = S3Location(
         account.bucket, f"{account.settings.sagemaker.prefix.strip('/')}/requests/{endpoint}/{uuid.uuid4().hex}"
     )
     key = account.settings.sagemaker.kms_key
     encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key} if key else {}
-    with told(f"sending the image to {place.url}"):
+    with translate_aws_errors(f"sending the image to {location.url}"):
         account.client("s3").put_object(
-            Bucket=place.bucket, Key=place.key, Body=body, ContentType=content_type, **encryption
+            Bucket=location.bucket, Key=location.key, Body=body, ContentType=content_type, **encryption
         )
-    with told(f"asking {endpoint}"):
-        told_places = account.client("sagemaker-runtime").invoke_endpoint_async(
-            EndpointName=endpoint, InputLocation=place.url, ContentType=content_type, Accept="application/json"
+    with translate_aws_errors(f"asking {endpoint}"):
+        locations = account.client("sagemaker-runtime").invoke_endpoint_async(
+            EndpointName=endpoint, InputLocation=location.url, ContentType=content_type, Accept="application/json"
         )
-    answer = _wait_for(
-        account, endpoint, Place.parse(told_places["OutputLocation"]), told_places.get("FailureLocation")
+    answer = _wait_for_output(
+        account, endpoint, S3Location.parse(locations["OutputLocation"]), locations.get("FailureLocation")
     )
-    with told(f"removing {place.url}"):
-        account.client("s3").delete_object(Bucket=place.bucket, Key=place.key)
+    with translate_aws_errors(f"removing {location.url}"):
+        account.client("s3").delete_object(Bucket=location.bucket, Key=location.key)
     return answer
 
 
-def _wait_for(account: Account, endpoint: str, output: Place, failure: str | None) -> bytes:
+def _wait_for_output(account: Account, endpoint: str, output: S3Location, failure: str | None) -> bytes:
     end = time.monotonic() + _ASYNC_LIMIT_S
     while time.monotonic() < end:
-        if (answer := _fetched(account, output)) is not None:
+        if (answer := _read_if_exists(account, output)) is not None:
             return answer
-        if failure and (said := _fetched(account, Place.parse(failure))) is not None:
-            text = said.decode(errors="replace")
+        if failure and (failure_body := _read_if_exists(account, S3Location.parse(failure))) is not None:
+            text = failure_body.decode(errors="replace")
             raise BackendError(
                 _sentence(text)
                 or f"the server failed: {text.strip().splitlines()[0] if text.strip() else 'no reason given'}"
@@ -140,10 +140,12 @@ def _wait_for(account: Account, endpoint: str, output: Place, failure: str | Non
     )
 
 
-def _fetched(account: Account, place: Place) -> bytes | None:
+def _read_if_exists(account: Account, location: S3Location) -> bytes | None:
     s3 = account.client("s3")
-    there = found(f"looking for {place.url}", lambda: s3.get_object(Bucket=place.bucket, Key=place.key))
-    return None if there is None else bytes(there["Body"].read())
+    description = none_if_missing(
+        f"looking for {location.url}", lambda: s3.get_object(Bucket=location.bucket, Key=location.key)
+    )
+    return None if description is None else bytes(description["Body"].read())
 
 
 def _parsed(answer: bytes, where: str) -> dict[str, Any]:

@@ -14,10 +14,10 @@ from typing import Any, Final
 from backends.errors import BackendError
 from backends.sagemaker.account import Account
 from backends.sagemaker.endpoints.model import serving_environment
-from backends.sagemaker.errors import Refused, told
-from backends.sagemaker.names import Place
+from backends.sagemaker.errors import AwsError, translate_aws_errors
+from backends.sagemaker.names import S3Location
 from backends.sagemaker.storage import artifact as packed
-from backends.sagemaker.storage.upload import encryption
+from backends.sagemaker.storage.upload import encryption_arguments
 
 PENDING: Final = "PendingManualApproval"
 APPROVED: Final = "Approved"
@@ -34,7 +34,7 @@ _TAG: Final = "kennel:kind"
 
 
 @dataclass(frozen=True)
-class Version:
+class ModelVersion:
     """A model package of the group. metadata: as `add` noted it. accuracy: of the test data, else of the validation
     data, in words; empty when neither is known.
     """
@@ -52,7 +52,7 @@ class Version:
         return next((self.metadata[name] for name in _SHOWN if name in self.metadata), "")
 
 
-def add(account: Account, artifact: Path, run: str, scratch: Path) -> tuple[int, bool]:
+def register(account: Account, artifact: Path, run: str, scratch: Path) -> tuple[int, bool]:
     """Register an artifact's folder as a version of the group; returns its number, and whether it is a new one.
 
     An artifact that a version with the same image has already is not registered again. run: the name of the run that
@@ -62,23 +62,23 @@ def add(account: Account, artifact: Path, run: str, scratch: Path) -> tuple[int,
     if manifest is None:
         raise BackendError(f"{artifact} has no {packed.MANIFEST}; give the folder ml/model of a run, or its name")
     _make_group(account)
-    place = packed.upload(account, artifact, scratch)
-    for version in versions(account):
-        if (version.url, version.image) == (place.url, account.image):
+    location = packed.upload_artifact(account, artifact, scratch)
+    for version in list_versions(account):
+        if (version.url, version.image) == (location.url, account.image):
             return version.number, False
     evaluation = _read_json(artifact.parent / "output" / "data" / _EVALUATION) or {}
-    request = _request(account, manifest, evaluation, place, run)
+    request = _request(account, manifest, evaluation, location, run)
     if evaluation:
-        request["ModelMetrics"] = {"ModelQuality": {"Statistics": _send(account, place, evaluation)}}
-    with told("registering the artifact"):
+        request["ModelMetrics"] = {"ModelQuality": {"Statistics": _send(account, location, evaluation)}}
+    with translate_aws_errors("registering the artifact"):
         answer = account.client("sagemaker").create_model_package(**request)
     return int(str(answer["ModelPackageArn"]).rsplit("/", 1)[-1]), True
 
 
 def _request(
-    account: Account, manifest: Mapping[str, Any], evaluation: Mapping[str, Any], place: Place, run: str
+    account: Account, manifest: Mapping[str, Any], evaluation: Mapping[str, Any], location: S3Location, run: str
 ) -> dict[str, Any]:
-    container = {"Image": account.image, "ModelDataUrl": place.url, "Environment": serving_environment(account)}
+    container = {"Image": account.image, "ModelDataUrl": location.url, "Environment": serving_environment(account)}
     settings = account.settings
     return {
         "ModelPackageGroupName": settings.registry.group,
@@ -95,15 +95,15 @@ def _request(
         "Task": "IMAGE_CLASSIFICATION",
         "CustomerMetadataProperties": _metadata(manifest, run),
         "ModelCard": {
-            "ModelCardContent": card(manifest, evaluation, place.url, account.image),
+            "ModelCardContent": card(manifest, evaluation, location.url, account.image),
             "ModelCardStatus": "Draft",
         },
     }
 
 
 def _description(manifest: Mapping[str, Any], run: str) -> str:
-    told_run = f", run {run}" if run else ""
-    return f"{manifest['architecture']} for {len(manifest['classes'])} classes{told_run}"[:_LONGEST_WORDS]
+    of_run = f", run {run}" if run else ""
+    return f"{manifest['architecture']} for {len(manifest['classes'])} classes{of_run}"[:_LONGEST_WORDS]
 
 
 def _metadata(manifest: Mapping[str, Any], run: str) -> dict[str, str]:
@@ -117,95 +117,95 @@ def _metadata(manifest: Mapping[str, Any], run: str) -> dict[str, str]:
     return {name: value for name, value in list(facts.items())[:_MOST_METADATA] if value}
 
 
-def _send(account: Account, place: Place, evaluation: Mapping[str, Any]) -> dict[str, str]:
+def _send(account: Account, location: S3Location, evaluation: Mapping[str, Any]) -> dict[str, str]:
     """The evaluation beside the artifact, for whoever compares versions in Studio."""
-    target = Place(place.bucket, f"{place.key.rsplit('/', 1)[0]}/{_EVALUATION}")
-    with told(f"sending the evaluation to {target.url}"):
+    target = S3Location(location.bucket, f"{location.key.rsplit('/', 1)[0]}/{_EVALUATION}")
+    with translate_aws_errors(f"sending the evaluation to {target.url}"):
         account.client("s3").put_object(
             Bucket=target.bucket, Key=target.key, Body=json.dumps(evaluation).encode(), ContentType="application/json",
-            **encryption(account),
+            **encryption_arguments(account),
         )  # fmt: skip
     return {"ContentType": "application/json", "S3Uri": target.url}
 
 
 def _make_group(account: Account) -> None:
     """The group, unless it is there. Its versions have no tags of their own."""
-    chosen = account.settings
-    group = chosen.registry.group
-    tags = [{"Key": key, "Value": value} for key, value in {**dict(chosen.sagemaker.tags), _TAG: "registry"}.items()]
+    settings = account.settings
+    group = settings.registry.group
+    tags = [{"Key": key, "Value": value} for key, value in {**dict(settings.sagemaker.tags), _TAG: "registry"}.items()]
     client = account.client("sagemaker")
     try:
-        with told(f"looking for the group {group}"):
+        with translate_aws_errors(f"looking for the group {group}"):
             client.describe_model_package_group(ModelPackageGroupName=group)
-    except Refused as error:
+    except AwsError as error:
         if not error.missing:
             raise
-        with told(f"making the group {group}"):
+        with translate_aws_errors(f"making the group {group}"):
             client.create_model_package_group(
                 ModelPackageGroupName=group, ModelPackageGroupDescription="Image classifiers made by Kennel", Tags=tags
             )
 
 
-def versions(account: Account) -> list[Version]:
+def list_versions(account: Account) -> list[ModelVersion]:
     """All versions in the group, the newest first; none when there is no group. Raises BackendError."""
     try:
         return sorted(_versions(account), key=lambda each: -each.number)
-    except Refused as error:
+    except AwsError as error:
         if error.missing:
             return []
         raise
 
 
-def _versions(account: Account) -> Iterator[Version]:
+def _versions(account: Account) -> Iterator[ModelVersion]:
     client = account.client("sagemaker")
-    with told(f"listing the group {account.settings.registry.group}"):
+    with translate_aws_errors(f"listing the group {account.settings.registry.group}"):
         pages = client.get_paginator("list_model_packages").paginate(
             ModelPackageGroupName=account.settings.registry.group
         )
         arns = [each["ModelPackageArn"] for page in pages for each in page["ModelPackageSummaryList"]]
         for arn in arns:
-            found = client.describe_model_package(ModelPackageName=arn)
-            container = found["InferenceSpecification"]["Containers"][0]
-            yield Version(
-                number=int(found["ModelPackageVersion"]),
+            versions = client.describe_model_package(ModelPackageName=arn)
+            container = versions["InferenceSpecification"]["Containers"][0]
+            yield ModelVersion(
+                number=int(versions["ModelPackageVersion"]),
                 arn=arn,
-                approval=str(found.get("ModelApprovalStatus", PENDING)),
-                created=f"{found['CreationTime'].astimezone():%Y-%m-%d %H:%M}",
+                approval=str(versions.get("ModelApprovalStatus", PENDING)),
+                created=f"{versions['CreationTime'].astimezone():%Y-%m-%d %H:%M}",
                 url=str(container.get("ModelDataUrl", "")),
                 image=str(container.get("Image", "")),
-                metadata=found.get("CustomerMetadataProperties", {}),
+                metadata=versions.get("CustomerMetadataProperties", {}),
             )
 
 
-def find(account: Account, number: int | None) -> Version:
+def find_version(account: Account, number: int | None) -> ModelVersion:
     """The version of that number; without one the newest that is approved. Raises BackendError when there is none."""
-    found = versions(account)
+    versions = list_versions(account)
     group = account.settings.registry.group
     if number is None:
-        approved = next((each for each in found if each.approval == APPROVED), None)
+        approved = next((each for each in versions if each.approval == APPROVED), None)
         if approved is None:
             raise BackendError(
                 f"no version of the group {group} is approved; python deploy.py registry list shows them, and registry "
                 "approve VERSION approves one"
             )
         return approved
-    version = next((each for each in found if each.number == number), None)
+    version = next((each for each in versions if each.number == number), None)
     if version is None:
-        known = ", ".join(str(each.number) for each in found) or "none"
+        known = ", ".join(str(each.number) for each in versions) or "none"
         raise BackendError(f"the group {group} has no version {number} (there are: {known})")
     return version
 
 
-def judge(account: Account, version: Version, status: str, why: str) -> None:
+def set_approval(account: Account, version: ModelVersion, status: str, why: str) -> None:
     """Approve or reject a version. why: in words, for others; may be empty. Raises BackendError."""
     reason = {"ApprovalDescription": why[:_LONGEST_WORDS]} if why else {}
-    with told(f"changing version {version.number}"):
+    with translate_aws_errors(f"changing version {version.number}"):
         account.client("sagemaker").update_model_package(
             ModelPackageArn=version.arn, ModelApprovalStatus=status, **reason
         )
 
 
-def deployable(version: Version) -> str:
+def approved_arn(version: ModelVersion) -> str:
     """The ARN to deploy a version by. Raises BackendError for one that isn't approved."""
     if version.approval != APPROVED:
         raise BackendError(
@@ -244,9 +244,11 @@ def card(manifest: Manifest, evaluation: Mapping[str, Any], url: str, image: str
         content: dict[str, Any] = {
             "model_overview": {
                 "model_creator": f"Kennel {_version(manifest)}".strip(),
-                "model_artifact": [_cut(url, _LONGEST_URL)],
+                "model_artifact": [_truncated(url, _LONGEST_URL)],
             },
-            "intended_uses": {"purpose_of_model": _cut(_purpose(manifest), _LONGEST_TEXT), "risk_rating": "Unknown"},
+            "intended_uses": {
+                "purpose_of_model": _truncated(_purpose(manifest), _LONGEST_TEXT), "risk_rating": "Unknown",
+            },
             "training_details": _training(manifest, image),
             "additional_information": {"custom_details": _details(manifest)},
         }  # fmt: skip
@@ -279,24 +281,27 @@ def _purpose(manifest: Manifest) -> str:
 
 def _training(manifest: Manifest, image: str) -> dict[str, Any]:
     provenance = manifest.get("provenance", {})
-    given = provenance.get("hyperparameters", {})
+    hyperparameters = provenance.get("hyperparameters", {})
     images = ", ".join(f"{count} {role}" for role, count in provenance.get("images", {}).items())
-    told = [f"images: {images}"] if images else []
+    observations = [f"images: {images}"] if images else []
     if best := provenance.get("best_epoch"):
-        told.append(f"the best epoch, {best}, was kept")
+        observations.append(f"the best epoch, {best}, was kept")
     if provenance.get("completed") is False:
-        told.append("the training was ended early")
+        observations.append("the training was ended early")
     details: dict[str, Any] = {
         "training_environment": {"container_image": [image]},
         "user_provided_training_metrics": [
             {"name": name, "value": value} for name, value in list(metrics_of(manifest).items())[:_MOST_METRICS]
         ],
         "user_provided_hyper_parameters": [
-            {"name": name, "value": _cut(str(value), _LONGEST_VALUE)}
-            for name, value in list(given.items())[:_MOST_HYPERPARAMETERS]
+            {"name": name, "value": _truncated(str(value), _LONGEST_VALUE)}
+            for name, value in list(hyperparameters.items())[:_MOST_HYPERPARAMETERS]
         ],
     }
-    return {"training_observations": _cut("; ".join(told), _LONGEST_OBSERVATION), "training_job_details": details}
+    return {
+        "training_observations": _truncated("; ".join(observations), _LONGEST_OBSERVATION),
+        "training_job_details": details,
+    }
 
 
 def _details(manifest: Manifest) -> dict[str, str]:
@@ -304,7 +309,7 @@ def _details(manifest: Manifest) -> dict[str, str]:
         "architecture": str(manifest["architecture"]),
         "weights_sha256": str(manifest["weights"]["sha256"]),
         "number_of_classes": str(len(manifest["classes"])),
-        "classes": _cut(", ".join(str(each["label"]) for each in manifest["classes"]), _LONGEST_VALUE),
+        "classes": _truncated(", ".join(str(each["label"]) for each in manifest["classes"]), _LONGEST_VALUE),
     }
 
 
@@ -312,7 +317,7 @@ def _evaluation(evaluation: Mapping[str, Any], groups: list[dict[str, Any]]) -> 
     split = str(evaluation.get("split", "test"))
     seen = f"{evaluation['n']} {split} images" if "n" in evaluation else f"{split} images"
     return {
-        "name": _cut(f"evaluation on {split} data", _LONGEST_NAME),
+        "name": _truncated(f"evaluation on {split} data", _LONGEST_NAME),
         "evaluation_observation": seen,
         "metric_groups": groups,
     }
@@ -326,7 +331,7 @@ def _groups(manifest: Manifest, evaluation: Mapping[str, Any]) -> Iterator[dict[
     if whole:
         yield {"name": "all images", "metric_data": [_metric(name, value) for name, value in whole.items()]}
     recalls = [
-        _metric(_cut(str(row["label"]), _LONGEST_VALUE), row["recall"])
+        _metric(_truncated(str(row["label"]), _LONGEST_VALUE), row["recall"])
         for row in evaluation.get("per_class", ())
         if isinstance(row.get("recall"), int | float)
     ]
@@ -338,5 +343,5 @@ def _metric(name: str, value: float) -> dict[str, Any]:
     return {"name": name, "type": "number", "value": value}
 
 
-def _cut(text: str, most: int) -> str:
+def _truncated(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 3]}..."

@@ -12,7 +12,7 @@ from backends.errors import BackendError
 from backends.runs import Run
 from backends.sagemaker.account import Account
 from backends.sagemaker.endpoints.config import VARIANT
-from backends.sagemaker.errors import found, told
+from backends.sagemaker.errors import none_if_missing, translate_aws_errors
 from backends.sagemaker.names import tags
 from backends.settings.sections import Deploy
 
@@ -45,28 +45,28 @@ def virtual_cpus(instance_type: str) -> int:
 
 def apply_scaling(account: Account, run: Run, endpoint: str) -> None:
     """Make the endpoint's autoscaling what the settings say; without max_instances, none. May be repeated."""
-    chosen = account.settings.deploy
-    if not chosen.max_instances:
+    deploy = account.settings.deploy
+    if not deploy.max_instances:
         remove_scaling(account, endpoint)
         return
-    client, target = account.client("application-autoscaling"), _target(chosen, endpoint)
-    with told(f"setting the autoscaling of {endpoint}"):
+    client, target = account.client("application-autoscaling"), _scalable_target(deploy, endpoint)
+    with translate_aws_errors(f"setting the autoscaling of {endpoint}"):
         client.register_scalable_target(
             **target,
-            MinCapacity=chosen.min_instances,
-            MaxCapacity=chosen.max_instances,
+            MinCapacity=deploy.min_instances,
+            MaxCapacity=deploy.max_instances,
             Tags={tag["Key"]: tag["Value"] for tag in tags(run, account.settings)},
         )
         client.put_scaling_policy(
             **target,
             PolicyName=f"{endpoint}-load",
             PolicyType="TargetTrackingScaling",
-            TargetTrackingScalingPolicyConfiguration=_tracking(chosen, endpoint),
+            TargetTrackingScalingPolicyConfiguration=_tracking(deploy, endpoint),
         )
-        if _sleeps(chosen):
+        if _scales_to_zero(deploy):
             answer = client.put_scaling_policy(
                 **target,
-                PolicyName=_wake(endpoint),
+                PolicyName=_wake_policy(endpoint),
                 PolicyType="StepScaling",
                 StepScalingPolicyConfiguration={
                     "AdjustmentType": "ChangeInCapacity",
@@ -76,40 +76,40 @@ def apply_scaling(account: Account, run: Run, endpoint: str) -> None:
                 },
             )
             backlog_alarm(account, run, endpoint, answer["PolicyARN"])
-    if not _sleeps(chosen):
-        _never_wake(account, endpoint, target)
+    if not _scales_to_zero(deploy):
+        _remove_wake_policy(account, endpoint, target)
     _apply_schedule(account, endpoint, target)
 
 
-def _sleeps(chosen: Deploy) -> bool:
+def _scales_to_zero(deploy: Deploy) -> bool:
     """Whether there may come to be no instance at all."""
-    return chosen.kind == "async" and chosen.min_instances == 0
+    return deploy.kind == "async" and deploy.min_instances == 0
 
 
-def _wake(endpoint: str) -> str:
+def _wake_policy(endpoint: str) -> str:
     return f"{endpoint}-wake"
 
 
-def _never_wake(account: Account, endpoint: str, target: dict[str, str]) -> None:
+def _remove_wake_policy(account: Account, endpoint: str, target: dict[str, str]) -> None:
     """Take away what starts the first instance, of an endpoint that used to sleep."""
     client = account.client("application-autoscaling")
     remove_backlog_alarm(account, endpoint)
-    with told(f"looking for the autoscaling of {endpoint}"):
-        there = client.describe_scaling_policies(ServiceNamespace=NAMESPACE, ResourceId=target["ResourceId"])
-    for each in there["ScalingPolicies"]:
-        if each["PolicyName"] == _wake(endpoint):
-            with told(f"changing the autoscaling of {endpoint}"):
-                client.delete_scaling_policy(**target, PolicyName=_wake(endpoint))
+    with translate_aws_errors(f"looking for the autoscaling of {endpoint}"):
+        answer = client.describe_scaling_policies(ServiceNamespace=NAMESPACE, ResourceId=target["ResourceId"])
+    for each in answer["ScalingPolicies"]:
+        if each["PolicyName"] == _wake_policy(endpoint):
+            with translate_aws_errors(f"changing the autoscaling of {endpoint}"):
+                client.delete_scaling_policy(**target, PolicyName=_wake_policy(endpoint))
 
 
-def _target(chosen: Deploy, endpoint: str) -> dict[str, str]:
-    dimension = CONCURRENCY if chosen.kind == "serverless" else INSTANCES
+def _scalable_target(deploy: Deploy, endpoint: str) -> dict[str, str]:
+    dimension = CONCURRENCY if deploy.kind == "serverless" else INSTANCES
     return {"ServiceNamespace": NAMESPACE, "ResourceId": resource_id(endpoint), "ScalableDimension": dimension}
 
 
-def _tracking(chosen: Deploy, endpoint: str) -> dict[str, Any]:
+def _tracking(deploy: Deploy, endpoint: str) -> dict[str, Any]:
     """What target tracking follows: a metric, and the value that it is to have for each instance."""
-    if chosen.kind == "async":
+    if deploy.kind == "async":
         metric: dict[str, Any] = {
             "CustomizedMetricSpecification": {
                 "MetricName": "ApproximateBacklogSizePerInstance",
@@ -118,13 +118,13 @@ def _tracking(chosen: Deploy, endpoint: str) -> dict[str, Any]:
                 "Statistic": "Average",
             }
         }
-        value = chosen.invocations_per_instance or _BACKLOG
-    elif chosen.kind == "serverless":
+        value = deploy.invocations_per_instance or _BACKLOG
+    elif deploy.kind == "serverless":
         metric = _predefined("SageMakerVariantProvisionedConcurrencyUtilization")
         value = _UTILISATION
     else:
         metric = _predefined("SageMakerVariantInvocationsPerInstance")
-        value = chosen.invocations_per_instance or float(_A_MINUTE_AND_CPU * virtual_cpus(chosen.instance_type))
+        value = deploy.invocations_per_instance or float(_A_MINUTE_AND_CPU * virtual_cpus(deploy.instance_type))
     return {"TargetValue": value, **metric, "ScaleOutCooldown": _OUT_S, "ScaleInCooldown": _IN_S}
 
 
@@ -133,10 +133,10 @@ def _predefined(name: str) -> dict[str, Any]:
 
 
 def _apply_schedule(account: Account, endpoint: str, target: dict[str, str]) -> None:
-    client, wanted = account.client("application-autoscaling"), changes(account.settings.deploy)
+    client, wanted = account.client("application-autoscaling"), parse_schedule(account.settings.deploy)
     names = [f"{endpoint}-{number}" for number in range(1, len(wanted) + 1)]
     for name, change in zip(names, wanted, strict=True):
-        with told(f"setting the schedule of {endpoint}"):
+        with translate_aws_errors(f"setting the schedule of {endpoint}"):
             client.put_scheduled_action(
                 **target,
                 ScheduledActionName=name,
@@ -144,22 +144,22 @@ def _apply_schedule(account: Account, endpoint: str, target: dict[str, str]) -> 
                 Timezone="UTC",
                 ScalableTargetAction={"MinCapacity": change.low, "MaxCapacity": change.high},
             )
-    with told(f"looking for the schedule of {endpoint}"):
-        there = client.describe_scheduled_actions(ServiceNamespace=NAMESPACE, ResourceId=target["ResourceId"])
-    for each in there["ScheduledActions"]:
+    with translate_aws_errors(f"looking for the schedule of {endpoint}"):
+        answer = client.describe_scheduled_actions(ServiceNamespace=NAMESPACE, ResourceId=target["ResourceId"])
+    for each in answer["ScheduledActions"]:
         if each["ScheduledActionName"] not in names:
-            with told(f"changing the schedule of {endpoint}"):
+            with translate_aws_errors(f"changing the schedule of {endpoint}"):
                 client.delete_scheduled_action(**target, ScheduledActionName=each["ScheduledActionName"])
 
 
 def remove_scaling(account: Account, endpoint: str) -> None:
     """Take autoscaling away from an endpoint, if it has any; its policies and schedule go with it."""
     client = account.client("application-autoscaling")
-    with told(f"looking for the autoscaling of {endpoint}"):
+    with translate_aws_errors(f"looking for the autoscaling of {endpoint}"):
         targets = client.describe_scalable_targets(ServiceNamespace=NAMESPACE, ResourceIds=[resource_id(endpoint)])
     for each in targets["ScalableTargets"]:
         remove_backlog_alarm(account, endpoint)
-        found(
+        none_if_missing(
             f"ending the autoscaling of {endpoint}",
             lambda each=each: client.deregister_scalable_target(  # type: ignore[misc]
                 ServiceNamespace=NAMESPACE,
@@ -187,26 +187,26 @@ def rollback_alarms(account: Account, run: Run, endpoint: str) -> list[str]:
 
     Raises BackendError for an alarm that isn't there, or is ringing before anything has changed.
     """
-    given = list(account.settings.deploy.alarms)
-    if given:
-        _check(account, given)
-        return given
+    alarms = list(account.settings.deploy.alarms)
+    if alarms:
+        _check_alarms(account, alarms)
+        return alarms
     errors, latency = own_alarms(endpoint)
     dimensions = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": VARIANT}]
     common = {"Namespace": ALARM_NAMESPACE, "Dimensions": dimensions, "Period": _PERIOD_S, "EvaluationPeriods": 1}
-    _put(
+    _put_alarm(
         account, run, AlarmName=errors, AlarmDescription="The server fails requests: rolls an update back",
         MetricName="Invocation5XXErrors", Statistic="Average", Threshold=_ERROR_SHARE, **common,
     )  # fmt: skip
-    _put(
+    _put_alarm(
         account, run, AlarmName=latency, AlarmDescription="The server is slow: rolls an update back",
         MetricName="ModelLatency", ExtendedStatistic="p90", Threshold=_LATENCY_US, **common,
     )  # fmt: skip
     return [errors, latency]
 
 
-def _put(account: Account, run: Run, **alarm: Any) -> None:
-    with told(f"setting the alarm {alarm['AlarmName']}"):
+def _put_alarm(account: Account, run: Run, **alarm: Any) -> None:
+    with translate_aws_errors(f"setting the alarm {alarm['AlarmName']}"):
         account.client("cloudwatch").put_metric_alarm(
             **{
                 # Nobody asks: nothing is wrong.
@@ -218,7 +218,7 @@ def _put(account: Account, run: Run, **alarm: Any) -> None:
         )
 
 
-def _check(account: Account, names: list[str]) -> None:
+def _check_alarms(account: Account, names: list[str]) -> None:
     states = states_of(account, names)
     if missing := [name for name in names if name not in states]:
         raise BackendError(
@@ -233,7 +233,7 @@ def _check(account: Account, names: list[str]) -> None:
 
 def states_of(account: Account, names: list[str]) -> dict[str, tuple[str, str]]:
     """Name -> (OK, ALARM or INSUFFICIENT_DATA, CloudWatch's reason) of those that are there."""
-    with told("looking at the alarms"):
+    with translate_aws_errors("looking at the alarms"):
         answer = account.client("cloudwatch").describe_alarms(
             AlarmNames=names, AlarmTypes=["MetricAlarm", "CompositeAlarm"]
         )
@@ -243,7 +243,7 @@ def states_of(account: Account, names: list[str]) -> dict[str, tuple[str, str]]:
 
 def backlog_alarm(account: Account, run: Run, endpoint: str, policy: str) -> None:
     """The alarm that runs a scaling policy, by its ARN, when requests wait and no instance is there."""
-    _put(
+    _put_alarm(
         account, run, AlarmName=_backlog(endpoint),
         AlarmDescription="Requests wait and no instance runs: starts one", Namespace=ALARM_NAMESPACE,
         MetricName="HasBacklogWithoutCapacity", Statistic="Average", Period=_PERIOD_S, EvaluationPeriods=2,
@@ -256,7 +256,7 @@ def remove_backlog_alarm(account: Account, endpoint: str) -> None:
     """Take it away, if it is there."""
     name = _backlog(endpoint)
     if states_of(account, [name]):
-        with told(f"removing the alarm {name}"):
+        with translate_aws_errors(f"removing the alarm {name}"):
             account.client("cloudwatch").delete_alarms(AlarmNames=[name])
 
 
@@ -265,7 +265,7 @@ def _backlog(endpoint: str) -> str:
 
 
 @dataclass(frozen=True)
-class Change:
+class ScheduledChange:
     """From a time on there are `low` to `high` instances. cron: minute, hour, day, month, weekday, year; UTC."""
 
     cron: str
@@ -273,11 +273,11 @@ class Change:
     high: int
 
 
-def changes(chosen: Deploy) -> list[Change]:
+def parse_schedule(deploy: Deploy) -> list[ScheduledChange]:
     """The schedule of settings that have been checked."""
-    found = []
-    for text in chosen.schedule:
+    schedule = []
+    for text in deploy.schedule:
         cron, _, limits = text.rpartition("=")
         low, _, high = limits.partition(":")
-        found.append(Change(cron, int(low), int(high)))
-    return found
+        schedule.append(ScheduledChange(cron, int(low), int(high)))
+    return schedule

@@ -7,8 +7,8 @@ from typing import Any
 
 from backends.errors import BackendError
 from backends.runs import Run, all_runs, create_run
-from backends.sagemaker.account import Account, made, note
-from backends.sagemaker.errors import Refused, told
+from backends.sagemaker.account import Account, aws_record, update_aws_record
+from backends.sagemaker.errors import AwsError, translate_aws_errors
 from backends.sagemaker.jobs.estimator import from_container
 
 Answer = Mapping[str, Any]
@@ -21,7 +21,7 @@ def attach(account: Account, name: str, runs: Path) -> Run:
 
     Raises BackendError when there is nothing of that name.
     """
-    if run := known(runs, name):
+    if run := find_known_run(runs, name):
         return run
     for look, adopt in ((_training_job, _adopt_job), (_endpoint, _adopt_endpoint)):
         if (answer := look(account, name)) is not None:
@@ -32,21 +32,21 @@ def attach(account: Account, name: str, runs: Path) -> Run:
     )
 
 
-def known(runs: Path, name: str) -> Run | None:
+def find_known_run(runs: Path, name: str) -> Run | None:
     """The run of that name, or the newest that has something of that name in the account."""
     there = all_runs(runs)
     for run in there:
         if run.name == name:
             return run
-    return next((run for run in reversed(there) if name in {made(run).get(key) for key in _KEYS}), None)
+    return next((run for run in reversed(there) if name in {aws_record(run).get(key) for key in _KEYS}), None)
 
 
-def _asked(doing: str, ask: Callable[[], Answer]) -> Answer | None:
+def _asked(action: str, ask: Callable[[], Answer]) -> Answer | None:
     """The answer; None when there is no such thing."""
     try:
-        with told(doing):
+        with translate_aws_errors(action):
             return ask()
-    except Refused as error:
+    except AwsError as error:
         if error.missing:
             return None
         raise
@@ -69,11 +69,11 @@ def _adopt_job(account: Account, name: str, runs: Path, answer: Answer) -> Run:
     }
     resources = answer["ResourceConfig"]
     run = create_run(
-        runs, "training", _free(runs, name), backend="sagemaker", attached=True,
+        runs, "training", _unused_name(runs, name), backend="sagemaker", attached=True,
         data=next(iter(channels.values()), ""), hyperparameters=_hyperparameters(answer.get("HyperParameters", {})),
     )  # fmt: skip
     hosts = f"{resources.get('InstanceCount', 1)} x {resources.get('InstanceType', 'its instances')}"
-    note(account, run, name=name, job=name, hosts=hosts, log_from=0, fetched=False, channels=channels)
+    update_aws_record(account, run, name=name, job=name, hosts=hosts, log_from=0, fetched=False, channels=channels)
     return run
 
 
@@ -85,12 +85,14 @@ def _hyperparameters(given: Mapping[str, str]) -> dict[str, Any]:
 
 def _adopt_endpoint(account: Account, name: str, runs: Path, answer: Answer) -> Run:
     url = f"https://runtime.sagemaker.{account.region}.amazonaws.com/endpoints/{name}/invocations"
-    run = create_run(runs, "deployment", _free(runs, name), backend="sagemaker", attached=True, artifact="", url=url)
-    note(account, run, name=name, endpoint=name, config=answer.get("EndpointConfigName", ""))
+    run = create_run(
+        runs, "deployment", _unused_name(runs, name), backend="sagemaker", attached=True, artifact="", url=url
+    )
+    update_aws_record(account, run, name=name, endpoint=name, config=answer.get("EndpointConfigName", ""))
     return run
 
 
-def _free(runs: Path, name: str) -> str:
+def _unused_name(runs: Path, name: str) -> str:
     """The name, or with a number where a folder that is no run of it has it."""
     number, free = 1, name
     while (runs / free).exists():

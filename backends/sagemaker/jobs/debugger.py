@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from backends.runs import Run
 from backends.sagemaker.account import Account
-from backends.sagemaker.errors import Refused
-from backends.sagemaker.names import Place
+from backends.sagemaker.errors import AwsError
+from backends.sagemaker.names import S3Location
 from backends.sagemaker.sdk import sdk
 from backends.settings.sections import Settings
 
@@ -62,20 +62,20 @@ class Observers:
             regions._region_supports_profiler(account.region),
         )
         debugger, profiler = (
-            wish == "on" or (wish == "auto" and has)
-            for wish, has in zip((chosen.debugger, chosen.profiler), there, strict=True)
+            setting == "on" or (setting == "auto" and has)
+            for setting, has in zip((chosen.debugger, chosen.profiler), there, strict=True)
         )
         return cls(debugger, profiler, there[0])
 
-    def without(self, refusal: Refused, account: Account) -> "Observers | None":
+    def without(self, refusal: AwsError, account: Account) -> "Observers | None":
         """What is left to ask for after a refusal; None when it is about something else, or was asked for firmly."""
-        said, chosen = refusal.fault.said, account.settings.train
-        if not _REFUSED.search(said):
+        message, chosen = refusal.fault.message, account.settings.train
+        if not _REFUSED.search(message):
             return None
         others = self.debugger or self.profiler
-        if self.tensorboard and (not others or re.search("tensor.?board", said, re.IGNORECASE)):
+        if self.tensorboard and (not others or re.search("tensor.?board", message, re.IGNORECASE)):
             return replace(self, tensorboard=False)
-        if re.search("profil", said, re.IGNORECASE) and not re.search("debug", said, re.IGNORECASE):
+        if re.search("profil", message, re.IGNORECASE) and not re.search("debug", message, re.IGNORECASE):
             return replace(self, profiler=False) if self.profiler and chosen.profiler == "auto" else None
         firm = (self.debugger and chosen.debugger == "on") or (self.profiler and chosen.profiler == "on")
         return None if firm or not others else replace(self, debugger=False, profiler=False)
@@ -85,33 +85,33 @@ def arguments(account: Account, run: Run, observers: Observers) -> dict[str, Any
     """Arguments of the SDK's Estimator, of settings without `faults`."""
     chosen = account.settings.train
     debug, profile, _ = _rule_names(account.settings)
-    place = account.place(run)
+    location = account.run_location(run)
     classes = sdk("debugger")
     rules = _rules(classes, debug if observers.debugger else (), profile if observers.profiler else ())
-    made: dict[str, Any] = {
-        "debugger_hook_config": _hook(classes, place, debug) if observers.debugger else False,
+    options: dict[str, Any] = {
+        "debugger_hook_config": _hook(classes, location, debug) if observers.debugger else False,
         "rules": rules or None,
     }
     if observers.profiler:
-        made["profiler_config"] = classes.ProfilerConfig(
-            s3_output_path=(place / "profiler").url, system_monitor_interval_millis=chosen.profiler_interval_ms
+        options["profiler_config"] = classes.ProfilerConfig(
+            s3_output_path=(location / "profiler").url, system_monitor_interval_millis=chosen.profiler_interval_ms
         )
     else:
-        made["disable_profiler"] = True
+        options["disable_profiler"] = True
     if observers.tensorboard:
-        made["tensorboard_output_config"] = classes.TensorBoardOutputConfig((place / "tensorboard").url)
-    return made
+        options["tensorboard_output_config"] = classes.TensorBoardOutputConfig((location / "tensorboard").url)
+    return options
 
 
 def _rule_names(settings: Settings) -> tuple[tuple[str, ...], tuple[str, ...], list[str]]:
     """(of the Debugger, of the profiler with its report, the names that are no rule's)."""
     known = {name.lower(): name for name in (*_DEBUG, *_PROFILE)}
-    given = {each: known.get(each.replace("_", "").lower()) for each in settings.train.debugger_rules}
-    found = {name: None for name in ("ProfilerReport", *given.values()) if name}
+    names = {each: known.get(each.replace("_", "").lower()) for each in settings.train.debugger_rules}
+    found = {name: None for name in ("ProfilerReport", *names.values()) if name}
     return (
         tuple(name for name in found if name in _DEBUG),
         tuple(name for name in found if name in _PROFILE),
-        [each for each, name in given.items() if name is None],
+        [each for each, name in names.items() if name is None],
     )
 
 
@@ -142,10 +142,10 @@ def _rules(classes: Any, debug: tuple[str, ...], profile: tuple[str, ...]) -> li
     return rules + [classes.ProfilerRule.sagemaker(getattr(classes.rule_configs, name)()) for name in profile]
 
 
-def _hook(classes: Any, place: Place, rules: tuple[str, ...]) -> Any:
+def _hook(classes: Any, location: S3Location, rules: tuple[str, ...]) -> Any:
     """Without rules of SageMaker's it names no collection: training then saves Kennel's own choice."""
     if not rules:
-        return classes.DebuggerHookConfig(s3_output_path=(place / "tensors").url)
+        return classes.DebuggerHookConfig(s3_output_path=(location / "tensors").url)
     collections: dict[str, Mapping[str, str]] = dict(_COLLECTIONS)
     for name in rules:
         for each in getattr(classes.rule_configs, _snake(name))().get("CollectionConfigurations", []):
@@ -154,7 +154,7 @@ def _hook(classes: Any, place: Place, rules: tuple[str, ...]) -> Any:
             kept = {key: value for key, value in asked.items() if key == "include_regex"}
             collections[each["CollectionName"]] = kept if each["CollectionName"] != "losses" else _COLLECTIONS["losses"]
     return classes.DebuggerHookConfig(
-        s3_output_path=(place / "tensors").url,
+        s3_output_path=(location / "tensors").url,
         hook_parameters=dict(_HOOK),
         collection_configs=[
             classes.CollectionConfig(name, dict(parameters) or None) for name, parameters in collections.items()

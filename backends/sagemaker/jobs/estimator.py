@@ -20,7 +20,7 @@ from backends.sagemaker.jobs.debugger import faults as debugger_faults
 from backends.sagemaker.jobs.tuner_arguments import LONGEST_VALUE, metric_definitions
 from backends.sagemaker.names import tags
 from backends.sagemaker.sdk import sdk
-from backends.sagemaker.storage.datasets import DataSet, check_weights, opened, upload_weights
+from backends.sagemaker.storage.datasets import DataSet, check_weights, open_dataset, upload_weights
 from backends.settings.sections import Settings
 from contract.errors import ConfigError
 from contract.hyperparameters import Hyperparameters, describe_faults
@@ -37,31 +37,31 @@ def estimator(
     observers: of the Debugger, arguments of the Estimator; without them SageMaker watches nothing.
     Raises BackendError that tells all at once what such a job can't be.
     """
-    chosen, common = account.settings.train, account.settings.sagemaker
-    check(account.settings, hyperparameters)
-    place = account.place(run)
-    seconds = round(chosen.max_hours * 3600)
+    train, common = account.settings.train, account.settings.sagemaker
+    check_training_job(account.settings, hyperparameters)
+    location = account.run_location(run)
+    seconds = round(train.max_hours * 3600)
     return sdk("estimator").Estimator(
         image_uri=account.image,
         role=account.role,
-        instance_count=chosen.instance_count,
-        instance_type=chosen.instance_type,
-        volume_size=chosen.volume_gb,
+        instance_count=train.instance_count,
+        instance_type=train.instance_type,
+        volume_size=train.volume_gb,
         max_run=seconds,
-        use_spot_instances=chosen.spot,
-        max_wait=max_wait(account.settings) if chosen.spot else None,
-        keep_alive_period_in_seconds=chosen.keep_alive_minutes * 60 or None,
-        checkpoint_s3_uri=(place / "checkpoints").url if chosen.checkpoints else None,
+        use_spot_instances=train.spot,
+        max_wait=max_wait(account.settings) if train.spot else None,
+        keep_alive_period_in_seconds=train.keep_alive_minutes * 60 or None,
+        checkpoint_s3_uri=(location / "checkpoints").url if train.checkpoints else None,
         input_mode=account.settings.data.input_mode,
-        output_path=(place / "output").url,
+        output_path=(location / "output").url,
         output_kms_key=common.kms_key or None,
         # Instances with their own disks encrypt them with a key of their own, and refuse another.
-        volume_kms_key=common.kms_key if common.kms_key and has_volumes(chosen.instance_type) else None,
+        volume_kms_key=common.kms_key if common.kms_key and has_volumes(train.instance_type) else None,
         subnets=list(common.subnets) or None,
         security_group_ids=list(common.security_groups) or None,
         enable_network_isolation=common.network_isolation,
         encrypt_inter_container_traffic=common.encrypt_traffic,
-        environment=dict(chosen.environment) or None,
+        environment=dict(train.environment) or None,
         metric_definitions=metric_definitions(),
         tags=tags(run, account.settings),
         hyperparameters=dict(hyperparameters),
@@ -70,7 +70,7 @@ def estimator(
     )
 
 
-def check(settings: Settings, hyperparameters: Mapping[str, str]) -> None:
+def check_training_job(settings: Settings, hyperparameters: Mapping[str, str]) -> None:
     """Raises BackendError that tells all at once what a training job with these can't be. Asks nothing of AWS."""
     if faults := [*_faults(settings, hyperparameters), *debugger_faults(settings)]:
         raise BackendError(describe_faults("training job", faults))
@@ -78,8 +78,8 @@ def check(settings: Settings, hyperparameters: Mapping[str, str]) -> None:
 
 def max_wait(settings: Settings) -> int:
     """Seconds that a spot job may take at most, waiting included."""
-    chosen = settings.train
-    return round((chosen.max_wait_hours or 2 * chosen.max_hours) * 3600)
+    train = settings.train
+    return round((train.max_wait_hours or 2 * train.max_hours) * 3600)
 
 
 def has_volumes(instance_type: str) -> bool:
@@ -88,21 +88,21 @@ def has_volumes(instance_type: str) -> bool:
 
 
 def _faults(settings: Settings, hyperparameters: Mapping[str, str]) -> list[str]:
-    chosen, common = settings.train, settings.sagemaker
+    train, common = settings.train, settings.sagemaker
     faults = []
     size = hyperparameters.get("batch_size", "")
-    together = chosen.instance_count > 1 and hyperparameters.get("tune_trials", "0") == "0"
-    if together and size.isdecimal() and int(size) < 2 * chosen.instance_count:
+    shared_batch = train.instance_count > 1 and hyperparameters.get("tune_trials", "0") == "0"
+    if shared_batch and size.isdecimal() and int(size) < 2 * train.instance_count:
         faults.append(
-            f"train.instance_count: {chosen.instance_count} hosts share every batch, each needs 2 images of it, and "
-            f"batch_size is {size}; raise that to {2 * chosen.instance_count} at least"
+            f"train.instance_count: {train.instance_count} hosts share every batch, each needs 2 images of it, and "
+            f"batch_size is {size}; raise that to {2 * train.instance_count} at least"
         )
-    if chosen.spot and chosen.max_wait_hours and chosen.max_wait_hours < chosen.max_hours:
+    if train.spot and train.max_wait_hours and train.max_wait_hours < train.max_hours:
         faults.append(
             f"train.max_wait_hours: waiting and running together can't be less than max_hours "
-            f"({chosen.max_hours:g}), got {chosen.max_wait_hours:g}; raise it, or set 0 for twice max_hours"
+            f"({train.max_hours:g}), got {train.max_wait_hours:g}; raise it, or set 0 for twice max_hours"
         )
-    if chosen.spot and chosen.keep_alive_minutes:
+    if train.spot and train.keep_alive_minutes:
         faults.append("train.keep_alive_minutes: spot instances can't be kept warm; set it to 0, or spot to false")
     if bool(common.subnets) != bool(common.security_groups):
         faults.append("sagemaker.subnets and sagemaker.security_groups: one needs the other; set both or none")
@@ -120,39 +120,39 @@ _INPUT: Final = "/opt/ml/input/data"
 
 
 @dataclass(frozen=True)
-class Inputs:
+class TrainingInputs:
     """channels: name -> URL of a prefix. hyperparameters: as the container is to read them."""
 
     channels: Mapping[str, str]
     hyperparameters: Hyperparameters
 
 
-def travelling(hyperparameters: Hyperparameters) -> Hyperparameters:
+def for_container(hyperparameters: Hyperparameters) -> Hyperparameters:
     """Without this machine's paths: weights are a channel's file, rules in a file travel as text.
 
     Raises BackendError when the rules can't be read.
     """
-    chosen = hyperparameters
-    if weights := weights_file(chosen):
-        chosen = replace(chosen, pretrained=f"{_INPUT}/{PRETRAINED_CHANNEL}/{weights.name}")
-    return replace(chosen, rules=_short(rules_text(chosen.rules)))
+    train = hyperparameters
+    if weights := weights_file(train):
+        train = replace(train, pretrained=f"{_INPUT}/{PRETRAINED_CHANNEL}/{weights.name}")
+    return replace(train, rules=_without_whitespace(rules_text(train.rules)))
 
 
-def from_container(given: Mapping[str, str]) -> Hyperparameters | None:
+def from_container(text: Mapping[str, str]) -> Hyperparameters | None:
     """Of a job's own; None when it isn't Kennel's."""
     try:
-        return Hyperparameters.parse(given)
+        return Hyperparameters.parse(text)
     except ConfigError:
         return None
 
 
 def weights_file(hyperparameters: Hyperparameters) -> Path | None:
     """The file of weights to start from; None for ImageNet's and for none."""
-    given = hyperparameters.pretrained
-    return None if given in ("imagenet", "none") else Path(given)
+    text = hyperparameters.pretrained
+    return None if text in ("imagenet", "none") else Path(text)
 
 
-def _short(rules: str) -> str:
+def _without_whitespace(rules: str) -> str:
     """JSON without its white space: SageMaker limits a hyperparameter's length."""
     if not rules.lstrip().startswith(("[", "{")):
         return rules
@@ -162,7 +162,7 @@ def _short(rules: str) -> str:
         return rules
 
 
-class Luggage:
+class StagedInputs:
     """What is to travel, and hasn't yet. data: the data set, compared with what S3 has."""
 
     def __init__(self, account: Account, data: DataSet, hyperparameters: Hyperparameters) -> None:
@@ -170,21 +170,21 @@ class Luggage:
         self._hyperparameters = hyperparameters
         self.data = data
 
-    def send(self, watch: ProgressCallback, cancel: CancelToken) -> Inputs:
+    def send(self, watch: ProgressCallback, cancel: CancelToken) -> TrainingInputs:
         """Raises BackendError, and Stopped when cancelled."""
         channels = dict(self.data.send(watch, cancel).channels)
         if weights := weights_file(self._hyperparameters):
-            place = upload_weights(self._account, weights, watch, cancel)
-            channels[PRETRAINED_CHANNEL] = f"{place.url}/"
-        return Inputs(channels, travelling(self._hyperparameters))
+            location = upload_weights(self._account, weights, watch, cancel)
+            channels[PRETRAINED_CHANNEL] = f"{location.url}/"
+        return TrainingInputs(channels, for_container(self._hyperparameters))
 
 
 @contextmanager
-def luggage(
+def stage_inputs(
     account: Account, data: Path, hyperparameters: Hyperparameters, watch: ProgressCallback, cancel: CancelToken
-) -> Iterator[Luggage]:
+) -> Iterator[StagedInputs]:
     """Looked through and compared with S3; what had to be packed for it is gone at the end. Raises BackendError."""
     if weights := weights_file(hyperparameters):
         check_weights(weights)
-    with opened(account, data, watch, cancel) as found:
-        yield Luggage(account, found, hyperparameters)
+    with open_dataset(account, data, watch, cancel) as found:
+        yield StagedInputs(account, found, hyperparameters)

@@ -10,17 +10,17 @@ from backends.cancel import CancelToken, cancel_on_signals
 from backends.errors import BackendError, StillRunning, Stopped
 from backends.inputs import check_data_path, place_inside
 from backends.runs import Run, create_run
-from backends.sagemaker.account import Account, note
+from backends.sagemaker.account import Account, update_aws_record
 from backends.sagemaker.billing.items import Item
-from backends.sagemaker.errors import told
+from backends.sagemaker.errors import translate_aws_errors
 from backends.sagemaker.jobs import job
-from backends.sagemaker.jobs.job import ended_well
-from backends.sagemaker.jobs.polling import wait_for
-from backends.sagemaker.names import Place, resource_name, tags
+from backends.sagemaker.jobs.job import check_completed
+from backends.sagemaker.jobs.polling import wait_for_job
+from backends.sagemaker.names import S3Location, resource_name, tags
 from backends.sagemaker.sdk import sdk
 from backends.sagemaker.storage import artifact as packed
 from backends.sagemaker.storage import datasets as data_sets
-from backends.sagemaker.storage.objects import fetch
+from backends.sagemaker.storage.objects import download_objects
 
 _ROOT: Final = "/opt/ml/processing"
 _DATA: Final = f"{_ROOT}/data"
@@ -30,7 +30,7 @@ _SPLITS: Final = ("test", "testing", "valid", "validation", "val")
 
 
 @dataclass(frozen=True)
-class Subject:
+class EvaluationRequest:
     """What is evaluated, on which data, into which report; compared with a baseline where there is one."""
 
     artifact: Path
@@ -58,13 +58,13 @@ def evaluate(
     cancel: ends it; without one, Ctrl-C and SIGTERM do, in the main thread alone.
     Raises BackendError; Stopped when cancelled, and StillRunning when the job goes on without us.
     """
-    subject = Subject(artifact, check_data_path(data), report, baseline)
-    values = {"artifact": str(artifact), "data": str(subject.data), "report": str(report)}
+    request = EvaluationRequest(artifact, check_data_path(data), report, baseline)
+    values = {"artifact": str(artifact), "data": str(request.data), "report": str(report)}
     run = create_run(
         Path(account.settings.kennel.runs).resolve(), "evaluation", None, backend="sagemaker",
         **values, **({"baseline": str(baseline)} if baseline else {}),
     )  # fmt: skip
-    _recorded(account, run, subject, watch, cancel)
+    _recorded(account, run, request, watch, cancel)
 
 
 def resume(account: Account, run: Run, watch: ProgressCallback, cancel: CancelToken | None = None) -> Path:
@@ -72,21 +72,23 @@ def resume(account: Account, run: Run, watch: ProgressCallback, cancel: CancelTo
     record = run.record
     baseline = record.get("baseline")
     report = Path(record["report"])
-    subject = Subject(Path(record["artifact"]), Path(record["data"]), report, Path(baseline) if baseline else None)
+    request = EvaluationRequest(
+        Path(record["artifact"]), Path(record["data"]), report, Path(baseline) if baseline else None
+    )
     for ended in ("finished_at", "reason"):
         record.pop(ended, None)
     run.update(status="running")
-    _recorded(account, run, subject, watch, cancel)
+    _recorded(account, run, request, watch, cancel)
     return report
 
 
 def _recorded(
-    account: Account, run: Run, subject: Subject, watch: ProgressCallback, cancel: CancelToken | None
+    account: Account, run: Run, request: EvaluationRequest, watch: ProgressCallback, cancel: CancelToken | None
 ) -> None:
     """To its end, which the record tells then."""
     try:
         with cancel_on_signals(cancel) as token:
-            evaluate_in(account, run, subject, watch, token)
+            evaluate_in(account, run, request, watch, token)
     except StillRunning:
         raise
     except Stopped as error:
@@ -101,45 +103,54 @@ def _recorded(
     run.finish("completed")
 
 
-def evaluate_in(account: Account, run: Run, subject: Subject, watch: ProgressCallback, cancel: CancelToken) -> None:
+def evaluate_in(
+    account: Account, run: Run, request: EvaluationRequest, watch: ProgressCallback, cancel: CancelToken
+) -> None:
     """The same in a run folder that is there; once more it goes on with the job that the run has."""
     name = resource_name(run)
-    if job.describe(account, "evaluation", name) is None:
-        _start(account, run, subject, watch, cancel)
-    chosen = account.settings.evaluate
+    if job.describe_job(account, "evaluation", name) is None:
+        _start(account, run, request, watch, cancel)
+    settings = account.settings.evaluate
 
     def each(answer: Mapping[str, Any]) -> None:
         watch(JobProgress(str(answer["ProcessingJobStatus"]), 0, 0, "images"))
 
-    answer = wait_for(job.waited(account, run, name, f"runs on {chosen.instance_type}"), cancel, each)
-    ended_well(account, run, name, answer, cancel)
-    _take_report(account, run, subject, cancel)
+    answer = wait_for_job(job.job_to_wait_for(account, run, name, f"runs on {settings.instance_type}"), cancel, each)
+    check_completed(account, run, name, answer, cancel)
+    _take_report(account, run, request, cancel)
 
 
 def item(account: Account, run: Run) -> Item:
     """What an evaluation may cost."""
-    chosen = account.settings.evaluate
-    return Item(f"processing job {resource_name(run)}", "processing", chosen.instance_type, hours=chosen.max_hours)
+    settings = account.settings.evaluate
+    return Item(
+        f"processing job {resource_name(run)}",
+        "processing",
+        settings.instance_type,
+        hours=settings.max_hours,
+    )
 
 
-def _start(account: Account, run: Run, subject: Subject, watch: ProgressCallback, cancel: CancelToken) -> None:
+def _start(
+    account: Account, run: Run, request: EvaluationRequest, watch: ProgressCallback, cancel: CancelToken
+) -> None:
     name = resource_name(run)
-    with data_sets.opened(account, subject.data, watch, cancel) as found:
+    with data_sets.open_dataset(account, request.data, watch, cancel) as found:
         account.check_settings()
         account.consent([item(account, run), found.plan.item])
-        artifacts = {"artifact": packed.upload(account, subject.artifact, run.path)}
-        if subject.baseline is not None:
-            artifacts["baseline"] = packed.upload(account, subject.baseline, run.path)
+        artifacts = {"artifact": packed.upload_artifact(account, request.artifact, run.path)}
+        if request.baseline is not None:
+            artifacts["baseline"] = packed.upload_artifact(account, request.baseline, run.path)
         uploaded = found.send(watch, cancel)
-    split = _split(account, subject.data)
-    note(account, run, processing_job=name)
+    split = _split(account, request.data)
+    update_aws_record(account, run, processing_job=name)
     processing = sdk("processing")
     inputs = [
-        *((each, place.url, f"{_ROOT}/{each}") for each, place in artifacts.items()),
-        ("data", f"{uploaded.place.url}/{split}", f"{_DATA}/{split}".rstrip("/")),
+        *((each, location.url, f"{_ROOT}/{each}") for each, location in artifacts.items()),
+        ("data", f"{uploaded.location.url}/{split}", f"{_DATA}/{split}".rstrip("/")),
     ]
-    with told(f"starting processing job {name}"):
-        _processor(account, run, subject).run(
+    with translate_aws_errors(f"starting processing job {name}"):
+        _processor(account, run, request).run(
             inputs=[
                 processing.ProcessingInput(input_name=each, source=source, destination=target)
                 for each, source, target in inputs
@@ -149,7 +160,7 @@ def _start(account: Account, run: Run, subject: Subject, watch: ProgressCallback
                     output_name="report", source=_OUTPUT, destination=_outputs(account, run).url
                 )
             ],
-            arguments=_arguments(subject, artifacts),
+            arguments=_arguments(request, artifacts),
             job_name=name,
             wait=False,
             logs=False,
@@ -160,22 +171,22 @@ def _split(account: Account, data: Path) -> str:
     """`test/`, say: the only part of the data that is judged, where that is plain; else nothing, for all of it."""
     if data.is_file() or account.settings.data.form != "folders":
         return ""
-    there = {each.name.lower(): each.name for each in data.iterdir() if not each.name.startswith(".")}
+    folders = {each.name.lower(): each.name for each in data.iterdir() if not each.name.startswith(".")}
     # Anything else beside the splits may be a list of images, or a class.
-    if not set(there) <= set(_SPLITS) | {"train", "training"}:
+    if not set(folders) <= set(_SPLITS) | {"train", "training"}:
         return ""
-    return next((f"{there[name]}/" for name in _SPLITS if name in there), "")
+    return next((f"{folders[name]}/" for name in _SPLITS if name in folders), "")
 
 
-def _arguments(subject: Subject, artifacts: Mapping[str, Place]) -> list[str]:
-    given: list[str] = []
+def _arguments(request: EvaluationRequest, artifacts: Mapping[str, S3Location]) -> list[str]:
+    arguments: list[str] = []
     for each in artifacts:
-        given += [f"--{each}", f"{_ROOT}/{each}/{packed.ARCHIVE}"]
-    return [*given, "--data", place_inside(_DATA, subject.data), "--json", f"{_OUTPUT}/{subject.document}.json"]
+        arguments += [f"--{each}", f"{_ROOT}/{each}/{packed.ARCHIVE}"]
+    return [*arguments, "--data", place_inside(_DATA, request.data), "--json", f"{_OUTPUT}/{request.document}.json"]
 
 
-def _processor(account: Account, run: Run, subject: Subject) -> Any:
-    chosen, common = account.settings.evaluate, account.settings.sagemaker
+def _processor(account: Account, run: Run, request: EvaluationRequest) -> Any:
+    settings, common = account.settings.evaluate, account.settings.sagemaker
     network = None
     if common.network_isolation or common.subnets or common.encrypt_traffic:
         network = sdk("network").NetworkConfig(
@@ -188,29 +199,29 @@ def _processor(account: Account, run: Run, subject: Subject) -> Any:
         role=account.role,
         image_uri=account.image,
         instance_count=1,
-        instance_type=chosen.instance_type,
-        entrypoint=["python", "-m", subject.module],
-        volume_size_in_gb=chosen.volume_gb,
-        volume_kms_key=job.volume_key(account, chosen.instance_type),
+        instance_type=settings.instance_type,
+        entrypoint=["python", "-m", request.module],
+        volume_size_in_gb=settings.volume_gb,
+        volume_kms_key=job.volume_key(account, settings.instance_type),
         output_kms_key=common.kms_key or None,
-        max_runtime_in_seconds=round(chosen.max_hours * 3600),
+        max_runtime_in_seconds=round(settings.max_hours * 3600),
         tags=tags(run, account.settings),
         network_config=network,
         sagemaker_session=account.session,
     )
 
 
-def _outputs(account: Account, run: Run) -> Place:
-    return account.place(run) / "evaluate"
+def _outputs(account: Account, run: Run) -> S3Location:
+    return account.run_location(run) / "evaluate"
 
 
-def _take_report(account: Account, run: Run, subject: Subject, cancel: CancelToken) -> None:
+def _take_report(account: Account, run: Run, request: EvaluationRequest, cancel: CancelToken) -> None:
     """Report and page from S3 to the run folder, and from there to where they are wanted."""
     folder = run.ml / "output" / "data"
-    fetch(account, _outputs(account, run), folder, cancel)
-    subject.report.parent.mkdir(parents=True, exist_ok=True)
-    for target in (subject.report, subject.report.with_suffix(".html")):
-        source = folder / f"{subject.document}{target.suffix if target.suffix == '.html' else '.json'}"
+    download_objects(account, _outputs(account, run), folder, cancel)
+    request.report.parent.mkdir(parents=True, exist_ok=True)
+    for target in (request.report, request.report.with_suffix(".html")):
+        source = folder / f"{request.document}{target.suffix if target.suffix == '.html' else '.json'}"
         if not source.is_file():
             raise BackendError(f"processing job {resource_name(run)} left no {source.name}; its log is {run.log}")
         target.write_bytes(source.read_bytes())

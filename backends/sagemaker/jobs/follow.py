@@ -10,7 +10,7 @@ from backends.base import JobProgress, ProgressCallback
 from backends.console import say
 from backends.errors import BackendError
 from backends.runs import Run
-from backends.sagemaker.account import made
+from backends.sagemaker.account import aws_record
 from backends.sagemaker.jobs.polling import Answer, pause
 from backends.sagemaker.logs import TRAINING, Log
 
@@ -31,13 +31,13 @@ def epoch_metrics(line: str) -> dict[str, float]:
     _, sign, rest = line.partition("epoch=")
     if not sign:
         return {}
-    found: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     for name, value in _METRIC.findall(f"epoch={rest}"):
         try:
-            found[name.strip()] = int(value) if name == "epoch" else float(value)
+            metrics[name.strip()] = int(value) if name == "epoch" else float(value)
         except ValueError:
             continue
-    return found if "epoch" in found and "validation_accuracy" in found else {}
+    return metrics if "epoch" in metrics and "validation_accuracy" in metrics else {}
 
 
 class Follower:
@@ -50,7 +50,7 @@ class Follower:
         self._states = 0
         self._metrics: dict[str, float] = {}
         self._fresh = False
-        self._complained = False
+        self._warned = False
 
     def __call__(self, description: Answer) -> None:
         self._say_states(description)
@@ -74,9 +74,9 @@ class Follower:
         try:
             lines = self._log.new_lines()
         except BackendError as error:
-            if not self._complained:
+            if not self._warned:
                 say(f"{error}; the job goes on, and its log isn't kept here")
-            self._complained = True
+            self._warned = True
             return False
         if not lines:
             return False
@@ -84,7 +84,7 @@ class Follower:
             # Whoever followed it before has left lines, which come again now.
             self._fresh = True
             with self._run.log.open("ab"):
-                os.truncate(self._run.log, made(self._run).get("log_from", 0))
+                os.truncate(self._run.log, aws_record(self._run).get("log_from", 0))
         with self._run.log.open("a", encoding="utf-8") as file:
             file.writelines(f"{line}\n" for line in lines)
         for line in lines:

@@ -12,10 +12,10 @@ from backends.console import complain
 from backends.errors import BackendError, Stopped
 from backends.runs import Run
 from backends.sagemaker import logs
-from backends.sagemaker.account import Account, made
-from backends.sagemaker.errors import Refused, told, verdict
+from backends.sagemaker.account import Account, aws_record
+from backends.sagemaker.errors import AwsError, describe_failure, translate_aws_errors
 from backends.sagemaker.jobs import training
-from backends.sagemaker.jobs.polling import Job
+from backends.sagemaker.jobs.polling import AwsJob
 from backends.sagemaker.logs import Log
 from backends.sagemaker.sdk import sdk
 
@@ -24,7 +24,7 @@ _OVER: Final = frozenset(("Completed", "Failed", "Stopped", "DeleteFailed"))
 
 
 @dataclass(frozen=True)
-class Calls:
+class JobApi:
     """what: in words. name, status: keys of requests and answers. key: of the job's name in the run's record. logs: the
     group in CloudWatch.
     """
@@ -42,27 +42,27 @@ class Calls:
         return answer[self.status] in _OVER
 
 
-def _calls(what: str, stem: str, key: str, group: str) -> Calls:
+def _job_api(what: str, stem: str, key: str, group: str) -> JobApi:
     name = stem.title().replace("_", "")
-    return Calls(what, f"describe_{stem}", f"stop_{stem}", f"{name}Name", f"{name}Status", key, group)
+    return JobApi(what, f"describe_{stem}", f"stop_{stem}", f"{name}Name", f"{name}Status", key, group)
 
 
 # By the kind of run that has one.
-CALLS: Final = {
-    "training": _calls("training job", "training_job", "job", logs.TRAINING),
-    "tuning": _calls("tuning job", "hyper_parameter_tuning_job", "tuning_job", logs.TRAINING),
-    "transform": _calls("transform job", "transform_job", "transform_job", logs.TRANSFORM),
-    "evaluation": _calls("processing job", "processing_job", "processing_job", logs.PROCESSING),
+JOB_APIS: Final = {
+    "training": _job_api("training job", "training_job", "job", logs.TRAINING),
+    "tuning": _job_api("tuning job", "hyper_parameter_tuning_job", "tuning_job", logs.TRAINING),
+    "transform": _job_api("transform job", "transform_job", "transform_job", logs.TRANSFORM),
+    "evaluation": _job_api("processing job", "processing_job", "processing_job", logs.PROCESSING),
 }
 
 
-def describe(account: Account, kind: str, job: str) -> Answer | None:
+def describe_job(account: Account, kind: str, job: str) -> Answer | None:
     """What SageMaker says of a job; None when there is none of that name. Raises BackendError."""
-    calls = CALLS[kind]
+    calls = JOB_APIS[kind]
     try:
-        with told(f"asking about {calls.what} {job}"):
+        with translate_aws_errors(f"asking about {calls.what} {job}"):
             answer: Answer = getattr(account.client("sagemaker"), calls.describe)(**{calls.name: job})
-    except Refused as error:
+    except AwsError as error:
         if error.missing:
             return None
         raise
@@ -71,22 +71,24 @@ def describe(account: Account, kind: str, job: str) -> Answer | None:
 
 def stop_job(account: Account, kind: str, job: str) -> None:
     """Ask a job to stop. Raises BackendError."""
-    calls = CALLS[kind]
-    with told(f"stopping {calls.what} {job}"):
+    calls = JOB_APIS[kind]
+    with translate_aws_errors(f"stopping {calls.what} {job}"):
         getattr(account.client("sagemaker"), calls.stop)(**{calls.name: job})
 
 
-def waited(account: Account, run: Run, job: str, costs: str, ask: Callable[[], Answer] | None = None) -> Job:
+def job_to_wait_for(
+    account: Account, run: Run, job: str, costs: str, ask: Callable[[], Answer] | None = None
+) -> AwsJob:
     """The run's job as `wait_for` takes it. costs: what it costs while it goes on. ask: asks about it, and perhaps
     about more; raises BackendError.
     """
-    calls = CALLS[run.kind]
+    calls = JOB_APIS[run.kind]
 
     def plainly() -> Answer:
-        answer = describe(account, run.kind, job)
+        answer = describe_job(account, run.kind, job)
         return {calls.status: "Stopped", "FailureReason": "it was deleted"} if answer is None else answer
 
-    return Job(f"{calls.what} {job}", run.name, ask or plainly, calls.over,
+    return AwsJob(f"{calls.what} {job}", run.name, ask or plainly, calls.over,
                lambda: stop_job(account, run.kind, job), costs)  # fmt: skip
 
 
@@ -96,10 +98,10 @@ def volume_key(account: Account, instance_type: str) -> str | None:
     return key if key and sdk("utils").instance_supports_kms(instance_type) else None
 
 
-def job_of(run: Run) -> str | None:
+def job_name(run: Run) -> str | None:
     """The name of the job that the run has, or was to have, in the account."""
-    calls = CALLS.get(run.kind)
-    name = made(run).get(calls.key) if calls else None
+    calls = JOB_APIS.get(run.kind)
+    name = aws_record(run).get(calls.key) if calls else None
     return str(name) if name else None
 
 
@@ -107,9 +109,9 @@ def is_alive(account: Account, run: Run) -> bool:
     """Whether the run's job is there and goes on; what a training has left is fetched first. Raises BackendError."""
     if run.kind == "training":
         return training.is_running(account, run)
-    job = job_of(run)
-    answer = describe(account, run.kind, job) if job else None
-    return answer is not None and not CALLS[run.kind].over(answer)
+    job = job_name(run)
+    answer = describe_job(account, run.kind, job) if job else None
+    return answer is not None and not JOB_APIS[run.kind].over(answer)
 
 
 def stop(account: Account, run: Run) -> None:
@@ -117,7 +119,7 @@ def stop(account: Account, run: Run) -> None:
     if run.kind == "training":
         training.stop_job(account, run)
         return
-    if (job := job_of(run)) and is_alive(account, run):
+    if (job := job_name(run)) and is_alive(account, run):
         stop_job(account, run.kind, job)
 
 
@@ -125,12 +127,12 @@ def stop(account: Account, run: Run) -> None:
 _SEE_LOG: Final = "See job logs for more information"
 
 
-def ended_well(account: Account, run: Run, job: str, answer: Mapping[str, Any], cancel: CancelToken) -> None:
+def check_completed(account: Account, run: Run, job: str, answer: Mapping[str, Any], cancel: CancelToken) -> None:
     """Keep the job's log in the run's, and see that it is completed. answer: the last about it.
 
     Raises Stopped when cancelled, else BackendError with the reason, the next step and the log's end.
     """
-    calls = CALLS[run.kind]
+    calls = JOB_APIS[run.kind]
     lines = keep_log(Log(account, calls.logs, f"{job}/"), run)
     status = answer[calls.status]
     if status == "Completed":
@@ -142,7 +144,7 @@ def ended_well(account: Account, run: Run, job: str, answer: Mapping[str, Any], 
     reason = "" if reason == "ClientError:" else reason
     if status == "Stopped":
         raise BackendError(f"{calls.what} {job} was stopped before its end" + (f": {reason}" if reason else ""))
-    raise BackendError(verdict(f"{calls.what} {job}", reason, lines))
+    raise BackendError(describe_failure(f"{calls.what} {job}", reason, lines))
 
 
 def keep_log(log: Log, run: Run) -> list[str]:

@@ -22,7 +22,7 @@ _PATIENCE: Final = 120
 
 
 @dataclass(frozen=True)
-class Job:
+class AwsJob:
     """A job in the account.
 
     what: in words, as in "training job kennel-first-1a2b3c". run: name of the run folder that it belongs to.
@@ -37,7 +37,7 @@ class Job:
     stop: Callable[[], None]
     costs: str
 
-    def still(self, why: str) -> StillRunning:
+    def still_running(self, why: str) -> StillRunning:
         """The error that leaves it alone."""
         return StillRunning(
             f"{why}; {self.what} goes on and {self.costs}; follow it with: python deploy.py attach {self.run}, "
@@ -47,13 +47,13 @@ class Job:
 
 def poll_seconds() -> float:
     """Seconds between two questions; KENNEL_POLL_S says otherwise. Raises BackendError when that is no number."""
-    given = os.environ.get(_VARIABLE, "")
+    value = os.environ.get(_VARIABLE, "")
     try:
-        seconds = float(given or _POLL_S)
+        seconds = float(value or _POLL_S)
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds <= 600:
-        raise BackendError(f"{_VARIABLE} must be a number of seconds from 0 to 600, got {given!r}")
+        raise BackendError(f"{_VARIABLE} must be a number of seconds from 0 to 600, got {value!r}")
     return seconds
 
 
@@ -67,7 +67,7 @@ def pause(cancel: CancelToken | None = None) -> None:
         time.sleep(min(left, _NAP_S))
 
 
-def answers(ask: Callable[[], Answer], cancel: CancelToken | None = None) -> Iterator[Answer]:
+def poll(ask: Callable[[], Answer], cancel: CancelToken | None = None) -> Iterator[Answer]:
     """What is answered, again and again, with a pause before each question but the first.
 
     Questions that fail are asked again, ten minutes long; then, and when the very first fails, BackendError is raised.
@@ -76,10 +76,10 @@ def answers(ask: Callable[[], Answer], cancel: CancelToken | None = None) -> Ite
     while True:
         yield answer
         pause(cancel)
-        answer = _patiently(ask, cancel)
+        answer = _ask_with_retries(ask, cancel)
 
 
-def _patiently(ask: Callable[[], Answer], cancel: CancelToken | None) -> Answer:
+def _ask_with_retries(ask: Callable[[], Answer], cancel: CancelToken | None) -> Answer:
     for failed in range(_PATIENCE):
         try:
             return ask()
@@ -92,38 +92,38 @@ def _patiently(ask: Callable[[], Answer], cancel: CancelToken | None) -> Answer:
     return ask()
 
 
-def wait_for(job: Job, cancel: CancelToken, each: Callable[[Answer], None]) -> Answer:
+def wait_for_job(job: AwsJob, cancel: CancelToken, on_answer: Callable[[Answer], None]) -> Answer:
     """Wait until a job is over; returns the last answer. each: hears every answer, the last one too.
 
     Cancelled, it asks the job to stop, once, and waits for its end. Raises StillRunning when that is forced, and
     when the job can't be asked about or stopped any more; BackendError when the very first question fails.
     """
-    asked = False
+    stop_requested = False
     first = True
     try:
-        for answer in answers(job.describe, cancel):
+        for answer in poll(job.describe, cancel):
             first = False
-            each(answer)
+            on_answer(answer)
             if job.ended(answer):
                 return answer
             if cancel.forced:
-                raise job.still("left alone" if not asked else "it was asked to stop and hasn't yet")
-            if cancel.requested and not asked:
-                asked = True
+                raise job.still_running("left alone" if not stop_requested else "it was asked to stop and hasn't yet")
+            if cancel.requested and not stop_requested:
+                stop_requested = True
                 _stop(job)
     except StillRunning:
         raise
     except BackendError as error:
-        raise error if first else job.still(str(error)) from error
+        raise error if first else job.still_running(str(error)) from error
     raise AssertionError("answers never end")
 
 
-def _stop(job: Job) -> None:
+def _stop(job: AwsJob) -> None:
     try:
         job.stop()
     except BackendError as error:
         # It may have ended between the answer and the cancellation.
         if not job.ended(job.describe()):
-            raise job.still(str(error)) from error
+            raise job.still_running(str(error)) from error
     else:
         say(f"{job.what} is asked to stop; Ctrl-C once more leaves it alone")

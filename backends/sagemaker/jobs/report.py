@@ -10,15 +10,15 @@ from backends.console import complain
 from backends.errors import BackendError
 from backends.local import LocalBackend
 from backends.runs import Run
-from backends.sagemaker.account import Account, made
+from backends.sagemaker.account import Account, aws_record
 from backends.sagemaker.jobs import job as jobs
 from backends.sagemaker.jobs.attach import attach
 from backends.sagemaker.jobs.follow import ENDED
 from backends.sagemaker.jobs.job import keep_log
-from backends.sagemaker.jobs.results import fetch as fetch_results
+from backends.sagemaker.jobs.results import fetch_results
 from backends.sagemaker.logs import TRAINING, Log
-from backends.sagemaker.names import Place
-from backends.sagemaker.storage.objects import fetch
+from backends.sagemaker.names import S3Location
+from backends.sagemaker.storage.objects import download_objects
 
 # Below ml/output, as a job on this machine has them.
 TENSORS: Final = "tensors"
@@ -33,40 +33,40 @@ def fetch_report(account: Account, name: str, runs: Path, watch: ProgressCallbac
     Once more it fetches what is new. Raises BackendError, and Stopped when cancelled.
     """
     run = attach(account, name, runs)
-    job = made(run).get("job")
+    job = aws_record(run).get("job")
     if run.kind != "training" or not job:
         raise BackendError(f"{run.name} is no training job of the account, so there is nothing of it to fetch")
-    description = jobs.describe(account, "training", str(job))
+    description = jobs.describe_job(account, "training", str(job))
     if description is None:
         raise BackendError(f"there is no training job {job} in {account.region} any more")
     keep_log(Log(account, TRAINING, f"{job}/"), run)
-    if description["TrainingJobStatus"] in ENDED and not made(run).get("fetched"):
+    if description["TrainingJobStatus"] in ENDED and not aws_record(run).get("fetched"):
         try:
             fetch_results(account, run, description, watch)
         except BackendError as error:
             # Without an artifact there are still tensors to judge.
             complain(str(error))
-    for folder, place in places(description):
+    for folder, location in locations(description):
         watch(JobProgress(f"fetching {folder}", 0, 0, "files"))
-        fetch(account, place, run.ml / "output" / folder, cancel)
+        download_objects(account, location, run.ml / "output" / folder, cancel)
     _make_pages(run, watch)
     return run
 
 
-def places(description: Mapping[str, Any]) -> Iterator[tuple[str, Place]]:
+def locations(description: Mapping[str, Any]) -> Iterator[tuple[str, S3Location]]:
     """(folder below ml/output, where it lies in S3) of what a job was to leave there besides its archives."""
     job = description["TrainingJobName"]
     hook = description.get("DebugHookConfig", {}).get("S3OutputPath")
     profiler = description.get("ProfilerConfig", {}).get("S3OutputPath")
     if hook:
-        yield TENSORS, Place.parse(hook.rstrip("/")) / f"{job}/debug-output"
+        yield TENSORS, S3Location.parse(hook.rstrip("/")) / f"{job}/debug-output"
     if profiler:
-        yield PROFILER, Place.parse(profiler.rstrip("/")) / f"{job}/profiler-output"
+        yield PROFILER, S3Location.parse(profiler.rstrip("/")) / f"{job}/profiler-output"
     # SageMaker's own rules: beside the tensors, or beside the artifact.
     for url in dict.fromkeys(
         each for each in (hook, profiler, description["OutputDataConfig"]["S3OutputPath"]) if each
     ):
-        yield RULES, Place.parse(url.rstrip("/")) / f"{job}/{RULES}"
+        yield RULES, S3Location.parse(url.rstrip("/")) / f"{job}/{RULES}"
 
 
 def _make_pages(run: Run, watch: ProgressCallback) -> None:

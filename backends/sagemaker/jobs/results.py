@@ -14,31 +14,33 @@ from backends.base import JobProgress, ProgressCallback
 from backends.console import say
 from backends.errors import BackendError
 from backends.runs import Run
-from backends.sagemaker.account import Account, made, note
-from backends.sagemaker.errors import Refused, told, verdict
+from backends.sagemaker.account import Account, aws_record, update_aws_record
+from backends.sagemaker.errors import AwsError, describe_failure, translate_aws_errors
 from backends.sagemaker.jobs.debugger import RULES_FILE, statuses
 from backends.sagemaker.jobs.polling import Answer
-from backends.sagemaker.names import Place
+from backends.sagemaker.names import S3Location
 
 
-def fetch(account: Account, run: Run, description: Answer, watch: ProgressCallback) -> None:
+def fetch_results(account: Account, run: Run, description: Answer, watch: ProgressCallback) -> None:
     """The artifact to ml/model, reports to ml/output/data, what SageMaker's rules found; and what the job took.
 
     Raises BackendError when a completed job left no artifact, or something can't be fetched.
     """
-    output = Place.parse(description["OutputDataConfig"]["S3OutputPath"].rstrip("/")) / description["TrainingJobName"]
+    output = (
+        S3Location.parse(description["OutputDataConfig"]["S3OutputPath"].rstrip("/")) / description["TrainingJobName"]
+    )
     reports = output / "output/output.tar.gz"
     fetch_archive(account, reports, run.ml / "output" / "data", watch)
     _save_rules(run, description)
     _save_hyperparameters(run, description)
     artifact = description.get("ModelArtifacts", {}).get("S3ModelArtifacts") or (output / "output/model.tar.gz").url
-    found = fetch_archive(account, Place.parse(artifact), run.artifact, watch)
+    found = fetch_archive(account, S3Location.parse(artifact), run.artifact, watch)
     if not found and description["TrainingJobStatus"] == "Completed":
         raise BackendError(f"there is no artifact at {artifact}; somebody has removed it, or the role may not write it")
     seconds = {key: description[name] for key, name in (("seconds", "TrainingTimeInSeconds"),
                                                         ("billable_seconds", "BillableTimeInSeconds"))
                if name in description}  # fmt: skip
-    note(account, run, fetched=True, artifact=artifact if found else None, **seconds)
+    update_aws_record(account, run, fetched=True, artifact=artifact if found else None, **seconds)
     _say_time(description)
 
 
@@ -67,7 +69,7 @@ def _save_rules(run: Run, description: Answer) -> None:
         say(f"{len(going)} of SageMaker's rules are still judging; python deploy.py attach {run.name} asks them again")
 
 
-def verdict_of(run: Run, description: Answer) -> str | None:
+def failure_sentence(run: Run, description: Answer) -> str | None:
     """Why a job that has ended didn't end well, in one sentence, which is the run's failure file, too; None for a
     completed one. After `fetch`.
     """
@@ -81,7 +83,7 @@ def verdict_of(run: Run, description: Answer) -> str | None:
         sentence = f"Stopped: {what} was stopped {how}"
     else:
         last = str(description.get("SecondaryStatus", "")) if status == "Stopped" else ""
-        sentence = verdict(what, description.get("FailureReason") or last, _log_end(run))
+        sentence = describe_failure(what, description.get("FailureReason") or last, _log_end(run))
     (run.ml / "output" / "failure").write_text(f"{sentence}\n")
     return sentence
 
@@ -89,7 +91,7 @@ def verdict_of(run: Run, description: Answer) -> str | None:
 def _log_end(run: Run) -> list[str]:
     try:
         with run.log.open("rb") as file:
-            file.seek(int(made(run).get("log_from", 0)))
+            file.seek(int(aws_record(run).get("log_from", 0)))
             return file.read().decode(errors="replace").splitlines()[-50:]
     except OSError:
         return []
@@ -99,7 +101,7 @@ def _log_end(run: Run) -> list[str]:
 _MANIFEST: Final = "kennel.json"
 
 
-def fetch_archive(account: Account, source: Place, folder: Path, watch: ProgressCallback) -> bool:
+def fetch_archive(account: Account, source: S3Location, folder: Path, watch: ProgressCallback) -> bool:
     """Unpack a .tar.gz of S3 into a folder, whose files of the same names it replaces. False when there is none.
 
     Raises BackendError when it can't be read, or holds anything that would end up outside the folder.
@@ -115,7 +117,7 @@ def fetch_archive(account: Account, source: Place, folder: Path, watch: Progress
     return True
 
 
-def download(account: Account, source: Place, file: Path, watch: ProgressCallback) -> bool:
+def download(account: Account, source: S3Location, file: Path, watch: ProgressCallback) -> bool:
     """Bring one object. False when there is none; raises BackendError when it can't be read."""
     client = account.client("s3")
     name = source.key.rsplit("/", 1)[-1]
@@ -126,11 +128,11 @@ def download(account: Account, source: Place, file: Path, watch: ProgressCallbac
         done += sent
 
     try:
-        with told(f"fetching {source.url}"):
+        with translate_aws_errors(f"fetching {source.url}"):
             size = client.head_object(Bucket=source.bucket, Key=source.key)["ContentLength"]
             watch(JobProgress(f"fetching {name}", 0, -(-size // 1000), "kB"))
             client.download_file(source.bucket, source.key, str(file), Callback=count)
-    except Refused as error:
+    except AwsError as error:
         if error.missing:
             return False
         raise

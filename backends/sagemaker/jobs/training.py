@@ -9,17 +9,25 @@ from backends.cancel import CancelToken, cancel_on_signals
 from backends.console import say
 from backends.errors import BackendError, Stopped
 from backends.runs import Run
-from backends.sagemaker.account import Account, made, note
+from backends.sagemaker.account import Account, aws_record, update_aws_record
 from backends.sagemaker.billing.items import Item
-from backends.sagemaker.errors import Refused, told
+from backends.sagemaker.errors import AwsError, translate_aws_errors
 from backends.sagemaker.jobs import debugger
 from backends.sagemaker.jobs.debugger import Observers
-from backends.sagemaker.jobs.estimator import Inputs, check, from_container, has_volumes, luggage, max_wait, travelling
+from backends.sagemaker.jobs.estimator import (
+    TrainingInputs,
+    check_training_job,
+    for_container,
+    from_container,
+    has_volumes,
+    max_wait,
+    stage_inputs,
+)
 from backends.sagemaker.jobs.estimator import estimator as estimator  # noqa: PLC0414 - part of what is said here
 from backends.sagemaker.jobs.follow import ENDED, Follower, training_log
-from backends.sagemaker.jobs.polling import Answer, Job, wait_for
-from backends.sagemaker.jobs.results import fetch, verdict_of
-from backends.sagemaker.names import LONGEST, resource_name
+from backends.sagemaker.jobs.polling import Answer, AwsJob, wait_for_job
+from backends.sagemaker.jobs.results import failure_sentence, fetch_results
+from backends.sagemaker.names import MAX_NAME_LENGTH, resource_name
 from contract.hyperparameters import Hyperparameters
 
 _WATCHED: Final = "SageMaker's Debugger"
@@ -55,10 +63,10 @@ def finish(account: Account, run: Run, watch: ProgressCallback, cancel: CancelTo
 
 def follow(account: Account, run: Run, watch: ProgressCallback, cancel: CancelToken | None = None) -> Answer:
     """Wait for the run's job to end, keeping its log in the run folder; returns its last description."""
-    job = str(made(run)["job"])
+    job = str(aws_record(run)["job"])
     follower = Follower(training_log(account, job), run, watch)
     with cancel_on_signals(cancel) as token:
-        last = wait_for(as_job(account, run), token, follower)
+        last = wait_for_job(as_job(account, run), token, follower)
     if last.get("TrainingStartTime"):
         follower.drain()
     return last
@@ -66,11 +74,11 @@ def follow(account: Account, run: Run, watch: ProgressCallback, cancel: CancelTo
 
 def is_running(account: Account, run: Run) -> bool:
     """Whether the run's job goes on; what one left that has ended is fetched first, unless it was."""
-    if "job" not in made(run) or (description := _described(account, run)) is None:
+    if "job" not in aws_record(run) or (description := _described(account, run)) is None:
         return False
     if description["TrainingJobStatus"] not in ENDED:
         return True
-    if not made(run).get("fetched"):
+    if not aws_record(run).get("fetched"):
         with contextlib.suppress(BackendError):
             _conclude(account, run, description, lambda _: None, stopped=True)
     return False
@@ -86,21 +94,21 @@ def stop_job(account: Account, run: Run) -> None:
         finish(account, run, lambda _: None, cancel)
 
 
-def as_job(account: Account, run: Run) -> Job:
+def as_job(account: Account, run: Run) -> AwsJob:
     """The run's job, to be waited for."""
-    name, hosts = str(made(run)["job"]), made(run).get("hosts", "its instances")
+    name, hosts = str(aws_record(run)["job"]), aws_record(run).get("hosts", "its instances")
     client = account.client("sagemaker")
 
     def describe() -> Answer:
-        with told(f"asking about training job {name}"):
+        with translate_aws_errors(f"asking about training job {name}"):
             answer: Answer = client.describe_training_job(TrainingJobName=name)
         return answer
 
     def end() -> None:
-        with told(f"stopping training job {name}"):
+        with translate_aws_errors(f"stopping training job {name}"):
             client.stop_training_job(TrainingJobName=name)
 
-    return Job(
+    return AwsJob(
         what=f"training job {name}", run=run.name, describe=describe, stop=end,
         ended=lambda answer: answer["TrainingJobStatus"] in ENDED,
         costs=f"costs {hosts} until it ends",
@@ -109,23 +117,32 @@ def as_job(account: Account, run: Run) -> Job:
 
 def items(account: Account, job: str) -> list[Item]:
     """What a training job may cost at most."""
-    chosen = account.settings.train
-    kind: Any = "spot" if chosen.spot else "training"
-    disk = chosen.volume_gb if has_volumes(chosen.instance_type) else 0
-    found = [
-        Item(f"training job {job}", kind, chosen.instance_type, chosen.instance_count, chosen.max_hours, gigabytes=disk)
+    settings = account.settings.train
+    kind: Any = "spot" if settings.spot else "training"
+    disk = settings.volume_gb if has_volumes(settings.instance_type) else 0
+    cost_items = [
+        Item(
+            f"training job {job}",
+            kind,
+            settings.instance_type,
+            settings.instance_count,
+            settings.max_hours,
+            gigabytes=disk,
+        )
     ]
-    if chosen.keep_alive_minutes:
-        hours = chosen.keep_alive_minutes / 60
-        found.append(Item(f"warm pool after {job}", "training", chosen.instance_type, chosen.instance_count, hours))
-    return found
+    if settings.keep_alive_minutes:
+        hours = settings.keep_alive_minutes / 60
+        cost_items.append(
+            Item(f"warm pool after {job}", "training", settings.instance_type, settings.instance_count, hours)
+        )
+    return cost_items
 
 
 def _described(account: Account, run: Run) -> Answer | None:
     """The job's description; None when there is none."""
     try:
         return as_job(account, run).describe()
-    except Refused as error:
+    except AwsError as error:
         if error.missing:
             return None
         raise
@@ -133,14 +150,14 @@ def _described(account: Account, run: Run) -> Answer | None:
 
 def _goes_on(account: Account, run: Run, hyperparameters: Hyperparameters) -> bool:
     """Whether the run has a job that runs or was completed: one to follow, and not another to start."""
-    if "job" not in made(run) or (description := _described(account, run)) is None:
+    if "job" not in aws_record(run) or (description := _described(account, run)) is None:
         return False
     if description["TrainingJobStatus"] in ("Failed", "Stopped"):
         return False
-    had = from_container(description.get("HyperParameters", {}))
-    if description["TrainingJobStatus"] == "Completed" and had and had.tune_trials < hyperparameters.tune_trials:
+    former = from_container(description.get("HyperParameters", {}))
+    if description["TrainingJobStatus"] == "Completed" and former and former.tune_trials < hyperparameters.tune_trials:
         return False
-    say(f"training job {made(run)['job']} is there already ({description['TrainingJobStatus']}); following it")
+    say(f"training job {aws_record(run)['job']} is there already ({description['TrainingJobStatus']}); following it")
     return True
 
 
@@ -153,53 +170,55 @@ def _start(
     cancel: CancelToken,
 ) -> None:
     account.check_settings()
-    check(account.settings, travelling(hyperparameters).to_json())
+    check_training_job(account.settings, for_container(hyperparameters).to_json())
     name = _next_name(account, run)
-    with luggage(account, data, hyperparameters, watch, cancel) as packed:
+    with stage_inputs(account, data, hyperparameters, watch, cancel) as packed:
         account.consent([*items(account, name), packed.data.plan.item])
         inputs = packed.send(watch, cancel)
     if cancel.requested:
         raise Stopped("stopped before the job was started")
     (run.ml / "output" / "failure").unlink(missing_ok=True)
     before = run.log.stat().st_size if run.log.exists() else 0
-    chosen = account.settings.train
-    hosts = f"{chosen.instance_count} x {chosen.instance_type}"
-    note(account, run, job=name, hosts=hosts, log_from=before, fetched=False, channels=dict(inputs.channels))
+    settings = account.settings.train
+    hosts = f"{settings.instance_count} x {settings.instance_type}"
+    update_aws_record(
+        account, run, job=name, hosts=hosts, log_from=before, fetched=False, channels=dict(inputs.channels)
+    )
     _create(account, run, name, inputs)
-    waiting = f", {max_wait(account.settings) / 3600:g} with waiting" if chosen.spot else ""
-    say(f"training job {name} in {account.region}: {hosts}, {chosen.max_hours:g} hours at most{waiting}")
+    waiting = f", {max_wait(account.settings) / 3600:g} with waiting" if settings.spot else ""
+    say(f"training job {name} in {account.region}: {hosts}, {settings.max_hours:g} hours at most{waiting}")
 
 
 def _next_name(account: Account, run: Run) -> str:
     """The run's name in the account; with a number where a job of that name has ended, for none is used twice."""
     number = 1
-    if "job" in made(run):
-        number = int(made(run).get("attempt", 1))
+    if "job" in aws_record(run):
+        number = int(aws_record(run).get("attempt", 1))
         if _described(account, run) is not None:
             number += 1
-    run.record["sagemaker"] = {**made(run), "attempt": number}
+    run.record["sagemaker"] = {**aws_record(run), "attempt": number}
     suffix = f"-{number}" if number > 1 else ""
-    return f"{resource_name(run, LONGEST - len(suffix))}{suffix}"
+    return f"{resource_name(run, MAX_NAME_LENGTH - len(suffix))}{suffix}"
 
 
-def _create(account: Account, run: Run, name: str, inputs: Inputs) -> None:
+def _create(account: Account, run: Run, name: str, inputs: TrainingInputs) -> None:
     """Start the job; without the Debugger where the account hasn't got it."""
     observers: Observers | None = Observers.wanted(account)
     while observers is not None:
         try:
-            with told(f"starting training job {name}"):
-                made_by_sdk = estimator(
+            with translate_aws_errors(f"starting training job {name}"):
+                sdk_estimator = estimator(
                     account, run, inputs.hyperparameters.to_json(), debugger.arguments(account, run, observers)
                 )
-                made_by_sdk.fit(dict(inputs.channels), wait=False, logs=False, job_name=name)
-        except Refused as error:
-            if error.taken and _described(account, run) is not None:
+                sdk_estimator.fit(dict(inputs.channels), wait=False, logs=False, job_name=name)
+        except AwsError as error:
+            if error.already_exists and _described(account, run) is not None:
                 # The answer to a first try was lost on its way.
                 return
             observers = observers.without(error, account)
             if observers is None:
                 raise
-            say(f"this account has no {_WATCHED} ({error.fault.said}); Kennel's own rules and profiler do its work")
+            say(f"this account has no {_WATCHED} ({error.fault.message}); Kennel's own rules and profiler do its work")
         else:
             return
 
@@ -207,10 +226,10 @@ def _create(account: Account, run: Run, name: str, inputs: Inputs) -> None:
 def _conclude(account: Account, run: Run, description: Answer, watch: ProgressCallback, stopped: bool) -> None:
     """Fetch, and say by an exception when the job didn't end well. stopped: it was asked to."""
     try:
-        fetch(account, run, description, watch)
+        fetch_results(account, run, description, watch)
     except BackendError as error:
         if description["TrainingJobStatus"] == "Completed":
             raise
         say(str(error))
-    if fault := verdict_of(run, description):
+    if fault := failure_sentence(run, description):
         raise Stopped(fault) if stopped and fault.startswith("Stopped: ") else BackendError(fault)

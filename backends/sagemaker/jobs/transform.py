@@ -20,19 +20,19 @@ from backends.console import complain, say
 from backends.errors import BackendError, StillRunning
 from backends.http import HttpResponse
 from backends.runs import Run
-from backends.sagemaker.account import Account, made, note
+from backends.sagemaker.account import Account, aws_record, update_aws_record
 from backends.sagemaker.billing.items import Item
 from backends.sagemaker.endpoints.model import create_model, model_request, serving_environment
-from backends.sagemaker.errors import told
+from backends.sagemaker.errors import translate_aws_errors
 from backends.sagemaker.jobs import job as jobs
-from backends.sagemaker.jobs.job import ended_well
-from backends.sagemaker.jobs.polling import wait_for
-from backends.sagemaker.names import Place, resource_name, tags
+from backends.sagemaker.jobs.job import check_completed
+from backends.sagemaker.jobs.polling import wait_for_job
+from backends.sagemaker.names import S3Location, resource_name, tags
 from backends.sagemaker.sdk import sdk
 from backends.sagemaker.storage import artifact
-from backends.sagemaker.storage.objects import listed, read, remove
-from backends.sagemaker.storage.sync import compare, each_done
-from backends.sagemaker.storage.upload import send
+from backends.sagemaker.storage.objects import list_objects, read_object, remove_objects
+from backends.sagemaker.storage.sync import compare_with_s3, run_concurrently
+from backends.sagemaker.storage.upload import upload_files
 from backends.transform.ask import parse_response
 from backends.transform.inputs import IMAGE_SUFFIXES, ImageFiles, Survey, TransformBatch
 
@@ -44,14 +44,14 @@ _MB: Final = 1 << 20
 
 
 @dataclass(frozen=True)
-class Remote:
+class S3Images:
     """The images below a prefix in S3, by their names' endings, in the order of their keys."""
 
     account: Account
-    place: Place
+    location: S3Location
 
     def __iter__(self) -> Iterator[str]:
-        return (f"s3://{self.place.bucket}/{key}" for key, *_ in self._images(Counter()))
+        return (f"s3://{self.location.bucket}/{key}" for key, *_ in self._images(Counter()))
 
     def survey(self, goes_on: Callable[[], bool] = lambda: True) -> Survey:
         """As of files here; the ETag stands for the time of change."""
@@ -64,12 +64,12 @@ class Remote:
 
     def sizes(self) -> dict[str, int]:
         """URL -> bytes."""
-        return {f"s3://{self.place.bucket}/{key}": size for key, size, _ in self._images(Counter())}
+        return {f"s3://{self.location.bucket}/{key}": size for key, size, _ in self._images(Counter())}
 
     def _images(self, left_out: Counter[str]) -> Iterator[tuple[str, int, str]]:
-        with told(f"listing {self.place.url}"):
+        with translate_aws_errors(f"listing {self.location.url}"):
             pages = self.account.client("s3").get_paginator("list_objects_v2").paginate(
-                Bucket=self.place.bucket, Prefix=self.place.key
+                Bucket=self.location.bucket, Prefix=self.location.key
             )  # fmt: skip
             for each in (each for page in pages for each in page.get("Contents", [])):
                 suffix = PurePosixPath(each["Key"]).suffix.lower()
@@ -79,25 +79,25 @@ class Remote:
                     left_out[suffix or "no suffix"] += 1
 
 
-def listing(account: Account, urls: Sequence[str]) -> ImageFiles:
+def list_s3_images(account: Account, urls: Sequence[str]) -> ImageFiles:
     """The images below one s3:// URL. Raises BackendError when there are several."""
     if len(urls) != 1:
         raise BackendError(f"one job transforms one prefix of S3, got {', '.join(urls)}; give one at a time")
-    place = Place.parse(urls[0])
-    if not place.bucket:
+    location = S3Location.parse(urls[0])
+    if not location.bucket:
         raise BackendError(f"{urls[0]} names no bucket; give s3://BUCKET/PREFIX/")
     # `photos` is meant as a folder, and photos-old is none of its.
-    key = f"{place.key.rstrip('/')}/" if place.key else ""
-    return Remote(account, Place(place.bucket, key))
+    key = f"{location.key.rstrip('/')}/" if location.key else ""
+    return S3Images(account, S3Location(location.bucket, key))
 
 
 @dataclass
-class Plan:
+class TransformPlan:
     """What the job is to do. source: the prefix with the images. faults: file -> why it isn't among them. largest:
     bytes of the largest image.
     """
 
-    source: Place
+    source: S3Location
     faults: dict[str, str]
     largest: int
     files: dict[str, Path]
@@ -118,12 +118,12 @@ def object_name(number: int) -> str:
     return f"{number:08d}"
 
 
-def plan_of(batch: TransformBatch, inputs: Place) -> Plan:
+def plan_transform(batch: TransformBatch, inputs: S3Location) -> TransformPlan:
     """What is to be sent, to `inputs` if it lies here. Raises BackendError when there is nothing that can be sent."""
     faults: dict[str, str] = {}
     files: dict[str, Path] = {}
     largest = 0
-    remote = batch.files.sizes() if isinstance(batch.files, Remote) else None
+    remote = batch.files.sizes() if isinstance(batch.files, S3Images) else None
     for number, file in enumerate(batch.files):
         size = remote[file] if remote is not None else _size(file)
         if isinstance(size, str):
@@ -134,11 +134,11 @@ def plan_of(batch: TransformBatch, inputs: Place) -> Plan:
             largest = max(largest, size)
             if remote is None:
                 files[object_name(number)] = Path(file)
-    source = batch.files.place if isinstance(batch.files, Remote) else inputs
+    source = batch.files.location if isinstance(batch.files, S3Images) else inputs
     if len(faults) == batch.count:
         file, fault = next(iter(faults.items()))
         raise BackendError(f"none of the {batch.count} images can be sent; the first, {file}: {fault}")
-    return Plan(source, faults, largest, files)
+    return TransformPlan(source, faults, largest, files)
 
 
 def _size(file: str) -> int | str:
@@ -162,59 +162,63 @@ def transform(
     Raises BackendError, Stopped, and StillRunning when the job goes on without us.
     """
     name = resource_name(run)
-    plan = plan_of(batch, _inputs(account, run))
+    plan = plan_transform(batch, _inputs(account, run))
     try:
-        if jobs.describe(account, "transform", name) is None:
+        if jobs.describe_job(account, "transform", name) is None:
             _start(account, run, batch, plan, watch, cancel)
         answer = _follow(account, run, name, batch, watch, cancel)
-        ended_well(account, run, name, answer, cancel)
+        check_completed(account, run, name, answer, cancel)
         run.update(seconds=_seconds(answer))
         yield from _rows(account, run, batch, plan, cancel)
     except StillRunning:
         raise
     except BaseException:
-        _tidy(account, run)
+        _clean_up(account, run)
         raise
-    _tidy(account, run)
+    _clean_up(account, run)
     say(f"the job's own output stays in {_outputs(account, run).url}/")
 
 
-def _inputs(account: Account, run: Run) -> Place:
-    return account.place(run) / "transform/input"
+def _inputs(account: Account, run: Run) -> S3Location:
+    return account.run_location(run) / "transform/input"
 
 
-def _outputs(account: Account, run: Run) -> Place:
-    return account.place(run) / "transform/output"
+def _outputs(account: Account, run: Run) -> S3Location:
+    return account.run_location(run) / "transform/output"
 
 
 def item(account: Account, run: Run) -> Item:
     """What a transform may cost."""
-    chosen = account.settings.transform
+    settings = account.settings.transform
     return Item(
-        f"transform job {resource_name(run)}", "transform", chosen.instance_type, chosen.instance_count,
-        chosen.max_hours,
+        f"transform job {resource_name(run)}", "transform", settings.instance_type, settings.instance_count,
+        settings.max_hours,
     )  # fmt: skip
 
 
 def _start(
-    account: Account, run: Run, batch: TransformBatch, plan: Plan, watch: ProgressCallback, cancel: CancelToken
+    account: Account, run: Run, batch: TransformBatch, plan: TransformPlan, watch: ProgressCallback, cancel: CancelToken
 ) -> None:
     account.check_settings()
     account.consent([item(account, run)])
-    chosen, common, name = account.settings.transform, account.settings.sagemaker, resource_name(run)
-    source = artifact.upload(account, batch.artifact, run.path)
+    settings, common, name = (
+        account.settings.transform,
+        account.settings.sagemaker,
+        resource_name(run),
+    )
+    source = artifact.upload_artifact(account, batch.artifact, run.path)
     if plan.files:
-        send(account, compare(account, plan.files, plan.source, watch, cancel), watch, cancel)
+        upload_files(account, compare_with_s3(account, plan.files, plan.source, watch, cancel), watch, cancel)
     # One image's fault is its answer, and not the end of the job.
     environment = {**serving_environment(account), "KENNEL_BATCH_ERRORS": "answer"}
     request = model_request(account, run, source.url, environment)
-    note(account, run, transform_job=name, model=request["ModelName"])
+    update_aws_record(account, run, transform_job=name, model=request["ModelName"])
     model = create_model(account, request)
     concurrent, payload = plan.limits(batch.concurrent)
     transformer = sdk("transformer").Transformer(
         model_name=model,
-        instance_count=chosen.instance_count,
-        instance_type=chosen.instance_type,
+        instance_count=settings.instance_count,
+        instance_type=settings.instance_type,
         strategy="SingleRecord",
         output_path=_outputs(account, run).url,
         output_kms_key=common.kms_key or None,
@@ -222,10 +226,10 @@ def _start(
         max_concurrent_transforms=concurrent,
         max_payload=payload,
         tags=tags(run, account.settings),
-        volume_kms_key=jobs.volume_key(account, chosen.instance_type),
+        volume_kms_key=jobs.volume_key(account, settings.instance_type),
         sagemaker_session=account.session,
     )
-    with told(f"starting transform job {name}"):
+    with translate_aws_errors(f"starting transform job {name}"):
         transformer.transform(
             data=f"{plan.source.url.rstrip('/')}/", content_type="application/octet-stream", job_name=name, wait=False,
             logs=False,
@@ -236,7 +240,7 @@ def _follow(
     account: Account, run: Run, name: str, batch: TransformBatch, watch: ProgressCallback, cancel: CancelToken
 ) -> Mapping[str, Any]:
     """Wait for the end. SageMaker has no limit of time for a transform, so it is kept here."""
-    chosen = account.settings.transform
+    settings = account.settings.transform
     late = CancelToken(cancel)
 
     def each(answer: Mapping[str, Any]) -> None:
@@ -244,16 +248,16 @@ def _follow(
         if (
             started
             and not late.requested
-            and datetime.now(UTC).timestamp() - started.timestamp() > chosen.max_hours * 3600
+            and datetime.now(UTC).timestamp() - started.timestamp() > settings.max_hours * 3600
         ):
-            say(f"max_hours in [transform], {chosen.max_hours:g}, are over")
+            say(f"max_hours in [transform], {settings.max_hours:g}, are over")
             late.request()
         if batch.count <= _MOST_COUNTED:
-            done = len(listed(account, _outputs(account, run)))
+            done = len(list_objects(account, _outputs(account, run)))
             watch(JobProgress(str(answer["TransformJobStatus"]), done, batch.count, "images"))
 
-    job = jobs.waited(account, run, name, f"runs on {chosen.instance_count} x {chosen.instance_type}")
-    return wait_for(job, late, each)
+    job = jobs.job_to_wait_for(account, run, name, f"runs on {settings.instance_count} x {settings.instance_type}")
+    return wait_for_job(job, late, each)
 
 
 def _seconds(answer: Mapping[str, Any]) -> float:
@@ -262,19 +266,21 @@ def _seconds(answer: Mapping[str, Any]) -> float:
 
 
 def _rows(
-    account: Account, run: Run, batch: TransformBatch, plan: Plan, cancel: CancelToken
+    account: Account, run: Run, batch: TransformBatch, plan: TransformPlan, cancel: CancelToken
 ) -> Iterator[dict[str, Any]]:
     """The answers in the order of the files, fetched several at a time."""
     outputs = _outputs(account, run)
     prefix = f"s3://{plan.source.bucket}/{plan.source.key}"
 
     def key(number: int, file: str) -> str:
-        return f"{file.removeprefix(prefix) if isinstance(batch.files, Remote) else object_name(number)}.out"
+        return f"{file.removeprefix(prefix) if isinstance(batch.files, S3Images) else object_name(number)}.out"
 
     files = enumerate(batch.files)
     while part := list(itertools.islice(files, _PART)):
         wanted = {key(number, file): file for number, file in part if file not in plan.faults}
-        bodies = dict(each_done(wanted, lambda name: read(account, outputs / name), cancel, "fetching answers"))
+        bodies = dict(
+            run_concurrently(wanted, lambda name: read_object(account, outputs / name), cancel, "fetching answers")
+        )
         for number, file in part:
             if fault := plan.faults.get(file):
                 yield {"file": file, "error": fault}
@@ -285,15 +291,15 @@ def _rows(
                 yield {"file": file, **parse_response(answer, batch.labels, f"transform job {resource_name(run)}")}
 
 
-def _tidy(account: Account, run: Run) -> None:
+def _clean_up(account: Account, run: Run) -> None:
     """Remove what only the job needed: the model, and the copies of the images. What can't be is left to `delete`."""
-    model = made(run).get("model")
+    model = aws_record(run).get("model")
     if model is None:
         return
     try:
-        with told(f"removing model {model}"):
+        with translate_aws_errors(f"removing model {model}"):
             account.client("sagemaker").delete_model(ModelName=model)
         # With the note of what was sent, beside them.
-        remove(account, account.place(run) / "transform", lambda name: name.startswith("input"))
+        remove_objects(account, account.run_location(run) / "transform", lambda name: name.startswith("input"))
     except BackendError as error:
         complain(f"{error}; python deploy.py delete {run.name}")

@@ -9,18 +9,18 @@ from backends.cancel import CancelToken
 from backends.console import TrialDisplay, say, show_progress, trial_display
 from backends.errors import BackendError, Stopped
 from backends.runs import Run, create_run, load_run
-from backends.sagemaker.account import Account, note
+from backends.sagemaker.account import Account, update_aws_record
 from backends.sagemaker.billing.items import Item
-from backends.sagemaker.errors import Refused, told
+from backends.sagemaker.errors import AwsError, translate_aws_errors
 from backends.sagemaker.jobs import job as jobs
-from backends.sagemaker.jobs.estimator import check, estimator, luggage, travelling
+from backends.sagemaker.jobs.estimator import check_training_job, estimator, for_container, stage_inputs
 from backends.sagemaker.jobs.job import keep_log
-from backends.sagemaker.jobs.polling import wait_for
-from backends.sagemaker.jobs.results import fetch
+from backends.sagemaker.jobs.polling import wait_for_job
+from backends.sagemaker.jobs.results import fetch_results
 from backends.sagemaker.jobs.tuner_arguments import static_hyperparameters, tuner_arguments
-from backends.sagemaker.jobs.tuning_trials import Found, Jobs
+from backends.sagemaker.jobs.tuning_trials import TunerJobs, TunerResults
 from backends.sagemaker.logs import TRAINING, Log
-from backends.sagemaker.names import LONGEST_TUNING, resource_name, tags
+from backends.sagemaker.names import MAX_TUNING_NAME_LENGTH, resource_name, tags
 from backends.sagemaker.sdk import sdk
 from backends.search.request import SearchRequest
 from backends.search.results import best_trial
@@ -37,26 +37,26 @@ def search(account: Account, run: Run, request: SearchRequest, cancel: CancelTok
     Raises BackendError, Stopped, and StillRunning when the job goes on without us. What was found until then is there.
     """
     settings = SearchSettings.of(request.hyperparameters)
-    job = resource_name(run, LONGEST_TUNING)
-    answer = jobs.describe(account, "tuning", job)
+    job = resource_name(run, MAX_TUNING_NAME_LENGTH)
+    answer = jobs.describe_job(account, "tuning", job)
     if answer is None:
         _start(account, run, request, settings, job, cancel)
     else:
         _check_same(answer, settings, run)
-    following = Following(account, run, settings, job)
+    following = SearchFollower(account, run, settings, job)
     answer = following.to_the_end(cancel)
     following.catch_up()
-    state, reason = _verdict(answer, settings, cancel)
+    state, reason = _outcome(answer, settings, cancel)
     following.write(state, reason)
     best = best_trial(following.document)
     if best is not None:
-        fetch_best(account, run, request, following.found.jobs[best["number"]], best)
+        fetch_best(account, run, request, following.results.jobs[best["number"]], best)
         following.write(state, reason)
     if state == "stopped":
-        ended = len(following.found.finished)
-        raise Stopped(f"stopped after {ended} of {settings.trials} trials; {_begin_another(job)}")
+        ended = len(following.results.finished)
+        raise Stopped(f"stopped after {ended} of {settings.trials} trials; {_continuation_hint(job)}")
     if best is None:
-        raise BackendError(f"{failure_of(following.found.finished, reason)} (tuning job {job})")
+        raise BackendError(f"{failure_of(following.results.finished, reason)} (tuning job {job})")
 
 
 def items(account: Account, job: str, settings: SearchSettings) -> list[Item]:
@@ -84,25 +84,25 @@ def _start(
     base = request.of_trial(settings.base)
     arguments = tuner_arguments(replace(settings, base=base), chosen.tune.warm_start, chosen.tune.warm_start_same)
     account.check_settings()
-    check(chosen, static_hyperparameters(replace(settings, base=travelling(base))))
-    with show_progress("uploading") as watch, luggage(account, request.data, base, watch, cancel) as packed:
-        account.consent([*items(account, job, settings), packed.data.plan.item])
-        inputs = packed.send(watch, cancel)
+    check_training_job(chosen, static_hyperparameters(replace(settings, base=for_container(base))))
+    with show_progress("uploading") as watch, stage_inputs(account, request.data, base, watch, cancel) as staged:
+        account.consent([*items(account, job, settings), staged.data.plan.item])
+        inputs = staged.send(watch, cancel)
     if cancel.requested:
         raise Stopped("stopped before the search was started")
-    note(account, run, tuning_job=job)
+    update_aws_record(account, run, tuning_job=job)
     static = static_hyperparameters(replace(settings, base=inputs.hyperparameters))
-    made_by_sdk = estimator(account, run, static)
+    sdk_estimator = estimator(account, run, static)
     # All trials would share it, and none goes on from another one's.
-    made_by_sdk.checkpoint_s3_uri = None
-    made_by_sdk.max_retry_attempts = chosen.tune.retries or None
-    tuner = sdk("tuner").HyperparameterTuner(made_by_sdk, **arguments, tags=tags(run, chosen))
+    sdk_estimator.checkpoint_s3_uri = None
+    sdk_estimator.max_retry_attempts = chosen.tune.retries or None
+    tuner = sdk("tuner").HyperparameterTuner(sdk_estimator, **arguments, tags=tags(run, chosen))
     try:
-        with told(f"starting tuning job {job}"):
+        with translate_aws_errors(f"starting tuning job {job}"):
             tuner.fit(dict(inputs.channels), job_name=job, include_cls_metadata=False, wait=False)
-    except Refused as error:
+    except AwsError as error:
         # The answer to a first try may have been lost on its way.
-        if not error.taken:
+        if not error.already_exists:
             raise
     say(f"tuning job {job} in {account.region}: {_extent(settings)}")
 
@@ -114,20 +114,21 @@ def _extent(settings: SearchSettings) -> str:
 def _check_same(answer: Answer, settings: SearchSettings, run: Run) -> None:
     """A tuning job takes no changes once it is there."""
     limits = answer["HyperParameterTuningJobConfig"]["ResourceLimits"]
-    there = (limits["MaxNumberOfTrainingJobs"], limits["MaxParallelTrainingJobs"])
+    existing = (limits["MaxNumberOfTrainingJobs"], limits["MaxParallelTrainingJobs"])
     wanted = (settings.trials, min(settings.parallel, settings.trials))
-    if there != wanted:
+    if existing != wanted:
+        hint = _continuation_hint(answer["HyperParameterTuningJobName"])
         raise BackendError(
-            f"the tuning job of {run.name} has {there[0]} trials, {there[1]} at a time, and SageMaker lets nobody "
-            f"change that (wanted: {wanted[0]}, {wanted[1]}); {_begin_another(answer['HyperParameterTuningJobName'])}"
+            f"the tuning job of {run.name} has {existing[0]} trials, {existing[1]} at a time, and SageMaker "
+            f"lets nobody change that (wanted: {wanted[0]}, {wanted[1]}); {hint}"
         )
 
 
-def _begin_another(job: str) -> str:
+def _continuation_hint(job: str) -> str:
     return f"a search that goes on from its results: python deploy.py tune ... -o tune.warm_start={job}"
 
 
-def _verdict(answer: Answer, settings: SearchSettings, cancel: CancelToken) -> tuple[str, str | None]:
+def _outcome(answer: Answer, settings: SearchSettings, cancel: CancelToken) -> tuple[str, str | None]:
     """The document's state and reason."""
     status = answer["HyperParameterTuningJobStatus"]
     if status == "Completed":
@@ -140,7 +141,7 @@ def _verdict(answer: Answer, settings: SearchSettings, cancel: CancelToken) -> t
     return "completed", str(answer.get("FailureReason") or f"its tuning job ended as {status}")
 
 
-class Following:
+class SearchFollower:
     """What is known of a tuning job while it runs, told and written as it changes. document: as it was last written."""
 
     def __init__(self, account: Account, run: Run, settings: SearchSettings, job: str) -> None:
@@ -148,17 +149,17 @@ class Following:
         self._run = run
         self._settings = settings
         self._job = job
-        self._jobs = Jobs(account, job, settings)
-        self._told: set[int] = set()
-        self.found: Found
+        self._jobs = TunerJobs(account, job, settings)
+        self._shown: set[int] = set()
+        self.results: TunerResults
         self.document: dict[str, Any] = {}
 
     def to_the_end(self, cancel: CancelToken) -> Answer:
         """Wait for its end; returns the last answer. Raises BackendError, of a job that goes on StillRunning."""
         costs = f"trains on {self._account.settings.train.instance_type}"
-        with trial_display(f"{self._run.name} on SageMaker") as shown:
-            job = jobs.waited(self._account, self._run, self._job, costs, self._ask)
-            return wait_for(job, cancel, lambda _: self._tell(shown))
+        with trial_display(f"{self._run.name} on SageMaker") as display:
+            job = jobs.job_to_wait_for(self._account, self._run, self._job, costs, self._ask)
+            return wait_for_job(job, cancel, lambda _: self._show(display))
 
     def catch_up(self) -> None:
         """The logs lag behind the jobs."""
@@ -167,34 +168,34 @@ class Following:
 
     def write(self, state: str, reason: str | None) -> None:
         """Write tuning.json and its like, and note the best trial."""
-        for record in self.found.finished:
+        for record in self.results.finished:
             record.run = trial_name(self._run, record.number, record.run)
-        self.document = document_of(self.found, state, reason)
+        self.document = document_of(self.results, state, reason)
         write_results(self._run.ml / "output" / "data", self.document)
         best = best_trial(self.document)
         self._run.update(best=best["run"] if best else None)
 
     def _ask(self) -> Answer:
-        answer = jobs.describe(self._account, "tuning", self._job)
+        answer = jobs.describe_job(self._account, "tuning", self._job)
         if answer is None:
             raise BackendError(f"there is no tuning job {self._job} any more")
-        self.found = self._jobs.look(answer)
+        self.results = self._jobs.refresh(answer)
         return answer
 
-    def _tell(self, shown: TrialDisplay) -> None:
-        found, settings = self.found, self._settings
-        best = found.front[0] if found.front else None
-        new = [each for each in found.finished if each.number not in self._told]
+    def _show(self, display: TrialDisplay) -> None:
+        results, settings = self.results, self._settings
+        best = results.front[0] if results.front else None
+        new = [each for each in results.finished if each.number not in self._shown]
         for record in new:
-            shown.trial_ended(finished_line(record, settings.objectives, settings.trials, best))
-            self._told.add(record.number)
-        for record in found.running:
+            display.trial_ended(finished_line(record, settings.objectives, settings.trials, best))
+            self._shown.add(record.number)
+        for record in results.running:
             if record.epochs:
                 row = {k: v for k, v in record.epochs[max(record.epochs)].items() if v is not None}
                 total = record.hyperparameters.epochs
-                shown.update(record.number, JobProgress("training", max(record.epochs), total, "epochs", row))
-        told_best = f"{best.objective[0]:.4g} (trial {best.number})" if best and best.objective else ""
-        shown.draw(len(found.finished), settings.trials, told_best, [each.number for each in found.running])
+                display.update(record.number, JobProgress("training", max(record.epochs), total, "epochs", row))
+        best_text = f"{best.objective[0]:.4g} (trial {best.number})" if best and best.objective else ""
+        display.draw(len(results.finished), settings.trials, best_text, [each.number for each in results.running])
         if new or not self.document:
             self.write("running", None)
 
@@ -224,14 +225,14 @@ def fetch_best(
             path.parent, "training", path.name, backend="sagemaker", tuning=tuning.name, trial=row["number"],
             data=str(request.data), hyperparameters=asdict(chosen),
         )  # fmt: skip
-    note(account, trial, job=job)
+    update_aws_record(account, trial, job=job)
     try:
         with show_progress(f"fetching {path.name}") as watch:
-            description = jobs.describe(account, "training", job)
+            description = jobs.describe_job(account, "training", job)
             if description is None:
                 raise BackendError(f"there is no training job {job} any more")
             keep_log(Log(account, TRAINING, f"{job}/"), trial)
-            fetch(account, trial, description, watch)
+            fetch_results(account, trial, description, watch)
     except BackendError as error:
         trial.finish("failed", reason=str(error))
         raise

@@ -8,17 +8,17 @@ from typing import Any, Final
 from backends.errors import BackendError
 from backends.runs import Run
 from backends.sagemaker.account import Account
-from backends.sagemaker.errors import Refused, found, told
+from backends.sagemaker.errors import AwsError, none_if_missing, translate_aws_errors
 from backends.sagemaker.jobs.polling import pause
-from backends.sagemaker.names import LONGEST, STEM, resource_name
-from backends.sagemaker.resources.inventory import everything
+from backends.sagemaker.names import MAX_NAME_LENGTH, STEM, resource_name
+from backends.sagemaker.resources.inventory import list_resources
 from backends.sagemaker.resources.jobs import JOB_KINDS, RUNNING
-from backends.sagemaker.resources.resource import DATA, JOBS, Kind, Thing, in_order
-from backends.sagemaker.resources.storage import remove_objects
+from backends.sagemaker.resources.resource import DATA, JOBS, Resource, ResourceKind, in_removal_order
+from backends.sagemaker.resources.storage import remove_all_versions
 
 Say = Callable[[str], None]
 # kind -> (service, call). A job that is removed is one that is stopped: its record stays, and costs nothing.
-_CALLS: Final[dict[Kind, tuple[str, str]]] = {
+_CALLS: Final[dict[ResourceKind, tuple[str, str]]] = {
     "scheduled action": ("application-autoscaling", "delete_scheduled_action"),
     "scaling policy": ("application-autoscaling", "delete_scaling_policy"),
     "scaling target": ("application-autoscaling", "deregister_scalable_target"),
@@ -42,23 +42,23 @@ _BUSY: Final = re.compile(
 )
 _LIMIT_S: Final = 1800.0
 # What is asked to end, and has ended, before anything is removed that it uses or writes to.
-_FIRST: Final[frozenset[Kind]] = frozenset(
+_FIRST: Final[frozenset[ResourceKind]] = frozenset(
     ("scheduled action", "scaling policy", "scaling target", "warm pool", "endpoint", *JOBS)
 )
 _ENDING: Final = ("Stopping", "Deleting")
 # What of a run's name is in its name in the account.
-_ROOM: Final = LONGEST - len(f"{STEM}--123456")
+_ROOM: Final = MAX_NAME_LENGTH - len(f"{STEM}--123456")
 
 
-def plan(account: Account, run_or_name: Run | str, with_data: bool = False) -> list[Thing]:
+def plan_removal(account: Account, run_or_name: Run | str, with_data: bool = False) -> list[Resource]:
     """What there is of a run in the account, in the order in which it has to go; with_data: what it left in S3, too.
 
     run_or_name: as of `of_run`.
     """
-    return [each for each in of_run(everything(account), run_or_name) if with_data or not each.is_data]
+    return [each for each in resources_of_run(list_resources(account), run_or_name) if with_data or not each.is_data]
 
 
-def of_run(things: Sequence[Thing], run_or_name: Run | str) -> list[Thing]:
+def resources_of_run(resources: Sequence[Resource], run_or_name: Run | str) -> list[Resource]:
     """Those of one run; or the one thing that has this name itself, as a data set's s3://....
 
     run_or_name: a run, its name, or its name in the account, as `status` shows it. Raises BackendError for a name that
@@ -68,13 +68,13 @@ def of_run(things: Sequence[Thing], run_or_name: Run | str) -> list[Thing]:
         noted = run_or_name.record.get("sagemaker") or {}
         # An attached run's things may be another folder's run.
         own = {resource_name(run_or_name), noted.get("name"), noted.get("endpoint"), noted.get("job")}
-        return [each for each in things if each.run and {each.run, each.name} & own]
-    whose = _resolve(things, run_or_name)
-    return [each for each in things if each.run == whose or each.name.rstrip("/") == run_or_name.rstrip("/")]
+        return [each for each in resources if each.run and {each.run, each.name} & own]
+    whose = _resolve(resources, run_or_name)
+    return [each for each in resources if each.run == whose or each.name.rstrip("/") == run_or_name.rstrip("/")]
 
 
-def _resolve(things: Sequence[Thing], name: str) -> str:
-    runs = sorted({each.run for each in things if each.run})
+def _resolve(resources: Sequence[Resource], name: str) -> str:
+    runs = sorted({each.run for each in resources if each.run})
     if name in runs:
         return name
     pattern = re.compile(rf"{STEM}-{re.escape(name[:_ROOM].rstrip('-'))}-[0-9a-f]{{6}}")
@@ -86,115 +86,118 @@ def _resolve(things: Sequence[Thing], name: str) -> str:
     return matching[0] if matching else name
 
 
-def delete(account: Account, things: Sequence[Thing], say: Say = lambda _: None) -> None:
+def delete_resources(account: Account, resources: Sequence[Resource], say: Say = lambda _: None) -> None:
     """Remove the things, in their order, and wait until they are gone. What is gone already is passed over.
 
     say: is told of each. Raises BackendError when some can't be removed, after the others that don't depend on them.
     """
-    ordered = in_order(list(things))
+    ordered = in_removal_order(list(resources))
     stages = (
         [each for each in ordered if each.kind in _FIRST],
         [each for each in ordered if each.kind not in _FIRST | DATA],
         [each for each in ordered if each.kind in DATA],
     )
     for stage in stages:
-        asked, faults = _each(stage, lambda thing: _remove(account, thing, say))
-        _, late = _each(asked, lambda thing: _await(account, thing, say))
+        asked, faults = _each(stage, lambda resource: _remove(account, resource, say))
+        _, late = _each(asked, lambda resource: _await(account, resource, say))
         if faults or late:
             raise BackendError(f"{'; '.join(faults + late)}; the same command goes on from here")
 
 
-def left_meanwhile(account: Account, removed: Sequence[Thing]) -> list[Thing]:
+def left_behind(account: Account, removed: Sequence[Resource]) -> list[Resource]:
     """What the removed runs' endpoints and jobs left behind only while they ended, in the order of removal: an endpoint
     that was being made has no log yet, and a job that is stopped still writes what it has.
     """
     runs = {each.run for each in removed if each.kind in ("endpoint", *JOBS) and each.run}
-    return [each for each in everything(account) if each.is_data and each.run in runs] if runs else []
+    return [each for each in list_resources(account) if each.is_data and each.run in runs] if runs else []
 
 
-def _each(things: Sequence[Thing], act: Callable[[Thing], None]) -> tuple[list[Thing], list[str]]:
+def _each(resources: Sequence[Resource], act: Callable[[Resource], None]) -> tuple[list[Resource], list[str]]:
     """Those that it went well with, and what went wrong with the others."""
     done, faults = [], []
-    for thing in things:
+    for resource in resources:
         try:
-            act(thing)
-            done.append(thing)
+            act(resource)
+            done.append(resource)
         except BackendError as error:
             faults.append(str(error))
     return done, faults
 
 
-def _remove(account: Account, thing: Thing, say: Say) -> None:
-    if thing.state in _ENDING:
+def _remove(account: Account, resource: Resource, say: Say) -> None:
+    if resource.state in _ENDING:
         return
-    if thing.kind == "objects":
-        say(f"removing {thing.name} ({thing.detail})")
-        remove_objects(account, thing.handle)
+    if resource.kind == "objects":
+        say(f"removing {resource.name} ({resource.detail})")
+        remove_all_versions(account, resource.handle)
         return
-    say(f"{'stopping' if thing.kind in JOBS else 'removing'} {thing.kind} {thing.name}")
-    if thing.kind == "endpoint":
-        _remove_endpoint(account, thing, say)
+    say(f"{'stopping' if resource.kind in JOBS else 'removing'} {resource.kind} {resource.name}")
+    if resource.kind == "endpoint":
+        _remove_endpoint(account, resource, say)
     else:
-        _call(account, thing)
+        _call(account, resource)
 
 
-def _call(account: Account, thing: Thing) -> None:
-    service, operation = _CALLS[thing.kind]
+def _call(account: Account, resource: Resource) -> None:
+    service, operation = _CALLS[resource.kind]
     ask = getattr(account.client(service), operation)
     try:
-        with told(f"removing {thing.kind} {thing.name}"):
-            ask(**_request(thing))
-    except Refused as refused:
+        with translate_aws_errors(f"removing {resource.kind} {resource.name}"):
+            ask(**_request(resource))
+    except AwsError as refused:
         # A job may have ended, or have been stopped, since it was listed.
-        if not refused.missing and _job_status(account, thing) in ("", "InProgress"):
+        if not refused.missing and _job_status(account, resource) in ("", "InProgress"):
             raise
 
 
-def _request(thing: Thing) -> dict[str, Any]:
-    if thing.kind == "alarm":
-        return {"AlarmNames": [thing.handle["AlarmName"]]}
-    if thing.kind == "warm pool":
-        return {**thing.handle, "ResourceConfig": {"KeepAlivePeriodInSeconds": 0}}
-    return dict(thing.handle)
+def _request(resource: Resource) -> dict[str, Any]:
+    if resource.kind == "alarm":
+        return {"AlarmNames": [resource.handle["AlarmName"]]}
+    if resource.kind == "warm pool":
+        return {**resource.handle, "ResourceConfig": {"KeepAlivePeriodInSeconds": 0}}
+    return dict(resource.handle)
 
 
-def _job_status(account: Account, thing: Thing) -> str:
+def _job_status(account: Account, resource: Resource) -> str:
     """A job's status; "Deleted" when there is none of its name. Empty for what is no job."""
-    if thing.kind not in JOB_KINDS:
+    if resource.kind not in JOB_KINDS:
         return ""
-    kind = JOB_KINDS[thing.kind]
-    answer = kind.describe(account, thing.name)
+    kind = JOB_KINDS[resource.kind]
+    answer = kind.describe(account, resource.name)
     return "Deleted" if answer is None else str(answer[kind.status])
 
 
-def _remove_endpoint(account: Account, thing: Thing, say: Say) -> None:
+def _remove_endpoint(account: Account, resource: Resource, say: Say) -> None:
     end = time.monotonic() + _LIMIT_S
     waited = False
     while True:
         try:
-            _call(account, thing)
-        except Refused as refused:
-            if not _BUSY.search(refused.fault.said) or time.monotonic() > end:
+            _call(account, resource)
+        except AwsError as refused:
+            if not _BUSY.search(refused.fault.message) or time.monotonic() > end:
                 raise
             if not waited:
-                say(f"endpoint {thing.name} is being made or changed and can't be removed before that is done; waiting")
+                say(
+                    f"endpoint {resource.name} is being made or changed and can't be removed before that is done; "
+                    "waiting"
+                )
             waited = True
             pause()
         else:
             return
 
 
-def _await(account: Account, thing: Thing, say: Say) -> None:
+def _await(account: Account, resource: Resource, say: Say) -> None:
     """Wait until a job has ended or an endpoint is gone: they take a minute or several, and cost as long."""
-    if thing.kind == "endpoint":
-        _until(lambda: _endpoint_gone(account, thing.name), f"endpoint {thing.name}", say)
-    elif thing.kind in JOBS:
-        _until(lambda: _job_status(account, thing) not in RUNNING, f"{thing.kind} {thing.name}", say)
+    if resource.kind == "endpoint":
+        _until(lambda: _endpoint_gone(account, resource.name), f"endpoint {resource.name}", say)
+    elif resource.kind in JOBS:
+        _until(lambda: _job_status(account, resource) not in RUNNING, f"{resource.kind} {resource.name}", say)
 
 
 def _endpoint_gone(account: Account, name: str) -> bool:
     client = account.client("sagemaker")
-    return found(f"asking about endpoint {name}", lambda: client.describe_endpoint(EndpointName=name)) is None
+    return none_if_missing(f"asking about endpoint {name}", lambda: client.describe_endpoint(EndpointName=name)) is None
 
 
 def _until(done: Callable[[], bool], what: str, say: Say) -> None:

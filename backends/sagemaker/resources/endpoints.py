@@ -8,16 +8,16 @@ from backends.sagemaker.account import Account
 from backends.sagemaker.billing.estimate import estimate
 from backends.sagemaker.billing.items import Item
 from backends.sagemaker.billing.prices import MONTH_DAYS, Prices
-from backends.sagemaker.errors import found
+from backends.sagemaker.errors import none_if_missing
 from backends.sagemaker.names import STEM
-from backends.sagemaker.resources.resource import Tags, Thing, listed
+from backends.sagemaker.resources.resource import Resource, Tags, paginate
 
 # In these an endpoint has instances, or is getting or changing them.
 _PAID: Final = ("Creating", "InService", "Updating", "SystemUpdating", "RollingBack", "UpdateRollbackFailed")
 _MEGABYTES: Final = 1024
 
 
-def endpoints(account: Account, tags: Tags, prices: Prices) -> Iterator[Thing]:
+def endpoints(account: Account, tags: Tags, prices: Prices) -> Iterator[Resource]:
     """Every endpoint of Kennel's, with what its instances cost a day."""
     client = account.client("sagemaker")
     names = {each["EndpointArn"]: each["EndpointName"] for each in _by_name(client, "list_endpoints", "Endpoints")}
@@ -28,33 +28,33 @@ def endpoints(account: Account, tags: Tags, prices: Prices) -> Iterator[Thing]:
             continue
         variants = _variants(client, answer)
         items = [_item(each) for each in variants] if answer["EndpointStatus"] in _PAID else []
-        yield Thing(
+        yield Resource(
             "endpoint", answer["EndpointName"], run, {"EndpointName": answer["EndpointName"]}, answer["EndpointStatus"],
             answer["CreationTime"].isoformat(timespec="seconds"), ", ".join(_in_words(each) for each in variants),
             estimate(items, account.region, prices).per_day_usd,
         )  # fmt: skip
 
 
-def configurations(account: Account, tags: Tags) -> Iterator[Thing]:
+def configurations(account: Account, tags: Tags) -> Iterator[Resource]:
     """Every endpoint configuration of Kennel's."""
     client = account.client("sagemaker")
     configs = _by_name(client, "list_endpoint_configs", "EndpointConfigs")
     names = {each["EndpointConfigArn"]: each["EndpointConfigName"] for each in configs}
     for arn, name in {**_by_tag(tags, "endpoint-config"), **names}.items():
         if run := tags.run(arn):
-            yield Thing("endpoint configuration", name, run, {"EndpointConfigName": name})
+            yield Resource("endpoint configuration", name, run, {"EndpointConfigName": name})
 
 
-def models(account: Account, tags: Tags) -> Iterator[Thing]:
+def models(account: Account, tags: Tags) -> Iterator[Resource]:
     """Every model of Kennel's."""
     client = account.client("sagemaker")
     names = {each["ModelArn"]: each["ModelName"] for each in _by_name(client, "list_models", "Models")}
     for arn, name in {**_by_tag(tags, "model"), **names}.items():
         if not (run := tags.run(arn)):
             continue
-        answer = found(f"asking about model {name}", lambda name=name: client.describe_model(ModelName=name))  # type: ignore[misc]
+        answer = none_if_missing(f"asking about model {name}", lambda name=name: client.describe_model(ModelName=name))  # type: ignore[misc]
         if answer is not None:
-            yield Thing("model", name, run, {"ModelName": name}, detail=_artifact(answer))
+            yield Resource("model", name, run, {"ModelName": name}, detail=_artifact(answer))
 
 
 def _artifact(model: Mapping[str, Any]) -> str:
@@ -63,18 +63,18 @@ def _artifact(model: Mapping[str, Any]) -> str:
     return url
 
 
-def alarms(account: Account, tags: Tags, prices: Prices) -> Iterator[Thing]:
+def alarms(account: Account, tags: Tags, prices: Prices) -> Iterator[Resource]:
     """Every alarm of Kennel's."""
     client = account.client("cloudwatch")
     month = prices.month("alarm")
     per_day = None if month is None else month / MONTH_DAYS
-    for each in listed(client, "describe_alarms", "MetricAlarms", AlarmNamePrefix=f"{STEM}-"):
+    for each in paginate(client, "describe_alarms", "MetricAlarms", AlarmNamePrefix=f"{STEM}-"):
         if run := tags.run(each["AlarmArn"]):
             name = each["AlarmName"]
-            yield Thing("alarm", name, run, {"AlarmName": name}, each.get("StateValue", ""), usd_per_day=per_day)
+            yield Resource("alarm", name, run, {"AlarmName": name}, each.get("StateValue", ""), usd_per_day=per_day)
 
 
-def scaling(account: Account, whose: Mapping[str, str]) -> Iterator[Thing]:
+def scaling(account: Account, whose: Mapping[str, str]) -> Iterator[Resource]:
     """What changes the number of instances of Kennel's endpoints, or did, and was left when they went.
 
     whose: {endpoint's name: run}. A policy or an action bears no tags: it is known by the endpoint that it names.
@@ -82,7 +82,7 @@ def scaling(account: Account, whose: Mapping[str, str]) -> Iterator[Thing]:
     client = account.client("application-autoscaling")
     runs = dict(whose)
     for kind, operation, key, own in _SCALING:
-        for each in listed(client, operation, key, ServiceNamespace="sagemaker"):
+        for each in paginate(client, operation, key, ServiceNamespace="sagemaker"):
             endpoint = each["ResourceId"].removeprefix("endpoint/").partition("/")[0]
             if endpoint not in runs:
                 runs[endpoint] = endpoint if _was_kennels(account, endpoint) else ""
@@ -90,7 +90,7 @@ def scaling(account: Account, whose: Mapping[str, str]) -> Iterator[Thing]:
                 named = {own: each[own]} if own else {}
                 where = {name: each[name] for name in ("ServiceNamespace", "ResourceId", "ScalableDimension")}
                 limits = f"{each['MinCapacity']} to {each['MaxCapacity']}" if "MinCapacity" in each else ""
-                yield Thing(kind, each.get(own, each["ResourceId"]), run, {**where, **named}, detail=limits)
+                yield Resource(kind, each.get(own, each["ResourceId"]), run, {**where, **named}, detail=limits)
 
 
 def _was_kennels(account: Account, endpoint: str) -> bool:
@@ -107,7 +107,7 @@ _SCALING: Final[Sequence[tuple[Any, str, str, str]]] = (
 
 
 def _by_name(client: Any, operation: str, key: str) -> Iterator[dict[str, Any]]:
-    return listed(client, operation, key, NameContains=f"{STEM}-")
+    return paginate(client, operation, key, NameContains=f"{STEM}-")
 
 
 def _by_tag(tags: Tags, kind: str) -> dict[str, str]:
@@ -117,7 +117,7 @@ def _by_tag(tags: Tags, kind: str) -> dict[str, str]:
 
 
 def _describe_endpoint(client: Any, name: str) -> dict[str, Any] | None:
-    return found(f"asking about endpoint {name}", lambda: client.describe_endpoint(EndpointName=name))
+    return none_if_missing(f"asking about endpoint {name}", lambda: client.describe_endpoint(EndpointName=name))
 
 
 def _variants(client: Any, answer: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -129,7 +129,7 @@ def _variants(client: Any, answer: Mapping[str, Any]) -> list[dict[str, Any]]:
         if not name:
             continue
         config = (
-            found(
+            none_if_missing(
                 f"asking about endpoint configuration {name}",
                 lambda name=name: client.describe_endpoint_config(EndpointConfigName=name),  # type: ignore[misc]
             )

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable
 
 from backends.sagemaker.account import Account
 from backends.sagemaker.billing.prices import Prices, prices_of
-from backends.sagemaker.errors import Refused
+from backends.sagemaker.errors import AwsError
 from backends.sagemaker.resources import endpoints as hosting
 from backends.sagemaker.resources import jobs, storage
-from backends.sagemaker.resources.resource import Tags, Thing, in_order
+from backends.sagemaker.resources.resource import Resource, Tags, in_removal_order
 
 
 class Inventory:
@@ -27,7 +27,7 @@ class Inventory:
         users: dict[str, set[str]] = {}
         for each in (*models, *packages):
             users.setdefault(each.detail, set()).add(each.run)
-        self.things = in_order([
+        self.resources = in_removal_order([
             *endpoints,
             *self._look("autoscaling", lambda: hosting.scaling(account, whose)),
             *self._look("jobs", lambda: jobs.running_jobs(account, tags, asked)),
@@ -40,11 +40,11 @@ class Inventory:
             *self._look("objects in S3", lambda: storage.objects(account, asked, users)),
         ])  # fmt: skip
 
-    def _look(self, what: str, find: Callable[[], Iterable[Thing]]) -> list[Thing]:
+    def _look(self, what: str, find: Callable[[], Iterable[Resource]]) -> list[Resource]:
         """What is found; where that isn't allowed, nothing and a note: the rest can be shown and removed without it."""
         try:
             return list(find())
-        except Refused as refused:
+        except AwsError as refused:
             if not refused.denied:
                 raise
             self.notes.append(f"{what} couldn't be looked at: {refused}")
@@ -58,9 +58,9 @@ class Inventory:
     @property
     def usd_per_day(self) -> float:
         """Of all that has a known price."""
-        return sum(each.usd_per_day or 0.0 for each in self.things)
+        return sum(each.usd_per_day or 0.0 for each in self.resources)
 
 
-def everything(account: Account) -> list[Thing]:
+def list_resources(account: Account) -> list[Resource]:
     """Every thing that Kennel has in the account, in the order in which things are removed."""
-    return Inventory(account).things
+    return Inventory(account).resources

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from backends.sagemaker.account import Account
-from backends.sagemaker.billing.items import Kind as Use
+from backends.sagemaker.billing.items import PriceKind as Use
 from backends.sagemaker.billing.prices import Prices
-from backends.sagemaker.errors import found
+from backends.sagemaker.errors import none_if_missing
 from backends.sagemaker.names import STEM
-from backends.sagemaker.resources.resource import Kind, Tags, Thing, listed
+from backends.sagemaker.resources.resource import Resource, ResourceKind, Tags, paginate
 
 RUNNING: Final = ("InProgress", "Stopping")
 _DAY_HOURS: Final = 24
@@ -22,7 +22,7 @@ class JobKind:
     use: how their instances are priced; none for a tuning job, whose trainings are jobs themselves.
     """
 
-    kind: Kind
+    kind: ResourceKind
     stem: str
     operation: str
     arn: str
@@ -44,7 +44,7 @@ class JobKind:
     def describe(self, account: Account, name: str) -> dict[str, Any] | None:
         """What the service says of a job; None when there is none of that name."""
         ask = getattr(account.client("sagemaker"), f"describe_{self.operation}")
-        return found(f"asking about {self.kind} {name}", lambda: ask(**{self.name: name}))
+        return none_if_missing(f"asking about {self.kind} {name}", lambda: ask(**{self.name: name}))
 
 
 def _of_training(answer: Mapping[str, Any]) -> tuple[str, int]:
@@ -76,7 +76,7 @@ JOB_KINDS: Final = {
 }  # fmt: skip
 
 
-def running_jobs(account: Account, tags: Tags, prices: Prices) -> Iterator[Thing]:
+def running_jobs(account: Account, tags: Tags, prices: Prices) -> Iterator[Resource]:
     """Every job of Kennel's that runs, or is asked to stop and still does."""
     for kind in JOB_KINDS.values():
         for name, arn in _candidates(account, tags, kind):
@@ -92,7 +92,7 @@ def _candidates(account: Account, tags: Tags, kind: JobKind) -> Iterator[tuple[s
     client = account.client("sagemaker")
     seen = set()
     for status in RUNNING:
-        for each in listed(
+        for each in paginate(
             client, f"list_{kind.operation}s", f"{kind.stem}Summaries", NameContains=f"{STEM}-", StatusEquals=status
         ):
             arn = each[f"{kind.stem}Arn"]
@@ -106,7 +106,7 @@ def _candidates(account: Account, tags: Tags, kind: JobKind) -> Iterator[tuple[s
             yield name, arn
 
 
-def _running(kind: JobKind, answer: Mapping[str, Any], run: str, prices: Prices) -> Thing:
+def _running(kind: JobKind, answer: Mapping[str, Any], run: str, prices: Prices) -> Resource:
     name = answer[kind.name]
     shared: dict[str, Any] = {
         "kind": kind.kind, "name": name, "run": run, "handle": {kind.name: name}, "state": answer[kind.status],
@@ -114,20 +114,20 @@ def _running(kind: JobKind, answer: Mapping[str, Any], run: str, prices: Prices)
     }  # fmt: skip
     if kind.use is None:
         counters = answer.get("TrainingJobStatusCounters", {})
-        return Thing(
+        return Resource(
             detail=f"{counters.get('InProgress', 0)} trainings run, {counters.get('Completed', 0)} done", **shared
         )
     instance_type, count = kind.instances(answer)
     spot = " (spot)" if answer.get("EnableManagedSpotTraining") else ""
     price = prices.instance_hour(instance_type, kind.use)
     per_day = None if price is None else price * count * _DAY_HOURS
-    return Thing(detail=f"{count} x {instance_type}{spot}", usd_per_day=per_day, **shared)
+    return Resource(detail=f"{count} x {instance_type}{spot}", usd_per_day=per_day, **shared)
 
 
-def warm_pools(account: Account, tags: Tags, prices: Prices) -> Iterator[Thing]:
+def warm_pools(account: Account, tags: Tags, prices: Prices) -> Iterator[Resource]:
     """Instances that a finished training keeps for the next one."""
     kind = JOB_KINDS["training job"]
-    summaries = listed(
+    summaries = paginate(
         account.client("sagemaker"), "list_training_jobs", "TrainingJobSummaries", NameContains=f"{STEM}-",
         WarmPoolStatusEquals="Available",
     )  # fmt: skip
@@ -138,7 +138,7 @@ def warm_pools(account: Account, tags: Tags, prices: Prices) -> Iterator[Thing]:
         answer = kind.describe(account, name) or {}
         instance_type, count = kind.instances(answer)
         price = prices.instance_hour(instance_type, "training")
-        yield Thing(
+        yield Resource(
             "warm pool", name, run, {"TrainingJobName": name}, "Available", _time(each.get("TrainingEndTime")),
             f"{count} x {instance_type}", None if price is None else price * count * _DAY_HOURS,
         )  # fmt: skip

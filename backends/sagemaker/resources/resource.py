@@ -6,30 +6,30 @@ from typing import Any, Final, Literal
 
 from backends.errors import BackendError
 from backends.sagemaker.account import Account
-from backends.sagemaker.errors import Refused, found, told
+from backends.sagemaker.errors import AwsError, none_if_missing, translate_aws_errors
 from backends.sagemaker.names import KIND_TAG, RUN_TAG
 
-Kind = Literal[
+ResourceKind = Literal[
     "scheduled action", "scaling policy", "scaling target", "tuning job", "training job", "warm pool", "transform job",
     "processing job", "endpoint", "endpoint configuration", "model", "alarm", "model package", "model package group",
     "log group", "unfinished upload", "objects",
 ]  # fmt: skip
 
 # Scaling first, which would change what is being removed; what others refer to last.
-ORDER: Final[tuple[Kind, ...]] = (
+ORDER: Final[tuple[ResourceKind, ...]] = (
     "scheduled action", "scaling policy", "scaling target", "tuning job", "training job", "warm pool", "transform job",
     "processing job", "endpoint", "endpoint configuration", "model", "alarm", "model package", "model package group",
     "log group", "unfinished upload", "objects",
 )  # fmt: skip
 # What somebody may still want when nothing runs any more.
-DATA: Final[frozenset[Kind]] = frozenset(
+DATA: Final[frozenset[ResourceKind]] = frozenset(
     ("model package", "model package group", "log group", "unfinished upload", "objects")
 )
-JOBS: Final[frozenset[Kind]] = frozenset(("tuning job", "training job", "transform job", "processing job"))
+JOBS: Final[frozenset[ResourceKind]] = frozenset(("tuning job", "training job", "transform job", "processing job"))
 
 
 @dataclass(frozen=True)
-class Thing:
+class Resource:
     """One thing that Kennel made.
 
     run: whose it is, by its resource name; empty for what belongs to none. since: when it was made, ISO 8601, where
@@ -37,7 +37,7 @@ class Thing:
     which its removal is asked for.
     """
 
-    kind: Kind
+    kind: ResourceKind
     name: str
     run: str
     handle: Mapping[str, str] = field(default_factory=dict)
@@ -52,9 +52,9 @@ class Thing:
         return self.kind in DATA
 
 
-def in_order(things: list[Thing]) -> list[Thing]:
+def in_removal_order(resources: list[Resource]) -> list[Resource]:
     """The order of removal."""
-    return sorted(things, key=lambda thing: (ORDER.index(thing.kind), thing.name))
+    return sorted(resources, key=lambda resource: (ORDER.index(resource.kind), resource.name))
 
 
 _TYPES: Final = (
@@ -80,7 +80,7 @@ class Tags:
             self.note = f"only names that begin with kennel- were looked at: {error}"
 
     def _read(self) -> Iterator[tuple[str, dict[str, str]]]:
-        resources = listed(
+        resources = paginate(
             self._account.client("resourcegroupstaggingapi"), "get_resources", "ResourceTagMappingList",
             TagFilters=[{"Key": RUN_TAG}], ResourceTypeFilters=list(_TYPES),
         )  # fmt: skip
@@ -104,9 +104,9 @@ class Tags:
             service = arn.split(":")[2]
             client = self._account.client(service)
             if service == "cloudwatch":
-                answer = found("reading tags", lambda: client.list_tags_for_resource(ResourceARN=arn))
+                answer = none_if_missing("reading tags", lambda: client.list_tags_for_resource(ResourceARN=arn))
             else:
-                answer = found("reading tags", lambda: client.list_tags(ResourceArn=arn))
+                answer = none_if_missing("reading tags", lambda: client.list_tags(ResourceArn=arn))
             self._known[arn] = _as_mapping((answer or {}).get("Tags", []))
         return self._known[arn]
 
@@ -115,18 +115,18 @@ def _as_mapping(tags: list[dict[str, str]]) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in tags}
 
 
-def listed(client: Any, operation: str, key: str, **request: Any) -> Iterator[dict[str, Any]]:
+def paginate(client: Any, operation: str, key: str, **request: Any) -> Iterator[dict[str, Any]]:
     """Every item of a list's pages. operation: as in "list_endpoints"; key: under which a page has its items."""
-    with told(f"listing {operation.removeprefix('list_').removeprefix('describe_').replace('_', ' ')}"):
+    with translate_aws_errors(f"listing {operation.removeprefix('list_').removeprefix('describe_').replace('_', ' ')}"):
         for page in client.get_paginator(operation).paginate(**request):
             yield from page.get(key, [])
 
 
-def listed_if_there(client: Any, operation: str, key: str, **request: Any) -> list[dict[str, Any]]:
+def paginate_if_exists(client: Any, operation: str, key: str, **request: Any) -> list[dict[str, Any]]:
     """The same; nothing where there is no such bucket, say."""
     try:
-        return list(listed(client, operation, key, **request))
-    except Refused as refused:
+        return list(paginate(client, operation, key, **request))
+    except AwsError as refused:
         if refused.missing:
             return []
         raise

@@ -10,8 +10,8 @@ from typing import IO, Final
 
 from backends.errors import BackendError
 from backends.sagemaker.account import Account
-from backends.sagemaker.errors import Refused, found, told
-from backends.sagemaker.names import Place
+from backends.sagemaker.errors import AwsError, none_if_missing, translate_aws_errors
+from backends.sagemaker.names import S3Location
 
 ARCHIVE: Final = "model.tar.gz"
 MANIFEST: Final = "kennel.json"
@@ -23,7 +23,7 @@ _SHA256: Final = "kennel-sha256"
 
 
 @dataclass(frozen=True)
-class Content:
+class ArtifactContent:
     """What an artifact's folder holds: its files, sorted by name; a digest of names and bytes; bytes in all."""
 
     folder: Path
@@ -32,7 +32,7 @@ class Content:
     size: int
 
 
-def read_content(artifact: Path) -> Content:
+def read_artifact(artifact: Path) -> ArtifactContent:
     """Read every file of an artifact's folder. Raises BackendError when it is none, or holds what is no file."""
     folder = artifact.resolve()
     if not (folder / MANIFEST).is_file():
@@ -45,7 +45,7 @@ def read_content(artifact: Path) -> Content:
         content, length = _sha256(folder / name)
         size += length
         digest.update(f"{name}\0{content}\n".encode())
-    return Content(folder, files, digest.hexdigest(), size)
+    return ArtifactContent(folder, files, digest.hexdigest(), size)
 
 
 def _files(folder: Path) -> Iterator[str]:
@@ -68,7 +68,7 @@ def _sha256(path: Path) -> tuple[str, int]:
     return digest.hexdigest(), size
 
 
-def pack(content: Content, archive: Path) -> None:
+def pack_artifact(content: ArtifactContent, archive: Path) -> None:
     """Write the files as .tar.gz: no times, owners or order of this machine in it."""
     with (
         archive.open("wb") as raw,
@@ -83,27 +83,27 @@ def pack(content: Content, archive: Path) -> None:
                 tar.addfile(member, file)
 
 
-def place(account: Account, content: Content) -> Place:
+def artifact_location(account: Account, content: ArtifactContent) -> S3Location:
     """Where this content lies, whoever sends it: BUCKET/PREFIX/models/DIGEST/model.tar.gz."""
     prefix = account.settings.sagemaker.prefix.strip("/")
-    return Place(account.bucket, f"{prefix}/models/{content.digest[:_DIGEST]}/{ARCHIVE}")
+    return S3Location(account.bucket, f"{prefix}/models/{content.digest[:_DIGEST]}/{ARCHIVE}")
 
 
-def upload(account: Account, artifact: Path, scratch: Path) -> Place:
+def upload_artifact(account: Account, artifact: Path, scratch: Path) -> S3Location:
     """The artifact's place in S3; sent unless it lies there already, whole. scratch: a folder for the archive.
 
     Raises BackendError when the folder is no artifact, or S3 refuses.
     """
-    return send(account, read_content(artifact), scratch)
+    return upload_content(account, read_artifact(artifact), scratch)
 
 
-def send(account: Account, content: Content, scratch: Path) -> Place:
+def upload_content(account: Account, content: ArtifactContent, scratch: Path) -> S3Location:
     """The same of an artifact that has been read."""
-    target = place(account, content)
+    target = artifact_location(account, content)
     if not _is_there(account, target, content):
         archive = scratch / f".{ARCHIVE}"
         try:
-            pack(content, archive)
+            pack_artifact(content, archive)
             with archive.open("rb") as file:
                 _send(account, target, content, file)
         finally:
@@ -111,23 +111,25 @@ def send(account: Account, content: Content, scratch: Path) -> Place:
     return target
 
 
-def _is_there(account: Account, target: Place, content: Content) -> bool:
+def _is_there(account: Account, target: S3Location, content: ArtifactContent) -> bool:
     s3 = account.client("s3")
     try:
-        there = found(f"looking for {target.url}", lambda: s3.head_object(Bucket=target.bucket, Key=target.key))
-    except Refused as refused:
+        answer = none_if_missing(
+            f"looking for {target.url}", lambda: s3.head_object(Bucket=target.bucket, Key=target.key)
+        )
+    except AwsError as refused:
         # S3 refuses to tell of a missing object to somebody who may not list the bucket; sending it will tell.
         if refused.denied:
             return False
         raise
     # An object appears in S3 whole or not at all.
-    return there is not None and bool(there["Metadata"].get(_SHA256) == content.digest)
+    return answer is not None and bool(answer["Metadata"].get(_SHA256) == content.digest)
 
 
-def _send(account: Account, target: Place, content: Content, file: IO[bytes]) -> None:
+def _send(account: Account, target: S3Location, content: ArtifactContent, file: IO[bytes]) -> None:
     key = account.settings.sagemaker.kms_key
     encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key} if key else {}
-    with told(f"sending the artifact to {target.url}"):
+    with translate_aws_errors(f"sending the artifact to {target.url}"):
         account.client("s3").upload_fileobj(
             file, target.bucket, target.key, ExtraArgs={"Metadata": {_SHA256: content.digest}, **encryption}
         )

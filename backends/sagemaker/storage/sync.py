@@ -19,16 +19,16 @@ from backends.base import JobProgress, ProgressCallback
 from backends.cancel import CancelToken
 from backends.errors import BackendError, Stopped
 from backends.sagemaker.account import Account
-from backends.sagemaker.errors import told
-from backends.sagemaker.names import Place
+from backends.sagemaker.errors import translate_aws_errors
+from backends.sagemaker.names import S3Location
 
 _SUMS: Final = ".sums.json"
-LONGEST_KEY: Final = 1024  # bytes
+MAX_KEY_BYTES: Final = 1024  # bytes
 _BLOCK: Final = 1 << 20
 
 
 @dataclass(frozen=True)
-class Sent:
+class UploadedFile:
     """What S3 has of a file, and of which content. key: relative to the prefix."""
 
     sha256: str
@@ -39,17 +39,17 @@ class Sent:
 class Difference:
     """What an upload to `place` has to do. files: all that belong there, by relative key; sums: their SHA-256.
 
-    sizes: bytes of each. send: keys that are new or changed. gone: keys in S3 that belong there no more. kept: what S3
-    has already.
+    sizes: bytes of each. send: keys that are new or changed. obsolete: keys in S3 that belong there no more.
+    unchanged: what S3 has already.
     """
 
-    place: Place
+    location: S3Location
     files: Mapping[str, Path]
     sums: Mapping[str, str]
     sizes: Mapping[str, int]
     send: Sequence[str]
-    gone: Sequence[str]
-    kept: Mapping[str, Sent]
+    obsolete: Sequence[str]
+    unchanged: Mapping[str, UploadedFile]
 
     @property
     def bytes(self) -> int:
@@ -60,9 +60,9 @@ class Difference:
         return sum(self.sizes[key] for key in self.send)
 
 
-def files_below(folder: Path) -> dict[str, Path]:
+def list_files(folder: Path) -> dict[str, Path]:
     """Every file below a folder by its path with slashes, links followed, in order; nothing hidden."""
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     seen: set[str] = set()
     for parent, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
@@ -74,8 +74,8 @@ def files_below(folder: Path) -> dict[str, Path]:
         for name in sorted(names):
             if not _hidden(name):
                 path = Path(parent, name)
-                found[path.relative_to(folder).as_posix()] = path
-    return found
+                files[path.relative_to(folder).as_posix()] = path
+    return files
 
 
 def _hidden(name: str) -> bool:
@@ -88,30 +88,32 @@ def _check_key(key: str) -> None:
         length = len(key.encode())
     except UnicodeEncodeError:
         raise BackendError(f"the file name {key!r} is no valid text, which S3 needs; rename it") from None
-    if length > LONGEST_KEY:
-        raise BackendError(f"{key[:100]}... would be a key of {length} bytes, S3 takes {LONGEST_KEY}; shorten the path")
+    if length > MAX_KEY_BYTES:
+        raise BackendError(
+            f"{key[:100]}... would be a key of {length} bytes, S3 takes {MAX_KEY_BYTES}; shorten the path"
+        )
 
 
-def compare(
-    account: Account, files: Mapping[str, Path], place: Place, watch: ProgressCallback, cancel: CancelToken
+def compare_with_s3(
+    account: Account, files: Mapping[str, Path], location: S3Location, watch: ProgressCallback, cancel: CancelToken
 ) -> Difference:
     """What is to be sent. Reads every file once. Raises BackendError, and Stopped when cancelled."""
     for key in files:
-        _check_key(f"{place.key}/{key}")
+        _check_key(f"{location.key}/{key}")
     sums: dict[str, str] = {}
     sizes: dict[str, int] = {}
-    for key, (size, digest) in each_done(files, lambda key: _sum(files[key]), cancel, "checking files"):
+    for key, (size, digest) in run_concurrently(files, lambda key: _sum(files[key]), cancel, "checking files"):
         sizes[key], sums[key] = size, digest
         watch(JobProgress("checking files", len(sums), len(files), "files"))
-    there = _listed(account, place)
-    kept = {
+    etags = _list_etags(account, location)
+    unchanged = {
         key: sent
-        for key, sent in _noted(account, place).items()
-        if there.get(key) == sent.etag and sums.get(key) == sent.sha256
+        for key, sent in _read_checksums(account, location).items()
+        if etags.get(key) == sent.etag and sums.get(key) == sent.sha256
     }
-    send = [key for key in files if key not in kept]
-    gone = sorted(key for key in there if key not in files)
-    return Difference(place, files, sums, sizes, send, gone, kept)
+    send = [key for key in files if key not in unchanged]
+    obsolete = sorted(key for key in etags if key not in files)
+    return Difference(location, files, sums, sizes, send, obsolete, unchanged)
 
 
 def _sum(file: Path) -> tuple[int, str]:
@@ -127,25 +129,25 @@ def _sum(file: Path) -> tuple[int, str]:
     return size, digest.hexdigest()
 
 
-def _listed(account: Account, place: Place) -> dict[str, str]:
+def _list_etags(account: Account, location: S3Location) -> dict[str, str]:
     """Relative key -> ETag of what is below the prefix."""
-    prefix = f"{place.key}/"
-    with told(f"looking into {place.url}"):
-        pages = account.client("s3").get_paginator("list_objects_v2").paginate(Bucket=place.bucket, Prefix=prefix)
+    prefix = f"{location.key}/"
+    with translate_aws_errors(f"looking into {location.url}"):
+        pages = account.client("s3").get_paginator("list_objects_v2").paginate(Bucket=location.bucket, Prefix=prefix)
         return {each["Key"].removeprefix(prefix): each["ETag"] for page in pages for each in page.get("Contents", [])}
 
 
-def sums_of(place: Place) -> Place:
+def checksums_location(location: S3Location) -> S3Location:
     """The object that notes what was sent to a place; beside it, so that no job gets it as data."""
-    return Place(place.bucket, place.key + _SUMS)
+    return S3Location(location.bucket, location.key + _SUMS)
 
 
-def _noted(account: Account, place: Place) -> dict[str, Sent]:
+def _read_checksums(account: Account, location: S3Location) -> dict[str, UploadedFile]:
     """What was sent before, with the key of encryption that is in use now; else nothing."""
     from botocore.exceptions import ClientError
 
-    note = sums_of(place)
-    with told(f"reading {note.url}"):
+    note = checksums_location(location)
+    with translate_aws_errors(f"reading {note.url}"):
         try:
             body = account.client("s3").get_object(Bucket=note.bucket, Key=note.key)["Body"].read()
         except ClientError as error:
@@ -153,10 +155,10 @@ def _noted(account: Account, place: Place) -> dict[str, Sent]:
                 return {}
             raise
     try:
-        noted = json.loads(body)
-        if noted["kms_key"] != account.settings.sagemaker.kms_key:
+        document = json.loads(body)
+        if document["kms_key"] != account.settings.sagemaker.kms_key:
             return {}
-        return {key: Sent(*each) for key, each in noted["files"].items()}
+        return {key: UploadedFile(*each) for key, each in document["files"].items()}
     except (ValueError, KeyError, TypeError):
         return {}
 
@@ -167,8 +169,8 @@ AT_ONCE: Final = 8  # below the ten connections of a client
 _POLL_S: Final = 0.2
 
 
-def each_done(
-    keys: Iterable[str], work: Callable[[str], Result], cancel: CancelToken, doing: str
+def run_concurrently(
+    keys: Iterable[str], work: Callable[[str], Result], cancel: CancelToken, action: str
 ) -> Iterator[tuple[str, Result]]:
     """(key, result) of each as it is done. Raises what the work raised, and Stopped when cancelled."""
     running: dict[Future[Result], str] = {}
@@ -185,7 +187,7 @@ def each_done(
                 for each in done:
                     yield running.pop(each), each.result()
                 if cancel.requested:
-                    raise Stopped(f"stopped while {doing}; the same command goes on from here")
+                    raise Stopped(f"stopped while {action}; the same command goes on from here")
         finally:
             for each in running:
                 each.cancel()

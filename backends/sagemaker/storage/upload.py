@@ -13,8 +13,8 @@ from backends.base import JobProgress, ProgressCallback
 from backends.cancel import CancelToken
 from backends.errors import BackendError
 from backends.sagemaker.account import Account
-from backends.sagemaker.errors import told
-from backends.sagemaker.storage.sync import Difference, Sent, each_done, sums_of
+from backends.sagemaker.errors import translate_aws_errors
+from backends.sagemaker.storage.sync import Difference, UploadedFile, checksums_location, run_concurrently
 
 # Larger files are sent in parts, which boto3 does by itself.
 _ONE_PART: Final = 64 << 20
@@ -22,54 +22,56 @@ _NOTE_S: Final = 10.0
 _MOST_DELETED: Final = 1000  # of one request
 
 
-def encryption(account: Account) -> dict[str, str]:
+def encryption_arguments(account: Account) -> dict[str, str]:
     """Arguments of an upload by which S3 encrypts with the chosen key; none without one."""
     key = account.settings.sagemaker.kms_key
     return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key} if key else {}
 
 
-def send(account: Account, difference: Difference, watch: ProgressCallback, cancel: CancelToken) -> None:
+def upload_files(account: Account, difference: Difference, watch: ProgressCallback, cancel: CancelToken) -> None:
     """Make S3 hold what the difference says. What is sent before an error or a cancellation isn't sent again.
 
     Raises BackendError, and Stopped when cancelled.
     """
-    note = _Note(account, difference)
+    checksums = _ChecksumFile(account, difference)
     meter = _Meter(difference.bytes_to_send, watch)
     sender = _Sender(account, difference, meter)
     try:
-        for key, sent in each_done(difference.send, sender, cancel, "uploading"):
-            note.add(key, sent)
-            meter.tell()
+        for key, sent in run_concurrently(difference.send, sender, cancel, "uploading"):
+            checksums.add(key, sent)
+            meter.show()
         _delete(account, difference)
     except BackendError:
         with contextlib.suppress(BackendError):
-            note.write()
+            checksums.write()
         raise
-    if difference.send or difference.gone:
-        note.write()
+    if difference.send or difference.obsolete:
+        checksums.write()
 
 
 def _delete(account: Account, difference: Difference) -> None:
-    place = difference.place
-    keys = [{"Key": f"{place.key}/{key}"} for key in difference.gone]
+    location = difference.location
+    keys = [{"Key": f"{location.key}/{key}"} for key in difference.obsolete]
     for first in range(0, len(keys), _MOST_DELETED):
         part = keys[first : first + _MOST_DELETED]
-        with told(f"removing what is gone from {place.url}"):
-            answer = account.client("s3").delete_objects(Bucket=place.bucket, Delete={"Objects": part, "Quiet": True})
+        with translate_aws_errors(f"removing what is gone from {location.url}"):
+            answer = account.client("s3").delete_objects(
+                Bucket=location.bucket, Delete={"Objects": part, "Quiet": True}
+            )
         for fault in answer.get("Errors", [])[:1]:
-            raise BackendError(f"s3://{place.bucket}/{fault['Key']} can't be removed: {fault.get('Message')}")
+            raise BackendError(f"s3://{location.bucket}/{fault['Key']} can't be removed: {fault.get('Message')}")
 
 
-class _Note:
+class _ChecksumFile:
     """What S3 has by now, written every few seconds and at the end."""
 
     def __init__(self, account: Account, difference: Difference) -> None:
         self._account = account
-        self._place = sums_of(difference.place)
-        self._files = dict(difference.kept)
+        self._place = checksums_location(difference.location)
+        self._files = dict(difference.unchanged)
         self._due = time.monotonic() + _NOTE_S
 
-    def add(self, key: str, sent: Sent) -> None:
+    def add(self, key: str, sent: UploadedFile) -> None:
         self._files[key] = sent
         if time.monotonic() >= self._due:
             self.write()
@@ -77,16 +79,16 @@ class _Note:
     def write(self) -> None:
         rows = {key: [sent.sha256, sent.etag] for key, sent in sorted(self._files.items())}
         document = {"kms_key": self._account.settings.sagemaker.kms_key, "files": rows}
-        with told(f"writing {self._place.url}"):
+        with translate_aws_errors(f"writing {self._place.url}"):
             self._account.client("s3").put_object(
                 Bucket=self._place.bucket, Key=self._place.key, Body=json.dumps(document).encode(),
-                **encryption(self._account),
+                **encryption_arguments(self._account),
             )  # fmt: skip
         self._due = time.monotonic() + _NOTE_S
 
 
 class _Meter:
-    """Bytes sent, counted by many threads and told by one."""
+    """Bytes sent, counted by many threads and shown by one."""
 
     def __init__(self, total: int, watch: ProgressCallback) -> None:
         self._unit, self._size = ("MB", 10**6) if total >= 10**7 else ("kB", 10**3)
@@ -99,7 +101,7 @@ class _Meter:
         with self._lock:
             self._done += count
 
-    def tell(self) -> None:
+    def show(self) -> None:
         done, total = (-(-each // self._size) for each in (self._done, self._total))
         self._watch(JobProgress("uploading", done, total, self._unit))
 
@@ -109,15 +111,15 @@ class _Sender:
 
     def __init__(self, account: Account, difference: Difference, meter: _Meter) -> None:
         self._difference = difference
-        self._extra = encryption(account)
+        self._extra = encryption_arguments(account)
         self._meter = meter
         self._client = account.client("s3")
 
-    def __call__(self, key: str) -> Sent:
+    def __call__(self, key: str) -> UploadedFile:
         file, digest = self._difference.files[key], self._difference.sums[key]
-        target = {"Bucket": self._difference.place.bucket, "Key": f"{self._difference.place.key}/{key}"}
+        target = {"Bucket": self._difference.location.bucket, "Key": f"{self._difference.location.key}/{key}"}
         try:
-            with told(f"uploading {file}"):
+            with translate_aws_errors(f"uploading {file}"):
                 if self._difference.sizes[key] > _ONE_PART:
                     self._client.upload_file(
                         str(file), **target, Callback=self._meter.add,
@@ -128,7 +130,7 @@ class _Sender:
                     answer = self._send_whole(file, digest, target)
         except OSError as error:
             raise BackendError(f"{file} can't be read ({error.strerror}); repair or remove it") from error
-        return Sent(digest, answer["ETag"])
+        return UploadedFile(digest, answer["ETag"])
 
     def _send_whole(self, file: Path, digest: str, target: Mapping[str, str]) -> Mapping[str, Any]:
         # S3 refuses what doesn't have this sum: a file that changed since it was read, say.
