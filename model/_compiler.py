@@ -23,13 +23,16 @@ import os
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import FrameType, FunctionType, ModuleType
 from typing import Any, Final
 
+from model._stand_in import StandIn, real_attribute, remove_stand_ins, standing_in
+
+_TORCH: Final = "torch"
 _NAME: Final = "torch._dynamo"
 _UTILS: Final = "torch._dynamo.utils"
 _INDUCTOR: Final = "torch._inductor"
@@ -62,28 +65,13 @@ class _Package(ModuleType):
         return list(ModuleType.__dir__(self))
 
 
-class _Instead(ModuleType):
-    """Stands for a module of which a few answers are known; to be asked for more imports the real one."""
-
-    def __init__(self, name: str, **answers: object) -> None:
-        super().__init__(name)
-        vars(self).update(answers)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        _forget_stand_ins()
-        return getattr(importlib.import_module(self.__name__), name)
-
-
 class _Triton:
     """The section of that name in torch._inductor.config, where nobody has set anything."""
 
     cudagraphs = False
 
     def __getattr__(self, name: str) -> Any:
-        _forget_stand_ins()
-        return getattr(importlib.import_module(_CONFIG).triton, name)
+        return getattr(real_attribute(_CONFIG, "triton"), name)
 
 
 class _Finder(MetaPathFinder):
@@ -140,7 +128,7 @@ class _Finder(MetaPathFinder):
                 # Another thread may be at making the object.
                 importlib.import_module(_NAME)
                 self._wanted = True
-                _forget_stand_ins()
+                remove_stand_ins(_TORCH)
                 sys.modules.pop(_NAME, None)
         if first or not _imports():
             importlib.import_module(_NAME)
@@ -159,7 +147,7 @@ class _Finder(MetaPathFinder):
         return importlib.import_module(_NAME).disable(function, recursive, **others)
 
     def _remove(self) -> None:
-        _forget_stand_ins()
+        remove_stand_ins(_TORCH)
         if self in sys.meta_path:
             sys.meta_path.remove(self)
 
@@ -197,11 +185,11 @@ def _graph_break(*_arguments: object, **_named: object) -> None:
 
 
 def _asker() -> str:
-    """The name of the module whose code imports or asks: the innermost that is neither this nor importlib."""
+    """The name of the module whose code imports or asks: the innermost that is neither of ours nor importlib."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         name = str(frame.f_globals.get("__name__"))
-        if name != __name__ and name.partition(".")[0] != "importlib":
+        if name not in (__name__, StandIn.__module__) and name.partition(".")[0] != "importlib":
             return name
         frame = frame.f_back
     return ""
@@ -221,25 +209,6 @@ def _is_compile_supported(device_type: str) -> bool:
     return bool(importlib.import_module(_UTILS).is_compile_supported(device_type))
 
 
-@contextmanager
-def _instead(*modules: _Instead) -> Iterator[None]:
-    """Inside, these are imported, unless one of the real ones has been."""
-    if any(module.__name__ in sys.modules for module in modules):
-        yield
-        return
-    sys.modules.update({module.__name__: module for module in modules})
-    try:
-        yield
-    finally:
-        _forget_stand_ins()
-
-
-def _forget_stand_ins() -> None:
-    for name in (_UTILS, _CONFIG, _INDUCTOR):
-        if isinstance(sys.modules.get(name), _Instead):
-            del sys.modules[name]
-
-
 _FINDER: Final = _Finder()
 _ANSWERS: Final[Mapping[tuple[str, str], Callable[..., Any]]] = {
     ("torch._compile", "disable"): _FINDER.disable,
@@ -255,7 +224,7 @@ def install() -> None:
 
 def importing_torchvision() -> AbstractContextManager[None]:
     """Inside, importing torchvision doesn't import the compiler; afterwards it is as if nobody had asked for it."""
-    return _instead(_Instead(_UTILS, is_compile_supported=_is_compile_supported))
+    return standing_in(StandIn(_UTILS, is_compile_supported=_is_compile_supported))
 
 
 def starting_a_profiler() -> AbstractContextManager[None]:
@@ -263,8 +232,8 @@ def starting_a_profiler() -> AbstractContextManager[None]:
     if "TORCHINDUCTOR_CUDAGRAPHS" in os.environ:
         # The setting's default comes from there.
         return nullcontext()
-    config = _Instead(_CONFIG, triton=_Triton())
-    return _instead(_Instead(_INDUCTOR, config=config), config)
+    config = StandIn(_CONFIG, triton=_Triton())
+    return standing_in(StandIn(_INDUCTOR, config=config), config)
 
 
 install()

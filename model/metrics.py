@@ -80,20 +80,18 @@ class Evaluation:
         better = (self.logits > own[:, None]).sum(1)
         return float((better < k).mean())
 
+    @cached_property
+    def classes(self) -> "list[ClassFigures]":
+        """The figures of each class."""
+        return class_figures(confusion_matrix(self.labels, self.predictions, self.logits.shape[1]))
+
     def class_accuracy(self) -> list[float | None]:
         """For each class the share of its images that got its label (recall); None where there is no image."""
-        found = [self.hits[self.labels == label] for label in range(self.logits.shape[1])]
-        return [float(each.mean()) if len(each) else None for each in found]
+        return [figures.recall for figures in self.classes]
 
     def macro_f1(self) -> float:
         """Mean of 2 TP / (2 TP + FP + FN) over the classes that occur or are predicted."""
-        scores = []
-        for label in range(self.probabilities.shape[1]):
-            hit, true = self.predictions == label, self.labels == label
-            denominator = int(hit.sum()) + int(true.sum())
-            if denominator:
-                scores.append(2.0 * int((hit & true).sum()) / denominator)
-        return float(np.mean(scores))
+        return macro(self.classes).f1
 
 
 def confusion_matrix(labels: IntArray, predictions: IntArray, classes: int) -> IntArray:
@@ -177,21 +175,15 @@ def reliability(confidences: FloatArray, hits: BoolArray, bins: int = BINS) -> l
     confidences: float (N,), the probabilities of the predictions. hits: bool (N,), whether those are right.
     """
     edges = np.linspace(0, 1, bins + 1)
-    place = np.searchsorted(edges[1:-1], confidences, side="left")
-    found = []
+    numbers = np.searchsorted(edges[1:-1], confidences, side="left")
+    diagram = []
     for number in range(bins):
-        inside = place == number
+        inside = numbers == number
         count = int(inside.sum())
-        found.append(
-            Bin(
-                float(edges[number]),
-                float(edges[number + 1]),
-                count,
-                float(confidences[inside].mean()) if count else None,
-                float(hits[inside].mean()) if count else None,
-            )
-        )
-    return found
+        confidence = float(confidences[inside].mean()) if count else None
+        accuracy = float(hits[inside].mean()) if count else None
+        diagram.append(Bin(float(edges[number]), float(edges[number + 1]), count, confidence, accuracy))
+    return diagram
 
 
 def calibration_error(bins: list[Bin]) -> float:
