@@ -18,7 +18,7 @@ from contract.metrics import format_line
 from contract.version import VERSION
 from model import artifact
 from model.labels import readable_labels
-from model.metrics import Evaluation, class_figures, confusion_matrix, macro
+from model.metrics import Evaluation
 from model.network import Classifier
 from model.weights import serialise
 from monitor.callbacks import Callbacks
@@ -175,11 +175,9 @@ def assess(
 
 def metrics_of_test(result: Evaluation) -> Metrics:
     """The metrics of the test. result: of the test data, at the calibration's temperature."""
-    classes = result.logits.shape[1]
-    means = macro(class_figures(confusion_matrix(result.labels, result.predictions, classes)))
     return {
         "test_loss": result.loss,
         "test_accuracy": result.accuracy,
         "test_top5_accuracy": result.top_accuracy(5),
-        "test_macro_f1": means.f1,
+        "test_macro_f1": result.macro_f1(),
     }
