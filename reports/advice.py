@@ -23,7 +23,7 @@ class Hint:
 def advice(report: Mapping[str, Any]) -> list[Hint]:
     """Sentences on an evaluation report, what matters most first."""
     makers = (_mistakes, _pairs, _weakest, _too_readily, _confident, _trust, _learning, _small, _missing)
-    return [each for maker in makers for each in maker(report)]
+    return [hint for maker in makers for hint in maker(report)]
 
 
 def _mistakes(report: Mapping[str, Any]) -> Iterator[Hint]:
@@ -52,8 +52,8 @@ def _of(direction: Mapping[str, Any]) -> str:
 
 
 def _weakest(report: Mapping[str, Any]) -> Iterator[Hint]:
-    found = [each for each in report["per_class"] if each["n"]]
-    worst = min(found, key=lambda each: each["recall"])
+    rows = [row for row in report["per_class"] if row["n"]]
+    worst = min(rows, key=lambda row: row["recall"])
     if worst["recall"] < report["accuracy"] - 0.1:
         yield Hint(
             f"{worst['label']} is recognised least: {worst['correct']} of {count(worst['n'], 'image')} "
@@ -63,7 +63,7 @@ def _weakest(report: Mapping[str, Any]) -> Iterator[Hint]:
 
 
 def _too_readily(report: Mapping[str, Any]) -> Iterator[Hint]:
-    most = max(report["per_class"], key=lambda each: each["predicted"] - each["n"])
+    most = max(report["per_class"], key=lambda row: row["predicted"] - row["n"])
     if most["predicted"] - most["n"] >= 3 and most["predicted"] >= 1.25 * most["n"]:
         yield Hint(
             f"{most['label']} is answered too readily: {most['predicted']} times for {count(most['n'], 'image')}.",
@@ -113,7 +113,7 @@ def _learning(report: Mapping[str, Any]) -> Iterator[Hint]:
                 "augmentation may help.",
                 "learning",
             )
-    slow = [each for each in learning["slowest_classes"] if each["learned_epoch"] is None]
+    slow = [row for row in learning["slowest_classes"] if row["learned_epoch"] is None]
     if slow and len(epochs) >= 3:
         more = f" ({count(len(slow) - 1, 'more class', 'more classes')} like it)" if len(slow) > 1 else ""
         yield Hint(
@@ -132,7 +132,7 @@ def _small(report: Mapping[str, Any]) -> Iterator[Hint]:
 
 
 def _missing(report: Mapping[str, Any]) -> Iterator[Hint]:
-    without = [each["label"] for each in report["per_class"] if not each["n"]]
+    without = [row["label"] for row in report["per_class"] if not row["n"]]
     if without:
         names = ", ".join(without[:3]) + (" and others" if len(without) > 3 else "")
         verb = "has" if len(without) == 1 else "have"

@@ -53,45 +53,45 @@ def debugger_page(document: Mapping[str, Any]) -> bytes:
     rows = rule_rows(document["rules"])
     trends = document.get("trends") or {}
     outcome = of_document(document, "outcome")
-    found = [_trend(key, trends.get(key), document) for key in _TITLES]
+    by_key = [_trend(key, trends.get(key), document) for key in _TITLES]
     return render(
         "debugger.html",
         report=document,
         outcome=outcome,
         rows=rows,
         fired=sum(row.fired for row in rows),
-        advice=_advice(outcome.told if outcome.bad else "", rows),
+        advice=_advice(outcome.sentence if outcome.bad else "", rows),
         losses=loss_chart(document),
         ends=_ends(document),
-        trends=[each for each in found if each is not None],
-        missing=[_TITLES[key] for key, each in zip(_TITLES, found, strict=True) if each is None],
+        trends=[trend for trend in by_key if trend is not None],
+        missing=[_TITLES[key] for key, trend in zip(_TITLES, by_key, strict=True) if trend is None],
     )
 
 
-def _advice(told: str, rows: Sequence[RuleRow]) -> list[Hint]:
-    first = [Hint(f"The run did not complete. {told}", "figures")] if told else []
+def _advice(reason: str, rows: Sequence[RuleRow]) -> list[Hint]:
+    first = [Hint(f"The run did not complete. {reason}", "figures")] if reason else []
     return first + first_sentences(rows, "data point/data points")
 
 
 def _ends(document: Mapping[str, Any]) -> dict[str, str | None]:
     """The last loss of training and of validation."""
-    found = curves(document)
+    losses = curves(document)
     return {
-        "train": figure(found.train[-1][1]) if found.train else None,
-        "validation": figure(found.validation[-1][1]) if found.validation else None,
+        "train": figure(losses.train[-1][1]) if losses.train else None,
+        "validation": figure(losses.validation[-1][1]) if losses.validation else None,
     }
 
 
-def _trend(key: str, given: Mapping[str, Any] | None, document: Mapping[str, Any]) -> Trend | None:
+def _trend(key: str, trend: Mapping[str, Any] | None, document: Mapping[str, Any]) -> Trend | None:
     """The heat map of a trend; None when nothing of it was saved."""
-    if not given or not given.get("layers") or not given.get("steps"):
+    if not trend or not trend.get("layers") or not trend.get("steps"):
         return None
-    steps = [float(step) for step in given["steps"]]
-    values = [[real(value) for value in row][: len(steps)] for row in given["values"]]
+    steps = [float(step) for step in trend["steps"]]
+    values = [[real(value) for value in row][: len(steps)] for row in trend["values"]]
     values = [row + [None] * (len(steps) - len(row)) for row in values]
     if all(value is None for row in values for value in row):
         return None
-    names = [layer(str(name)) for name in given["layers"]]
+    names = [layer(str(name)) for name in trend["layers"]]
     scale = _scale(key, values)
     marks = _marks(names, steps, document["rules"], key)
     title = _TITLES[key]
@@ -108,11 +108,11 @@ def _scale(key: str, values: Sequence[Sequence[float | None]]) -> ShadeScale:
 
 
 def _figures(row: Sequence[float | None], scale: ShadeScale) -> tuple[str, ...]:
-    found = [value for value in row if value is not None]
-    if not found:
+    saved = [value for value in row if value is not None]
+    if not saved:
         return (figure(None),) * 4
-    finite = [value for value in found if math.isfinite(value)] or found
-    return tuple(scale.show(value) for value in (found[0], found[-1], min(finite), max(finite)))
+    finite = [value for value in saved if math.isfinite(value)] or saved
+    return tuple(scale.show(value) for value in (saved[0], saved[-1], min(finite), max(finite)))
 
 
 # Which rules judge what a heat map shows; ExplodingTensor names gradients or weights by the tensor itself.
@@ -126,7 +126,7 @@ _RULES: Final = {
 
 def _marks(names: Sequence[str], steps: Sequence[float], rules: Sequence[Mapping[str, Any]], key: str) -> list[Mark]:
     """Where a rule first fired, on each layer that the map shows."""
-    found: dict[str, tuple[float, Mark]] = {}
+    first: dict[str, tuple[float, Mark]] = {}
     for rule in rules:
         if rule["status"] != "IssuesFound" or rule["name"] not in _RULES[key]:
             continue
@@ -138,8 +138,8 @@ def _marks(names: Sequence[str], steps: Sequence[float], rules: Sequence[Mapping
             column = min(range(len(steps)), key=lambda k: abs(steps[k] - step))
             text = f"{rule['name']} fired first at step {step:g}, {name}"
             mark = Mark(list(names).index(name), column, text)
-            found[name] = min(found.get(name, (step, mark)), (step, mark), key=lambda each: each[0])
-    return [mark for _, mark in found.values()]
+            first[name] = min(first.get(name, (step, mark)), (step, mark), key=lambda item: item[0])
+    return [mark for _, mark in first.values()]
 
 
 def _is_of(tensor: str, key: str) -> bool:

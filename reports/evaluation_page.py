@@ -68,9 +68,9 @@ def evaluation_page(report: Mapping[str, Any], picture: Picture) -> bytes:
         advice=advice(report),
         interval=interval(low, report["accuracy"], high),
         matrix=confusion_matrix(report),
-        pairs=[_pair(each, report, picture) for each in pairs[:PAIRS]],
+        pairs=[_pair(pair, report, picture) for pair in pairs[:PAIRS]],
         more_pairs=pairs[PAIRS : PAIRS + MORE_PAIRS],
-        mistakes=[_mistake(each, picture) for each in report["mistakes"][:MISTAKES]],
+        mistakes=[_mistake(mistake, picture) for mistake in report["mistakes"][:MISTAKES]],
         reliability=reliability_diagram(report["calibration"]["before"], report["calibration"]["after"]),
         curves=_curves(learning["epochs"], best) if learning else [],
         slowest=_slowest(learning) if learning else [],
@@ -78,24 +78,27 @@ def evaluation_page(report: Mapping[str, Any], picture: Picture) -> bytes:
 
 
 def _curves(epochs: list[Mapping[str, Any]], best: int | None) -> list[Markup]:
-    found = [
+    charts = [
         learning_curve(epochs, "accuracy", best, percent=True),
         learning_curve(epochs, "loss", best, percent=False),
     ]
-    return [each for each in found if each is not None]
+    return [chart for chart in charts if chart is not None]
 
 
 def _slowest(learning: Mapping[str, Any]) -> list[dict[str, Any]]:
     threshold = learning["learned_threshold"]
     return [
-        {**each, "curve": class_curve(each["label"], each["validation_accuracy"], threshold)}
-        for each in learning["slowest_classes"]
+        {**row, "curve": class_curve(row["label"], row["validation_accuracy"], threshold)}
+        for row in learning["slowest_classes"]
     ]
 
 
-def _mistake(each: Mapping[str, Any], picture: Picture) -> dict[str, Any]:
-    alt = f"Image of {each['true_label']}, taken for {each['label']}: {each['file']}"
-    return {**each, "tile": PictureTile(picture(each["file"]), alt, each["file"], percent(each["probability"]))}
+def _mistake(mistake: Mapping[str, Any], picture: Picture) -> dict[str, Any]:
+    alt = f"Image of {mistake['true_label']}, taken for {mistake['label']}: {mistake['file']}"
+    return {
+        **mistake,
+        "tile": PictureTile(picture(mistake["file"]), alt, mistake["file"], percent(mistake["probability"])),
+    }
 
 
 def _pair(pair: Mapping[str, Any], report: Mapping[str, Any], picture: Picture) -> Pair:
@@ -132,5 +135,5 @@ def _side(direction: Mapping[str, Any], report: Mapping[str, Any], picture: Pict
 def _right_answers(report: Mapping[str, Any], index: int) -> list[str]:
     """The class's most confident right answers."""
     rows = report["predictions"]
-    found = [file for file, row in rows.items() if row["correct"] and row["index"] == index]
-    return sorted(found, key=lambda file: (-rows[file]["probability"], file))[:PICTURES_A_SIDE]
+    files = [file for file, row in rows.items() if row["correct"] and row["index"] == index]
+    return sorted(files, key=lambda file: (-rows[file]["probability"], file))[:PICTURES_A_SIDE]

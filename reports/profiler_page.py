@@ -9,7 +9,7 @@ from reports.charts.steps import BarPart, bar, durations, phase_bar, phases, sin
 from reports.charts.usage import usage_chart
 from reports.page import render
 from reports.rule_table import first_sentences, of_document, rule_rows
-from reports.units import clock, count, figure, in_unit, real, seconds, size
+from reports.units import NOTHING, clock, count, figure, in_unit, real, seconds, size
 
 _STAGES: Final = ("initialization", "training", "finalization")
 _STATISTICS: Final = ("max", "p99", "p95", "p50", "min", "mean")
@@ -93,8 +93,8 @@ def _steps(steps: Mapping[str, Any]) -> dict[str, Any]:
 
 def _samples(system: Mapping[str, Any]) -> str:
     interval = real(system.get("interval_ms"))
-    each = f", one each {seconds(interval / 1000)}" if interval else ""
-    return count(int(system.get("samples") or len(system.get("times") or [])), "sample") + each
+    rate = f", one each {seconds(interval / 1000)}" if interval else ""
+    return count(int(system.get("samples") or len(system.get("times") or [])), "sample") + rate
 
 
 def _window(operators: Mapping[str, Any]) -> str:
@@ -117,11 +117,11 @@ def _machine(machine: Mapping[str, Any]) -> str:
 
 
 def _statistics(system: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
-    found = []
+    rows = []
     for name, row in (system.get("statistics") or {}).items():
-        figures = [in_unit(row.get(each), str(row.get("unit") or "")) for each in _STATISTICS]
-        found.append((series_name(name), figures))
-    return found
+        figures = [in_unit(row.get(statistic), str(row.get("unit") or "")) for statistic in _STATISTICS]
+        rows.append((series_name(name), figures))
+    return rows
 
 
 def series_name(name: str) -> str:
@@ -138,26 +138,26 @@ def series_name(name: str) -> str:
 
 def _outliers(document: Mapping[str, Any]) -> list[dict[str, str]]:
     rows = (document.get("steps") or {}).get("outliers") or []
-    longest = sorted(rows, key=lambda each: -(real(each.get("seconds")) or 0.0))[:_OUTLIERS]
+    longest = sorted(rows, key=lambda row: -(real(row.get("seconds")) or 0.0))[:_OUTLIERS]
     return [
         {
-            "step": f"{each['step']:,}",
-            "time": seconds(since(each.get("t"), document["job"].get("started"))),
-            "seconds": seconds(each.get("seconds")),
-            "phase": str(each.get("phase") or "\u2013"),
+            "step": f"{row['step']:,}",
+            "time": seconds(since(row.get("t"), document["job"].get("started"))),
+            "seconds": seconds(row.get("seconds")),
+            "phase": str(row.get("phase") or NOTHING),
         }
-        for each in longest
+        for row in longest
     ]
 
 
 def _operators(operators: Mapping[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
-    """The costliest operators of each device that was measured."""
-    found = []
+    """The costliest operators of row device that was measured."""
+    devices = []
     for key, name in (("gpu", "GPU"), ("cpu", "CPU")):
-        rows = sorted(operators.get(key) or [], key=lambda each: -(real(each.get("self_us")) or 0.0))[:_OPERATORS]
+        rows = sorted(operators.get(key) or [], key=lambda row: -(real(row.get("self_us")) or 0.0))[:_OPERATORS]
         if rows:
-            found.append((name, [_operator(row) for row in rows]))
-    return found
+            devices.append((name, [_operator(row) for row in rows]))
+    return devices
 
 
 def _operator(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -63,16 +63,15 @@ class RuleRow:
 
 def rule_rows(rules: Sequence[Mapping[str, Any]]) -> list[RuleRow]:
     """The rows: what fired by severity, then what could not judge or is not done, then what is well."""
-    found = sorted(
-        enumerate(rules),
-        key=lambda each: (_rank(each[1]), -_times(each[1]) if each[1]["status"] == "IssuesFound" else 0, each[0]),
-    )
-    return [_row(number, rule) for number, rule in found]
+    return [
+        _row(number, rule) for number, rule in sorted(enumerate(rules), key=lambda item: (*_rank(item[1]), item[0]))
+    ]
 
 
-def _rank(rule: Mapping[str, Any]) -> int:
-    rank = _STATUS.get(rule["status"], ("", 4))[1]
-    return rank or _ORDER.get(rule.get("severity", ""), 1)
+def _rank(rule: Mapping[str, Any]) -> tuple[int, int]:
+    if rule["status"] == "IssuesFound":
+        return _ORDER.get(rule.get("severity", ""), 1), -_times(rule)
+    return _STATUS.get(rule["status"], ("", 4))[1], 0
 
 
 def _times(rule: Mapping[str, Any]) -> int:
@@ -97,7 +96,7 @@ def _row(number: int, rule: Mapping[str, Any]) -> RuleRow:
         todo=_todo(rule),
         action=rule.get("action") or "",
         parameters=tuple((name, _parameter(value)) for name, value in (rule.get("parameters") or {}).items()),
-        findings=tuple((", ".join(where(each)), each["text"]) for each in findings[:SHOWN]),
+        findings=tuple((", ".join(where(finding)), finding["text"]) for finding in findings[:SHOWN]),
         hidden=max(0, triggered - len(findings[:SHOWN])),
     )
 
@@ -112,7 +111,7 @@ def _todo(rule: Mapping[str, Any]) -> str:
         words = [rule.get("advice") or rule.get("recommendation") or "", rule.get("note") or ""]
     else:
         words = [rule.get("note") or ""]
-    return " ".join(sentence(each) for each in words if each)
+    return " ".join(sentence(text) for text in words if text)
 
 
 def _parameter(value: Any) -> str:
@@ -127,19 +126,19 @@ def _parameter(value: Any) -> str:
 
 def where(finding: Mapping[str, Any]) -> tuple[str, ...]:
     """The places of a finding: step, layer, time; those that it has."""
-    found = []
+    places = []
     if finding.get("step") is not None:
         mode, mode_step = finding.get("mode"), finding.get("mode_step")
         kind = {"TRAIN": "training ", "EVAL": "validation "}.get(mode or "", "")
         own = mode_step is not None and bool(kind)
-        found.append(f"{kind}step {mode_step if own else finding['step']}")
+        places.append(f"{kind}step {mode_step if own else finding['step']}")
     if finding.get("tensor"):
-        found.append(layer(str(finding["tensor"])))
+        places.append(layer(str(finding["tensor"])))
     if finding.get("start_s") is not None:
         start, end = real(finding["start_s"]), real(finding.get("end_s"))
         after = f" to {seconds(end)}" if end is not None and end != start else ""
-        found.append(f"{seconds(start)}{after}")
-    return tuple(found)
+        places.append(f"{seconds(start)}{after}")
+    return tuple(places)
 
 
 def layer(tensor: str) -> str:
@@ -152,11 +151,11 @@ def layer(tensor: str) -> str:
 
 def first_sentences(rows: Sequence[RuleRow], judged: str) -> list[Hint]:
     """What fired, with what to do; when nothing did, what was judged. judged: one data point and many, `step/steps`."""
-    found = [Hint(_told(row), row.id) for row in rows if row.fired]
-    return found or [Hint(_all_well(rows, judged), "rules")]
+    hints = [Hint(_fired_sentence(row), row.id) for row in rows if row.fired]
+    return hints or [Hint(_all_well(rows, judged), "rules")]
 
 
-def _told(row: RuleRow) -> str:
+def _fired_sentence(row: RuleRow) -> str:
     finding = sentence(row.findings[0][1]) if row.findings else sentence(row.fires)
     return f"{row.name}: {finding} {row.todo}".strip()
 
@@ -181,16 +180,16 @@ _MISSING: Final = "It ended without saying why: it was killed, or the machine fa
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """word: completed, stopped, failed, killed or unknown. sign: for who can't tell colours apart. told: a sentence."""
+    """word: completed, stopped, failed, killed or unknown. sign: for who can't tell colours apart. sentence: why."""
 
     word: str
     sign: str
-    told: str
+    sentence: str
 
     @property
     def named(self) -> bool:
         """Whether the sentence itself begins with the word."""
-        return self.told.lower().startswith(self.word)
+        return self.sentence.lower().startswith(self.word)
 
     @property
     def bad(self) -> bool:
@@ -200,19 +199,19 @@ class RunOutcome:
 
 def outcome_of(completed: bool | None, reason: Any) -> RunOutcome:
     """completed: None when nothing is known of it. reason: why it ended before its time."""
-    told = sentence(str(reason or "").strip().split("\n\n")[0])
+    cause = sentence(str(reason or "").strip().split("\n\n")[0])
     if completed:
-        return RunOutcome("stopped", "\u25a0", told) if told else RunOutcome("completed", "\u2713", "")
-    if completed is None and not told:
+        return RunOutcome("stopped", "\u25a0", cause) if cause else RunOutcome("completed", "\u2713", "")
+    if completed is None and not cause:
         return RunOutcome("unknown", "?", "How the run ended isn\u2019t known: only what it wrote was judged.")
-    if not told or _KILLED.search(told):
-        return RunOutcome("killed", "\u2716", told or _MISSING)
-    if _STOPPED.search(told):
-        return RunOutcome("stopped", "\u25a0", told)
-    return RunOutcome("failed", "\u2716", told)
+    if not cause or _KILLED.search(cause):
+        return RunOutcome("killed", "\u2716", cause or _MISSING)
+    if _STOPPED.search(cause):
+        return RunOutcome("stopped", "\u25a0", cause)
+    return RunOutcome("failed", "\u2716", cause)
 
 
 def of_document(document: Mapping[str, Any], key: str) -> RunOutcome:
     """The outcome under `key` of a report."""
-    given = document.get(key) or {}
-    return outcome_of(given.get("completed"), given.get("reason"))
+    ending = document.get(key) or {}
+    return outcome_of(ending.get("completed"), ending.get("reason"))

@@ -123,8 +123,8 @@ class SearchData:
     def curve_metric(self) -> SearchObjective:
         """The objective if the epochs have it, else validation accuracy."""
         metric = self.objective.metric
-        found = any(finite(row.get(metric)) is not None for trial in self.trials for row in trial.epochs)
-        return self.objective if found else SearchObjective(_FALLBACK, True)
+        known = any(finite(row.get(metric)) is not None for trial in self.trials for row in trial.epochs)
+        return self.objective if known else SearchObjective(_FALLBACK, True)
 
 
 def finite(value: Any) -> float | None:
@@ -136,13 +136,13 @@ def finite(value: Any) -> float | None:
 def search_data(document: Mapping[str, Any]) -> SearchData:
     """The typed view of a tuning document (docs/tuning.md)."""
     objectives = tuple(
-        SearchObjective(str(each["metric"]), each["direction"] == "maximize") for each in document["objectives"]
+        SearchObjective(str(entry["metric"]), entry["direction"] == "maximize") for entry in document["objectives"]
     )
-    trials = _with_repeats([_trial(each, objectives[0]) for each in document["trials"]])
+    trials = _with_repeats([_trial(trial, objectives[0]) for trial in document["trials"]])
     best = next((trial for trial in trials if trial.number == document["best"]), None)
     return SearchData(
         objectives=objectives,
-        axes=tuple(parameter_axis(each) for each in document["space"]),
+        axes=tuple(parameter_axis(entry) for entry in document["space"]),
         trials=trials,
         best=best if best is not None and best.completed else None,
         front=frozenset(document.get("front") or ()),
@@ -159,22 +159,22 @@ def _with_repeats(trials: Sequence[SearchTrial]) -> tuple[SearchTrial, ...]:
     )
 
 
-def _trial(given: Mapping[str, Any], objective: SearchObjective) -> SearchTrial:
-    epochs = given.get("epochs") or []
-    values = tuple(finite(each) for each in given.get("objective") or ())
+def _trial(trial: Mapping[str, Any], objective: SearchObjective) -> SearchTrial:
+    epochs = trial.get("epochs") or []
+    values = tuple(finite(value) for value in trial.get("objective") or ())
     shown = values[0] if values else None
-    if given["state"] == "pruned" and shown is None:
+    if trial["state"] == "pruned" and shown is None:
         reached = [value for row in epochs if (value := finite(row.get(objective.metric))) is not None]
         shown = objective.best(reached) if reached else None
     return SearchTrial(
-        number=given["number"],
-        state=str(given["state"]),
-        values=given.get("values") or {},
+        number=trial["number"],
+        state=str(trial["state"]),
+        values=trial.get("values") or {},
         objective=values,
-        shown=shown if given["state"] in ("completed", "pruned") else None,
+        shown=shown if trial["state"] in ("completed", "pruned") else None,
         epochs=epochs,
-        seconds=finite(given.get("seconds")),
-        reason=str(given.get("reason") or ""),
-        repeats=given.get("repeats"),
-        run=given.get("run"),
+        seconds=finite(trial.get("seconds")),
+        reason=str(trial.get("reason") or ""),
+        repeats=trial.get("repeats"),
+        run=trial.get("run"),
     )

@@ -45,7 +45,7 @@ def edges(data: SearchData) -> Iterator[Edge]:
 def _side(axis: ParameterAxis, value: Any) -> bool | None:
     """True at the upper end, False at the lower; None between them."""
     if axis.kind == "categorical":
-        numbers = [each for each in axis.choices if _is_number(each)]
+        numbers = [choice for choice in axis.choices if _is_number(choice)]
         if len(numbers) < max(_CHOICES, len(axis.choices)) or not _is_number(value):
             return None
         return True if value == max(numbers) else False if value == min(numbers) else None
@@ -65,17 +65,17 @@ def _is_number(value: Any) -> bool:
 
 
 def _limited(axis: ParameterAxis, upper: bool) -> bool:
-    """Whether the table of hyperparameters ends at this edge too."""
-    table = {each.name: each.metadata for each in fields(Hyperparameters)}
-    about = table.get(axis.name)
+    """Whether the bounds of hyperparameters ends at this edge too."""
+    bounds = {field.name: field.metadata for field in fields(Hyperparameters)}
+    about = bounds.get(axis.name)
     if about is None or about.get("kind") not in ("integer", "float"):
         return False
-    ends = [each for each in axis.choices if _is_number(each)] or [axis.low, axis.high]
+    ends = [choice for choice in axis.choices if _is_number(choice)] or [axis.low, axis.high]
     return bool(max(ends) >= about["high"] if upper else min(ends) <= about["low"])
 
 
 _EQUAL: Final = 0.8  # of the first importance: the second one is about as important
-_ROUGH: Final = 100  # trials below which importances are told to be rough
+_ROUGH: Final = 100  # trials below which importances are called rough
 _LATE: Final = 0.85  # of the trials: a best one that comes later may be bettered soon
 _EARLY: Final = 0.5
 _LEAST: Final = 10  # trials below which nothing is said about early and late
@@ -140,14 +140,15 @@ def _best(data: SearchData) -> Iterator[Hint]:
     yield Hint(f"{words}.", "best")
 
 
-def _importance(given: Mapping[str, Any], data: SearchData) -> Iterator[Hint]:
+def _importance(importances: Mapping[str, Any], data: SearchData) -> Iterator[Hint]:
     ranked = sorted(
-        ((str(name), real(share) or 0.0) for name, share in (given.get("values") or {}).items()), key=lambda e: -e[1]
+        ((str(name), real(share) or 0.0) for name, share in (importances.get("values") or {}).items()),
+        key=lambda item: -item[1],
     )
     if len(ranked) < 2 or not ranked[0][1]:
         return
     (first, most), (second, next_) = ranked[:2]
-    n = int(given.get("trials") or len(data.completed))
+    n = int(importances.get("trials") or len(data.completed))
     if next_ >= _EQUAL * most:
         words = (
             f"{first} and {second} matter about equally ({percent(most, 0)} and {percent(next_, 0)} of the importance)"
@@ -158,10 +159,10 @@ def _importance(given: Mapping[str, Any], data: SearchData) -> Iterator[Hint]:
     yield Hint(f"{words}{rough}.", "importance")
 
 
-def _edges(given: Mapping[str, Any], data: SearchData) -> Iterator[Hint]:
-    shares = given.get("values") or {}
-    found = sorted(edges(data), key=lambda each: -(real(shares.get(each.axis.name)) or 0.0))
-    for edge in found:
+def _edges(importances: Mapping[str, Any], data: SearchData) -> Iterator[Hint]:
+    shares = importances.get("values") or {}
+    ranked = sorted(edges(data), key=lambda edge: -(real(shares.get(edge.axis.name)) or 0.0))
+    for edge in ranked:
         yield Hint(_edge_words(edge), f"slice-{data.axes.index(edge.axis)}")
 
 
@@ -206,11 +207,11 @@ def _cheaper(data: SearchData) -> Iterator[Hint]:
         and data.objective.gain(best.shown, trial.shown or 0.0) <= _CLOSE
     ]  # fmt: skip
     if near:
-        found = min(near, key=lambda trial: trial.seconds or 0.0)
-        lag = data.objective.apart(best.shown, found.shown or 0.0)
-        close = f"comes within {lag} of it" if found.shown != best.shown else "is as good"
-        took = f"{seconds(found.seconds)} instead of {seconds(best.seconds)}"
-        yield Hint(f"Trial {found.number} {close} in {took}.", f"trial-{found.number}")
+        fastest = min(near, key=lambda trial: trial.seconds or 0.0)
+        lag = data.objective.apart(best.shown, fastest.shown or 0.0)
+        close = f"comes within {lag} of it" if fastest.shown != best.shown else "is as good"
+        took = f"{seconds(fastest.seconds)} instead of {seconds(best.seconds)}"
+        yield Hint(f"Trial {fastest.number} {close} in {took}.", f"trial-{fastest.number}")
 
 
 def _late(data: SearchData) -> Iterator[Hint]:
@@ -229,7 +230,7 @@ def _late(data: SearchData) -> Iterator[Hint]:
 
 def _front(data: SearchData) -> Iterator[Hint]:
     if len(data.objectives) > 1 and len(data.front) > 1:
-        names = " and ".join(each.name for each in data.objectives[:2])
+        names = " and ".join(objective.name for objective in data.objectives[:2])
         yield Hint(
             f"{len(data.front)} trials are the Pareto front: none is better than they are in {names} at once. "
             f"The first objective alone chose trial {data.best.number if data.best else 0}.",
@@ -261,8 +262,8 @@ def _range_of(failed: list[SearchTrial], data: SearchData) -> str:
 
 
 def _numbers(axis: ParameterAxis, trials: list[SearchTrial]) -> list[float]:
-    found = [trial.values.get(axis.name) for trial in trials]
-    return [value for value in found if isinstance(value, int | float)]
+    values = [trial.values.get(axis.name) for trial in trials]
+    return [value for value in values if isinstance(value, int | float)]
 
 
 def _repeats(data: SearchData) -> Iterator[Hint]:

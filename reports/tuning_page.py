@@ -64,7 +64,7 @@ def tuning_page(document: Mapping[str, Any]) -> bytes:
     data = search_data(document)
     axis = values_axis(data)
     beyond = sum(1 for trial in data.valued if trial.shown is not None and axis.beyond(trial.shown))
-    rows = _kept(data)
+    rows = _table_trials(data)
     return render(
         "tuning.html",
         report=document,
@@ -77,7 +77,7 @@ def tuning_page(document: Mapping[str, Any]) -> bytes:
         others=_others(data),
         spent=seconds(document.get("seconds")),
         median=data.objective.show(data.median()) if len(data.completed) > 1 else None,
-        base={name: each for name, each in (document.get("base") or {}).items() if not name.startswith("tune_")},
+        base={name: value for name, value in (document.get("base") or {}).items() if not name.startswith("tune_")},
         states={trial.state for trial in data.trials},
         winner=_winner(document, data),
         advice=tuning_advice(document, data),
@@ -105,18 +105,19 @@ def _heading(document: Mapping[str, Any], data: SearchData) -> str:
 
 def _outcome(document: Mapping[str, Any]) -> RunOutcome | None:
     """Why it ended before all trials were made; None when it did not."""
-    told = sentence(str(document.get("reason") or ""))
-    if not told:
+    reason = sentence(str(document.get("reason") or ""))
+    if not reason:
         return None
     if document["state"] == "completed":
-        return RunOutcome("completed", "\u2713", told)
-    return RunOutcome("stopped", "\u25a0", told)
+        return RunOutcome("completed", "\u2713", reason)
+    return RunOutcome("stopped", "\u25a0", reason)
 
 
 def _facts(document: Mapping[str, Any], data: SearchData) -> str:
     pruner = document["pruner"]
+    space, objectives = (", ".join(item.name for item in items) for items in (data.axes, data.objectives))
     words = [
-        f"{', '.join(axis.name for axis in data.axes)} for {', '.join(each.name for each in data.objectives)}",
+        f"{space} for {objectives}",
         f"sampler {document['sampler']}",
         "no pruning" if pruner == "none" else f"pruner {pruner}",
         f"seed {document['seed']}",
@@ -131,34 +132,34 @@ def _others(data: SearchData) -> list[tuple[str, str]]:
     if data.best is None:
         return []
     pairs = zip(data.objectives[1:], data.best.objective[1:], strict=False)
-    return [(each.name, each.show(value)) for each, value in pairs]
+    return [(objective.name, objective.show(value)) for objective, value in pairs]
 
 
 def _winner(document: Mapping[str, Any], data: SearchData) -> tuple[str, str] | None:
     """(word, sentence) on the training that followed the search in one job; None if there was to be none."""
-    given = document.get("winner")
-    if not given or (document["state"] == "running" and not given.get("trained")):
+    winner = document.get("winner")
+    if not winner or (document["state"] == "running" and not winner.get("trained")):
         return None
-    if not given.get("trained"):
+    if not winner.get("trained"):
         return "none", "the winner was not trained"
-    value = finite((given.get("metrics") or {}).get(data.objective.metric))
-    got = f"{data.objective.name} {data.objective.show(value)}" if value is not None else ""
-    match given.get("reproduced"):
+    value = finite((winner.get("metrics") or {}).get(data.objective.metric))
+    reached = f"{data.objective.name} {data.objective.show(value)}" if value is not None else ""
+    match winner.get("reproduced"):
         case True:
-            return "reproduced", f"{got or 'its training'}, as in the trial"
+            return "reproduced", f"{reached or 'its training'}, as in the trial"
         case False:
             trial = data.objective.show(data.best.shown) if data.best else "other numbers"
-            return "not reproduced", f"{got or 'other numbers'}; the trial had {trial}"
-    return "trained", f"{got or 'its numbers'}; not compared with the trial\u2019s"
+            return "not reproduced", f"{reached or 'other numbers'}; the trial had {trial}"
+    return "trained", f"{reached or 'its numbers'}; not compared with the trial\u2019s"
 
 
-def _kept(data: SearchData) -> list[SearchTrial]:
+def _table_trials(data: SearchData) -> list[SearchTrial]:
     """All trials; of very many the best, the rest filled up with the latest."""
     if len(data.trials) <= MOST_ROWS:
         return list(data.trials)
     ranked = data.ranked()[:MOST_ROWS]
-    left = [trial for trial in reversed(data.trials) if not trial.completed]
-    return sorted([*ranked, *left[: MOST_ROWS - len(ranked)]], key=lambda trial: trial.number)
+    others = [trial for trial in reversed(data.trials) if not trial.completed]
+    return sorted([*ranked, *others[: MOST_ROWS - len(ranked)]], key=lambda trial: trial.number)
 
 
 def _row(trial: SearchTrial, data: SearchData) -> TrialRow:
@@ -205,7 +206,7 @@ def _note(trial: SearchTrial) -> str:
     reason = " ".join(trial.reason.split())
     if len(reason) > _REASON:
         reason = f"{reason[: _REASON - 1]}\u2026 (all of it is in the JSON file)"
-    return "; ".join(each for each in (words, reason) if each)
+    return "; ".join(part for part in (words, reason) if part)
 
 
 @dataclass(frozen=True)
@@ -221,32 +222,32 @@ def best_configuration(document: Mapping[str, Any], data: SearchData) -> BestCon
     """None before a trial has completed."""
     if data.best is None:
         return None
-    every = document.get("hyperparameters") or {**(document.get("base") or {}), **data.best.values}
+    hyperparameters = document.get("hyperparameters") or {**(document.get("base") or {}), **data.best.values}
     rows = []
     for axis in data.axes:
         value = data.best.values.get(axis.name)
         rows.append((axis.name, axis.range(), value_text(value), axis.place(value)))
-    return BestConfiguration(tuple(rows), _options(every, data), _file(every))
+    return BestConfiguration(tuple(rows), _options(hyperparameters, data), _file(hyperparameters))
 
 
-def _options(every: Mapping[str, Any], data: SearchData) -> str:
+def _options(hyperparameters: Mapping[str, Any], data: SearchData) -> str:
     """The values searched, and those of the others that are no defaults."""
-    defaults = {each.name: each.default for each in fields(Hyperparameters)}
+    defaults = {field.name: field.default for field in fields(Hyperparameters)}
     searched = [axis.name for axis in data.axes]
-    chosen = {name: every[name] for name in searched if name in every}
-    chosen |= {
+    options = {name: hyperparameters[name] for name in searched if name in hyperparameters}
+    options |= {
         name: value
-        for name, value in every.items()
-        if name not in chosen and not name.startswith("tune_") and (name not in defaults or value != defaults[name])
+        for name, value in hyperparameters.items()
+        if name not in options and not name.startswith("tune_") and (name not in defaults or value != defaults[name])
     }
-    return " ".join(f"--set {shlex.quote(f'{name}={_plain(value)}')}" for name, value in chosen.items())
+    return " ".join(f"--set {shlex.quote(f'{name}={_plain(value)}')}" for name, value in options.items())
 
 
 def _plain(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _file(every: Mapping[str, Any]) -> str:
+def _file(hyperparameters: Mapping[str, Any]) -> str:
     """hyperparameters.json: every value a JSON-encoded string."""
-    kept = {name: json.dumps(value) for name, value in every.items() if not name.startswith("tune_")}
-    return json.dumps(kept, indent=2)
+    values = {name: json.dumps(value) for name, value in hyperparameters.items() if not name.startswith("tune_")}
+    return json.dumps(values, indent=2)

@@ -32,7 +32,7 @@ for (const block of document.querySelectorAll("pre.copy")) {
     button.textContent = copied ? "Copied" : "Selected: copy it with the keyboard";
   });
 }
-// The plots have axes; with this, a line follows the pointer through plots of one time axis and tells their values.
+// The plots have axes; with this, a line follows the pointer through plots of one time axis and shows their values.
 for (const drawing of document.querySelectorAll("svg:has(g.plot)")) {
   const make = (name, attributes) => {
     const made = document.createElementNS("http://www.w3.org/2000/svg", name);

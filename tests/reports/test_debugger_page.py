@@ -41,7 +41,7 @@ def test_outcomes(completed: bool | None, reason: str | None, word: str, bad: bo
     found = outcome_of(completed, reason)
     assert (found.word, found.bad) == (word, bad)
     if reason:
-        assert found.told == f"{reason}."
+        assert found.sentence == f"{reason}."
 
 
 def test_rules_are_sorted_by_severity_and_status() -> None:
