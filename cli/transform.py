@@ -29,17 +29,17 @@ def transform(
     from backends.inputs import is_url
     from backends.runs import find_artifact
     from backends.transform.inputs import ImageFiles, LocalImages
-    from backends.transform.job import TransformRequest, TransformServer, batching
+    from backends.transform.job import OwnServer, RunningServer, TransformRequest, batching
     from backends.transform.job import transform as run
     from backends.transform.summary import read_artifact
 
     if url is not None:
-        server = TransformServer(client.base_url(url))
+        server: RunningServer | OwnServer = RunningServer(client.base_url(url))
         # Only what is known of the classes: the server has its own.
         known = None if artifact is None else read_artifact(find_artifact(context.runs, artifact))
     else:
         folder = find_artifact(context.runs, artifact)
-        server = TransformServer(None, context.backend(), folder, context.runs.resolve())
+        server = OwnServer(context.backend(), folder, context.runs.resolve())
         known = read_artifact(folder)
     files: ImageFiles
     if not any(map(is_url, inputs)):

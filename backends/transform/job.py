@@ -28,15 +28,19 @@ _REPORT_EVERY_S: Final = 0.2
 
 
 @dataclass(frozen=True)
-class TransformServer:
-    """The server at `url`; where that is None, one that is started with the artifact in `folder`, or a job of the
-    backend's, if it has such.
-    """
+class RunningServer:
+    """A server that is up, at `url`."""
 
-    url: str | None
-    backend: Backend | None = None
-    folder: Path | None = None
-    runs: Path = Path()
+    url: str
+
+
+@dataclass(frozen=True)
+class OwnServer:
+    """A server that is started with the artifact in `folder`, or a job of the backend's, if it has such."""
+
+    backend: Backend
+    folder: Path
+    runs: Path
 
 
 @dataclass(frozen=True)
@@ -47,11 +51,20 @@ class TransformRequest:
 
     inputs: ImageFiles
     out: Path
-    server: TransformServer
+    server: RunningServer | OwnServer
     artifact: ArtifactInfo | None
     probabilities: bool = False
     concurrent: int | None = None
     restart: bool = False
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """The classes' labels in order, where all probabilities are wanted."""
+        return self.artifact.labels if self.artifact and self.probabilities else None
+
+    @property
+    def url(self) -> str | None:
+        return self.server.url if isinstance(self.server, RunningServer) else None
 
 
 def transform(request: TransformRequest) -> tuple[dict[str, Any], Survey]:
@@ -73,18 +86,16 @@ def transform(request: TransformRequest) -> tuple[dict[str, Any], Survey]:
         results.open(_subject(request, survey), request.restart)
         _end_former_server(results)
         done, files = results.recover(iter(request.inputs))
-        work = _transform_by_server if batching(request.server) is None else _transform_in_job
-        seconds = work(request, results, files, (done, survey.count), cancel) if done < survey.count else 0.0
+        seconds = _classify(request, results, files, (done, survey.count), cancel) if done < survey.count else 0.0
         facts = {
             "artifact": artifact.id if artifact else None,
-            "url": request.server.url,
+            "url": request.url,
             "left_out": survey.left_out.total(),
             "before": done,
             "seconds": round(seconds, 3),
             "images_per_second": round((survey.count - done) / seconds, 2) if seconds else None,
         }
-        labels = artifact.labels if artifact and request.probabilities else ()
-        return conclude(results, artifact, facts, labels), survey
+        return conclude(results, artifact, facts, request.labels or ()), survey
 
 
 def _subject(request: TransformRequest, survey: Survey) -> dict[str, Any]:
@@ -92,47 +103,46 @@ def _subject(request: TransformRequest, survey: Survey) -> dict[str, Any]:
     artifact = request.artifact
     return {
         "artifact": None if artifact is None else f"{artifact.id} {artifact.sha256}",
-        "server": request.server.url or "own",
+        "server": request.url or "own",
         "inputs": f"{survey.count} {survey.sha256}",
         "probabilities": request.probabilities,
     }
 
 
-def batching(server: TransformServer) -> Batching | None:
+def batching(server: RunningServer | OwnServer) -> Batching | None:
     """The backend, if it transforms as a job of its own."""
-    backend = server.backend
-    if backend is None or server.url is not None:
+    if isinstance(server, RunningServer):
         return None
+    backend = server.backend
     return backend if isinstance(backend, Batching) else None
 
 
-def _transform_in_job(
-    request: TransformRequest, results: Results, _files: object, extent: tuple[int, int], cancel: CancelToken
-) -> float:
-    """As `_transform_by_server`, by a job for the whole batch: there is none for a part."""
-    backend, folder, artifact = batching(request.server), request.server.folder, request.artifact
-    assert backend is not None
-    assert folder is not None
-    labels = artifact.labels if artifact and request.probabilities else None
-    batch = TransformBatch(request.inputs, extent[1], folder, labels, request.concurrent)
-    return transform_in_job(backend, batch, results, request.server.runs, extent[0], cancel)
-
-
-def _transform_by_server(
+def _classify(
     request: TransformRequest, results: Results, files: Iterator[str], extent: tuple[int, int], cancel: CancelToken
 ) -> float:
     """Send the files and write the results; returns the seconds it took, without the server's start.
 
     extent: how many images are done already, and how many there are.
     """
+    done, count = extent
+    server = request.server
+    if isinstance(server, OwnServer) and (backend := batching(server)) is not None:
+        # By a job for the whole batch: there is none for a part.
+        batch = TransformBatch(request.inputs, count, server.folder, request.labels, request.concurrent)
+        return transform_in_job(backend, batch, results, server.runs, done, cancel)
+    return _classify_by_server(request, results, files, extent, cancel)
+
+
+def _classify_by_server(
+    request: TransformRequest, results: Results, files: Iterator[str], extent: tuple[int, int], cancel: CancelToken
+) -> float:
     now, count = extent
-    labels = request.artifact.labels if request.artifact and request.probabilities else None
     kept = f"are kept in {request.out}; the same command goes on from there"
     try:
         with _server(request.server, results, cancel) as (url, alive):
             parameters = ask_parameters(url)
             parameters = replace(parameters, concurrent=request.concurrent or parameters.concurrent)
-            session = ServerSession(url, parameters, alive, labels)
+            session = ServerSession(url, parameters, alive, request.labels)
             started = time.monotonic()
             with show_progress("transforming") as watch, results.append() as add:
                 report = _at_intervals(watch, count)
@@ -151,20 +161,20 @@ def _transform_by_server(
 
 
 @contextmanager
-def _server(server: TransformServer, results: Results, cancel: CancelToken) -> Iterator[tuple[str, Callable[[], None]]]:
+def _server(
+    server: RunningServer | OwnServer, results: Results, cancel: CancelToken
+) -> Iterator[tuple[str, Callable[[], None]]]:
     """The server's address, once it answers, and a check that raises BackendError when it has ended."""
-    if server.url is not None:
+    if isinstance(server, RunningServer):
         if not wait_ready(server.url, lambda: not cancel.requested):
             raise Stopped("stopped before the server answered")
         yield server.url, lambda: None
         return
-    backend, folder = server.backend, server.folder
-    assert backend is not None
-    assert folder is not None
+    backend = server.backend
     name = f"transform-{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
     # Before it is started, so that after a kill the next start finds it.
     results.update_manifest(server=str(server.runs / name))
-    run = deploy_artifact(backend, server.runs, folder, choose_port(0), name, cancel)
+    run = deploy_artifact(backend, server.runs, server.folder, choose_port(0), name, cancel)
 
     def alive() -> None:
         if not backend.is_alive(run):

@@ -13,7 +13,7 @@ from backends.sagemaker.backend import CloudBackend
 from backends.sagemaker.jobs.transform import MOST_MB
 from backends.settings.sections import Transform
 from backends.transform.inputs import LocalImages, TransformBatch
-from backends.transform.job import transform
+from backends.transform.job import OwnServer, transform
 from tests.cloud.conftest import BUCKET, settings
 from tests.cloud.simulator.server import Simulator
 from tests.cloud.transforms import Echo, lines, made_artifact, made_photos, only_run, wanted
@@ -93,6 +93,7 @@ def test_a_job_that_was_left_is_gone_on_with(
     """Whoever is killed between two calls starts again with the same command."""
     made = wanted(tmp_path, artifact, LocalImages([str(photos)]))
 
+    assert isinstance(made.server, OwnServer)
     backend = made.server.backend
     assert isinstance(backend, CloudBackend)
     original = backend.transform

@@ -10,7 +10,7 @@ from backends.sagemaker.backend import CloudBackend
 from backends.sagemaker.billing.items import Item
 from backends.settings.sections import Settings
 from backends.transform.inputs import ImageFiles
-from backends.transform.job import TransformRequest, TransformServer
+from backends.transform.job import OwnServer, TransformRequest
 from backends.transform.summary import read_artifact
 from tests.cloud.conftest import settings
 from tests.cloud.simulator.work import Answer, Prepared, Task
@@ -70,7 +70,7 @@ def wanted(
     **more: Any,
 ) -> TransformRequest:  # fmt: skip
     backend = CloudBackend(chosen or settings(), (asked if asked is not None else []).extend)
-    server = TransformServer(None, backend, artifact, tmp_path / "runs")
+    server = OwnServer(backend, artifact, tmp_path / "runs")
     return TransformRequest(files, tmp_path / "out", server, read_artifact(artifact), **more)
 
 

@@ -23,7 +23,7 @@ from backends.search.request import SearchRequest
 from backends.search.results import read_search
 from backends.search.tune import create_tuning, search_in
 from backends.transform.inputs import LocalImages
-from backends.transform.job import TransformRequest, TransformServer, transform
+from backends.transform.job import OwnServer, TransformRequest, transform
 from backends.transform.summary import read_artifact
 
 TINY = {"pretrained": "none", "image_size": "32", "epochs": "2", "export": "none"}
@@ -211,7 +211,7 @@ class BackendContract:
     def test_transforms_a_folder_by_a_server_that_is_gone_afterwards(
         self, backend: Backend, trained: Run, data: Path, tmp_path: Path
     ) -> None:
-        server = TransformServer(None, backend, trained.artifact, tmp_path / "runs")
+        server = OwnServer(backend, trained.artifact, tmp_path / "runs")
         files = LocalImages([str(data / "test")])
         summary, _ = transform(TransformRequest(files, tmp_path / "out", server, read_artifact(trained.artifact)))
         theirs = trained.read_json("ml/output/data/evaluation.json")
