@@ -1,7 +1,7 @@
 """debugger-report.html: what the rules found in the tensors, and the trends that they judged."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -29,22 +29,47 @@ class Trend:
     marked: bool
 
 
-_WORDS: Final = {
-    "gradient_norm": """L2 norm of each parameter\u2019s gradient. Where it fades towards the first layers, it vanishes;
+@dataclass(frozen=True)
+class TrendKind:
+    """A quantity that the page shows as a heat map. rules: those that judge it; scale: of its values."""
+
+    title: str
+    words: str
+    rules: tuple[str, ...]
+    scale: Callable[[Sequence[Sequence[float | None]]], ShadeScale]
+
+
+# By the report's keys. ExplodingTensor names gradients or weights by the tensor itself.
+_KINDS: Final = {
+    "gradient_norm": TrendKind(
+        "Gradient norms",
+        """L2 norm of each parameter\u2019s gradient. Where it fades towards the first layers, it vanishes;
         where columns turn dark, it explodes.""",
-    "weight_norm": """L2 norm of each parameter. It should move little and smoothly; a rise without end asks for
+        ("VanishingGradient", "ExplodingTensor", "AllZero", "TensorVariance", "PoorWeightInitialization"),
+        logarithmic_scale,
+    ),
+    "weight_norm": TrendKind(
+        "Weight norms",
+        """L2 norm of each parameter. It should move little and smoothly; a rise without end asks for
         weight_decay or a lower lr.""",
-    "update_ratio": f"""Mean size of one step\u2019s update over the mean size of the weights. As a rule of thumb, about
+        ("ExplodingTensor", "AllZero", "UnchangedTensor", "PoorWeightInitialization"),
+        logarithmic_scale,
+    ),
+    "update_ratio": TrendKind(
+        "Update ratios",
+        f"""Mean size of one step\u2019s update over the mean size of the weights. As a rule of thumb, about
         0.001 is healthy ({UPDATE_SOURCE}): from 0.0001 to 0.01 it is pale here. Below, in blue, lr may be too low;
         above, in red, too high.""",
-    "dead_relu_share": """Share of a layer\u2019s units (channels) that are active in less than 1 % of their outputs.
+        ("WeightUpdateRatio", "ExplodingTensor"),
+        lambda _: update_scale(),
+    ),
+    "dead_relu_share": TrendKind(
+        "Dead ReLUs",
+        """Share of a layer\u2019s units (channels) that are active in less than 1 % of their outputs.
         They pass on nothing and learn nothing.""",
-}
-_TITLES: Final = {
-    "gradient_norm": "Gradient norms",
-    "weight_norm": "Weight norms",
-    "update_ratio": "Update ratios",
-    "dead_relu_share": "Dead ReLUs",
+        ("DeadRelu",),
+        lambda _: share_scale(),
+    ),
 }
 
 
@@ -53,7 +78,7 @@ def debugger_page(document: Mapping[str, Any]) -> bytes:
     rows = rule_rows(document["rules"])
     trends = document.get("trends") or {}
     outcome = of_document(document, "outcome")
-    by_key = [_trend(key, trends.get(key), document) for key in _TITLES]
+    by_key = [_trend(key, trends.get(key), document) for key in _KINDS]
     return render(
         "debugger.html",
         report=document,
@@ -64,7 +89,7 @@ def debugger_page(document: Mapping[str, Any]) -> bytes:
         losses=loss_chart(document),
         ends=_ends(document),
         trends=[trend for trend in by_key if trend is not None],
-        missing=[_TITLES[key] for key, trend in zip(_TITLES, by_key, strict=True) if trend is None],
+        missing=[kind.title for kind, trend in zip(_KINDS.values(), by_key, strict=True) if trend is None],
     )
 
 
@@ -92,19 +117,15 @@ def _trend(key: str, trend: Mapping[str, Any] | None, document: Mapping[str, Any
     if all(value is None for row in values for value in row):
         return None
     names = [layer(str(name)) for name in trend["layers"]]
-    scale = _scale(key, values)
+    kind = _KINDS[key]
+    scale = kind.scale(values)
     marks = _marks(names, steps, document["rules"], key)
-    title = _TITLES[key]
-    label = f"{title} of {len(names)} layers over {len(steps)} saved steps, from step {steps[0]:g} to {steps[-1]:g}"
+    label = (
+        f"{kind.title} of {len(names)} layers over {len(steps)} saved steps, from step {steps[0]:g} to {steps[-1]:g}"
+    )
     chart = heat_map(HeatMap(key, label, names, steps, values, scale, marks=marks))
     rows = tuple((name, *_figures(row, scale)) for name, row in zip(names, values, strict=True))
-    return Trend(key, title, _WORDS[key], chart, rows, math.ceil(len(steps) / MOST_COLUMNS), bool(marks))
-
-
-def _scale(key: str, values: Sequence[Sequence[float | None]]) -> ShadeScale:
-    if key == "dead_relu_share":
-        return share_scale()
-    return update_scale() if key == "update_ratio" else logarithmic_scale(values)
+    return Trend(key, kind.title, kind.words, chart, rows, math.ceil(len(steps) / MOST_COLUMNS), bool(marks))
 
 
 def _figures(row: Sequence[float | None], scale: ShadeScale) -> tuple[str, ...]:
@@ -115,20 +136,11 @@ def _figures(row: Sequence[float | None], scale: ShadeScale) -> tuple[str, ...]:
     return tuple(scale.show(value) for value in (saved[0], saved[-1], min(finite), max(finite)))
 
 
-# Which rules judge what a heat map shows; ExplodingTensor names gradients or weights by the tensor itself.
-_RULES: Final = {
-    "gradient_norm": ("VanishingGradient", "ExplodingTensor", "AllZero", "TensorVariance", "PoorWeightInitialization"),
-    "weight_norm": ("ExplodingTensor", "AllZero", "UnchangedTensor", "PoorWeightInitialization"),
-    "update_ratio": ("WeightUpdateRatio", "ExplodingTensor"),
-    "dead_relu_share": ("DeadRelu",),
-}
-
-
 def _marks(names: Sequence[str], steps: Sequence[float], rules: Sequence[Mapping[str, Any]], key: str) -> list[Mark]:
     """Where a rule first fired, on each layer that the map shows."""
     first: dict[str, tuple[float, Mark]] = {}
     for rule in rules:
-        if rule["status"] != "IssuesFound" or rule["name"] not in _RULES[key]:
+        if rule["status"] != "IssuesFound" or rule["name"] not in _KINDS[key].rules:
             continue
         for finding in rule.get("findings") or []:
             tensor, step = str(finding.get("tensor") or ""), real(finding.get("mode_step"))

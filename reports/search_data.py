@@ -86,13 +86,17 @@ class SearchTrial:
 
 @dataclass(frozen=True)
 class SearchData:
-    """The document's trials and what they are to improve. best: the trial, None before there is any."""
+    """The document's trials and what they are to improve. best: the trial, None before there is any.
+
+    importances: hyperparameters' shares of 1, the most important first; empty where unknown.
+    """
 
     objectives: tuple[SearchObjective, ...]
     axes: tuple[ParameterAxis, ...]
     trials: tuple[SearchTrial, ...]
     best: SearchTrial | None
     front: frozenset[int]
+    importances: Mapping[str, float]
     parallel: int
 
     @property
@@ -146,8 +150,14 @@ def search_data(document: Mapping[str, Any]) -> SearchData:
         trials=trials,
         best=best if best is not None and best.completed else None,
         front=frozenset(document.get("front") or ()),
+        importances=_importances(document.get("importance") or {}),
         parallel=int(document.get("parallel") or 1),
     )
+
+
+def _importances(importance: Mapping[str, Any]) -> dict[str, float]:
+    shares = {str(name): real(share) or 0.0 for name, share in (importance.get("values") or {}).items()}
+    return dict(sorted(shares.items(), key=lambda item: -item[1]))
 
 
 def _with_repeats(trials: Sequence[SearchTrial]) -> tuple[SearchTrial, ...]:

@@ -8,7 +8,7 @@ from contract.hyperparameters import Hyperparameters
 from reports.advice import Hint
 from reports.charts.parameter_axes import ParameterAxis, value_text
 from reports.search_data import SearchData, SearchTrial, finite
-from reports.units import count, percent, real, seconds, sentence
+from reports.units import count, percent, seconds, sentence
 
 _EDGE: Final = 0.05  # of a range, on its scale
 _LEAST_AT_EDGE: Final = 3  # completed trials below which an edge says nothing
@@ -85,14 +85,13 @@ _CHEAP: Final = 0.5  # of the best trial's time
 
 def tuning_advice(document: Mapping[str, Any], data: SearchData) -> list[Hint]:
     """Sentences on a search, what matters most first."""
-    importances = document.get("importance") or {}
     running = document["state"] == "running"
     return [
         *_reproduced(document.get("winner") or {}, data),
         *_nothing(data),
         *_best(data),
-        *_importance(importances, data),
-        *_edges(importances, data),
+        *_importance((document.get("importance") or {}).get("trials"), data),
+        *_edges(data),
         *_epochs(data),
         *_cheaper(data),
         *([] if running else _late(data)),
@@ -140,29 +139,25 @@ def _best(data: SearchData) -> Iterator[Hint]:
     yield Hint(f"{words}.", "best")
 
 
-def _importance(importances: Mapping[str, Any], data: SearchData) -> Iterator[Hint]:
-    ranked = sorted(
-        ((str(name), real(share) or 0.0) for name, share in (importances.get("values") or {}).items()),
-        key=lambda item: -item[1],
-    )
-    if len(ranked) < 2 or not ranked[0][1]:
+def _importance(trials: int | None, data: SearchData) -> Iterator[Hint]:
+    """trials: of how many the importances were computed."""
+    if len(data.importances) < 2:
         return
-    (first, most), (second, next_) = ranked[:2]
-    n = int(importances.get("trials") or len(data.completed))
+    (first, most), (second, next_) = list(data.importances.items())[:2]
+    if not most:
+        return
     if next_ >= _EQUAL * most:
-        words = (
-            f"{first} and {second} matter about equally ({percent(most, 0)} and {percent(next_, 0)} of the importance)"
-        )
+        shares = f"{percent(most, 0)} and {percent(next_, 0)} of the importance"
+        words = f"{first} and {second} matter about equally ({shares})"
     else:
         words = f"{first} matters most ({percent(most, 0)} of the importance), then {second} ({percent(next_, 0)})"
+    n = int(trials or len(data.completed))
     rough = f"; from {count(n, 'trial')} that is a rough estimate" if n < _ROUGH else ""
     yield Hint(f"{words}{rough}.", "importance")
 
 
-def _edges(importances: Mapping[str, Any], data: SearchData) -> Iterator[Hint]:
-    shares = importances.get("values") or {}
-    ranked = sorted(edges(data), key=lambda edge: -(real(shares.get(edge.axis.name)) or 0.0))
-    for edge in ranked:
+def _edges(data: SearchData) -> Iterator[Hint]:
+    for edge in sorted(edges(data), key=lambda edge: -data.importances.get(edge.axis.name, 0.0)):
         yield Hint(_edge_words(edge), f"slice-{data.axes.index(edge.axis)}")
 
 

@@ -84,7 +84,7 @@ def tuning_page(document: Mapping[str, Any]) -> bytes:
         history=history(data),
         beyond=beyond,
         pareto=pareto(data),
-        importance=importance(document.get("importance")),
+        importance=importance(data),
         parallel=parallel_coordinates(data),
         slices=slices(data),
         curves=curves(data),

@@ -4,9 +4,9 @@ A trial is marked in every plot by its state, in shape and colour, the best one 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from markupsafe import Markup
 
@@ -16,7 +16,7 @@ from reports.charts.svg import HALF, WIDTH, Point, circle, group, picture, polyl
 from reports.charts.ticks import whole_ticks
 from reports.charts.trial_marks import add_mark, in_order, kind, mark, note, spread
 from reports.search_data import SearchData, SearchObjective, SearchTrial, finite
-from reports.units import percent, real, shortened
+from reports.units import percent, shortened
 
 _MARGINS: Final = (74, 16, 30)
 _HEIGHT: Final = 280
@@ -80,21 +80,19 @@ def _add_best_so_far(plot: Plot, data: SearchData, axis: ValueAxis) -> None:
         plot.add(polyline([*points, plot.place(plot.x_range[1], axis.on(best))], "bestsofar"))
 
 
-def importance(importances: Mapping[str, Any] | None) -> Markup | None:
+def importance(data: SearchData) -> Markup | None:
     """A bar a hyperparameter, the most important first; None without importances."""
-    shares = {str(name): real(share) or 0.0 for name, share in ((importances or {}).get("values") or {}).items()}
-    if not shares:
+    if not data.importances:
         return None
-    ranked = sorted(shares.items(), key=lambda item: -item[1])
-    most, room = max(ranked[0][1], 1e-9), HALF - _NAMES - 66
+    most, room = max(*data.importances.values(), 1e-9), HALF - _NAMES - 66
     drawn = []
-    for number, (name, share) in enumerate(ranked):
+    for number, (name, share) in enumerate(data.importances.items()):
         y, width = number * _BAR, max(room * share / most, 1.5)
         drawn.append(text((_NAMES - 8, y + 17), shortened(name, 17), "title", "end"))
         drawn.append(rectangle((_NAMES, y + 4), width, _BAR - 9, "importance", f"{name}: {percent(share)}"))
         drawn.append(text((_NAMES + width + 6, y + 17), percent(share), anchor="start"))
-    words = ", ".join(f"{name} {percent(share)}" for name, share in ranked)
-    return picture(HALF, len(ranked) * _BAR + 4, f"Importance of the hyperparameters: {words}", drawn)
+    words = ", ".join(f"{name} {percent(share)}" for name, share in data.importances.items())
+    return picture(HALF, len(data.importances) * _BAR + 4, f"Importance of the hyperparameters: {words}", drawn)
 
 
 _SLICE_WIDTH: Final = 330
