@@ -24,7 +24,7 @@ BACKENDS: Final = {
     "docker": "backends.docker:DockerBackend",
     "sagemaker": "backends.sagemaker.backend:CloudBackend",
 }
-# Those that are made from the settings and the person's consent; the others from an image's name.
+# These are created from the settings and the person's consent; the others from an image's name.
 IN_ACCOUNT: Final = ("sagemaker",)
 
 
@@ -44,7 +44,7 @@ ProgressCallback = Callable[[JobProgress], None]
 
 @dataclass(frozen=True)
 class MachineSlot:
-    """What of the machine a job may use: CPU cores by number, all for none; one GPU by its UUID, all for None."""
+    """A job's part of the machine. cores: numbers of CPU cores, none for all; gpu: a UUID, None for all."""
 
     cores: tuple[int, ...] = ()
     gpu: str | None = None
@@ -69,7 +69,7 @@ class Backend(Protocol):
         self, run: Run, data: Path, hyperparameters: Hyperparameters, watch: ProgressCallback,
         slot: MachineSlot = WHOLE_MACHINE, cancel: CancelToken | None = None,
     ) -> None:  # fmt: skip
-        """Train in the run's folder; returns when its artifact is written. Once more in the same folder it goes on
+        """Train in the run's folder; returns when its artifact is written. A second call in the same folder goes on
         from the checkpoints there.
 
         cancel: ends it, which then raises Stopped; without one, Ctrl-C and SIGTERM do, in the main thread alone.
@@ -122,7 +122,7 @@ class Searching(Protocol):
     """A backend that chooses and runs the trials of a search itself."""
 
     def search(self, run: Run, request: "SearchRequest", cancel: CancelToken) -> None:
-        """Search to the end, in a new tuning run or on from where one was left.
+        """Search to the end, in a new tuning run or one that was cut off.
 
         Leaves tuning.json and its like in the run folder, the best trial in a run folder of its own, and the name of
         that as the record's `best`. Raises Stopped when cancelled, BackendError.
@@ -141,7 +141,7 @@ class Batching(Protocol):
     ) -> Iterator[dict[str, Any]]:
         """A row an image, in the order of the batch: {"file", "predictions"} or {"file", "error"}.
 
-        Once more in the same run folder it goes on. Raises Stopped when cancelled, BackendError.
+        A second call in the same run folder goes on. Raises Stopped when cancelled, BackendError.
         """
 
 
@@ -149,7 +149,7 @@ class Registered(Backend, Protocol):
     """A backend that deploys from a registry."""
 
     def deploy_version(self, run: Run, version: str) -> str:
-        """Start serving a registered version; returns the URL, which needs a moment to answer."""
+        """Start serving a registered version; returns the URL, which `wait_ready` waits for."""
 
 
 @runtime_checkable

@@ -2,7 +2,7 @@
 
 
 class BackendError(Exception):
-    """What went wrong, in one sentence, with the next step where there is one."""
+    """An error as one sentence, with the next step where there is one."""
 
 
 class Stopped(BackendError):
@@ -14,4 +14,4 @@ class Pruned(Stopped):
 
 
 class StillRunning(BackendError):
-    """What was started goes on without us, in an account that it costs money in; says how to come back to it."""
+    """The job goes on in an account, where it costs money; the message says how to follow it again."""

@@ -73,7 +73,7 @@ class Connection:
             try:
                 return self._exchange(message)
             except Dropped:
-                # A server may end a connection between two requests, without being any worse for it.
+                # A server may end a connection between two requests.
                 pass
         return self._exchange(message)
 

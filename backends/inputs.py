@@ -47,7 +47,7 @@ def check_data_path(data: Path) -> Path:
 
 def place_inside(folder: str, data: Path) -> str:
     """Where a job sees the data set: the folder itself, or an archive in it under its own name."""
-    # What an archive is shows in its name, which therefore has to come along.
+    # The name of an archive shows its format, so it is kept.
     return folder if data.is_dir() else f"{folder}/{data.name}"
 
 

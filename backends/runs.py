@@ -17,7 +17,7 @@ Kind = Literal["training", "tuning", "deployment", "transform", "evaluation"]
 # pruned: a trial that its search ended early.
 Status = Literal["running", "completed", "failed", "stopped", "pruned"]
 
-# SageMaker's rule for job names, so that a name is good everywhere.
+# SageMaker's rule for job names, so that a name is valid everywhere.
 _NAME: Final = re.compile(r"[A-Za-z0-9](?:-?[A-Za-z0-9]){0,62}")
 
 
@@ -199,7 +199,7 @@ def find_run(runs: Path, name: str) -> Run:
 
 
 def all_runs(runs: Path) -> list[Run]:
-    """Every run in the folder, oldest first. Folders that are no runs are passed over."""
+    """Every run in the folder, oldest first. Folders that are no runs are skipped."""
     return sorted(_runs(runs), key=lambda run: (run.record["created_at"], run.name))
 
 

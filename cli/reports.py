@@ -16,7 +16,7 @@ from backends.jobs import describe
 from backends.runs import Run, find_artifact, find_run
 from backends.search.results import print_search
 
-# In the order in which they are worth reading.
+# In the order of their importance.
 PAGES: Final = (
     ("tuning", "tuning-report.html"),
     ("evaluation", "evaluation.html"),
@@ -100,7 +100,7 @@ def _row(rule: Mapping[str, Any]) -> tuple[str, str, str, str]:
     counts = rule.get("report")
     fired = f"{counts['RuleTriggered']} of {counts['Datapoints']}" if counts else ""
     if status != "IssuesFound":
-        # What limits a judgement that found nothing is on the page.
+        # The limits of a rule that found nothing are on the page.
         shown = status == "Error" or rule["severity"] == "info"
         return rule["name"], status, fired, escape(rule.get("note") or "") if shown else ""
     finding = rule["findings"][0] if rule["findings"] else {"text": rule["fires"]}

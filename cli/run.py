@@ -53,7 +53,7 @@ class RunOptions:
 def make_sample_data(folder: Path) -> None:
     """Draw the sample data set, or find it drawn already. Raises BackendError when that fails."""
     command = [sys.executable, "-m", "local_test.sample_data", str(folder)]
-    # Its progress bar and its complaints go straight to the terminal.
+    # Its progress bar and its errors go straight to the terminal.
     if code := subprocess.run(command, cwd=ROOT, check=False).returncode:
         if code == 130:
             raise Stopped("stopped while drawing the sample data; the same command goes on from here")
@@ -220,7 +220,7 @@ def _copy_first(archive: Path, scratch: Path) -> Path | None:
         return None
     if not name:
         return None
-    # The name's ending alone: the rest is whatever somebody wrote into the archive.
+    # Only the suffix of the name: an archive may hold any name.
     copy = scratch / f"example{PurePosixPath(name).suffix.lower()}"
     copy.write_bytes(content)
     return copy

@@ -1,4 +1,4 @@
-"""transform: every image of a folder to a server, the answers in one file, as SageMaker's batch transform does it."""
+"""transform: classifies every image of a folder by a server, as SageMaker's batch transform does."""
 
 from pathlib import Path
 from typing import Annotated, Any

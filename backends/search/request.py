@@ -14,7 +14,7 @@ from contract.hyperparameters import Hyperparameters
 from tuning.objective import parse_objectives
 from tuning.space import Space, read_space
 
-# What costs a trial more than its training, unless it is set; training with the best hyperparameters has it all.
+# Off in trials unless set, for it costs more than the training; a training with the best hyperparameters has it all.
 ONLY_FOR_THE_BEST: Final = {"tensorboard": "off", "debug": "off", "profile": "off", "export": "none"}
 
 _Result = TypeVar("_Result")

@@ -73,7 +73,7 @@ class Trials:
             self.search.prune(number, time.monotonic() - start, run.name)
             raise Pruned(f"pruned by {self.tuning.name}") from None
         except BackendError as error:
-            # Not where this trial saw the data, but where they are: of two trials with one fault the reasons are equal.
+            # With the data set's own path, not the trial's: two trials with the same fault have the same reason.
             seen = str(run.ml / "input" / "data" / DATA_CHANNEL)
             reason = str(error).removeprefix("ClientError: ").replace(seen, str(self.request.data))
             self.search.fail(number, reason, time.monotonic() - start, run.name)

@@ -18,7 +18,7 @@ from backends.search.trial import Driver, Trials, choose_slots, reap_orphans
 from tuning.results import write_results
 from tuning.study import Search, SearchSettings
 
-# NAME-trial-001-2 has to be a name too, of 63 characters.
+# NAME-trial-001-2 must not exceed the 63 characters of a name.
 _LONGEST_NAME: Final = 50
 
 

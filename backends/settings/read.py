@@ -18,7 +18,7 @@ from backends.settings.sections import Deploy, Settings
 from contract.hyperparameters import describe_faults, table_rows
 from contract.options import from_text, from_toml
 
-# Names that a sentence lists; of more it says where they are.
+# The most names that a sentence lists; for more it says where they are listed.
 _FEW: Final = 12
 
 
@@ -157,7 +157,7 @@ class _Reader:
                 else:
                     self.faults.append(f"{file}: [{section}] {key}: {explain_unknown(name)}")
         if _RUNS in self.values:
-            # As paths in files are meant: from where the file is.
+            # A path in the file is relative to the file's folder.
             self.values[_RUNS] = os.fspath(file.parent / Path(self.values[_RUNS]).expanduser())
 
     def _document(self, file: Path) -> dict[str, Any]:
@@ -176,7 +176,7 @@ class _Reader:
     def take_environment(self, environ: Mapping[str, str]) -> None:
         known = {name.variable: name for name in TABLE}
         for variable, text in sorted(environ.items()):
-            # Where one can't be unset, as in a compose file, it is set to nothing.
+            # An empty variable counts as unset: some places, as a compose file, can't unset one.
             if not text.strip():
                 continue
             if variable in known:

@@ -27,7 +27,7 @@ _OF_THE_FILE: Final = frozenset((400, 413, 415, 422, 424, 500))
 _LATER: Final = frozenset((408, 429, 502, 503, 504))
 _PATIENCE_S: Final = 300.0
 _LONGEST_PAUSE_S: Final = 30.0
-# A server that is started again listens within seconds.
+# A restarted server listens within seconds.
 _AWAY_LIMIT_S: Final = 30.0
 _MOST_DROPS: Final = 5
 # For several images at once: one of them may be to blame, which shows when each is sent alone.
@@ -144,7 +144,7 @@ class ImageClient:
                 self._pause(_retry_after(answer))
 
     def _pause(self, seconds: float) -> None:
-        # Not all at the same moment again.
+        # Random, so that the requests aren't repeated at the same moment.
         if self._session.closed.wait(seconds * random.uniform(1, 1.25)):
             raise Closed
 
@@ -186,7 +186,7 @@ def _retry_after(answer: HttpResponse) -> float:
     return min(float(text), _LONGEST_PAUSE_S) if text.isdecimal() and len(text) < 9 else 1.0
 
 
-# What HTTP costs is nothing beside the decoding of images that are larger than this together.
+# For images that are larger than this together, HTTP costs nothing beside their decoding.
 _MOST_BYTES: Final = 1024 * 1024
 _BOUNDARY: Final = secrets.token_hex(16)
 CONTENT_TYPE: Final = f"multipart/form-data; boundary={_BOUNDARY}"

@@ -14,13 +14,13 @@ from backends.http import Connection, NoResponse
 # SageMaker's defaults where a container says nothing.
 DEFAULT_CONCURRENT: Final = 1
 DEFAULT_PAYLOAD_MB: Final = 6
-# 0 says that there is no limit.
+# 0 means no limit.
 _UNLIMITED_MB: Final = 1024
-# Kennel's own word for it; SageMaker has none.
+# Kennel's own header; SageMaker has none for it.
 _IMAGES: Final = "x-kennel-max-images"
 # As many as the engine predicts at once.
 _MOST_TOGETHER: Final = 4
-# A server that is being loaded answers, that it isn't ready; one that isn't there doesn't.
+# A server that loads its model answers that it isn't ready; one that isn't there doesn't answer.
 _SILENT_LIMIT_S: Final = 10.0
 _LOADING_LIMIT_S: Final = 120.0
 

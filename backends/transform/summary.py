@@ -107,7 +107,7 @@ class Tally:
         labels = [prediction["label"] for prediction in row["predictions"][:_TOP]]
         folder = folder_of(row["file"])
         if (label := truth.label(folder)) is None:
-            # Of a folder a photo, say, there could be a million.
+            # With one folder for each photo there could be a million.
             if len(self.strange_folders) < _MOST_FAILURES or folder in self.strange_folders:
                 self.strange_folders[folder] += 1
             return
