@@ -1,6 +1,6 @@
 """Run folders for what is in the account already: a job or an endpoint, whoever started it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,8 @@ from typing import Any
 from backends.errors import BackendError
 from backends.runs import Run, all_runs, create_run
 from backends.sagemaker.account import Account, aws_record, update_aws_record
-from backends.sagemaker.errors import AwsError, translate_aws_errors
+from backends.sagemaker.endpoints.endpoints import describe_endpoint
+from backends.sagemaker.jobs.api import TRAINING
 from backends.sagemaker.jobs.estimator import from_container
 
 Answer = Mapping[str, Any]
@@ -23,7 +24,7 @@ def attach(account: Account, name: str, runs: Path) -> Run:
     """
     if run := find_known_run(runs, name):
         return run
-    for look, adopt in ((_training_job, _adopt_job), (_endpoint, _adopt_endpoint)):
+    for look, adopt in ((TRAINING.describe, _adopt_job), (describe_endpoint, _adopt_endpoint)):
         if (answer := look(account, name)) is not None:
             return adopt(account, name, runs, answer)
     raise BackendError(
@@ -34,32 +35,11 @@ def attach(account: Account, name: str, runs: Path) -> Run:
 
 def find_known_run(runs: Path, name: str) -> Run | None:
     """The run of that name, or the newest that has something of that name in the account."""
-    there = all_runs(runs)
-    for run in there:
+    known = all_runs(runs)
+    for run in known:
         if run.name == name:
             return run
-    return next((run for run in reversed(there) if name in {aws_record(run).get(key) for key in _KEYS}), None)
-
-
-def _asked(action: str, ask: Callable[[], Answer]) -> Answer | None:
-    """The answer; None when there is no such thing."""
-    try:
-        with translate_aws_errors(action):
-            return ask()
-    except AwsError as error:
-        if error.missing:
-            return None
-        raise
-
-
-def _training_job(account: Account, name: str) -> Answer | None:
-    client = account.client("sagemaker")
-    return _asked(f"asking about training job {name}", lambda: client.describe_training_job(TrainingJobName=name))
-
-
-def _endpoint(account: Account, name: str) -> Answer | None:
-    client = account.client("sagemaker")
-    return _asked(f"asking about endpoint {name}", lambda: client.describe_endpoint(EndpointName=name))
+    return next((run for run in reversed(known) if name in {aws_record(run).get(key) for key in _KEYS}), None)
 
 
 def _adopt_job(account: Account, name: str, runs: Path, answer: Answer) -> Run:

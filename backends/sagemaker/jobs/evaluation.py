@@ -7,14 +7,14 @@ from typing import Any, Final
 
 from backends.base import JobProgress, ProgressCallback
 from backends.cancel import CancelToken, cancel_on_signals
-from backends.errors import BackendError, StillRunning, Stopped
+from backends.errors import BackendError
 from backends.inputs import check_data_path, place_inside
-from backends.runs import Run, create_run
+from backends.runs import Run, create_run, recorded
 from backends.sagemaker.account import Account, update_aws_record
 from backends.sagemaker.billing.items import Item
 from backends.sagemaker.errors import translate_aws_errors
-from backends.sagemaker.jobs import job
-from backends.sagemaker.jobs.job import check_completed
+from backends.sagemaker.jobs import api
+from backends.sagemaker.jobs.job import check_completed, volume_key
 from backends.sagemaker.jobs.polling import wait_for_job
 from backends.sagemaker.names import S3Location, resource_name, tags
 from backends.sagemaker.sdk import sdk
@@ -64,7 +64,8 @@ def evaluate(
         Path(account.settings.kennel.runs).resolve(), "evaluation", None, backend="sagemaker",
         **values, **({"baseline": str(baseline)} if baseline else {}),
     )  # fmt: skip
-    _recorded(account, run, request, watch, cancel)
+    with recorded(run), cancel_on_signals(cancel) as token:
+        evaluate_in(account, run, request, watch, token)
 
 
 def resume(account: Account, run: Run, watch: ProgressCallback, cancel: CancelToken | None = None) -> Path:
@@ -75,32 +76,10 @@ def resume(account: Account, run: Run, watch: ProgressCallback, cancel: CancelTo
     request = EvaluationRequest(
         Path(record["artifact"]), Path(record["data"]), report, Path(baseline) if baseline else None
     )
-    for ended in ("finished_at", "reason"):
-        record.pop(ended, None)
-    run.update(status="running")
-    _recorded(account, run, request, watch, cancel)
+    run.reopen()
+    with recorded(run), cancel_on_signals(cancel) as token:
+        evaluate_in(account, run, request, watch, token)
     return report
-
-
-def _recorded(
-    account: Account, run: Run, request: EvaluationRequest, watch: ProgressCallback, cancel: CancelToken | None
-) -> None:
-    """To its end, which the record tells then."""
-    try:
-        with cancel_on_signals(cancel) as token:
-            evaluate_in(account, run, request, watch, token)
-    except StillRunning:
-        raise
-    except Stopped as error:
-        run.finish("stopped", reason=str(error))
-        raise
-    except BackendError as error:
-        run.finish("failed", reason=str(error))
-        raise BackendError(f"{error} (run {run.name}, log {run.log})") from error
-    except BaseException as error:
-        run.finish("failed", reason=repr(error))
-        raise
-    run.finish("completed")
 
 
 def evaluate_in(
@@ -108,14 +87,14 @@ def evaluate_in(
 ) -> None:
     """The same in a run folder that is there; once more it goes on with the job that the run has."""
     name = resource_name(run)
-    if job.describe_job(account, "evaluation", name) is None:
+    if api.PROCESSING.describe(account, name) is None:
         _start(account, run, request, watch, cancel)
     settings = account.settings.evaluate
 
     def each(answer: Mapping[str, Any]) -> None:
         watch(JobProgress(str(answer["ProcessingJobStatus"]), 0, 0, "images"))
 
-    answer = wait_for_job(job.job_to_wait_for(account, run, name, f"runs on {settings.instance_type}"), cancel, each)
+    answer = wait_for_job(api.job_to_wait_for(account, run, name, f"runs on {settings.instance_type}"), cancel, each)
     check_completed(account, run, name, answer, cancel)
     _take_report(account, run, request, cancel)
 
@@ -202,7 +181,7 @@ def _processor(account: Account, run: Run, request: EvaluationRequest) -> Any:
         instance_type=settings.instance_type,
         entrypoint=["python", "-m", request.module],
         volume_size_in_gb=settings.volume_gb,
-        volume_kms_key=job.volume_key(account, settings.instance_type),
+        volume_kms_key=volume_key(account, settings.instance_type),
         output_kms_key=common.kms_key or None,
         max_runtime_in_seconds=round(settings.max_hours * 3600),
         tags=tags(run, account.settings),

@@ -11,7 +11,7 @@ from backends.errors import BackendError
 from backends.local import LocalBackend
 from backends.runs import Run
 from backends.sagemaker.account import Account, aws_record
-from backends.sagemaker.jobs import job as jobs
+from backends.sagemaker.jobs import api
 from backends.sagemaker.jobs.attach import attach
 from backends.sagemaker.jobs.follow import ENDED
 from backends.sagemaker.jobs.job import keep_log
@@ -36,7 +36,7 @@ def fetch_report(account: Account, name: str, runs: Path, watch: ProgressCallbac
     job = aws_record(run).get("job")
     if run.kind != "training" or not job:
         raise BackendError(f"{run.name} is no training job of the account, so there is nothing of it to fetch")
-    description = jobs.describe_job(account, "training", str(job))
+    description = api.TRAINING.describe(account, str(job))
     if description is None:
         raise BackendError(f"there is no training job {job} in {account.region} any more")
     keep_log(Log(account, TRAINING, f"{job}/"), run)

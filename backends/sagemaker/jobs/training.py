@@ -13,6 +13,7 @@ from backends.sagemaker.account import Account, aws_record, update_aws_record
 from backends.sagemaker.billing.items import Item
 from backends.sagemaker.errors import AwsError, translate_aws_errors
 from backends.sagemaker.jobs import debugger
+from backends.sagemaker.jobs.api import TRAINING, job_to_wait_for
 from backends.sagemaker.jobs.debugger import Observers
 from backends.sagemaker.jobs.estimator import (
     TrainingInputs,
@@ -97,22 +98,7 @@ def stop_job(account: Account, run: Run) -> None:
 def as_job(account: Account, run: Run) -> AwsJob:
     """The run's job, to be waited for."""
     name, hosts = str(aws_record(run)["job"]), aws_record(run).get("hosts", "its instances")
-    client = account.client("sagemaker")
-
-    def describe() -> Answer:
-        with translate_aws_errors(f"asking about training job {name}"):
-            answer: Answer = client.describe_training_job(TrainingJobName=name)
-        return answer
-
-    def end() -> None:
-        with translate_aws_errors(f"stopping training job {name}"):
-            client.stop_training_job(TrainingJobName=name)
-
-    return AwsJob(
-        what=f"training job {name}", run=run.name, describe=describe, stop=end,
-        ended=lambda answer: answer["TrainingJobStatus"] in ENDED,
-        costs=f"costs {hosts} until it ends",
-    )  # fmt: skip
+    return job_to_wait_for(account, run, name, f"costs {hosts} until it ends", lambda: TRAINING.ask(account, name))
 
 
 def items(account: Account, job: str) -> list[Item]:
@@ -140,12 +126,7 @@ def items(account: Account, job: str) -> list[Item]:
 
 def _described(account: Account, run: Run) -> Answer | None:
     """The job's description; None when there is none."""
-    try:
-        return as_job(account, run).describe()
-    except AwsError as error:
-        if error.missing:
-            return None
-        raise
+    return TRAINING.describe(account, str(aws_record(run)["job"]))
 
 
 def _goes_on(account: Account, run: Run, hyperparameters: Hyperparameters) -> bool:

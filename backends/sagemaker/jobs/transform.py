@@ -24,8 +24,8 @@ from backends.sagemaker.account import Account, aws_record, update_aws_record
 from backends.sagemaker.billing.items import Item
 from backends.sagemaker.endpoints.model import create_model, model_request, serving_environment
 from backends.sagemaker.errors import translate_aws_errors
-from backends.sagemaker.jobs import job as jobs
-from backends.sagemaker.jobs.job import check_completed
+from backends.sagemaker.jobs import api
+from backends.sagemaker.jobs.job import check_completed, volume_key
 from backends.sagemaker.jobs.polling import wait_for_job
 from backends.sagemaker.names import S3Location, resource_name, tags
 from backends.sagemaker.sdk import sdk
@@ -164,7 +164,7 @@ def transform(
     name = resource_name(run)
     plan = plan_transform(batch, _inputs(account, run))
     try:
-        if jobs.describe_job(account, "transform", name) is None:
+        if api.TRANSFORM.describe(account, name) is None:
             _start(account, run, batch, plan, watch, cancel)
         answer = _follow(account, run, name, batch, watch, cancel)
         check_completed(account, run, name, answer, cancel)
@@ -226,7 +226,7 @@ def _start(
         max_concurrent_transforms=concurrent,
         max_payload=payload,
         tags=tags(run, account.settings),
-        volume_kms_key=jobs.volume_key(account, settings.instance_type),
+        volume_kms_key=volume_key(account, settings.instance_type),
         sagemaker_session=account.session,
     )
     with translate_aws_errors(f"starting transform job {name}"):
@@ -256,7 +256,7 @@ def _follow(
             done = len(list_objects(account, _outputs(account, run)))
             watch(JobProgress(str(answer["TransformJobStatus"]), done, batch.count, "images"))
 
-    job = jobs.job_to_wait_for(account, run, name, f"runs on {settings.instance_count} x {settings.instance_type}")
+    job = api.job_to_wait_for(account, run, name, f"runs on {settings.instance_count} x {settings.instance_type}")
     return wait_for_job(job, late, each)
 
 

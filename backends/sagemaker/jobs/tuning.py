@@ -8,11 +8,11 @@ from backends.base import JobProgress
 from backends.cancel import CancelToken
 from backends.console import TrialDisplay, say, show_progress, trial_display
 from backends.errors import BackendError, Stopped
-from backends.runs import Run, create_run, load_run
+from backends.runs import Run, create_run, load_run, recorded
 from backends.sagemaker.account import Account, update_aws_record
 from backends.sagemaker.billing.items import Item
 from backends.sagemaker.errors import AwsError, translate_aws_errors
-from backends.sagemaker.jobs import job as jobs
+from backends.sagemaker.jobs import api
 from backends.sagemaker.jobs.estimator import check_training_job, estimator, for_container, stage_inputs
 from backends.sagemaker.jobs.job import keep_log
 from backends.sagemaker.jobs.polling import wait_for_job
@@ -38,7 +38,7 @@ def search(account: Account, run: Run, request: SearchRequest, cancel: CancelTok
     """
     settings = SearchSettings.of(request.hyperparameters)
     job = resource_name(run, MAX_TUNING_NAME_LENGTH)
-    answer = jobs.describe_job(account, "tuning", job)
+    answer = api.TUNING.describe(account, job)
     if answer is None:
         _start(account, run, request, settings, job, cancel)
     else:
@@ -158,7 +158,7 @@ class SearchFollower:
         """Wait for its end; returns the last answer. Raises BackendError, of a job that goes on StillRunning."""
         costs = f"trains on {self._account.settings.train.instance_type}"
         with trial_display(f"{self._run.name} on SageMaker") as display:
-            job = jobs.job_to_wait_for(self._account, self._run, self._job, costs, self._ask)
+            job = api.job_to_wait_for(self._account, self._run, self._job, costs, self._ask)
             return wait_for_job(job, cancel, lambda _: self._show(display))
 
     def catch_up(self) -> None:
@@ -176,7 +176,7 @@ class SearchFollower:
         self._run.update(best=best["run"] if best else None)
 
     def _ask(self) -> Answer:
-        answer = jobs.describe_job(self._account, "tuning", self._job)
+        answer = api.TUNING.describe(self._account, self._job)
         if answer is None:
             raise BackendError(f"there is no tuning job {self._job} any more")
         self.results = self._jobs.refresh(answer)
@@ -219,6 +219,7 @@ def fetch_best(
         trial = load_run(path)
         if trial.status == "completed":
             return trial
+        trial.reopen()
     else:
         chosen = request.of_trial(replace(SearchSettings.of(request.hyperparameters).base, **row["values"]))
         trial = create_run(
@@ -226,15 +227,10 @@ def fetch_best(
             data=str(request.data), hyperparameters=asdict(chosen),
         )  # fmt: skip
     update_aws_record(account, trial, job=job)
-    try:
-        with show_progress(f"fetching {path.name}") as watch:
-            description = jobs.describe_job(account, "training", job)
-            if description is None:
-                raise BackendError(f"there is no training job {job} any more")
-            keep_log(Log(account, TRAINING, f"{job}/"), trial)
-            fetch_results(account, trial, description, watch)
-    except BackendError as error:
-        trial.finish("failed", reason=str(error))
-        raise
-    trial.finish("completed", metrics=trial.metrics())
+    with recorded(trial), show_progress(f"fetching {path.name}") as watch:
+        description = api.TRAINING.describe(account, job)
+        if description is None:
+            raise BackendError(f"there is no training job {job} any more")
+        keep_log(Log(account, TRAINING, f"{job}/"), trial)
+        fetch_results(account, trial, description, watch)
     return trial

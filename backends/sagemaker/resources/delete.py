@@ -162,9 +162,9 @@ def _job_status(account: Account, resource: Resource) -> str:
     """A job's status; "Deleted" when there is none of its name. Empty for what is no job."""
     if resource.kind not in JOB_KINDS:
         return ""
-    kind = JOB_KINDS[resource.kind]
-    answer = kind.describe(account, resource.name)
-    return "Deleted" if answer is None else str(answer[kind.status])
+    api = JOB_KINDS[resource.kind].api
+    answer = api.describe(account, resource.name)
+    return "Deleted" if answer is None else str(answer[api.status])
 
 
 def _remove_endpoint(account: Account, resource: Resource, say: Say) -> None:

@@ -1,13 +1,13 @@
 """Jobs that run, and warm pools that wait for the next one."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from backends.sagemaker.account import Account
 from backends.sagemaker.billing.items import PriceKind as Use
 from backends.sagemaker.billing.prices import Prices
-from backends.sagemaker.errors import none_if_missing
+from backends.sagemaker.jobs.api import PROCESSING, TRAINING, TRANSFORM, TUNING, JobApi
 from backends.sagemaker.names import STEM
 from backends.sagemaker.resources.resource import Resource, ResourceKind, Tags, paginate
 
@@ -17,63 +17,35 @@ _DAY_HOURS: Final = 24
 
 @dataclass(frozen=True)
 class JobKind:
-    """How jobs of a kind are listed, asked about and stopped. stem: of the words in requests and answers.
+    """How jobs of a kind are listed and priced. kind: as a resource. arn: the type in their ARN.
 
-    use: how their instances are priced; none for a tuning job, whose trainings are jobs themselves.
+    use: of their instances, by which they are priced; None for a tuning job, whose trainings are jobs themselves.
+    resources: keys that lead to instance type and count in a description.
     """
 
     kind: ResourceKind
-    stem: str
-    operation: str
+    api: JobApi
     arn: str
     use: Use | None
-    instances: Callable[[Mapping[str, Any]], tuple[str, int]]
+    resources: tuple[str, ...] = ()
 
-    @property
-    def name(self) -> str:
-        return f"{self.stem}Name"
-
-    @property
-    def status(self) -> str:
-        return f"{self.stem}Status"
-
-    @property
-    def stop(self) -> str:
-        return f"stop_{self.operation}"
-
-    def describe(self, account: Account, name: str) -> dict[str, Any] | None:
-        """What the service says of a job; None when there is none of that name."""
-        ask = getattr(account.client("sagemaker"), f"describe_{self.operation}")
-        return none_if_missing(f"asking about {self.kind} {name}", lambda: ask(**{self.name: name}))
-
-
-def _of_training(answer: Mapping[str, Any]) -> tuple[str, int]:
-    chosen = answer.get("ResourceConfig", {})
-    return chosen.get("InstanceType", ""), chosen.get("InstanceCount", 1)
-
-
-def _of_transform(answer: Mapping[str, Any]) -> tuple[str, int]:
-    chosen = answer.get("TransformResources", {})
-    return chosen.get("InstanceType", ""), chosen.get("InstanceCount", 1)
-
-
-def _of_processing(answer: Mapping[str, Any]) -> tuple[str, int]:
-    chosen = answer.get("ProcessingResources", {}).get("ClusterConfig", {})
-    return chosen.get("InstanceType", ""), chosen.get("InstanceCount", 1)
+    def instances(self, answer: Mapping[str, Any]) -> tuple[str, int]:
+        """(type, count) of a job's instances; an empty type where that isn't known."""
+        part: Mapping[str, Any] = answer
+        for key in self.resources:
+            part = part.get(key, {})
+        return part.get("InstanceType", ""), part.get("InstanceCount", 1)
 
 
 JOB_KINDS: Final = {
     kind.kind: kind
     for kind in (
-        JobKind(
-            "tuning job", "HyperParameterTuningJob", "hyper_parameter_tuning_job", "hyper-parameter-tuning-job", None,
-            lambda _: ("", 0),
-        ),
-        JobKind("training job", "TrainingJob", "training_job", "training-job", "training", _of_training),
-        JobKind("transform job", "TransformJob", "transform_job", "transform-job", "transform", _of_transform),
-        JobKind("processing job", "ProcessingJob", "processing_job", "processing-job", "processing", _of_processing),
+        JobKind("tuning job", TUNING, "hyper-parameter-tuning-job", None),
+        JobKind("training job", TRAINING, "training-job", "training", ("ResourceConfig",)),
+        JobKind("transform job", TRANSFORM, "transform-job", "transform", ("TransformResources",)),
+        JobKind("processing job", PROCESSING, "processing-job", "processing", ("ProcessingResources", "ClusterConfig")),
     )
-}  # fmt: skip
+}
 
 
 def running_jobs(account: Account, tags: Tags, prices: Prices) -> Iterator[Resource]:
@@ -82,8 +54,8 @@ def running_jobs(account: Account, tags: Tags, prices: Prices) -> Iterator[Resou
         for name, arn in _candidates(account, tags, kind):
             if not (run := tags.run(arn)):
                 continue
-            answer = kind.describe(account, name)
-            if answer is not None and answer[kind.status] in RUNNING:
+            answer = kind.api.describe(account, name)
+            if answer is not None and answer[kind.api.status] in RUNNING:
                 yield _running(kind, answer, run, prices)
 
 
@@ -93,12 +65,16 @@ def _candidates(account: Account, tags: Tags, kind: JobKind) -> Iterator[tuple[s
     seen = set()
     for status in RUNNING:
         for each in paginate(
-            client, f"list_{kind.operation}s", f"{kind.stem}Summaries", NameContains=f"{STEM}-", StatusEquals=status
+            client,
+            f"list_{kind.api.operation}s",
+            f"{kind.api.stem}Summaries",
+            NameContains=f"{STEM}-",
+            StatusEquals=status,
         ):
-            arn = each[f"{kind.stem}Arn"]
-            if arn not in seen and each[kind.status] in RUNNING:
+            arn = each[f"{kind.api.stem}Arn"]
+            if arn not in seen and each[kind.api.status] in RUNNING:
                 seen.add(arn)
-                yield each[kind.name], arn
+                yield each[kind.api.name], arn
     for arn in tags.of_type(kind.arn):
         name = arn.rpartition("/")[2]
         # Finished jobs stay in the index for good; one of Kennel's own names would have been in the list if it ran.
@@ -107,9 +83,9 @@ def _candidates(account: Account, tags: Tags, kind: JobKind) -> Iterator[tuple[s
 
 
 def _running(kind: JobKind, answer: Mapping[str, Any], run: str, prices: Prices) -> Resource:
-    name = answer[kind.name]
+    name = answer[kind.api.name]
     shared: dict[str, Any] = {
-        "kind": kind.kind, "name": name, "run": run, "handle": {kind.name: name}, "state": answer[kind.status],
+        "kind": kind.kind, "name": name, "run": run, "handle": {kind.api.name: name}, "state": answer[kind.api.status],
         "since": _time(answer.get("CreationTime")),
     }  # fmt: skip
     if kind.use is None:
@@ -135,7 +111,7 @@ def warm_pools(account: Account, tags: Tags, prices: Prices) -> Iterator[Resourc
         name = each["TrainingJobName"]
         if each.get("WarmPoolStatus", {}).get("Status") != "Available" or not (run := tags.run(each["TrainingJobArn"])):
             continue
-        answer = kind.describe(account, name) or {}
+        answer = kind.api.describe(account, name) or {}
         instance_type, count = kind.instances(answer)
         price = prices.instance_hour(instance_type, "training")
         yield Resource(
