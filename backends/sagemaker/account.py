@@ -12,7 +12,7 @@ from backends.runs import Run
 from backends.sagemaker.billing.items import Item
 from backends.sagemaker.errors import AwsError, translate_aws_errors
 from backends.sagemaker.names import S3Location, resource_name
-from backends.sagemaker.sdk import SDK_CONFIG, sdk
+from backends.sagemaker.sdk import SDK_CONFIG, has_volumes, sdk
 from backends.settings.sections import Settings
 from contract.hyperparameters import describe_faults
 
@@ -108,19 +108,23 @@ class Account:
         if faults:
             raise BackendError(describe_faults("setting", faults))
 
+    @property
+    def bucket_name(self) -> str:
+        """The name of the bucket that everything lies in, which may not be there yet."""
+        # Named as the SDK does, whose own way asks STS at a fixed address, past AWS_ENDPOINT_URL and VPC endpoints.
+        return self.settings.sagemaker.bucket or f"sagemaker-{self.region}-{self.identity['Account']}"
+
     @cached_property
     def bucket(self) -> str:
         """The bucket that everything lies in; SageMaker's default one of account and region is made when missing."""
-        if setting := self.settings.sagemaker.bucket:
-            return setting
-        # Named as the SDK does, whose own way asks STS at a fixed address, past AWS_ENDPOINT_URL and VPC endpoints.
-        owner = self.identity["Account"]
-        name = f"sagemaker-{self.region}-{owner}"
+        name = self.bucket_name
+        if self.settings.sagemaker.bucket:
+            return name
         try:
             with translate_aws_errors("looking for the bucket"):
-                self.client("s3").head_bucket(Bucket=name, ExpectedBucketOwner=owner)
-        except AwsError as refused:
-            if not refused.missing:
+                self.client("s3").head_bucket(Bucket=name, ExpectedBucketOwner=self.identity["Account"])
+        except AwsError as error:
+            if not error.missing:
                 raise
             self._make_bucket(name)
         return name
@@ -147,9 +151,24 @@ class Account:
                 sagemaker_config=SDK_CONFIG,
             )
 
+    def location(self, inside: str) -> S3Location:
+        """BUCKET/PREFIX/inside."""
+        return S3Location(self.bucket, f"{self.settings.sagemaker.prefix.strip('/')}/{inside}")
+
     def run_location(self, run: Run) -> S3Location:
         """Where a run's own objects lie: BUCKET/PREFIX/runs/NAME."""
-        return S3Location(self.bucket, f"{self.settings.sagemaker.prefix.strip('/')}/runs/{resource_name(run)}")
+        return self.location(f"runs/{resource_name(run)}")
+
+    @property
+    def encryption(self) -> dict[str, str]:
+        """Arguments of an upload by which S3 encrypts with the chosen key; none without one."""
+        key = self.settings.sagemaker.kms_key
+        return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key} if key else {}
+
+    def volume_key(self, instance_type: str) -> str | None:
+        """The key for an instance's volume, if one is set and the type has volumes that take it."""
+        key = self.settings.sagemaker.kms_key
+        return key if key and has_volumes(instance_type) else None
 
 
 def aws_record(run: Run) -> dict[str, Any]:

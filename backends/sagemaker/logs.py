@@ -88,7 +88,7 @@ def log_of(account: Account, run: Run) -> Log | None:
     """The log of what a run has in the account; None when it has nothing there yet."""
     record = run.record.get("sagemaker") or {}
     if endpoint := record.get("endpoint"):
-        return Log(account, f"{ENDPOINT}/{endpoint}")
+        return Log(account, log_group(endpoint))
     for key, group in (("job", TRAINING), ("tuning_job", TRAINING), ("processing_job", PROCESSING),
                        ("transform_job", TRANSFORM)):  # fmt: skip
         if name := record.get(key):
@@ -99,7 +99,7 @@ def log_of(account: Account, run: Run) -> Log | None:
 
 def find_log(account: Account, name: str) -> Log | None:
     """The log of a job or an endpoint of that name in the account; None when there is none."""
-    locations = ((TRAINING, f"{name}/"), (f"{ENDPOINT}/{name}", ""), (PROCESSING, f"{name}/"), (TRANSFORM, f"{name}/"),
+    locations = ((TRAINING, f"{name}/"), (log_group(name), ""), (PROCESSING, f"{name}/"), (TRANSFORM, f"{name}/"),
               (TRAINING, f"{name}-"))  # fmt: skip
     return next((log for group, prefix in locations if (log := Log(account, group, prefix)).exists()), None)
 
@@ -126,7 +126,7 @@ _LINES: Final = 200
 
 def log_group(endpoint: str) -> str:
     """The log group that SageMaker gives an endpoint."""
-    return f"/aws/sagemaker/Endpoints/{endpoint}"
+    return f"{ENDPOINT}/{endpoint}"
 
 
 def save_tail(account: Account, run: Run, endpoint: str) -> list[str]:

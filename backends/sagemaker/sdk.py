@@ -36,6 +36,11 @@ def sdk(module: str) -> Any:
         raise BackendError(_no_sdk(error)) from error
 
 
+def has_volumes(instance_type: str) -> bool:
+    """Whether its disk is a volume that is paid for, and not the instance's own."""
+    return bool(sdk("utils").instance_supports_kms(instance_type))
+
+
 def _no_sdk(error: ImportError) -> str:
     try:
         found = metadata.version("sagemaker")

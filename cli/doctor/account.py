@@ -112,7 +112,7 @@ def _needs(account: Account) -> dict[str, list[str]]:
     """What a training job asks AWS for as the role: actions by resource."""
     common, region, owner = account.settings.sagemaker, account.region, account.identity["Account"]
     stem = f"arn:{account.role.split(':')[1]}"
-    bucket = f"{stem}:s3:::{common.bucket or default_bucket(account)}"
+    bucket = f"{stem}:s3:::{account.bucket_name}"
     needs = {
         bucket: ["s3:ListBucket"],
         f"{bucket}/{common.prefix.strip('/')}/runs/kennel-run/output": ["s3:GetObject", "s3:PutObject"],
@@ -125,16 +125,11 @@ def _needs(account: Account) -> dict[str, list[str]]:
     return needs
 
 
-def default_bucket(account: Account) -> str:
-    """The name of SageMaker's default bucket, which the SDK makes when it is first needed."""
-    return f"sagemaker-{account.region}-{account.identity['Account']}"
-
-
 def check_bucket(account: Account) -> Iterator[CheckResult]:
     """The bucket is there, in the region, and may be used."""
     from botocore.exceptions import ClientError
 
-    name = account.settings.sagemaker.bucket or default_bucket(account)
+    name = account.bucket_name
     with translate_aws_errors(f"looking for the bucket {name}"):
         try:
             answer = account.client("s3").head_bucket(Bucket=name)

@@ -209,6 +209,21 @@ def test_a_failure_is_told_with_the_logs_end(
     assert not (tmp_path / "e.json").exists()
 
 
+def test_whatever_ends_an_evaluation_is_recorded(
+    cloud: Simulator, evaluator: Evaluator, artifact: Path, tmp_path: Path
+) -> None:
+    def broken(_: JobProgress) -> None:
+        raise RuntimeError("the display broke")
+
+    with pytest.raises(RuntimeError, match="the display broke"):
+        evaluation.evaluate(
+            an_account(tmp_path), artifact, photos(tmp_path / "photos"), tmp_path / "e.json", broken,
+            cancel=CancelToken(),
+        )  # fmt: skip
+    run = only_run(tmp_path)
+    assert (run.status, run.record["reason"]) == ("failed", "RuntimeError('the display broke')")
+
+
 def test_a_wish_to_stop_stops_the_job(cloud: Simulator, evaluator: Evaluator, artifact: Path, tmp_path: Path) -> None:
     evaluator.go.clear()
     cancel = CancelToken()

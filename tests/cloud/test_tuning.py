@@ -134,6 +134,29 @@ def test_what_a_search_leaves(
     assert {each.status for each in cloud.store} == {"Completed"}
 
 
+@pytest.mark.parametrize(("error", "status"), [(RuntimeError("full"), "failed"), (KeyboardInterrupt(), "stopped")])
+def test_whatever_ends_the_fetching_of_the_best_trial_is_recorded(
+    error: BaseException, status: str, cloud: Simulator, trials: Trials, account: Account, data: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    wanted = request(data)
+    run = tuning_run(tmp_path / "runs", wanted)
+
+    def broken(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tuning, "fetch_results", broken)
+        with pytest.raises(type(error)):
+            tuning.search(account, run, wanted, CancelToken())
+    best = load_run(tmp_path / "runs" / f"search-trial-{document(run)['best']:03d}")
+    assert best.status == status
+    tuning.search(account, run, wanted, CancelToken())
+    best.reload()
+    assert best.status == "completed"
+    assert "reason" not in best.record
+
+
 def test_a_second_start_goes_on_with_the_same_job(
     cloud: Simulator, trials: Trials, account: Account, data: Path, tmp_path: Path
 ) -> None:

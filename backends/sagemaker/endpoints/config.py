@@ -23,7 +23,7 @@ from backends.sagemaker.endpoints.drivers import (
 )
 from backends.sagemaker.endpoints.model import content_name
 from backends.sagemaker.names import tags
-from backends.sagemaker.sdk import sdk
+from backends.sagemaker.sdk import has_volumes, sdk
 from backends.settings.sections import Deploy, Settings
 
 # The SDK's name for the only variant of an endpoint.
@@ -55,7 +55,7 @@ def config_request(account: Account, run: Run, model: str, ami: str | None) -> d
         **(_asynchronous(account, run) if deploy.kind == "async" else {}),
     }
     # Disks that belong to the instance are encrypted by its hardware, and take no key.
-    if key and (deploy.kind == "serverless" or sdk("utils").instance_supports_kms(deploy.instance_type)):
+    if key and (deploy.kind == "serverless" or has_volumes(deploy.instance_type)):
         request["KmsKeyId"] = key
     return {"EndpointConfigName": content_name(run, request), **request, "Tags": tags(run, account.settings)}
 

@@ -101,14 +101,10 @@ def _sentence(text: str) -> str:
 
 def _invoke_async(account: Account, endpoint: str, body: bytes, content_type: str) -> bytes:
     """The image to S3, the request to the endpoint, and the answer from S3 when it lies there."""
-    location = S3Location(
-        account.bucket, f"{account.settings.sagemaker.prefix.strip('/')}/requests/{endpoint}/{uuid.uuid4().hex}"
-    )
-    key = account.settings.sagemaker.kms_key
-    encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key} if key else {}
+    location = account.location(f"requests/{endpoint}/{uuid.uuid4().hex}")
     with translate_aws_errors(f"sending the image to {location.url}"):
         account.client("s3").put_object(
-            Bucket=location.bucket, Key=location.key, Body=body, ContentType=content_type, **encryption
+            Bucket=location.bucket, Key=location.key, Body=body, ContentType=content_type, **account.encryption
         )
     with translate_aws_errors(f"asking {endpoint}"):
         locations = account.client("sagemaker-runtime").invoke_endpoint_async(

@@ -17,7 +17,6 @@ from backends.sagemaker.endpoints.model import serving_environment
 from backends.sagemaker.errors import AwsError, translate_aws_errors
 from backends.sagemaker.names import S3Location
 from backends.sagemaker.storage import artifact as packed
-from backends.sagemaker.storage.upload import encryption_arguments
 
 PENDING: Final = "PendingManualApproval"
 APPROVED: Final = "Approved"
@@ -123,7 +122,7 @@ def _send(account: Account, location: S3Location, evaluation: Mapping[str, Any])
     with translate_aws_errors(f"sending the evaluation to {target.url}"):
         account.client("s3").put_object(
             Bucket=target.bucket, Key=target.key, Body=json.dumps(evaluation).encode(), ContentType="application/json",
-            **encryption_arguments(account),
+            **account.encryption,
         )  # fmt: skip
     return {"ContentType": "application/json", "S3Uri": target.url}
 

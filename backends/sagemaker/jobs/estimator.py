@@ -56,7 +56,7 @@ def estimator(
         output_path=(location / "output").url,
         output_kms_key=common.kms_key or None,
         # Instances with their own disks encrypt them with a key of their own, and refuse another.
-        volume_kms_key=common.kms_key if common.kms_key and has_volumes(train.instance_type) else None,
+        volume_kms_key=account.volume_key(train.instance_type),
         subnets=list(common.subnets) or None,
         security_group_ids=list(common.security_groups) or None,
         enable_network_isolation=common.network_isolation,
@@ -80,11 +80,6 @@ def max_wait(settings: Settings) -> int:
     """Seconds that a spot job may take at most, waiting included."""
     train = settings.train
     return round((train.max_wait_hours or 2 * train.max_hours) * 3600)
-
-
-def has_volumes(instance_type: str) -> bool:
-    """Whether its disk is a volume that is paid for, and not the instance's own."""
-    return bool(sdk("utils").instance_supports_kms(instance_type))
 
 
 def _faults(settings: Settings, hyperparameters: Mapping[str, str]) -> list[str]:

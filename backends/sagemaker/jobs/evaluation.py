@@ -14,7 +14,7 @@ from backends.sagemaker.account import Account, update_aws_record
 from backends.sagemaker.billing.items import Item
 from backends.sagemaker.errors import translate_aws_errors
 from backends.sagemaker.jobs import api
-from backends.sagemaker.jobs.job import check_completed, volume_key
+from backends.sagemaker.jobs.job import check_completed
 from backends.sagemaker.jobs.polling import wait_for_job
 from backends.sagemaker.names import S3Location, resource_name, tags
 from backends.sagemaker.sdk import sdk
@@ -181,7 +181,7 @@ def _processor(account: Account, run: Run, request: EvaluationRequest) -> Any:
         instance_type=settings.instance_type,
         entrypoint=["python", "-m", request.module],
         volume_size_in_gb=settings.volume_gb,
-        volume_kms_key=volume_key(account, settings.instance_type),
+        volume_kms_key=account.volume_key(settings.instance_type),
         output_kms_key=common.kms_key or None,
         max_runtime_in_seconds=round(settings.max_hours * 3600),
         tags=tags(run, account.settings),

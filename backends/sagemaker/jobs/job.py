@@ -15,13 +15,6 @@ from backends.sagemaker.jobs import training
 from backends.sagemaker.jobs.api import JOB_APIS
 from backends.sagemaker.jobs.polling import Answer
 from backends.sagemaker.logs import Log
-from backends.sagemaker.sdk import sdk
-
-
-def volume_key(account: Account, instance_type: str) -> str | None:
-    """The key for a job's volume, if one is set and the type has volumes that take it."""
-    key = account.settings.sagemaker.kms_key
-    return key if key and sdk("utils").instance_supports_kms(instance_type) else None
 
 
 def job_name(run: Run) -> str | None:

@@ -20,7 +20,6 @@ from backends.sagemaker.jobs.estimator import (
     check_training_job,
     for_container,
     from_container,
-    has_volumes,
     max_wait,
     stage_inputs,
 )
@@ -29,6 +28,7 @@ from backends.sagemaker.jobs.follow import ENDED, Follower, training_log
 from backends.sagemaker.jobs.polling import Answer, AwsJob, wait_for_job
 from backends.sagemaker.jobs.results import failure_sentence, fetch_results
 from backends.sagemaker.names import MAX_NAME_LENGTH, resource_name
+from backends.sagemaker.sdk import has_volumes
 from contract.hyperparameters import Hyperparameters
 
 _WATCHED: Final = "SageMaker's Debugger"

@@ -25,7 +25,7 @@ from backends.sagemaker.billing.items import Item
 from backends.sagemaker.endpoints.model import create_model, model_request, serving_environment
 from backends.sagemaker.errors import translate_aws_errors
 from backends.sagemaker.jobs import api
-from backends.sagemaker.jobs.job import check_completed, volume_key
+from backends.sagemaker.jobs.job import check_completed
 from backends.sagemaker.jobs.polling import wait_for_job
 from backends.sagemaker.names import S3Location, resource_name, tags
 from backends.sagemaker.sdk import sdk
@@ -226,7 +226,7 @@ def _start(
         max_concurrent_transforms=concurrent,
         max_payload=payload,
         tags=tags(run, account.settings),
-        volume_kms_key=volume_key(account, settings.instance_type),
+        volume_kms_key=account.volume_key(settings.instance_type),
         sagemaker_session=account.session,
     )
     with translate_aws_errors(f"starting transform job {name}"):

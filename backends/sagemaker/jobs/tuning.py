@@ -226,8 +226,8 @@ def fetch_best(
             path.parent, "training", path.name, backend="sagemaker", tuning=tuning.name, trial=row["number"],
             data=str(request.data), hyperparameters=asdict(chosen),
         )  # fmt: skip
-    update_aws_record(account, trial, job=job)
     with recorded(trial), show_progress(f"fetching {path.name}") as watch:
+        update_aws_record(account, trial, job=job)
         description = api.TRAINING.describe(account, job)
         if description is None:
             raise BackendError(f"there is no training job {job} any more")

@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 
 from backends.sagemaker.account import Account
 from backends.sagemaker.errors import translate_aws_errors
+from backends.sagemaker.jobs.follow import ENDED
 from backends.sagemaker.logs import TRAINING, Log
 from contract.errors import ConfigError
 from contract.hyperparameters import Hyperparameters
@@ -18,7 +19,6 @@ from tuning.results import notes_of
 from tuning.settings import SearchSettings
 from tuning.trial_record import Record, Row, State, front_of, plain_row, value_of
 
-_ENDED: Final = frozenset(("Completed", "Failed", "Stopped"))
 _PAIR: Final = re.compile(r"([a-z_0-9 ]+)=([^;=\s]+);")
 
 
@@ -82,7 +82,7 @@ class TunerJobs:
             if record is None:
                 interrupted += 1
             else:
-                (finished if each.status in _ENDED else running).append(record)
+                (finished if each.status in ENDED else running).append(record)
         ends = [each.ended for each in finished if each.ended is not None]
         sagemaker_best = str(answer.get("BestTrainingJob", {}).get("TrainingJobName", ""))
         pruned = [each.number for each in finished if each.run == sagemaker_best and each.state == "pruned"]
@@ -117,7 +117,7 @@ class TunerJobs:
         job.summary = summary
         if job.status != "InProgress" or summary.get("TrainingStartTime"):
             job.rows += metric_rows(job.log.new_lines())
-        if job.status in _ENDED:
+        if job.status in ENDED:
             with translate_aws_errors(f"asking about training job {name}"):
                 job.description = self._account.client("sagemaker").describe_training_job(TrainingJobName=name)
         return job

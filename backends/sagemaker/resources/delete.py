@@ -8,7 +8,8 @@ from typing import Any, Final
 from backends.errors import BackendError
 from backends.runs import Run
 from backends.sagemaker.account import Account
-from backends.sagemaker.errors import AwsError, none_if_missing, translate_aws_errors
+from backends.sagemaker.endpoints.endpoints import describe_endpoint
+from backends.sagemaker.errors import AwsError, translate_aws_errors
 from backends.sagemaker.jobs.polling import pause
 from backends.sagemaker.names import MAX_NAME_LENGTH, STEM, resource_name
 from backends.sagemaker.resources.inventory import list_resources
@@ -190,14 +191,9 @@ def _remove_endpoint(account: Account, resource: Resource, say: Say) -> None:
 def _await(account: Account, resource: Resource, say: Say) -> None:
     """Wait until a job has ended or an endpoint is gone: they take a minute or several, and cost as long."""
     if resource.kind == "endpoint":
-        _until(lambda: _endpoint_gone(account, resource.name), f"endpoint {resource.name}", say)
+        _until(lambda: describe_endpoint(account, resource.name) is None, f"endpoint {resource.name}", say)
     elif resource.kind in JOBS:
         _until(lambda: _job_status(account, resource) not in RUNNING, f"{resource.kind} {resource.name}", say)
-
-
-def _endpoint_gone(account: Account, name: str) -> bool:
-    client = account.client("sagemaker")
-    return none_if_missing(f"asking about endpoint {name}", lambda: client.describe_endpoint(EndpointName=name)) is None
 
 
 def _until(done: Callable[[], bool], what: str, say: Say) -> None:

@@ -8,6 +8,7 @@ from backends.sagemaker.account import Account
 from backends.sagemaker.billing.estimate import estimate
 from backends.sagemaker.billing.items import Item
 from backends.sagemaker.billing.prices import MONTH_DAYS, Prices
+from backends.sagemaker.endpoints.endpoints import describe_endpoint
 from backends.sagemaker.errors import none_if_missing
 from backends.sagemaker.names import STEM
 from backends.sagemaker.resources.resource import Resource, Tags, paginate
@@ -24,7 +25,7 @@ def endpoints(account: Account, tags: Tags, prices: Prices) -> Iterator[Resource
     for arn, name in {**_by_tag(tags, "endpoint"), **names}.items():
         if not (run := tags.run(arn)):
             continue
-        if (answer := _describe_endpoint(client, name)) is None:
+        if (answer := describe_endpoint(account, name)) is None:
             continue
         variants = _variants(client, answer)
         items = [_item(each) for each in variants] if answer["EndpointStatus"] in _PAID else []
@@ -96,7 +97,7 @@ def scaling(account: Account, whose: Mapping[str, str]) -> Iterator[Resource]:
 def _was_kennels(account: Account, endpoint: str) -> bool:
     """Whether an endpoint that isn't there any more has had a name of Kennel's making."""
     own = re.fullmatch(rf"{STEM}-.+-[0-9a-f]{{6}}", endpoint)
-    return own is not None and _describe_endpoint(account.client("sagemaker"), endpoint) is None
+    return own is not None and describe_endpoint(account, endpoint) is None
 
 
 _SCALING: Final[Sequence[tuple[Any, str, str, str]]] = (
@@ -114,10 +115,6 @@ def _by_tag(tags: Tags, kind: str) -> dict[str, str]:
     """{ARN: name} of what the index has under other names; Kennel's own are in the lists, if they are there at all."""
     names = {arn: arn.rpartition("/")[2] for arn in tags.of_type(kind)}
     return {arn: name for arn, name in names.items() if not name.startswith(f"{STEM}-")}
-
-
-def _describe_endpoint(client: Any, name: str) -> dict[str, Any] | None:
-    return none_if_missing(f"asking about endpoint {name}", lambda: client.describe_endpoint(EndpointName=name))
 
 
 def _variants(client: Any, answer: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -65,12 +65,9 @@ def _candidates(account: Account, tags: Tags, kind: JobKind) -> Iterator[tuple[s
     seen = set()
     for status in RUNNING:
         for each in paginate(
-            client,
-            f"list_{kind.api.operation}s",
-            f"{kind.api.stem}Summaries",
-            NameContains=f"{STEM}-",
+            client, f"list_{kind.api.operation}s", f"{kind.api.stem}Summaries", NameContains=f"{STEM}-",
             StatusEquals=status,
-        ):
+        ):  # fmt: skip
             arn = each[f"{kind.api.stem}Arn"]
             if arn not in seen and each[kind.api.status] in RUNNING:
                 seen.add(arn)

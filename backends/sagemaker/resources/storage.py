@@ -27,14 +27,9 @@ class _ObjectGroup:
     runs: set[str] = field(default_factory=set)
 
 
-def bucket_name(account: Account) -> str:
-    """The bucket, which may not be there: looking makes none."""
-    return account.settings.sagemaker.bucket or f"sagemaker-{account.region}-{account.identity['Account']}"
-
-
 def root(account: Account) -> S3Location:
     """Where everything of Kennel's lies."""
-    return S3Location(bucket_name(account), account.settings.sagemaker.prefix.strip("/"))
+    return S3Location(account.bucket_name, account.settings.sagemaker.prefix.strip("/"))
 
 
 def objects(account: Account, prices: Prices, users: Mapping[str, set[str]]) -> Iterator[Resource]:

@@ -85,8 +85,7 @@ def pack_artifact(content: ArtifactContent, archive: Path) -> None:
 
 def artifact_location(account: Account, content: ArtifactContent) -> S3Location:
     """Where this content lies, whoever sends it: BUCKET/PREFIX/models/DIGEST/model.tar.gz."""
-    prefix = account.settings.sagemaker.prefix.strip("/")
-    return S3Location(account.bucket, f"{prefix}/models/{content.digest[:_DIGEST]}/{ARCHIVE}")
+    return account.location(f"models/{content.digest[:_DIGEST]}/{ARCHIVE}")
 
 
 def upload_artifact(account: Account, artifact: Path, scratch: Path) -> S3Location:
@@ -127,9 +126,7 @@ def _is_there(account: Account, target: S3Location, content: ArtifactContent) ->
 
 
 def _send(account: Account, target: S3Location, content: ArtifactContent, file: IO[bytes]) -> None:
-    key = account.settings.sagemaker.kms_key
-    encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key} if key else {}
     with translate_aws_errors(f"sending the artifact to {target.url}"):
         account.client("s3").upload_fileobj(
-            file, target.bucket, target.key, ExtraArgs={"Metadata": {_SHA256: content.digest}, **encryption}
+            file, target.bucket, target.key, ExtraArgs={"Metadata": {_SHA256: content.digest}, **account.encryption}
         )

@@ -144,13 +144,9 @@ def upload_weights(
             digest = hashlib.file_digest(file, "sha256").hexdigest()[:_DIGEST]
     except OSError as error:
         raise BackendError(f"pretrained: {weights} can't be read ({error.strerror})") from error
-    location = _base(account) / f"weights-{digest}"
+    location = account.location("data") / f"weights-{digest}"
     upload_files(account, compare_with_s3(account, {weights.name: weights}, location, watch, cancel), watch, cancel)
     return location
-
-
-def _base(account: Account) -> S3Location:
-    return S3Location(account.bucket, f"{account.settings.sagemaker.prefix.strip('/')}/data")
 
 
 @contextmanager
@@ -161,7 +157,7 @@ def _files(
     source = check_data_path(data)
     digest = hashlib.sha256(os.fsencode(source)).hexdigest()[:_DIGEST]
     name = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in source.name).strip("-")
-    location = _base(account) / f"{name[:40] or 'data'}-{digest}"
+    location = account.location("data") / f"{name[:40] or 'data'}-{digest}"
     if source.is_file():
         # An archive already.
         yield {source.name: source}, location

@@ -22,12 +22,6 @@ _NOTE_S: Final = 10.0
 _MOST_DELETED: Final = 1000  # of one request
 
 
-def encryption_arguments(account: Account) -> dict[str, str]:
-    """Arguments of an upload by which S3 encrypts with the chosen key; none without one."""
-    key = account.settings.sagemaker.kms_key
-    return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key} if key else {}
-
-
 def upload_files(account: Account, difference: Difference, watch: ProgressCallback, cancel: CancelToken) -> None:
     """Make S3 hold what the difference says. What is sent before an error or a cancellation isn't sent again.
 
@@ -82,7 +76,7 @@ class _ChecksumFile:
         with translate_aws_errors(f"writing {self._place.url}"):
             self._account.client("s3").put_object(
                 Bucket=self._place.bucket, Key=self._place.key, Body=json.dumps(document).encode(),
-                **encryption_arguments(self._account),
+                **self._account.encryption,
             )  # fmt: skip
         self._due = time.monotonic() + _NOTE_S
 
@@ -111,7 +105,7 @@ class _Sender:
 
     def __init__(self, account: Account, difference: Difference, meter: _Meter) -> None:
         self._difference = difference
-        self._extra = encryption_arguments(account)
+        self._extra = account.encryption
         self._meter = meter
         self._client = account.client("s3")
 
