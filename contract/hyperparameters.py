@@ -287,3 +287,9 @@ def _parse(each: "Field[Any]", value: object) -> Any:
             raise expected
         return int(number)
     return number
+
+
+def without_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that no hyperparameter has as its default, by name; unknown names stay."""
+    defaults = {field.name: field.default for field in fields(Hyperparameters)}
+    return {name: value for name, value in values.items() if name not in defaults or value != defaults[name]}

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
-from contract.hyperparameters import Hyperparameters
+from contract.hyperparameters import Hyperparameters, without_defaults
 from model.artifact import WEIGHTS
 from model.metrics import wilson_interval
 from reports.markdown import code, escape, percent
@@ -218,11 +218,8 @@ class CardFacts:
     def changed_hyperparameters(self) -> list[tuple[Any, Any, Any]]:
         """Those that differ from their defaults: (name, value, default), None for the default of an unknown one."""
         defaults = asdict(Hyperparameters())
-        return [
-            (code(name), value, defaults.get(name))
-            for name, value in self.hyperparameters.items()
-            if name not in defaults or value != defaults[name]
-        ]
+        changed = without_defaults(self.hyperparameters)
+        return [(code(name), value, defaults.get(name)) for name, value in changed.items()]
 
     @property
     def epoch_columns(self) -> list[str]:

@@ -3,12 +3,12 @@
 import json
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from contract.files import write_atomic
-from contract.hyperparameters import Hyperparameters
+from contract.hyperparameters import without_defaults
 from reports.charts.parallel_coordinates import parallel_coordinates
 from reports.charts.parameter_axes import value_text
 from reports.charts.search import MOST_CURVES, curves, history, importance, pareto, slices, values_axis
@@ -232,14 +232,9 @@ def best_configuration(document: Mapping[str, Any], data: SearchData) -> BestCon
 
 def _options(hyperparameters: Mapping[str, Any], data: SearchData) -> str:
     """The values searched, and those of the others that are no defaults."""
-    defaults = {field.name: field.default for field in fields(Hyperparameters)}
-    searched = [axis.name for axis in data.axes]
-    options = {name: hyperparameters[name] for name in searched if name in hyperparameters}
-    options |= {
-        name: value
-        for name, value in hyperparameters.items()
-        if name not in options and not name.startswith("tune_") and (name not in defaults or value != defaults[name])
-    }
+    options = {axis.name: hyperparameters[axis.name] for axis in data.axes if axis.name in hyperparameters}
+    changed = without_defaults(hyperparameters)
+    options |= {name: value for name, value in changed.items() if not name.startswith("tune_")}
     return " ".join(f"--set {shlex.quote(f'{name}={_plain(value)}')}" for name, value in options.items())
 
 

@@ -31,8 +31,8 @@ def test_figures(value: object, words: str) -> None:
 
 
 def test_units() -> None:
-    told = [seconds(each).replace("\u00a0", " ") for each in (0.00042, 0.085, 4.23, 59.96, 185, 7620, None)]
-    assert told == ["0.42 ms", "85 ms", "4.2 s", "1 min 00 s", "3 min 05 s", "2 h 07 min", "\u2013"]
+    words = [seconds(each).replace("\u00a0", " ") for each in (0.00042, 0.085, 4.23, 59.96, 185, 7620, None)]
+    assert words == ["0.42 ms", "85 ms", "4.2 s", "1 min 00 s", "3 min 05 s", "2 h 07 min", "\u2013"]
     # 3.4e6 / 1024² = 3.24; 1023.9 rounds to 1024, which is the next unit.
     assert [size(each).replace("\u00a0", " ") for each in (512, 3.4e6, 1023.9)] == ["512 B", "3.24 MiB", "1 KiB"]
     assert in_unit(41.26, "percent") == "41.3\u00a0%"
@@ -178,7 +178,7 @@ def test_columns_are_binned_by_the_mean() -> None:
     assert binned([[1.0, 2.0]], 2) == ([[1.0, 2.0]], 1)
 
 
-def test_a_heat_map_marks_and_tells() -> None:
+def test_a_heat_map_has_marks_and_notes() -> None:
     scale = share_scale()
     marks = [Mark(1, 2, "DeadRelu fired first at step 20, b")]
     drawn = heat_map(

@@ -26,7 +26,7 @@ def test_the_front_matter_is_the_hubs() -> None:
     assert [(metric["type"], metric["value"]) for metric in result["metrics"]] == [("accuracy", 0.9), ("f1", 0.8)]
 
 
-def test_without_a_test_the_validation_is_told() -> None:
+def test_without_a_test_the_validation_figures_stand_in_the_front_matter() -> None:
     metrics = {"validation_accuracy": 0.75, "validation_loss": 0.5}
     card = model_card(changed(metrics=metrics, provenance={"images": {"train": 40, "valid": 20}}), HISTORY)
     result = front_matter(card)["model-index"][0]["results"][0]

@@ -61,8 +61,8 @@ def test_colours_are_ranks(objective: dict[str, Any], best: int, ranks: list[int
     # The best is drawn last, above all others.
     assert [int(number) for _, number in groups][-1] == best
     show = {"validation_accuracy": ("70.00 %", "40.00 %"), "validation_loss": ("0.4", "0.7")}[objective["metric"]]
-    told = [words.replace("\u00a0", " ") for _, words in found.legend]
-    assert told == [f"the best seventh, {show[0]} and better", "between", f"the worst, {show[1]} and worse"]
+    texts = [words.replace("\u00a0", " ") for _, words in found.legend]
+    assert texts == [f"the best seventh, {show[0]} and better", "between", f"the worst, {show[1]} and worse"]
 
 
 def test_equal_values_have_one_colour() -> None:
