@@ -1,4 +1,4 @@
-"""torch's compiler, torch._dynamo, imported by those who use it and by nobody else.
+"""torch's compiler, torch._dynamo, imported only by those who use it.
 
 torch and torchvision import it on the way: 2,300 modules, sympy among them, which cost a process 1.5 s of processor
 time (6 s without bytecode) and 85 MB (torch 2.13, torchvision 0.28). Some ask for it that don't compile:
@@ -37,7 +37,7 @@ _NAME: Final = "torch._dynamo"
 _UTILS: Final = "torch._dynamo.utils"
 _INDUCTOR: Final = "torch._inductor"
 _CONFIG: Final = "torch._inductor.config"
-# Where `torch._compile` keeps what `disable` has given it for a function.
+# Where `torch._compile` keeps what `disable` returned for a function.
 _KEPT: Final = "__dynamo_disable"
 
 
@@ -79,7 +79,7 @@ class _Finder(MetaPathFinder):
 
     def __init__(self) -> None:
         self._package: _Package | None = None
-        self._wanted = False
+        self._needed = False
         self._disabled: weakref.WeakSet[FunctionType] = weakref.WeakSet()
         self._lock = threading.Lock()
         self._begun = threading.Event()
@@ -95,7 +95,7 @@ class _Finder(MetaPathFinder):
             if spec is not None and spec.loader is not None:
                 spec.loader = _Loader(self, spec.loader)
             return spec
-        if fullname.startswith(f"{_NAME}.") and self._package is not None and not self._wanted:
+        if fullname.startswith(f"{_NAME}.") and self._package is not None and not self._needed:
             self.load()
             # Executing the package imports most modules in it, and importing them again would make them twice.
             if (module := sys.modules.get(fullname)) is not None:
@@ -109,8 +109,8 @@ class _Finder(MetaPathFinder):
         return self._package
 
     def execute(self, loader: Loader, package: ModuleType) -> None:
-        """Make the object the real package, if somebody wants that."""
-        if not self._wanted:
+        """Make the object the real package, if it is needed."""
+        if not self._needed:
             return
         self._begun.set()
         loader.exec_module(package)
@@ -122,12 +122,12 @@ class _Finder(MetaPathFinder):
         self._remove()
 
     def load(self) -> None:
-        """See to it that the package is executed; where another thread is at it, wait for its end."""
+        """Execute the package; where another thread is doing that, wait for its end."""
         with self._lock:
-            if first := not self._wanted:
-                # Another thread may be at making the object.
+            if first := not self._needed:
+                # Another thread may be making the object.
                 importlib.import_module(_NAME)
-                self._wanted = True
+                self._needed = True
                 remove_stand_ins(_TORCH)
                 sys.modules.pop(_NAME, None)
         if first or not _imports():
@@ -153,7 +153,7 @@ class _Finder(MetaPathFinder):
 
 
 class _Loader(Loader):
-    """Loads torch._dynamo, and executes it when somebody wants that."""
+    """Loads torch._dynamo, and executes it when it is needed."""
 
     def __init__(self, finder: _Finder, real: Loader) -> None:
         self._finder, self._real = finder, real

@@ -65,7 +65,7 @@ class Artifact:
     def graph(self, form: str) -> Path:
         """The .xml file of an OpenVINO form; OpenVINO finds the .bin beside it. Raises ArtifactError without one.
 
-        The files are there and unchanged if `verify` has found them so.
+        `verify` checks that the files are there and unchanged.
         """
         if form not in GRAPHS or form not in self.forms:
             known = ", ".join(name for name in self.forms if name in GRAPHS) or "none"
@@ -136,7 +136,7 @@ def save(  # noqa: PLR0913 - by keyword alone, each a part of the artifact
     path.mkdir(parents=True, exist_ok=True)
     (path / MANIFEST).unlink(missing_ok=True)
     _remove_forms(path)
-    # What a process left that was killed while it made them.
+    # Left by a process that was killed while it made forms.
     for folder in path.glob(f"{STAGING_PREFIX}*"):
         shutil.rmtree(folder, ignore_errors=True)
     write_atomic(path / WEIGHTS, weights)
@@ -200,9 +200,9 @@ def _check(path: Path, files: Mapping[str, str], verify: bool) -> None:
     for name, digest in files.items():
         if not (path / name).is_file():
             raise ArtifactError(f"{path} has no {name}; train again, or copy the artifact's folder whole")
-        if verify and (found := sha256(path / name)) != digest:
+        if verify and (actual := sha256(path / name)) != digest:
             raise ArtifactError(
-                f"{path / name} isn't the file that was trained: its SHA-256 is {found[:12]}..., "
+                f"{path / name} isn't the file that was trained: its SHA-256 is {actual[:12]}..., "
                 f"the manifest says {digest[:12]}...; copy the artifact's folder again"
             )
 

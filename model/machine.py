@@ -30,7 +30,7 @@ def cgroup_cpu_quota(cgroup: Path = CGROUP) -> float | None:
 def cgroup_memory(cgroup: Path = CGROUP) -> tuple[int, int] | None:
     """(used, limit) of the container's memory in bytes, from cgroup v2 or v1; None when there is no limit.
 
-    Without file pages the kernel can drop at once, as `docker stats` tells it.
+    Without file pages that the kernel can drop at once, as `docker stats` reports it.
     """
     unified = (cgroup / "memory.max").exists()
     folder = cgroup if unified else cgroup / "memory"

@@ -142,11 +142,11 @@ class Macro:
 
 def macro(figures: list[ClassFigures]) -> Macro:
     """Precision, recall and F1, each the plain mean over the classes that occur or are predicted."""
-    known = [each for each in figures if each.n + each.predicted]
+    known = [of_class for of_class in figures if of_class.n + of_class.predicted]
     return Macro(
-        sum(each.precision or 0.0 for each in known) / len(known),
-        sum(each.recall or 0.0 for each in known) / len(known),
-        sum(each.f1 or 0.0 for each in known) / len(known),
+        sum(of_class.precision or 0.0 for of_class in known) / len(known),
+        sum(of_class.recall or 0.0 for of_class in known) / len(known),
+        sum(of_class.f1 or 0.0 for of_class in known) / len(known),
     )
 
 
@@ -191,9 +191,10 @@ def calibration_error(bins: list[Bin]) -> float:
 
     Naeini et al. 2015; with 15 bins, as here, Guo et al. 2017, "On Calibration of Modern Neural Networks", eq. 3.
     """
-    total = sum(each.n for each in bins)
-    gaps = ((each.n, each.accuracy, each.confidence) for each in bins)
-    return sum(n * abs(hit - sure) for n, hit, sure in gaps if hit is not None and sure is not None) / total
+    total = sum(one.n for one in bins)
+    filled = ((one.n, one.accuracy, one.confidence) for one in bins)
+    gaps = (n * abs(hit - sure) for n, hit, sure in filled if hit is not None and sure is not None)
+    return sum(gaps) / total
 
 
 def brier_score(probabilities: FloatArray, labels: IntArray) -> float:

@@ -96,7 +96,7 @@ def decode(source: bytes | Path, min_size: int | None = None, max_pixels: int = 
 
 
 def _refuse_traps(image: ImageFile.ImageFile, max_pixels: int) -> None:
-    """Images that take far more time or memory than their size tells. Raises ImageError."""
+    """Images that take far more time or memory than their size suggests. Raises ImageError."""
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         # libtiff decodes whole tiles, of whatever size, for an image of a few pixels.
         width, height = (image.tag_v2.get(tag, 0) for tag in (ExifTags.Base.TileWidth, ExifTags.Base.TileLength))

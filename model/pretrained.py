@@ -18,7 +18,7 @@ from model._torchvision import torchvision
 
 FOLDER_VARIABLE = "KENNEL_PRETRAINED_DIR"
 _DOWNLOAD_TIMEOUT_S = 20
-_WANTED = "give a state dict saved by torch.save(model.state_dict(), FILE) or a .safetensors file"
+_EXPECTED = "give a state dict saved by torch.save(model.state_dict(), FILE) or a .safetensors file"
 
 
 def imagenet_url(architecture: str) -> str:
@@ -85,23 +85,23 @@ def _read_state(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
         with warnings.catch_warnings():
-            # What torch has to say of odd pickle protocols helps nobody here.
+            # torch's warnings about odd pickle protocols help nobody here.
             warnings.simplefilter("ignore")
             # weights_only: the restricted unpickler builds tensors and plain containers, calls nothing else.
             state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         # torch's own words advise to switch the protection off.
-        raise WeightsError(f"pretrained: {path} holds more than tensors, or is no weights file; {_WANTED}") from error
+        raise WeightsError(f"pretrained: {path} holds more than tensors, or is no weights file; {_EXPECTED}") from error
     except Exception as error:
         # Damaged files make torch raise nearly anything: IndexError, struct.error, AssertionError ...
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise WeightsError(f"pretrained: {path} is no readable weights file ({first}); {_WANTED}") from error
+        raise WeightsError(f"pretrained: {path} is no readable weights file ({first}); {_EXPECTED}") from error
     if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
         state = state["state_dict"]
     if not isinstance(state, Mapping) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
     ):
-        raise WeightsError(f"pretrained: {path} holds no state dict (name -> tensor); {_WANTED}")
+        raise WeightsError(f"pretrained: {path} holds no state dict (name -> tensor); {_EXPECTED}")
     return dict(state)
 
 

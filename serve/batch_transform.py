@@ -27,9 +27,9 @@ def execution_parameters(settings: Settings, cores: int) -> dict[str, Any]:
     The payload counts before the number of requests: fewer requests are only slower, but a larger image would fail.
     """
     payload = min(settings.max_payload_bytes // MB, MOST_MB_IN_FLIGHT)
-    wanted = settings.max_concurrent_transforms or min(_TRANSFORMS_A_CORE * cores, settings.max_waiting)
+    requests = settings.max_concurrent_transforms or min(_TRANSFORMS_A_CORE * cores, settings.max_waiting)
     return {
-        "MaxConcurrentTransforms": max(1, min(wanted, MOST_MB_IN_FLIGHT // payload)),
+        "MaxConcurrentTransforms": max(1, min(requests, MOST_MB_IN_FLIGHT // payload)),
         "BatchStrategy": settings.batch_strategy,
         "MaxPayloadInMB": payload,
     }

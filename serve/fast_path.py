@@ -19,10 +19,10 @@ from serve.log import log_request
 PATH: Final = "/invocations"
 # Under which Flask's `extensions` have it.
 NAME: Final = "kennel.fast_path"
-# As gunicorn's parser hands them on, and WSGI calls them.
+# The headers that WSGI doesn't prefix with HTTP_, as gunicorn's parser names them.
 _UNPREFIXED: Final = ("CONTENT_TYPE", "CONTENT_LENGTH")
 _LARGEST_PIECE: Final = 1 << 20
-# Whoever goes on sending isn't let go on for ever.
+# A client that goes on sending is read no further.
 _MOST_PIECES: Final = 64
 
 
@@ -71,7 +71,7 @@ def _environ(request: Any) -> dict[str, Any]:
 
 
 def skip(body: Any) -> None:
-    """Drop what has come of a body that nobody wants, without waiting for more."""
+    """Discard what has arrived of a body that isn't read, without waiting for more."""
     reader = body.reader
     if not isinstance(reader, LengthReader) or not reader.length:
         return

@@ -52,7 +52,7 @@ def main() -> int:
 
 
 def predict_files(model: Model, files: Sequence[Path], top_k: int) -> Iterator[dict[str, Any]]:
-    """For each file, in order, its `top_k` best predictions or the error that it made.
+    """For each file, in order, its `top_k` best predictions or its error.
 
     The next files are decoded while the engine works, and it gets as many batches at once as it allows.
     """
@@ -78,19 +78,19 @@ def predict_files(model: Model, files: Sequence[Path], top_k: int) -> Iterator[d
 def _answer(
     model: Model, files: Sequence[Path], inputs: "Sequence[Future[UInt8Array | str]]", top_k: int
 ) -> list[dict[str, Any]]:
-    loaded = [each.result() for each in inputs]
-    good = [each for each in loaded if not isinstance(each, str)]
+    loaded = [future.result() for future in inputs]
+    good = [pixels for pixels in loaded if not isinstance(pixels, str)]
     rows = iter(predict_checked(model, np.stack(good)) if good else ())
     return [
-        {"file": str(file), "error": each}
-        if isinstance(each, str)
+        {"file": str(file), "error": pixels}
+        if isinstance(pixels, str)
         else {"file": str(file), "predictions": codec.top_predictions(next(rows), model.artifact, top_k)}
-        for file, each in zip(files, loaded, strict=True)
+        for file, pixels in zip(files, loaded, strict=True)
     ]
 
 
 def _load(file: Path, artifact: Artifact) -> UInt8Array | str:
-    """The network's input, or why there is none."""
+    """The network's input, or the reason why the file has none."""
     try:
         return codec.decode(file.read_bytes(), artifact.preprocess)
     except ImageError as error:
@@ -102,8 +102,8 @@ def _load(file: Path, artifact: Artifact) -> UInt8Array | str:
 def _for_people(answer: dict[str, Any]) -> str:
     if "error" in answer:
         return f"{answer['file']}: error: {answer['error']}\n"
-    best = ", ".join(f"{each['label']} {each['probability']:.1%}" for each in answer["predictions"])
-    return f"{answer['file']}: {best}\n"
+    predictions = ", ".join(f"{best['label']} {best['probability']:.1%}" for best in answer["predictions"])
+    return f"{answer['file']}: {predictions}\n"
 
 
 def _arguments() -> argparse.Namespace:

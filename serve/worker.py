@@ -26,7 +26,7 @@ from serve.errors import RequestError, error_body, server_fault
 
 # A client that sends or takes nothing for so long is disconnected.
 _SILENCE_S: Final = 30
-# How much of a body that nobody wants is still read, so that the client gets to see the answer.
+# How much of a body that isn't needed is still read, so that the client gets the response.
 _DRAIN_S: Final = 10.0
 _DRAIN_BYTES: Final = 2 * 1024**3
 
@@ -46,7 +46,7 @@ _STATUS: Final = {
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
-    """A connection takes no thread before it has sent something; a body that nobody read is drained, and a
+    """A connection takes no thread before it has sent something; an unread body is drained, and a
     closing connection lingered over, in a thread and not in the accepting loop; errors are JSON.
 
     Predictions take `serve.fast_path`. A connection that got a 503 with Retry-After and sends again at once waits
@@ -88,7 +88,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         if enabled or self.alive:
             return
         # Stopping. A listener left open would take connections, only to drop them when the last request is
-        # done; those that it has taken already are served.
+        # done; those accepted already are served.
         for listener in self.sockets:
             before = -1
             while before != self.nr_conns:

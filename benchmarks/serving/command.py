@@ -76,7 +76,7 @@ def _arguments(words: Sequence[str], groups: Sequence[str]) -> Choice:
     parser.add_argument(
         "--levels", nargs="+", type=int, default=list(LEVELS), help="requests at once, for small photos"
     )
-    parser.add_argument("--flood", action="store_true", help="only this: Kennel with more clients than it has places")
+    parser.add_argument("--flood", action="store_true", help="only this: Kennel with more clients than it has slots")
     given = parser.parse_args(words)
     if given.quick:
         return Choice(frozenset(given.only), (SMALL,), 1, 1.0)

@@ -1,4 +1,4 @@
-"""More clients than Kennel has places, each of which sends again as soon as it is answered, refused or not."""
+"""More clients than Kennel has slots, each of which sends again as soon as it is answered, refused or not."""
 
 import math
 import statistics

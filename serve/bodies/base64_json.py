@@ -48,7 +48,7 @@ def read_json(body: bytes, most: int) -> Batch:
         raise RequestError(400, f"the JSON's instances are empty; send {_BODY_EXAMPLE}")
     if len(instances) > most:
         raise too_many(most)
-    return Batch([BatchItem(f"instances[{i}]", partial(_load, each)) for i, each in enumerate(instances)])
+    return Batch([BatchItem(f"instances[{i}]", partial(_load, instance)) for i, instance in enumerate(instances)])
 
 
 def read_json_lines(body: bytes, most: int) -> Batch:

@@ -14,9 +14,9 @@ from serve.bodies.batch import Batch, BatchItem, too_many
 from serve.engines.base import UInt8Array
 from serve.errors import RequestError
 
-# An array's header takes 118 bytes; what is much longer wants to keep the parser busy.
+# An array's header takes 118 bytes; a much longer one is made to keep the parser busy.
 _LONGEST_HEADER: Final = 1024
-_WANTED: Final = "send uint8 pixels (RGB) of shape (H, W, 3) or (N, H, W, 3)"
+_EXPECTED: Final = "send uint8 pixels (RGB) of shape (H, W, 3) or (N, H, W, 3)"
 
 
 def read_npy(body: bytes, most: int) -> Batch:
@@ -27,11 +27,11 @@ def read_npy(body: bytes, most: int) -> Batch:
     """
     shape, fortran, dtype, start = _header(body)
     if dtype != np.uint8:
-        raise RequestError(400, f"the array's type is {str(dtype)[:60]}; {_WANTED}")
+        raise RequestError(400, f"the array's type is {str(dtype)[:60]}; {_EXPECTED}")
     if len(shape) not in (3, 4) or shape[-1] != 3:
-        raise RequestError(400, f"the array's shape is {str(shape)[:60]}; {_WANTED}")
+        raise RequestError(400, f"the array's shape is {str(shape)[:60]}; {_EXPECTED}")
     if min(shape) < 1:
-        raise RequestError(400, f"the array's shape is {str(shape)[:60]}, which has no pixels; {_WANTED}")
+        raise RequestError(400, f"the array's shape is {str(shape)[:60]}, which has no pixels; {_EXPECTED}")
     count = shape[0] if len(shape) == 4 else 1
     if count > most:
         raise too_many(most)
@@ -63,8 +63,8 @@ def _header(body: bytes) -> tuple[tuple[int, ...], bool, np.dtype[np.generic], i
         shape, fortran, dtype = read(stream, max_header_size=_LONGEST_HEADER)  # type: ignore[no-untyped-call,call-arg]
     except Exception as error:
         # NumPy evaluates the header as Python's literals, whose parser raises nearly anything on hostile bytes.
-        raise RequestError(400, f"the body is no .npy file that can be read; {_WANTED} by numpy.save") from error
-    return tuple(int(each) for each in shape), fortran, dtype, stream.tell()
+        raise RequestError(400, f"the body is no .npy file that can be read; {_EXPECTED} by numpy.save") from error
+    return tuple(int(size) for size in shape), fortran, dtype, stream.tell()
 
 
 def _load(pixels: UInt8Array, preprocess: Preprocess) -> UInt8Array:

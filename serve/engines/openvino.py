@@ -130,7 +130,7 @@ class _Requests:
 
 
 def choose_form(artifact: Artifact, options: EngineOptions) -> str:
-    """The artifact's default form, or the one that is wanted.
+    """The form that the options name, or the artifact's default.
 
     Raises ConfigError for a device or a form that isn't OpenVINO's; whether the artifact has the form is checked later.
     """
@@ -146,21 +146,21 @@ def choose_form(artifact: Artifact, options: EngineOptions) -> str:
 
 
 def choose_precision(
-    artifact: Artifact, form: str, wanted: str, capabilities: Collection[str], bf16_is_faster: bool
+    artifact: Artifact, form: str, precision: str, capabilities: Collection[str], bf16_is_faster: bool
 ) -> str:
     """What to compute in: what is asked for; or for the float form bf16, where it is faster and costs no accuracy.
 
     capabilities: OpenVINO's names of what the CPU can do. Raises DeviceError when it can't do what is asked for.
     """
-    if wanted != "auto":
+    if precision != "auto":
         # OpenVINO itself would use another precision and not say so.
-        if _CAPABILITIES[wanted] not in capabilities:
+        if _CAPABILITIES[precision] not in capabilities:
             can = ", ".join(name for name, capability in _CAPABILITIES.items() if capability in capabilities)
             raise DeviceError(
-                f"precision {wanted} is wanted, but OpenVINO on this CPU computes in {can} only; "
+                f"precision {precision} is wanted, but OpenVINO on this CPU computes in {can} only; "
                 "choose one of these, or auto"
             )
-        return wanted
+        return precision
     # What int8 leaves in floats is little, and converting it takes longer than it saves.
     if form == OPENVINO_INT8 or _CAPABILITIES["bf16"] not in capabilities or not bf16_is_faster:
         return "f32"

@@ -76,20 +76,20 @@ class TorchEngine:
         return probabilities
 
 
-def choose_precision(wanted: str, on_gpu: bool) -> str:
+def choose_precision(precision: str, on_gpu: bool) -> str:
     """auto: f32 on the CPU; on a GPU f16, which all of them compute fast and whose eleven bits keep three more than
     bf16's eight: a ResNet's activations stay far below its largest number, 65,504.
 
     Raises DeviceError for a half precision on the CPU.
     """
-    if wanted == "auto":
+    if precision == "auto":
         return "f16" if on_gpu else "f32"
-    if not on_gpu and wanted != "f32":
+    if not on_gpu and precision != "f32":
         raise DeviceError(
-            f"precision {wanted} is wanted, but the engine torch computes in f32 on the CPU; choose the engine "
+            f"precision {precision} is wanted, but the engine torch computes in f32 on the CPU; choose the engine "
             "openvino, a GPU, or auto"
         )
-    return wanted
+    return precision
 
 
 def forward_in(network: Classifier, dtype: torch.dtype) -> Forward:
@@ -128,13 +128,13 @@ def recorded(forward: Forward, image_size: int, device: torch.device) -> Forward
         return forward
 
 
-def _choose_device(wanted: str) -> torch.device:
-    if wanted == "cpu":
+def _choose_device(device: str) -> torch.device:
+    if device == "cpu":
         return torch.device("cpu")
     reason = gpu_fault()
     if reason is None:
         return torch.device("cuda")
-    if wanted == "cuda":
+    if device == "cuda":
         raise DeviceError(f"device cuda is wanted, but no NVIDIA GPU can be used ({reason}); choose cpu or auto")
     if reason != _NO_GPU:
         _log.warning("the GPU can't be used, so predictions run on the CPU: %s", reason)
