@@ -144,13 +144,17 @@ class _EpochSampler(Sampler[list[Key]]):
     """An order's batches of one epoch, for a DataLoader, which outlives the epoch with its worker processes."""
 
     def __init__(self, order: EpochOrder) -> None:
-        self.order, self.epoch = order, 0
+        self._order, self._epoch = order, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """As torch's DistributedSampler: the epoch of the next iteration."""
+        self._epoch = epoch
 
     def __len__(self) -> int:
-        return len(self.order)
+        return len(self._order)
 
     def __iter__(self) -> Iterator[list[Key]]:
-        return self.order.batches(self.epoch)
+        return self._order.batches(self._epoch)
 
 
 class Loader:
@@ -172,7 +176,7 @@ class Loader:
 
     def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of epoch `number`. Raises DataError when an image has become unreadable."""
-        self._sampler.epoch = number
+        self._sampler.set_epoch(number)
         try:
             yield from self._loader
         except DataError as error:

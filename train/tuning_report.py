@@ -12,6 +12,7 @@ from contract.progress import Progress
 from reports.tuning_page import write_tuning_page
 from tuning.results import FORMAT
 
+_ADVICE: Final = "give --json the tuning.json that a search wrote"
 _NUMBER: Final = (int, float)
 _NONE: Final = type(None)
 # Every key of a document but format, and what it holds.
@@ -44,21 +45,19 @@ def read_document(file: Path) -> dict[str, Any]:
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"there is no file {file}; give --json the tuning.json that a search wrote") from None
+        raise ConfigError(f"there is no file {file}; {_ADVICE}") from None
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
-        raise ConfigError(f"{file} is no JSON; give --json the tuning.json that a search wrote") from None
+        raise ConfigError(f"{file} is no JSON; {_ADVICE}") from None
     if not isinstance(document, dict) or "format" not in document:
-        raise ConfigError(f"{file} is no tuning document; give --json the tuning.json that a search wrote")
+        raise ConfigError(f"{file} is no tuning document; {_ADVICE}")
     if document["format"] != FORMAT:
         raise ConfigError(
             f"{file} has format {document['format']!r}, and this version reads {FORMAT}; use the version that wrote it"
         )
-    missing = [key for key in KEYS if key not in document]
-    if missing:
-        raise ConfigError(f"{file} lacks {', '.join(missing)}; give --json the tuning.json that a search wrote")
-    wrong = [key for key, types in KEYS.items() if not isinstance(document[key], types)]
-    if wrong:
-        raise ConfigError(f"{file} holds no proper {', '.join(wrong)}; give --json the tuning.json that a search wrote")
+    if missing := [key for key in KEYS if key not in document]:
+        raise ConfigError(f"{file} lacks {', '.join(missing)}; {_ADVICE}")
+    if wrong := [key for key, types in KEYS.items() if not isinstance(document[key], types)]:
+        raise ConfigError(f"{file} holds no proper {', '.join(wrong)}; {_ADVICE}")
     return document
 
 
