@@ -195,7 +195,7 @@ def test_it_prints(browser: Browser, pages: dict[str, Path], name: str) -> None:
 def test_the_pointer_tells_the_values_under_it(browser: Browser, pages: dict[str, Path]) -> None:
     browser.open(pages["slow"])
     # I/O wait falls from 30 % by one each 0.5 s: after 0.5 s it is 30, and 0 after 15.5 s, of 300.
-    told = """
+    pointed_at = """
     (seconds => {
       const drawing = document.querySelector("#usage svg");
       const box = drawing.getBoundingClientRect();
@@ -204,10 +204,10 @@ def test_the_pointer_tells_the_values_under_it(browser: Browser, pages: dict[str
       return [...drawing.querySelectorAll(".readout")].map(each => each.textContent);
     })
     """
-    words = browser.run(f"{told}(0.5)")
+    words = browser.run(f"{pointed_at}(0.5)")
     assert words[1] == "30 %"
     assert words[-1] == "1.5, 0.68 KiB/s"
-    assert browser.run(f"{told}(100)")[1] == "0 %"
+    assert browser.run(f"{pointed_at}(100)")[1] == "0 %"
     browser.run("document.querySelector('#usage svg').dispatchEvent(new PointerEvent('pointerleave'))")
     assert browser.run(
         "[...document.querySelectorAll('.readout')].every(e => getComputedStyle(e).visibility === 'hidden')"

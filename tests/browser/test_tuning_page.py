@@ -249,11 +249,11 @@ def test_a_click_copies_by_keyboard_too(browser: Browser, pages: dict[str, Path]
     selected = browser.run("getSelection().toString().trim()")
     assert selected.startswith("python deploy.py train --data DATA --set lr=")
     assert selected == browser.run("document.querySelectorAll('pre.copy')[1].textContent.trim()")
-    told = browser.run(
+    answer = browser.run(
         "new Promise(done => { const b = document.querySelectorAll('.copybutton')[1];"
         "const look = () => b.textContent === 'Copy' ? requestAnimationFrame(look) : done(b.textContent); look(); })"
     )
-    assert told in ("Copied", "Selected: copy it with the keyboard")
+    assert answer in ("Copied", "Selected: copy it with the keyboard")
     assert browser.complaints == []
 
 

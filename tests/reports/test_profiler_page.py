@@ -171,7 +171,7 @@ def test_the_page_says_what_the_report_says() -> None:
         "there is no GPU.", "Set workers=4, or cache=memory: the images are 0.3 GiB.",
     ):  # fmt: skip
         assert words in text
-    # Warnings by how often they fired, then what is only told.
+    # Warnings by how often they fired, then what is only reported.
     places = [
         text.index(f"parameters of {name}") for name in ("StepOutlier", "CPUBottleneck", "IOBottleneck", "Dataloader")
     ]

@@ -121,7 +121,7 @@ def test_the_best_configuration_can_be_used_as_it_stands() -> None:
 
 
 @pytest.mark.parametrize(
-    ("winner", "told"),
+    ("winner", "expected"),
     [
         ({"trained": True, "metrics": {"validation_accuracy": 0.6}, "reproduced": True}, "as in the trial"),
         ({"trained": True, "metrics": {"validation_accuracy": 0.4}, "reproduced": False}, "not reproduced"),
@@ -130,23 +130,23 @@ def test_the_best_configuration_can_be_used_as_it_stands() -> None:
         (None, ""),
     ],
 )  # fmt: skip
-def test_whether_the_winners_training_reproduced_it(winner: dict[str, Any] | None, told: str) -> None:
+def test_whether_the_winners_training_reproduced_it(winner: dict[str, Any] | None, expected: str) -> None:
     text = words(seen_of(document(TEN, winner=winner)))
-    assert told in text
+    assert expected in text
     assert ("Winner\u2019s training" in text) == (winner is not None)
     assert ("This job has done it" in text) == bool(winner and winner["trained"])
     # While trials run, there is no winner to be trained.
     running = words(seen_of(document(TEN, winner=winner, state="running")))
     assert ("Winner\u2019s training" in running) == bool(winner and winner["trained"])
     sentence = "did not reproduce the trial\u2019s validation accuracy: 40.00 % instead of 60.00 %."
-    assert (sentence in text) == (told == "not reproduced")
+    assert (sentence in text) == (expected == "not reproduced")
 
 
 FAILED = [trial(n, None, "failed", reason="out of memory; lower batch_size") for n in (1, 2, 3)]
 
 
 @pytest.mark.parametrize(
-    ("made", "heading", "told"),
+    ("made", "heading", "expected"),
     [
         (document([], state="running", trials_wanted=20), "Search is running", "No trial has ended yet."),
         (document([trial(1, None, "running", epochs=[])], state="running"), "Search is running", "has ended yet."),
@@ -161,10 +161,10 @@ FAILED = [trial(n, None, "failed", reason="out of memory; lower batch_size") for
     ],
     ids=["none", "first-runs", "failed", "pruned", "stopped", "one", "running", "equal", "minimised", "no-epochs"],
 )
-def test_any_search_gives_a_page(made: dict[str, Any], heading: str, told: str) -> None:
+def test_any_search_gives_a_page(made: dict[str, Any], heading: str, expected: str) -> None:
     text = words(seen_of(made))
     assert heading in text
-    assert told in text
+    assert expected in text
 
 
 def test_a_space_of_one_point() -> None:

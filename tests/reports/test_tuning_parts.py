@@ -133,8 +133,8 @@ def test_the_best_of_the_choices_and_what_can_go_no_further() -> None:
     )
     smoothing = {"name": "label_smoothing", "kind": "continuous", "low": 0.0, "high": 0.2, "scale": "linear"}
     least = [at(n, 0.9 - n / 100, 0.01, values={"label_smoothing": 0.001 * n}) for n in (1, 2, 3)]
-    told = [each for each in advice(least, space=[smoothing]) if "label_smoothing" in each]
-    assert told == [
+    hints = [each for each in advice(least, space=[smoothing]) if "label_smoothing" in each]
+    assert hints == [
         "The best trial has label_smoothing 0.001, at the lower end of its range (0 to 0.2), which can go no lower."
     ]
     heads = {"name": "head", "kind": "categorical", "values": ["linear", "mlp"]}
