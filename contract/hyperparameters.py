@@ -125,6 +125,11 @@ class Hyperparameters:
         "report, stop, finish or run:COMMAND",
         "when a rule finds an error: only report it; end the job as failed; end it as completed; run a command",
     )
+    callbacks: str = _text(
+        "none",
+        "none or module:attribute, separated by commas",
+        "callbacks of one's own: subclasses of monitor.callbacks.Callback, made without arguments",
+    )
     tune_trials: int = _number(0, 0, 10_000, "trials of a search that comes before the training; 0: no search")
     tune_space: str = _text(
         "default",

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from contract.hyperparameters import Hyperparameters
-from contract.rules.request import Requested
+from contract.rules.request import RuleSelection
 
 ALONE: Final = "localhost"  # the name of a host without others
 
@@ -21,7 +21,7 @@ class Job:
 
     hyperparameters: Hyperparameters
     channels: dict[str, Path]
-    rules: Requested = field(default_factory=Requested)
+    rules: RuleSelection = field(default_factory=RuleSelection)
     hosts: tuple[str, ...] = (ALONE,)
     current_host: str = ALONE
     interface: str = ""

@@ -9,7 +9,7 @@ import sys
 
 
 def main() -> None:
-    """Watch until the training ends, then write the reports."""
+    """Judge until the training ends, then write the reports."""
     parent = os.getppid()
     # It ends when the training process does, and by nothing else: its last work are the reports.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -27,11 +27,10 @@ def main() -> None:
     if job is None:
         return
     profiling = Profiling(job)
-    profiling.start()
     # Two seconds of smdebug and what it imports, in which the machine is sampled already.
-    from monitor.watch import Watch
+    from monitor.watch import Monitor
 
-    Watch(job, inbox, pipe, profiling).run()
+    Monitor(job, inbox, pipe, profiling).run()
 
 
 if __name__ == "__main__":

@@ -10,17 +10,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from model.metrics import Evaluation
+from monitor.client import StopRequest
 
 # What a training step, and an epoch around it, is made of. `hook` is the observers' own time.
 PHASES: Final = ("data", "copy", "forward", "backward", "optimizer", "hook", "validation", "checkpoint", "other")
-
-
-@dataclass(frozen=True)
-class StopRequest:
-    """An observer's wish to end training. success: end it as completed, with the best epoch so far."""
-
-    reason: str
-    success: bool = False
 
 
 @dataclass
@@ -86,16 +79,16 @@ class Callback:
 
 
 class Callbacks:
-    """Calls every observer in turn and shields training from their errors. An event nobody watches costs nothing."""
+    """Calls every observer in turn and shields training from their errors. An event nobody overrides is free."""
 
     def __init__(self, callbacks: Sequence[Callback]) -> None:
         self._active = list(callbacks)
-        self._watching: dict[str, list[Callback]] = {}
+        self._by_event: dict[str, list[Callback]] = {}
         self._sort()
 
     def _sort(self) -> None:
         names = [name for name in vars(Callback) if name.startswith("on_")]
-        self._watching = {
+        self._by_event = {
             name: [
                 each
                 for each in self._active
@@ -141,7 +134,7 @@ class Callbacks:
         self._each("on_job_end", completed)
 
     def _each(self, event: str, *arguments: Any) -> None:
-        for callback in self._watching[event]:
+        for callback in self._by_event[event]:
             try:
                 call: Callable[..., None] = getattr(callback, event)
                 call(*arguments)

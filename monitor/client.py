@@ -1,6 +1,6 @@
-"""The training's side of the companion process: starts it, hears of its wishes, tells it how training ended.
+"""The training's side of the monitor process: starts it, receives its requests, reports how training ended.
 
-Both pipes carry JSON objects, a line each. To the companion: `job` (first), `started`, `step`, `stopping`, `trained`,
+Both pipes carry JSON objects, a line each. To the monitor: `job` (first), `started`, `step`, `stopping`, `trained`,
 `end`; when the pipe closes without `end`, training has died. From it: `stop`, `signal`. Standard
 library only: it is started before the libraries of training are imported, or after a search, before its best trial
 is trained.
@@ -29,22 +29,22 @@ _STEP_EVERY_S: Final = 1.0
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What a rule's action wants: training ended, as completed or as failed."""
+class StopRequest:
+    """A request to end training. success: end it as completed, with the best epoch so far."""
 
     reason: str
-    success: bool
+    success: bool = False
 
 
-class CompanionProcess:
+class MonitorProcess:
     """At most one process. Whatever happens to it, training goes on."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
-        self._hear = -1
-        self._heard = b""
-        self._told_step = 0.0
-        self.wish: Wish | None = None
+        self._pipe = -1
+        self._unread = b""
+        self._step_sent = 0.0
+        self.stop_request: StopRequest | None = None
         self.sent_signal = False  # SIGTERM came from it, as the training process was stuck
 
     def start(self, paths: MLPaths, job: Job, began: float | None = None) -> None:
@@ -52,28 +52,28 @@ class CompanionProcess:
 
         began: seconds since the epoch, where this process did something else before: a search, say.
         """
-        chosen = job.hyperparameters
-        if chosen.debug == "off" and chosen.profile == "off":
+        hyperparameters = job.hyperparameters
+        if hyperparameters.debug == "off" and hyperparameters.profile == "off":
             return
-        self._hear, say = os.pipe()
-        os.set_blocking(self._hear, False)
+        self._pipe, write = os.pipe()
+        os.set_blocking(self._pipe, False)
         try:
             self._process = subprocess.Popen(
                 # A session of its own: what Ctrl-C ends at a terminal must not end the reports.
-                [sys.executable, "-m", "monitor", str(say)], stdin=subprocess.PIPE, pass_fds=(say,),
+                [sys.executable, "-m", "monitor", str(write)], stdin=subprocess.PIPE, pass_fds=(write,),
                 start_new_session=True, env={**os.environ, "PYTHONPATH": _python_path()},
             )  # fmt: skip
         except OSError as error:
-            _warn(f"the companion process can't be started ({error.strerror}): no rules and no reports this time")
-            os.close(self._hear)
+            _warn(f"the monitor process can't be started ({error.strerror}): no rules and no reports this time")
+            os.close(self._pipe)
             return
         finally:
-            os.close(say)
+            os.close(write)
         self._send(
-            event="job", root=str(paths.root), pid=os.getpid(), started=time.time(), hyperparameters=asdict(chosen),
-            began=began,
+            event="job", root=str(paths.root), pid=os.getpid(), started=time.time(), began=began,
+            hyperparameters=asdict(hyperparameters),
         )  # fmt: skip
-        # From now on a companion that is busy must not hold training up: what doesn't fit the pipe is left out.
+        # From now on a monitor that is busy must not hold training up: what doesn't fit the pipe is left out.
         assert self._process.stdin is not None
         os.set_blocking(self._process.stdin.fileno(), False)
 
@@ -88,32 +88,32 @@ class CompanionProcess:
     def step(self, number: int) -> None:
         """A step is done: sign of life, sent once a second at most."""
         now = time.monotonic()
-        if now - self._told_step >= _STEP_EVERY_S:
-            self._told_step = now
+        if now - self._step_sent >= _STEP_EVERY_S:
+            self._step_sent = now
             self._send(event="step", step=number)
 
-    def listen(self) -> Wish | None:
-        """The newest wish, without waiting. Tells, once, when the companion is gone."""
-        if self._hear < 0:
-            return self.wish
+    def listen(self) -> StopRequest | None:
+        """The newest request, without waiting. Prints, once, that the monitor is gone."""
+        if self._pipe < 0:
+            return self.stop_request
         try:
-            heard = os.read(self._hear, 65536)
+            content = os.read(self._pipe, 65536)
         except BlockingIOError:
-            return self.wish
-        if not heard:
+            return self.stop_request
+        if not content:
             self._lost()
-        *lines, self._heard = (self._heard + heard).split(b"\n")
+        *lines, self._unread = (self._unread + content).split(b"\n")
         for line in lines:
             message = json.loads(line)
             if message["event"] == "signal":
                 self.sent_signal = True
             else:
-                self.wish = Wish(message["reason"], message["success"])
+                self.stop_request = StopRequest(message["reason"], message["success"])
                 self._send(event="stopping")
-        return self.wish
+        return self.stop_request
 
     def end(self, completed: bool, reason: str | None, cut_short: bool) -> None:
-        """Tell the outcome and wait for the reports; a companion that takes too long is killed, and that is said.
+        """Report the outcome and wait for the reports; a monitor that takes too long is killed, and that is said.
 
         cut_short: by a signal, so that there is less time. One that comes meanwhile shortens it, too.
         """
@@ -131,25 +131,25 @@ class CompanionProcess:
         with _signals_noted() as signals:
             while process.poll() is None:
                 if time.monotonic() - start > (LIMIT_AFTER_SIGNAL_S if signals else limit):
-                    _warn(f"the companion did not end within {limit:g} s and is killed: its reports may be missing")
+                    _warn(f"the monitor did not end within {limit:g} s and is killed: its reports may be missing")
                     with suppress(ProcessLookupError):
                         os.killpg(process.pid, signal.SIGKILL)
                     process.wait()
                     break
                 time.sleep(0.02)
             else:
-                if process.returncode and self._hear >= 0:
-                    _warn(f"the companion ended with exit code {process.returncode}: its reports may be missing")
+                if process.returncode and self._pipe >= 0:
+                    _warn(f"the monitor ended with exit code {process.returncode}: its reports may be missing")
         self._close()
 
     def _lost(self) -> None:
         self._close()
-        _warn("the companion process has ended early: no rules and no reports from now on; training goes on")
+        _warn("the monitor process has ended early: no rules and no reports from now on; training goes on")
 
     def _close(self) -> None:
-        if self._hear >= 0:
-            os.close(self._hear)
-            self._hear = -1
+        if self._pipe >= 0:
+            os.close(self._pipe)
+            self._pipe = -1
 
     def _send(self, **message: Any) -> None:
         if self._process is not None and self._process.stdin is not None:

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,10 +14,11 @@ from contract.rules.request import FINISH, REPORT, RUN
 from contract.rules.verdict import Outcome, Verdict
 from monitor.actions import Commands, Stopper, done
 from monitor.debugger.advice import advise
-from monitor.debugger.judge import Background, Case, Judge, described
+from monitor.debugger.engine import Background, TensorRuleEngine, described
 from monitor.inbox import Inbox
 from monitor.output import say, write_report
 from monitor.profiling import Profiling
+from monitor.rules import RuleRun
 from reports.debugger_page import debugger_page
 
 _POLL_S: Final = 0.2
@@ -26,7 +27,7 @@ _JUDGING_SHARE: Final = 0.1
 _COMMANDS_LIMIT_S: Final = 10.0
 
 
-class Watch:
+class Monitor:
     """Judges while training runs and writes the reports when it ends, however it ends.
 
     job: the message `job` of monitor.client. inbox, pipe: from and to the training process.
@@ -34,24 +35,24 @@ class Watch:
 
     def __init__(self, job: Mapping[str, Any], inbox: Inbox, pipe: int, profiling: Profiling) -> None:
         self._paths = MLPaths(Path(job["root"]))
-        self._chosen: Mapping[str, Any] = job["hyperparameters"]
+        self._hyperparameters: Mapping[str, Any] = job["hyperparameters"]
         self._inbox = inbox
-        self._requested = profiling.requested
+        self._selection = profiling.selection
         self._commands = Commands(say)
         self._stopper = Stopper(pipe, job["pid"], self._paths.failure, say)
         self._steps_per_epoch: int | None = None
         self._training = False
         self._began = False
-        self._judge: Judge | None = None
-        if self._chosen["debug"] == "on":
+        self._engine: TensorRuleEngine | None = None
+        if self._hyperparameters["debug"] == "on":
             folder = tensors_folder(self._paths.debughookconfig, self._paths.tensors)
-            self._judge = Judge(folder, self._requested.tensor, say, live=True)
+            self._engine = TensorRuleEngine(folder, self._selection.tensor, say, live=True)
         self._profiling = profiling
-        for note in self._requested.notes:
+        for note in self._selection.notes:
             say(f"rules: {note}")
 
     def run(self) -> None:
-        """Watch until the training process tells its outcome, or is gone."""
+        """Judge until the training process reports its outcome, or is gone."""
         # Only now: behind a training that keeps all cores busy, imports would take a minute. The sampler, a thread that
         # was started before, keeps its priority and so its times.
         os.nice(10)
@@ -61,7 +62,7 @@ class Watch:
         while outcome is None and not self._inbox.closed:
             messages = self._inbox.read(_POLL_S)
             for message in messages:
-                outcome = self._take(message) or outcome
+                outcome = self._handle(message) or outcome
             if not messages:
                 self._look_for_a_stall()
             if outcome is None and time.monotonic() >= next_poll:
@@ -74,7 +75,7 @@ class Watch:
         reason = self._stopper.reason or "the training process ended without a word: it was killed"
         return Outcome(completed=False, reason=reason, cut_short=True)
 
-    def _take(self, message: Mapping[str, Any]) -> Outcome | None:
+    def _handle(self, message: Mapping[str, Any]) -> Outcome | None:
         event = message["event"]
         if event == "started":
             self._began = True
@@ -86,28 +87,29 @@ class Watch:
         elif event == "end":
             reason = message["reason"] or self._stopper.reason
             return Outcome(message["completed"], reason, message["cut_short"])
-        if self._judge is not None and event in ("started", "step"):
-            self._judge.start()
-            self._judge.moved()
+        if self._engine is not None and event in ("started", "step"):
+            self._engine.start()
+            self._engine.moved()
         return None
 
     def _look(self) -> None:
-        if self._judge is not None:
-            for case in self._judge.poll():
-                self._act(case)
-        self._act_on_profile(self._profiling.look())
+        tensor_runs = self._engine.poll() if self._engine is not None else []
+        fired: list[RuleRun[Any]] = [*tensor_runs, *self._profiling.poll()]
+        for run in fired:
+            self._act(run)
         self._commands.look()
         if self._training:
             self._stopper.look()
 
     def _look_for_a_stall(self) -> None:
         """Only when no sign of life waits to be read, for judging may take long on a busy machine."""
-        for case in self._judge.stalled() if self._judge is not None and self._training else ():
-            self._act(case, stuck=True)
+        for run in self._engine.stalled() if self._engine is not None and self._training else ():
+            self._act(run, stuck=True)
 
-    def _act(self, case: Case, stuck: bool = False) -> None:
-        action = case.request.acts(self._chosen["rule_action"])
-        verdict, first = case.verdict, case.verdict.findings[0]
+    def _act(self, run: RuleRun[Any], stuck: bool = False) -> None:
+        """Do what is to be done because a rule fired. stuck: the training makes no progress as far as is known."""
+        action = run.request.action_on_fire(self._hyperparameters["rule_action"])
+        verdict, first = run.verdict, run.verdict.findings[0]
         step = first.step if first.mode_step is None else first.mode_step
         if action.startswith(RUN):
             self._commands.run(action.removeprefix(RUN), verdict.spec.name, step, first.text)
@@ -124,20 +126,10 @@ class Watch:
         where, colon, text = first.partition(": ")
         if not colon or verdict.findings[0].step is None:
             where, text = "", first
-        advice = advise(verdict, self._chosen) or verdict.spec.advice
+        advice = advise(verdict, self._hyperparameters) or verdict.spec.advice
         name = verdict.spec.name
         did = "ended" if action == FINISH else "stopped"
         return f"rule {name} {did} the training{where and f' at {where}'}: {text.rstrip('.')}; {advice}"
-
-    def _act_on_profile(self, fired: Sequence[Verdict]) -> None:
-        for verdict in fired:
-            action = self._profiling.request(verdict).acts(self._chosen["rule_action"])
-            if action.startswith(RUN):
-                name, first = verdict.spec.name, verdict.findings[0]
-                self._commands.run(action.removeprefix(RUN), name, first.step, first.text)
-            elif action == REPORT or not self._training or not self._stopper.ask(action, self._reason(verdict, action)):
-                continue
-            verdict.action = done(action)
 
     def _end(self, outcome: Outcome) -> None:
         self._training = False  # there is none left to end
@@ -147,18 +139,19 @@ class Watch:
         self._commands.wait(_COMMANDS_LIMIT_S)
 
     def _profiler(self, outcome: Outcome) -> None:
-        self._act_on_profile(self._profiling.report(outcome))
+        for run in self._profiling.report(outcome):
+            self._act(run)
 
     def _debugger(self, outcome: Outcome) -> None:
         # Of a job that ends before its training begins, with bad data say, there is nothing to report.
-        if self._judge is None or not (self._began or self._judge.fired):
+        if self._engine is None or not (self._began or self._engine.fired):
             return
-        for case in self._judge.last():
-            self._act(case)
+        for run in self._engine.last():
+            self._act(run)
         background = Background(
-            self._chosen, read_epochs(self._paths.metrics), self._steps_per_epoch, self._requested.notes
+            self._hyperparameters, read_epochs(self._paths.metrics), self._steps_per_epoch, self._selection.notes
         )
-        document = self._judge.finish(outcome, background)
+        document = self._engine.finish(outcome, background)
         write_report(self._paths.debugger_report, self._paths.debugger_page, document, debugger_page)
         say(f"debugger report: {self._paths.debugger_page}")
 

@@ -40,8 +40,8 @@ FORBIDDEN: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("train", CLOUD, ()),
     ("serve", CLOUD, ()),
     ("train.trainer", OBSERVERS, ()),
-    ("monitor.debugger", ("monitor",), ("monitor.debugger", "monitor.callbacks")),
-    ("monitor.profiler", ("monitor",), ("monitor.profiler", "monitor.callbacks")),
+    ("monitor.debugger", ("monitor",), ("monitor.debugger", "monitor.callbacks", "monitor.rules")),
+    ("monitor.profiler", ("monitor",), ("monitor.profiler", "monitor.callbacks", "monitor.rules")),
     ("tuning", ("torch", "numpy"), ()),
     # Engines are chosen by name, "module:attribute", from the registry.
     (
@@ -238,8 +238,8 @@ def write(root: Path, name: str, text: str) -> None:
         ("train/trainer.py", "from . import search\n", "train.trainer:1 imports train.search"),
         (
             "monitor/debugger/hook.py",
-            "from ..watch import Watch\n",
-            "monitor.debugger.hook:1 imports monitor.watch.Watch",
+            "from ..watch import Monitor\n",
+            "monitor.debugger.hook:1 imports monitor.watch.Monitor",
         ),
         (
             "train/data.py",

@@ -17,7 +17,7 @@ from contract.command import machine_fault, print_whole_lines
 from contract.errors import UserError
 from contract.files import read_object, write_atomic
 from contract.paths import MLPaths
-from monitor.client import CompanionProcess
+from monitor.client import MonitorProcess
 from train.job_config import read_job
 
 # As in model.artifact and reports.model_card, whose imports take too long before the signal handlers are installed.
@@ -36,13 +36,13 @@ def main() -> int:
     """Run the job and return the exit code."""
     paths = MLPaths.from_environ()
     print_whole_lines()
-    companion = CompanionProcess()
-    code, cause = _run(paths, companion)
-    companion.end(code == 0, cause, cut_short=code in (EXIT_SIGTERM, EXIT_SIGINT))
+    monitor = MonitorProcess()
+    code, cause = _run(paths, monitor)
+    monitor.end(code == 0, cause, cut_short=code in (EXIT_SIGTERM, EXIT_SIGINT))
     return code
 
 
-def _run(paths: MLPaths, companion: CompanionProcess) -> tuple[int, str | None]:
+def _run(paths: MLPaths, monitor: MonitorProcess) -> tuple[int, str | None]:
     """The exit code, and the failure's first line unless it is 0."""
     try:
         install_signal_handlers()
@@ -58,19 +58,19 @@ def _run(paths: MLPaths, companion: CompanionProcess) -> tuple[int, str | None]:
         job = read_job(paths)
         if job.is_rank0 and not job.hyperparameters.tune_trials:
             # After a search it watches the training that follows.
-            companion.start(paths, job)
+            monitor.start(paths, job)
         # Only now: its imports take seconds, in which signals and a faulty configuration would go unnoticed.
-        with _ending_at_once(paths, companion):
+        with _ending_at_once(paths, monitor):
             from train.job import run_job
 
-        run_job(paths, job, companion)
+        run_job(paths, job, monitor)
         # Later signals are too late to stop anything.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.setitimer(signal.ITIMER_REAL, 0)
     except Terminated:
-        wish = companion.listen()
-        if wish is not None and companion.sent_signal:
-            return _fail(paths, EXIT_USER, f"ClientError: {wish.reason}")
+        request = monitor.listen()
+        if request is not None and monitor.sent_signal:
+            return _fail(paths, EXIT_USER, f"ClientError: {request.reason}")
         return _stopped(paths, signal.SIGTERM)
     except KeyboardInterrupt:
         return _stopped(paths, signal.SIGINT)
@@ -80,7 +80,7 @@ def _run(paths: MLPaths, companion: CompanionProcess) -> tuple[int, str | None]:
 
 
 @contextmanager
-def _ending_at_once(paths: MLPaths, companion: CompanionProcess) -> Iterator[None]:
+def _ending_at_once(paths: MLPaths, monitor: MonitorProcess) -> Iterator[None]:
     """For imports: the signal handler itself writes the failure and ends the process.
 
     An exception would be raised within the import, where numpy turns it into an ImportError and Python's own callbacks
@@ -89,7 +89,7 @@ def _ending_at_once(paths: MLPaths, companion: CompanionProcess) -> Iterator[Non
 
     def end(number: int, _frame: FrameType | None) -> None:
         code, cause = _stopped(paths, number)
-        companion.end(completed=False, reason=cause, cut_short=True)
+        monitor.end(completed=False, reason=cause, cut_short=True)
         sys.stdout.flush()
         os._exit(code)
 

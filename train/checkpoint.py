@@ -29,7 +29,7 @@ FORMAT: Final = 1
 UNFINISHED: Final = ".part"  # what the file is called while it is written
 # Hyperparameters that change no weight: a training may resume with other values of them.
 _IRRELEVANT: Final = (
-    "cache", "debug", "debug_interval", "device", "export", "profile", "profile_interval", "profile_steps",
+    "cache", "callbacks", "debug", "debug_interval", "device", "export", "profile", "profile_interval", "profile_steps",
     "rule_action", "rules", "tensorboard", "workers",
 )  # fmt: skip
 _FAULTS: Final = (OSError, SafetensorError, LookupError, TypeError, ValueError, AttributeError)

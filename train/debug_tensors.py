@@ -17,9 +17,9 @@ from contract.hyperparameters import Hyperparameters
 from contract.progress import Progress
 from contract.rules.request import RuleRequest, parse_rules
 from contract.rules.verdict import Outcome
-from monitor.debugger.judge import Background, Judge
+from monitor.debugger.engine import Background, TensorRuleEngine
 from monitor.output import write_report
-from monitor.profiler.judge import analyse, is_profile
+from monitor.profiler.engine import analyse, is_profile
 from monitor.watch import read_epochs
 from reports.debugger_page import debugger_page
 from reports.profiler_page import profiler_page
@@ -51,7 +51,7 @@ def main() -> None:
 
 def judge_tensors(path: str, requests: Sequence[RuleRequest]) -> dict[str, Any]:
     """The debugger's document. Raises UserError for what is no folder of tensors."""
-    judge = Judge(path, requests, print)
+    judge = TensorRuleEngine(path, requests, print)
     outcome, background = read_background(path)
     judge.last()
     return judge.finish(outcome, background)

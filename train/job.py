@@ -15,7 +15,8 @@ from contract.paths import MLPaths
 from contract.progress import Progress
 from model.machine import available_cpus
 from model.threads import use_threads
-from monitor.client import CompanionProcess
+from monitor.client import MonitorProcess
+from train.callbacks import callback_classes
 from train.data.dataset import DataSet, describe_sizes
 from train.data.layouts import DataLocation
 from train.data.load import load_data
@@ -27,13 +28,14 @@ from train.training import train, train_as_follower
 from tuning.objective import LATENCY, parse_objectives
 
 
-def run_job(paths: MLPaths, job: Job, companion: CompanionProcess | None = None) -> None:
+def run_job(paths: MLPaths, job: Job, monitor: MonitorProcess | None = None) -> None:
     """Train a job, after a search if it asks for one; write artifact, metrics and reports below `paths.root`.
 
     Raises UserError for what the user can correct. Cheap checks come first. When a signal stops training, the best
     whole epoch so far is still written as an artifact, marked as not completed.
     """
     hyperparameters = job.hyperparameters
+    callback_classes(hyperparameters)  # a wrong name is reported before any data is read
     device = choose_device(hyperparameters.device)
     use_threads(available_cpus())
     splits = resolve_splits(job.channels)
@@ -47,7 +49,7 @@ def run_job(paths: MLPaths, job: Job, companion: CompanionProcess | None = None)
         if not job.is_rank0:
             lend_workers(paths, job, data, device)
             return
-        search_and_train(paths, job, data, device, backbones, progress, companion)
+        search_and_train(paths, job, data, device, backbones, progress, monitor)
         return
     backbones.load(hyperparameters)
     data = _load(paths, job, splits, progress)
@@ -57,7 +59,7 @@ def run_job(paths: MLPaths, job: Job, companion: CompanionProcess | None = None)
         log = MetricLog(paths.metrics if group.is_rank0 else Path(os.devnull))
         run = resources.run(hyperparameters, log, tuner_objective=job.tuner_objective, group=group)
         if group.is_rank0:
-            train(resources, run, companion, resumable=True)
+            train(resources, run, monitor, resumable=True)
         else:
             train_as_follower(resources, run)
 

@@ -10,7 +10,7 @@ from contract.errors import ConfigError
 from contract.hyperparameters import Hyperparameters, describe_faults
 from contract.job import ALONE, Job
 from contract.paths import MLPaths
-from contract.rules.request import Requested, parse_rules
+from contract.rules.request import RuleSelection, parse_rules
 from tuning.objective import parse_objectives
 from tuning.space import Space
 
@@ -25,7 +25,7 @@ def read_job(paths: MLPaths) -> Job:
     faults: list[str] = []
     raw = _read_object(paths.hyperparameters, faults)
     hyperparameters = _checked(lambda: Hyperparameters.parse(raw), faults) or Hyperparameters()
-    rules = _checked(lambda: parse_rules(_alone("rules", raw, faults).rules), faults) or Requested()
+    rules = _checked(lambda: parse_rules(_alone("rules", raw, faults).rules), faults) or RuleSelection()
     if _alone("tune_trials", raw, faults).tune_trials:
         _checked(lambda: Space.parse(_alone("tune_space", raw, faults).tune_space), faults)
     # Also without a search, as it says whether to measure the latency.

@@ -9,9 +9,10 @@ from contract.errors import StoppedError
 from contract.progress import Progress
 from model.artifact import MANIFEST
 from model.network import Classifier
-from monitor.callback import Companion
+from monitor.callback import MonitorCallback
 from monitor.callbacks import Callback, Callbacks, TrainState
-from monitor.client import CompanionProcess
+from monitor.client import MonitorProcess
+from train.callbacks import own_callbacks
 from train.checkpoint import Checkpoint, State, capture, fingerprint, restore
 from train.context import TrainingRun
 from train.finish import finish, save_stopped
@@ -22,7 +23,7 @@ from train.trainer import BestEpoch, Listeners, Trainer
 
 
 def train(
-    resources: TrainingResources, run: TrainingRun, companion: CompanionProcess | None, resumable: bool = False
+    resources: TrainingResources, run: TrainingRun, monitor: MonitorProcess | None, resumable: bool = False
 ) -> BestEpoch:
     """Train and test, write artifact and reports, and return the best epoch.
 
@@ -33,7 +34,7 @@ def train(
     describe(run)
     network = _network(resources, run)
     trained, train, valid = resources.model_and_loaders(run, network)
-    callbacks = Callbacks(observers_of(run, train, valid, companion))
+    callbacks = Callbacks(observers_of(run, train, valid, monitor))
     listeners = Listeners(callbacks, run.metrics.write)
     checkpoint = None
     if resumable and run.paths.checkpoints.is_dir():
@@ -116,9 +117,7 @@ class _ReportProgress(Callback):
         self._progress.update("training", state.step, state.epochs * state.steps_per_epoch, "batches")
 
 
-def observers_of(
-    run: TrainingRun, train: Batches, valid: Batches, companion: CompanionProcess | None
-) -> list[Callback]:
+def observers_of(run: TrainingRun, train: Batches, valid: Batches, monitor: MonitorProcess | None) -> list[Callback]:
     """The observers that the run's hyperparameters ask for; the others are not imported."""
     hyperparameters = run.hyperparameters
     observers: list[Callback] = [_ReportProgress(run.progress)]
@@ -140,9 +139,10 @@ def observers_of(
         observers.append(
             DebugHook(place, schedule, bool(hyperparameters.mixup or hyperparameters.cutmix), only=run.group.size > 1)
         )
-    if companion is not None:
+    observers += own_callbacks(hyperparameters)
+    if monitor is not None:
         # After the hook, which removes an earlier run's tensors when training starts.
-        observers.append(Companion(companion))
+        observers.append(MonitorCallback(monitor))
     return observers
 
 

@@ -43,6 +43,7 @@ _NOT_SEARCHED: Final[dict[str, str]] = {
     "profile_steps": _OBSERVER,
     "rules": _OBSERVER,
     "rule_action": _OBSERVER,
+    "callbacks": _OBSERVER,
     "export": "it comes after the training",
 }
 

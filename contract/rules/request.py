@@ -4,6 +4,7 @@ default                                       every rule of the default set
 none                                          no rule
 Overfit:ratio_threshold=0.3,VanishingGradient these rules
 default,-Overfit,AllZero:threshold=90         the default set, changed
+my_rules.losses:LossAbove:threshold=2         a rule of one's own, as module:class
 [{"RuleConfigurationName": ...}]              SageMaker's own JSON, or the path of a file with it
 
 SageMaker's own rule configurations, as CreateTrainingJob takes them and as its Python SDK writes them.
@@ -13,12 +14,14 @@ import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from contract.errors import ConfigError
+from contract.plugins import load_attribute
 from contract.rules.profiler import PROFILER_RULES
+from contract.rules.rule import Rule
 from contract.rules.spec import RuleSpec
 from contract.rules.tensor import TENSOR_RULES
 
@@ -35,6 +38,7 @@ class RuleRequest:
 
     action: report, stop, finish or run:COMMAND; None: as rule_action says. named: somebody asked for this very rule.
     label: what SageMaker's configuration calls it; else the rule's own name.
+    own: `module:class` of one that isn't Kennel's.
     """
 
     spec: RuleSpec
@@ -42,8 +46,15 @@ class RuleRequest:
     action: str | None = None
     named: bool = True
     label: str = ""
+    own: str = ""
+    profiler: bool = False  # whether it judges the profiler's files, not saved tensors
 
-    def acts(self, rule_action: str) -> str:
+    @property
+    def rule(self) -> str:
+        """The name by which its class is found."""
+        return self.own or self.spec.name
+
+    def action_on_fire(self, rule_action: str) -> str:
         """What happens when it fires: its own action, or `rule_action` if what it finds is an error."""
         if self.action is not None:
             return self.action
@@ -53,7 +64,7 @@ class RuleRequest:
 
 
 @dataclass
-class Requested:
+class RuleSelection:
     """The rules that were asked for. notes: what in the request is of no effect here."""
 
     tensor: list[RuleRequest] = field(default_factory=list)
@@ -62,10 +73,10 @@ class Requested:
 
     def add(self, request: RuleRequest) -> None:
         """Put it where it belongs."""
-        (self.tensor if request.spec.name in TENSOR_RULES else self.profiler).append(request)
+        (self.profiler if request.profiler else self.tensor).append(request)
 
 
-def parse_rules(text: str) -> Requested:
+def parse_rules(text: str) -> RuleSelection:
     """The rules that `text` asks for. Raises ConfigError that tells all its faults at once."""
     faults: list[str] = []
     found = _parse(text.strip(), faults)
@@ -76,7 +87,7 @@ def parse_rules(text: str) -> Requested:
     return found
 
 
-def _parse(text: str, faults: list[str]) -> Requested:
+def _parse(text: str, faults: list[str]) -> RuleSelection:
     from contract.rules.request import parse_configurations
 
     if text.startswith(("[", "{")):
@@ -87,7 +98,7 @@ def _parse(text: str, faults: list[str]) -> Requested:
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
             faults.append(f"{text} can't be read ({why}); give the path of a JSON file that the job can see")
-            return Requested()
+            return RuleSelection()
         return parse_configurations(_decoded(content, text, faults), faults)
     return _compact(text, faults)
 
@@ -100,14 +111,14 @@ def _decoded(text: str, what: str, faults: list[str]) -> object:
         return []
 
 
-def _compact(text: str, faults: list[str]) -> Requested:
+def _compact(text: str, faults: list[str]) -> RuleSelection:
     chosen: dict[str, RuleRequest] = {}
     named: set[str] = set()
     for number, part in enumerate(part.strip() for part in text.split(",")):
         if part == "none" and text == "none":
             break
         if part == "default" and number == 0:
-            chosen = {name: RuleRequest(spec, spec.defaults(), named=False) for name, spec in RULES.items() if spec.on}
+            chosen = {name: _default(spec) for name, spec in RULES.items() if spec.on}
         elif part.startswith("-"):
             _leave_out(part[1:].strip(), chosen, faults)
         else:
@@ -117,11 +128,16 @@ def _compact(text: str, faults: list[str]) -> Requested:
                 faults.append(f"{name} is given twice; give it once")
             named.add(name)
             for request in requests(name, _settings(name, settings, faults), faults):
-                chosen[request.spec.name] = request
-    found = Requested()
-    for request in sorted(chosen.values(), key=lambda each: list(RULES).index(each.spec.name)):
+                chosen[request.rule] = request
+    found = RuleSelection()
+    order = list(RULES)
+    for request in sorted(chosen.values(), key=lambda each: len(order) if each.own else order.index(each.spec.name)):
         found.add(request)
     return found
+
+
+def _default(spec: RuleSpec) -> RuleRequest:
+    return RuleRequest(spec, spec.defaults(), named=False, profiler=spec.name in PROFILER_RULES)
 
 
 def _leave_out(name: str, chosen: dict[str, RuleRequest], faults: list[str]) -> None:
@@ -147,10 +163,22 @@ def requests(name: str, given: Mapping[str, object], faults: list[str], label: s
     """The rule of that name with these parameters; ProfilerReport gives them all. Faults are appended."""
     if name == PROFILER_REPORT:
         return _all_profiler_rules(given, faults)
-    spec = RULES.get(name)
+    own = _load_own(name, faults) if ":" in name else None
+    spec = own.spec if own is not None else RULES.get(name)
     if spec is None:
-        faults.append(unknown_rule(name))
+        if ":" not in name:
+            faults.append(unknown_rule(name))
         return []
+    parameters, action = _parse_parameters(name, spec, given, faults)
+    if own is not None:
+        return [RuleRequest(spec, parameters, action, label=label or spec.name, own=name, profiler=own.profiler)]
+    return [RuleRequest(spec, parameters, action, label=label or name, profiler=name in PROFILER_RULES)]
+
+
+def _parse_parameters(
+    name: str, spec: RuleSpec, given: Mapping[str, object], faults: list[str]
+) -> tuple[dict[str, Any], str | None]:
+    """All parameters of a rule, typed, and its action. Faults are appended."""
     parameters: dict[str, Any] = spec.defaults()
     action: str | None = None
     for key, value in given.items():
@@ -168,7 +196,25 @@ def requests(name: str, given: Mapping[str, object], faults: list[str], label: s
     missing = [key for key, each in spec.parameters.items() if each.default is None and key not in given]
     if missing:
         faults.append(f"{name} needs {' and '.join(missing)}, which have no default")
-    return [RuleRequest(spec, parameters, action, label=label or name)]
+    return parameters, action
+
+
+def _load_own(name: str, faults: list[str]) -> type[Rule] | None:
+    """The class of a rule that isn't Kennel's, named as `module:class`; None after a fault."""
+    try:
+        own = load_attribute("rule", name)
+    except ConfigError as error:
+        faults.append(str(error))
+        return None
+    if not (isinstance(own, type) and issubclass(own, Rule)):
+        faults.append(f"the rule {name!r} is no subclass of TensorRule or ProfilerRule")
+    elif not isinstance(own.spec, RuleSpec):
+        faults.append(f"the rule {name!r} has no RuleSpec as its attribute spec")
+    elif own.spec.name in RULES:
+        faults.append(f"the rule {name!r} is called {own.spec.name} as one of Kennel's; give its spec another name")
+    else:
+        return own
+    return None
 
 
 def _all_profiler_rules(given: Mapping[str, object], faults: list[str]) -> list[RuleRequest]:
@@ -186,7 +232,7 @@ def _all_profiler_rules(given: Mapping[str, object], faults: list[str]) -> list[
         else:
             faults.append(f"{PROFILER_REPORT}: a parameter is called RULE_PARAMETER (StepOutlier_stddev), got {key!r}")
     found = [request for name, values in by_rule.items() for request in requests(name, values, faults)]
-    return [RuleRequest(each.spec, each.parameters, each.action, named=False, label=each.label) for each in found]
+    return [replace(request, named=False) for request in found]
 
 
 def unknown_rule(name: str) -> str:
@@ -210,9 +256,9 @@ _LISTS: Final = ("DebugRuleConfigurations", "ProfilerRuleConfigurations")
 _PLACE: Final = re.compile(r"rule_to_invoke|base_trial|other_trials?(_\d+)?|scan_interval_us|source_s3_uri|action_json")
 
 
-def parse_configurations(value: object, faults: list[str]) -> Requested:
+def parse_configurations(value: object, faults: list[str]) -> RuleSelection:
     """The rules of a list of entries, of one entry, or of an object with the two lists. Faults are appended."""
-    found = Requested()
+    found = RuleSelection()
     counts = {"debugger": 0, "profiler": 0}
     for number, entry in enumerate(_entries(value, faults), 1):
         if not isinstance(entry, dict):
@@ -226,8 +272,10 @@ def parse_configurations(value: object, faults: list[str]) -> Requested:
             faults.append(f"{label or f'rule configuration {number}'}: RuleParameters must be an object")
             continue
         name = str(parameters.get("rule_to_invoke") or label)
-        counts["profiler" if name in PROFILER_RULES or name == PROFILER_REPORT else "debugger"] += 1
-        for request in _requests(name, label, parameters, found.notes, faults):
+        selected = _requests(name, label, parameters, found.notes, faults)
+        profiler = name in PROFILER_RULES or name == PROFILER_REPORT or any(each.profiler for each in selected)
+        counts["profiler" if profiler else "debugger"] += 1
+        for request in selected:
             found.add(request)
     for kind, count in counts.items():
         if count > MOST_RULES:

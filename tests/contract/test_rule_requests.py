@@ -76,14 +76,14 @@ def test_colons_in_values_stay() -> None:
 
 
 def test_what_happens_when_a_rule_fires() -> None:
-    def acts(text: str, rule_action: str) -> list[str]:
-        return [each.acts(rule_action) for each in parse_rules(text).tensor]
+    def action_on_fire(text: str, rule_action: str) -> list[str]:
+        return [each.action_on_fire(rule_action) for each in parse_rules(text).tensor]
 
     # rule_action is for errors; a rule's own action goes before it, whatever its severity.
-    assert acts("ExplodingTensor,Overfit", "stop") == ["stop", "report"]
-    assert acts("ExplodingTensor:action=report,Overfit:action=finish", "stop") == ["report", "finish"]
-    assert acts("StalledTrainingRule:stop_training_on_fire=true", "report") == ["stop"]
-    assert acts("StalledTrainingRule", "finish") == ["finish"]
+    assert action_on_fire("ExplodingTensor,Overfit", "stop") == ["stop", "report"]
+    assert action_on_fire("ExplodingTensor:action=report,Overfit:action=finish", "stop") == ["report", "finish"]
+    assert action_on_fire("StalledTrainingRule:stop_training_on_fire=true", "report") == ["stop"]
+    assert action_on_fire("StalledTrainingRule", "finish") == ["finish"]
 
 
 def test_profiler_report_is_all_profiler_rules_with_prefixed_parameters() -> None:

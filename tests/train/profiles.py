@@ -4,44 +4,37 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from contract.rules.profiler import PROFILER_RULES
-from contract.rules.spec import RuleSpec
+from contract.rules.request import RuleRequest
 from monitor.profiler.advice import Facts, Stages
 from monitor.profiler.reader import Reader
 from monitor.profiler.recording import Node, Recording
-from monitor.profiler.rules.base import Judgement
-from monitor.profiler.rules.registry import PROFILER_RULE_CLASSES
+from monitor.profiler.rules.base import Judgement, ProfilerRule
+from monitor.rules import rule_class
 
 START = 1_800_000_000.0  # seconds since the epoch
 INTERVAL = 0.5
 
 
-class Asked(NamedTuple):
-    """A rule with typed parameters, as contract.rules.request makes them."""
-
-    spec: RuleSpec
-    parameters: dict[str, Any]
-    named: bool = True
-
-
-def ask(name: str, **parameters: Any) -> Asked:
+def ask(name: str, **parameters: Any) -> RuleRequest:
     spec = PROFILER_RULES[name]
-    return Asked(spec, {**spec.defaults(), **parameters})
+    return RuleRequest(spec, {**spec.defaults(), **parameters}, profiler=True)
 
 
 def judge(name: str, run: Recording, ended: bool = True, **parameters: Any) -> Judgement:
-    asked = ask(name, **parameters)
-    return PROFILER_RULE_CLASSES[name](asked.parameters).judge(run, ended)
+    rule = rule_class(name)(ask(name, **parameters).parameters)
+    assert isinstance(rule, ProfilerRule)
+    return rule.judge(run, ended)
 
 
 def spans(found: Judgement) -> list[tuple[float | None, float | None]]:
     return [(each.start_s, each.end_s) for each in found.findings]
 
 
-def default_rules() -> list[Asked]:
-    return [Asked(spec, spec.defaults(), named=False) for spec in PROFILER_RULES.values()]
+def default_rules() -> list[RuleRequest]:
+    return [RuleRequest(spec, spec.defaults(), named=False, profiler=True) for spec in PROFILER_RULES.values()]
 
 
 def lines(file: Path, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -11,8 +11,8 @@ from contract.rules.tensor import TENSOR_RULES
 from contract.rules.verdict import Finding
 from monitor.debugger._smdebug import FileWriter, ModeKeys, imported_quietly
 from monitor.debugger.reader import Tensors
-from monitor.debugger.rules.base import Rule
-from monitor.debugger.rules.registry import TENSOR_RULE_CLASSES
+from monitor.debugger.rules.base import TensorRule
+from monitor.rules import rule_class
 
 REDUCED: dict[str, Callable[..., Any]] = {
     "min": np.min,
@@ -91,15 +91,17 @@ def named(tensors: Mapping[str, Any]) -> dict[str, Any]:
     return {"CrossEntropyLoss_output_0" if name == "loss" else name: value for name, value in tensors.items()}
 
 
-def make(rule: str, **parameters: Any) -> Rule:
-    return TENSOR_RULE_CLASSES[rule](TENSOR_RULES[rule].defaults() | parameters)
+def make(rule: str, **parameters: Any) -> TensorRule:
+    made = rule_class(rule)(TENSOR_RULES[rule].defaults() | parameters)
+    assert isinstance(made, TensorRule)
+    return made
 
 
 def judge(path: Path, rule: str, **parameters: Any) -> tuple[list[Finding], int]:
     return judge_all(path, {rule: make(rule, **parameters)})[rule]
 
 
-def judge_all(path: Path, rules: Mapping[str, Rule]) -> dict[str, tuple[list[Finding], int]]:
+def judge_all(path: Path, rules: Mapping[str, TensorRule]) -> dict[str, tuple[list[Finding], int]]:
     """(findings, datapoints) of each rule over the whole folder."""
     steps = Tensors(path).poll(final=True)
     told = {}

@@ -6,9 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from contract.rules.profiler import PROFILER_RULES
 from contract.rules.tensor import TENSOR_RULES
 from monitor.debugger.reader import Tensors
-from monitor.debugger.rules.registry import TENSOR_RULE_CLASSES
+from monitor.debugger.rules.base import TensorRule
+from monitor.profiler.rules.base import ProfilerRule
+from monitor.rules import RULE_MODULES, rule_class
 from tests.train.rule_cases import CASES, NAN, Case, L
 from tests.train.sick import Folder, make, reduced, write
 
@@ -33,8 +36,11 @@ def standard(path: Path) -> Any:
 
 
 def test_the_registry_has_the_contracts_rules() -> None:
-    assert list(TENSOR_RULE_CLASSES) == list(TENSOR_RULES)
-    assert len(TENSOR_RULE_CLASSES) == 16
+    assert set(RULE_MODULES) == {*TENSOR_RULES, *PROFILER_RULES}
+    assert (len(TENSOR_RULES), len(PROFILER_RULES)) == (16, 11)
+    for name in RULE_MODULES:
+        kind = TensorRule if name in TENSOR_RULES else ProfilerRule
+        assert issubclass(rule_class(name), kind)
 
 
 def test_every_rule_has_a_case_that_fires_and_one_that_does_not() -> None:

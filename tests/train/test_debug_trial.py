@@ -201,9 +201,10 @@ def test_reading_imports_no_torch_and_says_nothing(tmp_path: Path) -> None:
     Folder(tmp_path).train(loss=1.0)
     code = (
         "import sys\n"
-        "from monitor.debugger.rules.registry import TENSOR_RULE_CLASSES\nfrom monitor.debugger.reader import Tensors\n"
+        "from monitor.rules import RULE_MODULES, rule_class\nfrom monitor.debugger.reader import Tensors\n"
         "(step,) = Tensors(sys.argv[1]).poll()\nassert step.reduction('CrossEntropyLoss_output_0', 'mean') == 1\n"
-        "assert 'torch' not in sys.modules and len(TENSOR_RULE_CLASSES) == 16\n"
+        "classes = [rule_class(name) for name in RULE_MODULES]\n"
+        "assert 'torch' not in sys.modules and len(classes) == 27\n"
     )
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SMDEBUG")}
     command = [sys.executable, "-c", code, str(tmp_path)]

@@ -6,7 +6,8 @@ from textwrap import fill
 
 from contract.rules.spec import Parameter, RuleSpec
 from contract.rules.tensor import TENSOR_RULES
-from monitor.debugger.rules.registry import TENSOR_RULE_CLASSES
+from monitor.debugger.rules.base import TensorRule
+from monitor.rules import rule_class
 from tests.train.support import REPOSITORY
 
 
@@ -18,12 +19,14 @@ def default_of(parameter: Parameter) -> str:
 
 def rendered(spec: RuleSpec) -> str:
     """The section of one rule: when it fires, its exact definition (the class's docstring), and its parameters."""
-    definition = inspect.getdoc(TENSOR_RULE_CLASSES[spec.name])
+    definition = inspect.getdoc(rule_class(spec.name))
     kind = f"{spec.severity}, {'on' if spec.on else 'off'} by default"
     rows = [f"| `{name}` | {default_of(each)} | {each.help} |" for name, each in spec.parameters.items()]
     table = "\n".join(["| parameter | default | meaning |", "|---|---|---|", *rows])
     fires = fill(f"Fires when {spec.fires} ({kind}).", 119)
-    needs = TENSOR_RULE_CLASSES[spec.name](spec.defaults()).needs()
+    rule = rule_class(spec.name)(spec.defaults())
+    assert isinstance(rule, TensorRule)
+    needs = rule.needs()
     helps = fill(f"It needs {needs}. What helps: {spec.advice}", 119)
     return f"### {spec.name}\n\n{fires}\n\n{definition}\n\n{helps}\n\n{table}\n"
 
@@ -38,6 +41,6 @@ def test_each_rule_is_documented_as_it_is_implemented() -> None:
 
 
 def test_docstrings_say_more_than_the_name() -> None:
-    lengths = {name: len(inspect.getdoc(each) or "") for name, each in TENSOR_RULE_CLASSES.items()}
+    lengths = {name: len(inspect.getdoc(rule_class(name)) or "") for name in TENSOR_RULES}
     assert len(lengths) == 16
     assert min(lengths.values()) >= 100

@@ -8,7 +8,7 @@ from typing import Any
 from contract.rules.profiler import PROFILER_RULES
 from monitor.profiler import report as document
 from monitor.profiler import sagemaker_format, step_times
-from monitor.profiler.judge import analyse
+from monitor.profiler.engine import analyse
 from monitor.profiler.rules import base
 from tests.train.profiles import LOADING, default_rules, sample, steps, write_job
 from tests.train.support import REPOSITORY

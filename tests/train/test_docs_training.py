@@ -23,7 +23,7 @@ def test_the_hyperparameter_table() -> None:
     documented = rows("Hyperparameters", "| name | default | allowed | meaning |")
     declared = [[f"`{name}`", f"`{default}`", text, help_] for name, default, text, help_ in table_rows()]
     assert documented == declared
-    assert len(documented) == 47
+    assert len(documented) == 48
 
 
 def test_the_recipes_table_tells_the_defaults() -> None:

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from monitor.profiler.judge import ProfileJudge, analyse
+from monitor import rules
+from monitor.profiler.engine import ProfilerRuleEngine, analyse
 from monitor.profiler.recording import PHASES, Recording
-from monitor.profiler.rules import registry
-from monitor.profiler.rules.base import Judgement, Rule
+from monitor.profiler.rules.base import Judgement, ProfilerRule
 from tests.train.profiles import START, STEP, ask, default_rules, lines, sample, step, steps, write_job
 from tests.train.support import REPOSITORY
 
@@ -187,7 +187,9 @@ def still() -> float:
 def test_judging_a_long_job_takes_a_hundredth_of_the_time(tmp_path: Path) -> None:
     # Every look at the clock is two seconds later; judging takes as long, so that 200 seconds of rest follow.
     looks = itertools.count(0, 2)
-    judge = ProfileJudge(tmp_path, [ask("IOBottleneck", patience=0, scan_interval_us=0)], lambda: float(next(looks)))
+    judge = ProfilerRuleEngine(
+        tmp_path, [ask("IOBottleneck", patience=0, scan_interval_us=0)], clock=lambda: float(next(looks))
+    )
     write_job(tmp_path, [sample(0)], stages={"training": 0.0})
     assert judge.poll() == []
     lines(tmp_path / "system.jsonl", [sample(index, iowait=80.0) for index in range(1, 150)])
@@ -199,7 +201,7 @@ def test_judging_a_long_job_takes_a_hundredth_of_the_time(tmp_path: Path) -> Non
 
 def test_a_rule_fires_while_the_job_runs_once(tmp_path: Path) -> None:
     asked = [ask("IOBottleneck", patience=20, scan_interval_us=10_000_000), ask("StepOutlier", n_outliers=0)]
-    judge = ProfileJudge(tmp_path, asked, still)
+    judge = ProfilerRuleEngine(tmp_path, asked, clock=still)
     assert judge.poll() == []
     write_job(tmp_path, [sample(0)], stages={"training": 0.0})
     assert judge.poll() == []
@@ -209,8 +211,9 @@ def test_a_rule_fires_while_the_job_runs_once(tmp_path: Path) -> None:
     assert [each.status for each in judge.verdicts()] == ["InProgress", "InProgress"]
     lines(tmp_path / "system.jsonl", [sample(index, iowait=80.0) for index in range(22, 150)])
     (fired,) = judge.poll()
-    assert (fired.spec.name, fired.status, fired.datapoints) == ("IOBottleneck", "IssuesFound", 130)
-    assert str(fired.advice).startswith("Pack the images in archives")
+    verdict = fired.verdict
+    assert (verdict.spec.name, verdict.status, verdict.datapoints) == ("IOBottleneck", "IssuesFound", 130)
+    assert str(verdict.advice).startswith("Pack the images in archives")
     lines(tmp_path / "system.jsonl", [sample(index, iowait=80.0) for index in range(150, 200)])
     assert judge.poll() == []
     judge.finish()
@@ -223,7 +226,8 @@ def test_a_rule_fires_while_the_job_runs_once(tmp_path: Path) -> None:
 
 
 def test_what_fired_is_not_taken_back(tmp_path: Path) -> None:
-    judge = ProfileJudge(tmp_path, [ask("IOBottleneck", patience=0, scan_interval_us=0)], still)
+    asked = [ask("IOBottleneck", patience=0, scan_interval_us=0)]
+    judge = ProfilerRuleEngine(tmp_path, asked, clock=still)
     write_job(tmp_path, [sample(index, iowait=80.0) for index in range(100)], stages={"training": 0.0})
     assert len(judge.poll()) == 1
     lines(tmp_path / "system.jsonl", [sample(index, iowait=0.0) for index in range(100, 400)])
@@ -234,7 +238,9 @@ def test_what_fired_is_not_taken_back(tmp_path: Path) -> None:
 
 
 def test_scan_interval_is_the_time_from_one_judgement_to_the_next(tmp_path: Path) -> None:
-    judge = ProfileJudge(tmp_path, [ask("MaxInitializationTime", threshold=0.1, scan_interval_us=20_000_000)], still)
+    judge = ProfilerRuleEngine(
+        tmp_path, [ask("MaxInitializationTime", threshold=0.1, scan_interval_us=20_000_000)], clock=still
+    )
     write_job(tmp_path, stages={"initialization": 0.0})
     fired_at = []
     for index in range(60):
@@ -247,11 +253,12 @@ def test_scan_interval_is_the_time_from_one_judgement_to_the_next(tmp_path: Path
 def test_a_rule_that_fails_takes_no_other_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    class Broken(Rule):
+    class Broken(ProfilerRule):
         def judge(self, run: Recording, ended: bool) -> Judgement:
             raise ZeroDivisionError("no wheels")
 
-    monkeypatch.setitem(registry.PROFILER_RULE_CLASSES, "BatchSize", Broken)
+    rule_class = rules.rule_class
+    monkeypatch.setattr(rules, "rule_class", lambda name: Broken if name == "BatchSize" else rule_class(name))
     document = analyse(write_job(tmp_path, steps=steps(3)), [ask("BatchSize"), ask("Dataloader")], OUTCOME)
     broken, well = document["rules"]
     assert (broken["status"], broken["note"]) == (
@@ -262,9 +269,11 @@ def test_a_rule_that_fails_takes_no_other_with_it(
 
 
 def test_the_analysis_needs_no_torch() -> None:
-    code = "import sys, monitor.profiler.judge as a; print('torch' in sys.modules, 'pandas' in sys.modules, a.__name__)"
+    code = (
+        "import sys, monitor.profiler.engine as a; print(*(n in sys.modules for n in ('torch', 'pandas')), a.__name__)"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["False", "False", "monitor.profiler.judge"]
+    assert done.stdout.split() == ["False", "False", "monitor.profiler.engine"]
 
 
 def test_a_step_is_a_tenth_of_a_second() -> None:

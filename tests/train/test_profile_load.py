@@ -126,12 +126,12 @@ def test_memory_in_a_container(tmp_path: Path, idle: subprocess.Popen[str]) -> N
 
 def test_a_process_of_the_tree_that_does_not_count() -> None:
     hold = "import sys; held = bytearray(b'x' * (80 << 20)); print('up', flush=True); sys.stdin.read()"
-    with child(hold) as companion:
-        assert companion.stdout is not None
-        companion.stdout.readline()
+    with child(hold) as monitor:
+        assert monitor.stdout is not None
+        monitor.stdout.readline()
         whole, _ = ProcessTree(os.getpid()).sample()
-        own, _ = ProcessTree(os.getpid(), without=companion.pid).sample()
-        companion.kill()
+        own, _ = ProcessTree(os.getpid(), without=monitor.pid).sample()
+        monitor.kill()
     assert whole is not None
     assert own is not None
     assert whole - own > 80 * MIB

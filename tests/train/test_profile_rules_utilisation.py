@@ -2,17 +2,9 @@
 
 import pytest
 
-from contract.rules.profiler import PROFILER_RULES
 from monitor.profiler.recording import Recording
 from monitor.profiler.rules.base import NoGPU, NothingToJudge, samples
-from monitor.profiler.rules.registry import PROFILER_RULE_CLASSES
 from tests.train.profiles import START, judge, machine, spans
-
-
-def test_every_rule_of_the_book_has_a_class() -> None:
-    assert list(PROFILER_RULE_CLASSES) == list(PROFILER_RULES)
-    assert len(PROFILER_RULE_CLASSES) == 11
-
 
 # Which samples are judged.
 

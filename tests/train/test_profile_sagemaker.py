@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from contract.errors import DataError
-from monitor.profiler.judge import analyse
+from monitor.profiler.engine import analyse
 from monitor.profiler.sagemaker_format import find, read
-from tests.train.profiles import Asked, ask, default_rules
+from tests.train.profiles import ask, default_rules
 
 BEGAN = 1_733_636_920.0  # seconds since the epoch
 HOUR = "2024120805"
@@ -168,7 +168,7 @@ def starved(folder: Path, node: str = "algo-1", count: int = 40) -> None:
 def test_the_same_report_as_of_a_job_of_kennels_own(tmp_path: Path) -> None:
     starved(tmp_path)
     write_steps(tmp_path, 100, slow=(50,))
-    asked: list[Asked] = [ask("CPUBottleneck", patience=10), ask("StepOutlier", n_outliers=0), ask("Dataloader")]
+    asked = [ask("CPUBottleneck", patience=10), ask("StepOutlier", n_outliers=0), ask("Dataloader")]
     document = analyse(tmp_path, asked, {"completed": True, "reason": None})
     json.dumps(document, allow_nan=False)
     assert document["source"] == "sagemaker"

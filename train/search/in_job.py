@@ -24,7 +24,7 @@ from contract.metrics import MetricLog
 from contract.paths import MLPaths
 from contract.progress import Progress
 from model.artifact import MANIFEST, Artifact
-from monitor.client import CompanionProcess
+from monitor.client import MonitorProcess
 from train.data.dataset import DataSet
 from train.finish import save_stopped
 from train.resources import Backbones, TrainingResources, on_features
@@ -131,7 +131,7 @@ def search_and_train(
     device: torch.device,
     backbones: Backbones,
     progress: Progress,
-    companion: CompanionProcess | None,
+    monitor: MonitorProcess | None,
 ) -> None:
     """Search as the job says, or go on with the search in its checkpoints; then train the best trial as a job's own.
 
@@ -155,7 +155,7 @@ def search_and_train(
     try:
         with here if settings.parallel == 1 else leading(job, slots, work, watched) as run_all:
             job_search.search(run_all)
-            job_search.train(companion)
+            job_search.train(monitor)
     finally:
         search.close()
 
@@ -209,7 +209,7 @@ class _JobSearch:
             raise
         self.watched.end("completed")
 
-    def train(self, companion: CompanionProcess | None) -> None:
+    def train(self, monitor: MonitorProcess | None) -> None:
         """Train the best trial's hyperparameters, with everything that an ordinary job has."""
         trial = self.study.best
         if trial is None:
@@ -218,11 +218,11 @@ class _JobSearch:
         print(f"search: trial {trial.number} is the best, with {goal} {trial.metrics[goal]:.4g}", flush=True)
         chosen = self.watched.trained_with(trial)
         began = time.time()
-        if companion is not None:
-            companion.start(self.resources.paths, replace(self.job, hyperparameters=chosen), began)
+        if monitor is not None:
+            monitor.start(self.resources.paths, replace(self.job, hyperparameters=chosen), began)
         run = self.resources.run(chosen, self.metrics, tuner_objective=self.job.tuner_objective, began=began)
         try:
-            found = train(self.resources, run, companion)
+            found = train(self.resources, run, monitor)
         except BaseException as stop:
             if not isinstance(stop, Exception) and not (run.paths.model / MANIFEST).exists():
                 self._save_best()

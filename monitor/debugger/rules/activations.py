@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from contract.rules.verdict import Finding
-from monitor.debugger.rules.base import Array, Rule, Step, finding, finite, words
+from monitor.debugger.rules.base import Array, Step, TensorRule, finding, finite, words
 
 _ENOUGH: Final = 100
 """Values of a unit: with fewer, 1 percent of them can't be told from none."""
@@ -28,7 +28,7 @@ def _active_by_unit(active: Array) -> tuple[Array, int]:
     return active.sum(axis=other), active.size // active.shape[1]
 
 
-class _ByUnit(Rule):
+class _ByUnit(TensorRule):
     """Gathers each layer's units until there are 100 values of each, by mode, and judges them together."""
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:

@@ -5,13 +5,14 @@ Rules share which tensors to judge, how a finding is worded, what the loss and f
 
 import math
 import re
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.rules.rule import Rule
 from contract.rules.verdict import Finding
 
 Array = NDArray[Any]
@@ -55,12 +56,8 @@ class Step(Protocol):
         """
 
 
-class Rule(ABC):
+class TensorRule(Rule):
     """Judges step after step. A rule may keep what it needs of the steps before."""
-
-    def __init__(self, parameters: Mapping[str, Any]) -> None:
-        """parameters: all that the rule's RuleSpec declares, typed."""
-        self.parameters = dict(parameters)
 
     @abstractmethod
     def judge(self, step: Step) -> list[Finding] | None:

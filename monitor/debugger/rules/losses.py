@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from contract.rules.verdict import Finding
-from monitor.debugger.rules.base import TRAINING, Rule, Step, losses, mean_and_error
+from monitor.debugger.rules.base import TRAINING, Step, TensorRule, losses, mean_and_error
 from monitor.debugger.rules.phases import Phase, Phases
 
 LEARNED: Final = 0.9
@@ -69,7 +69,7 @@ def _slope(windows: list[_Window]) -> tuple[float, float]:
     return float(weights @ means), float(np.sqrt((weights**2) @ errors**2))
 
 
-class LossNotDecreasing(Rule):
+class LossNotDecreasing(TensorRule):
     """The loss stays where it began, or rises.
 
     A loss of a single batch is noisy, so means are compared, of windows that span at least num_steps steps and hold at
@@ -182,7 +182,7 @@ class LossNotDecreasing(Rule):
         return text, -rise
 
 
-class Overfit(Rule):
+class Overfit(TensorRule):
     """The validation loss is above the training loss: (validation - training) / training > ratio_threshold.
 
     Validation: the mean of one phase, that is of consecutive EVAL steps that end at start_step or later. Training: the
@@ -265,7 +265,7 @@ class _Best:
             self.since += 1
 
 
-class Overtraining(Rule):
+class Overtraining(TensorRule):
     """The loss has stopped improving: more than patience_train, or patience_validation, judgements in a row have not
     been below the best one by more than delta.
 

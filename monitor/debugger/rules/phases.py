@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from contract.rules.verdict import Finding
-from monitor.debugger.rules.base import TRAINING, Rule, Step, finding
+from monitor.debugger.rules.base import TRAINING, Step, TensorRule, finding
 
 
 @dataclass
@@ -61,7 +61,7 @@ class Phases:
             into.setdefault(name, []).append(value)
 
 
-class StalledTrainingRule(Rule):
+class StalledTrainingRule(TensorRule):
     """No new step came for more than threshold seconds.
 
     While training runs by the clock, once a stall; afterwards by the times at which the steps were written. A hook that

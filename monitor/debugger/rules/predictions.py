@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.rules.verdict import Finding
-from monitor.debugger.rules.base import TRAINING, Array, Rule, Step, finding, finite
+from monitor.debugger.rules.base import TRAINING, Array, Step, TensorRule, finding, finite
 
 Indices = NDArray[np.int64]
 _EACH: Final = 50
@@ -58,7 +58,7 @@ class _Seen:
             self.counts = np.pad(self.counts, (0, self.classes - self.counts.size))
 
 
-class ClassImbalance(Rule):
+class ClassImbalance(TensorRule):
     """largest class count / smallest > threshold_imbalance, or a class mispredicted more than threshold_misprediction.
 
     Counts are of all training labels so far; those of validation are judged only where there are none. Mispredictions
@@ -143,7 +143,7 @@ class ClassImbalance(Rule):
         return told
 
 
-class Confusion(Rule):
+class Confusion(TensorRule):
     """The confusion matrix of a validation phase, by rows of the true class, has a share on the diagonal below min_diag
     or off it above max_off_diag.
 
@@ -205,7 +205,7 @@ class Confusion(Rule):
         return told
 
 
-class CheckInputImages(Rule):
+class CheckInputImages(TensorRule):
     """The mean of a channel, over at least threshold_samples images, is farther from 0 than threshold_mean.
 
     Judged are each image's channel means, (N, C), where the hook measured them (collection input_means), else whole

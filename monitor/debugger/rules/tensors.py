@@ -12,8 +12,8 @@ from monitor.debugger.rules.base import (
     TRAINING,
     Array,
     LossLevel,
-    Rule,
     Step,
+    TensorRule,
     Trained,
     chosen,
     finding,
@@ -28,7 +28,7 @@ _SAVED: Final = (("min", False), ("max", False), ("mean", False), ("std", False)
 Reductions = tuple[float | None, ...]
 
 
-class ExplodingTensor(Rule):
+class ExplodingTensor(TensorRule):
     """A tensor holds NaN or an infinite value; only_nan: NaN.
 
     Each tensor is told once, when it first does. Of a tensor saved as reductions, min and max tell, else any mean or
@@ -67,7 +67,7 @@ class ExplodingTensor(Rule):
         return "an infinite value" if infinite and not self.parameters["only_nan"] else None
 
 
-class AllZero(Rule):
+class AllZero(TensorRule):
     """At least threshold percent of a tensor's values are 0.
 
     Weights, biases and gradients are not judged the first time they are seen, for many start at 0 by design (biases,
@@ -113,7 +113,7 @@ class AllZero(Rule):
         return None
 
 
-class UnchangedTensor(Rule):
+class UnchangedTensor(TensorRule):
     """A tensor is numpy.allclose to itself over the last num_steps saved training steps.
 
     Of a tensor saved as reductions all saved ones have to be equal, not just close: a mean of many values hides small
@@ -180,7 +180,7 @@ def _array(values: Reductions) -> Array:
     return np.array([math.nan if value is None else value for value in values])
 
 
-class TensorVariance(Rule):
+class TensorVariance(TensorRule):
     """The variance of a tensor's values is below min_threshold or above max_threshold; either may be left out."""
 
     def judge(self, step: Step) -> list[Finding] | None:
@@ -201,7 +201,7 @@ class TensorVariance(Rule):
         return "gradients or weights (collections of these names), or their reduction variance or std"
 
 
-class VanishingGradient(Rule):
+class VanishingGradient(TensorRule):
     """mean |gradient| < threshold.
 
     Judged are the gradients of weights. Not of biases unless tensor_regex asks for them, for one in front of a batch

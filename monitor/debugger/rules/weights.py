@@ -8,13 +8,13 @@ from typing import Any, Final
 import numpy as np
 
 from contract.rules.verdict import Finding
-from monitor.debugger.rules.base import TRAINING, Array, Rule, Step, Trained, finding, finite, is_bias, losses
+from monitor.debugger.rules.base import TRAINING, Array, Step, TensorRule, Trained, finding, finite, is_bias, losses
 
 _SPREAD: Final = 3.2897
 """Standard deviations between the 5th and the 95th percentile of a normal distribution: 2 * 1.64485."""
 
 
-class PoorWeightInitialization(Rule):
+class PoorWeightInitialization(TensorRule):
     """The network starts badly: one of three, in the first `steps` saved training steps. Kennel's own reading:
 
     - in the first of them that holds weights, the variance of a weight tensor of two or more dimensions lies outside
@@ -123,7 +123,7 @@ def _spread(step: Step, name: str) -> float | None:
     return _SPREAD * std if math.isfinite(std) else math.inf
 
 
-class WeightUpdateRatio(Rule):
+class WeightUpdateRatio(TensorRule):
     """mean |update| / (mean |weight| + epsilon) of a weight is above large_threshold or below small_threshold.
 
     The update is what one optimizer step added, where the hook measured it (collection update_ratios); else the

@@ -1,12 +1,12 @@
 """What a profiler rule is given and what it answers; which samples are judged."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 
+from contract.rules.rule import Rule
 from contract.rules.verdict import Finding
 from monitor.profiler.recording import FloatArray, Node, Recording
 from monitor.profiler.statistics import spans
@@ -33,11 +33,10 @@ class Judgement:
     note: str | None = None
 
 
-class Rule(ABC):
+class ProfilerRule(Rule):
     """Judges a recording anew each time: the same recording gives the same judgement."""
 
-    def __init__(self, parameters: Mapping[str, Any]) -> None:
-        self.parameters = parameters
+    profiler = True
 
     @abstractmethod
     def judge(self, run: Recording, ended: bool) -> Judgement:

@@ -15,7 +15,7 @@ from monitor.profiler.rules.base import (
     Judgement,
     NoGPU,
     NothingToJudge,
-    Rule,
+    ProfilerRule,
     need_gpu,
     need_samples,
     percent,
@@ -25,7 +25,7 @@ from monitor.profiler.rules.base import (
 from monitor.profiler.statistics import mean
 
 
-class _ShareOfTime(Rule):
+class _ShareOfTime(ProfilerRule):
     """Fires when a condition held in more than `threshold` percent of a machine's judged samples.
 
     Each span of samples in which it held is a finding.
@@ -129,7 +129,7 @@ class IOBottleneck(_ShareOfTime):
 _BINS = 10
 
 
-class GPUMemoryIncrease(Rule):
+class GPUMemoryIncrease(ProfilerRule):
     """Fires when the moving average of a GPU's used memory has risen by more than `increase` percentage points.
 
     Risen against its lowest value so far; after a finding it starts anew from there, so that memory that goes on
@@ -188,7 +188,7 @@ def histogram(values: FloatArray) -> FloatArray:
     return counts / total if total else np.zeros(_BINS)
 
 
-class LoadBalancing(Rule):
+class LoadBalancing(ProfilerRule):
     """Fires when the utilisation histograms of two GPUs are farther apart than `threshold`.
 
     Kennel's own reading: ten bins of 10 %; the distance is half the sum of the differences (total variation):

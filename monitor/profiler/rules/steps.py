@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from contract.rules.verdict import Finding
 from monitor.profiler.recording import Recording, Steps, number
-from monitor.profiler.rules.base import LEAST_LIVE, Judgement, NothingToJudge, Rule, percent
+from monitor.profiler.rules.base import LEAST_LIVE, Judgement, NothingToJudge, ProfilerRule, percent
 from monitor.profiler.statistics import outliers
 from monitor.profiler.step_times import WAITING, phase_shares, slowest_phases
 
 
-class MaxInitializationTime(Rule):
+class MaxInitializationTime(ProfilerRule):
     """Fires when the first training step came later than `threshold` minutes after the job began, or is missing."""
 
     def judge(self, run: Recording, ended: bool) -> Judgement:
@@ -37,7 +37,7 @@ class MaxInitializationTime(Rule):
         return found
 
 
-class StepOutlier(Rule):
+class StepOutlier(ProfilerRule):
     """Fires when more than n_outliers steps took longer than the mean by more than `stddev` standard deviations.
 
     Training and validation each on their own. Kennel's own reading: the population's standard deviation, over all
@@ -101,7 +101,7 @@ def waiting_percent(run: Recording) -> float:
     return 100 * phase_shares(run.steps).get("data", math.nan)
 
 
-class Dataloader(Rule):
+class Dataloader(ProfilerRule):
     """Fires when loading processes are more than max_threshold percent of the cores, or fewer than min_threshold percent.
 
     Kennel's own reading: too few only where steps really wait for data (over 15 % of their time), if that is known.
@@ -133,7 +133,7 @@ class Dataloader(Rule):
         return found
 
 
-class OverallFrameworkMetrics(Rule):
+class OverallFrameworkMetrics(ProfilerRule):
     """Never fires. Where the time of a step goes is the report's `steps.phases`."""
 
     def judge(self, run: Recording, ended: bool) -> Judgement:

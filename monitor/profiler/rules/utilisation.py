@@ -4,7 +4,16 @@ import numpy as np
 
 from contract.rules.verdict import Finding
 from monitor.profiler.recording import FloatArray, Recording
-from monitor.profiler.rules.base import Judged, Judgement, Rule, need_gpu, need_samples, percent, samples, seconds
+from monitor.profiler.rules.base import (
+    Judged,
+    Judgement,
+    ProfilerRule,
+    need_gpu,
+    need_samples,
+    percent,
+    samples,
+    seconds,
+)
 from monitor.profiler.statistics import percentile, spans
 
 
@@ -23,7 +32,7 @@ def merged(all_windows: list[tuple[int, int]], fires: list[bool]) -> list[tuple[
     return [(all_windows[first][0], all_windows[last][1]) for first, last in spans(np.array(fires, dtype=np.bool_))]
 
 
-class BatchSize(Rule):
+class BatchSize(ProfilerRule):
     """Fires where, in a window, the 95th percentiles of CPU, GPU and GPU memory are all below their thresholds.
 
     CPU: mean of the cores; GPU and GPU memory: the most used GPU's. Kennel's own reading: without a GPU the CPU is what
@@ -65,7 +74,7 @@ class BatchSize(Rule):
         return all(value < self.parameters[limits[name]] for name, value in values.items())
 
 
-class LowGPUUtilization(Rule):
+class LowGPUUtilization(ProfilerRule):
     """Fires where, in a window, a GPU's 95th percentile is below threshold_p95: it has too little to do.
 
     And where it is not, but the 5th is below threshold_p5: the GPU works in spurts and waits between them.
@@ -103,7 +112,7 @@ class LowGPUUtilization(Rule):
         return Finding(text, high if kind == "low" else low, start_s=span[0], end_s=span[1])
 
 
-class OverallSystemUsage(Rule):
+class OverallSystemUsage(ProfilerRule):
     """Never fires. Its statistics are the report's `system.statistics`."""
 
     def judge(self, run: Recording, ended: bool) -> Judgement:  # noqa: ARG002

@@ -13,15 +13,16 @@ from contract.files import encode_json
 from contract.hyperparameters import Hyperparameters
 from contract.rules.request import RuleRequest, parse_rules
 from contract.rules.verdict import Finding, Outcome
-from monitor.debugger import judge as module
-from monitor.debugger.judge import Background, Judge, described
-from monitor.debugger.rules.base import Rule, Step
+from monitor import rules
+from monitor.debugger import engine as module
+from monitor.debugger.engine import Background, TensorRuleEngine, described
+from monitor.debugger.rules.base import Step, TensorRule
 from tests.train.saved_steps import DOCUMENT_KEYS, Folder, losses
 
 DEFAULTS = asdict(Hyperparameters())
 
 
-class LossAbove(Rule):
+class LossAbove(TensorRule):
     """Overfit's place: fires at every loss above its threshold."""
 
     def judge(self, step: Step) -> list[Finding] | None:
@@ -61,7 +62,7 @@ def by_hand(monkeypatch: pytest.MonkeyPatch) -> type[Folder]:
     classes = {
         "Overfit": LossAbove, "AllZero": Never, "DeadRelu": Broken, "StalledTrainingRule": Stalled, "Confusion": Never,
     }  # fmt: skip
-    monkeypatch.setattr(module, "TENSOR_RULE_CLASSES", classes)
+    monkeypatch.setattr(rules, "rule_class", classes.__getitem__)
     monkeypatch.setattr(module, "Tensors", made)
     return made
 
@@ -70,7 +71,7 @@ def judged(
     text: str, background: Background | None = None, outcome: Outcome | None = None
 ) -> tuple[dict[str, Any], list[str]]:
     told: list[str] = []
-    judge = Judge("folder", requests(text), told.append)
+    judge = TensorRuleEngine("folder", requests(text), told.append)
     judge.last()
     return judge.finish(outcome or Outcome(True), background), told
 
@@ -120,7 +121,7 @@ def test_rules_of_the_default_set_without_data_are_left_out(
     by_hand.steps = losses(0.05)
     told: list[str] = []
     default = [each for each in requests("default") if each.spec.name in ("Overfit", "AllZero")]
-    judge = Judge("folder", default, told.append)
+    judge = TensorRuleEngine("folder", default, told.append)
     judge.last()
     document = judge.finish(Outcome(True))
     assert told == ["Overfit: InProgress", "Overfit: NoIssuesFound"]
@@ -141,7 +142,7 @@ def test_the_same_rule_twice_goes_by_its_labels(by_hand: type[Folder]) -> None:
 def test_each_step_is_judged_once_and_the_last_ones_at_the_end(by_hand: type[Folder]) -> None:
     by_hand.steps = losses(2.0)
     by_hand.more = losses(0.0, 5.0)[1:]
-    judge = Judge("folder", requests("Overfit:ratio_threshold=1"), lambda _line: None)
+    judge = TensorRuleEngine("folder", requests("Overfit:ratio_threshold=1"), lambda _line: None)
     assert [case.verdict.spec.name for case in judge.poll()] == ["Overfit"]
     assert judge.poll() == []
     assert judge.last() == []
@@ -151,7 +152,7 @@ def test_each_step_is_judged_once_and_the_last_ones_at_the_end(by_hand: type[Fol
 def test_what_a_rule_says_at_the_end_counts(by_hand: type[Folder], monkeypatch: pytest.MonkeyPatch) -> None:
     by_hand.steps = losses(0.5)
     monkeypatch.setattr(LossAbove, "end", lambda _rule: [Finding("it was so all the time")])
-    judge = Judge("folder", requests("Overfit:ratio_threshold=1"), lambda _line: None)
+    judge = TensorRuleEngine("folder", requests("Overfit:ratio_threshold=1"), lambda _line: None)
     assert judge.poll() == []
     assert [case.verdict.spec.name for case in judge.last()] == ["Overfit"]
     assert judge.finish(Outcome(True))["rules"][0]["status"] == "IssuesFound"
@@ -160,11 +161,11 @@ def test_what_a_rule_says_at_the_end_counts(by_hand: type[Folder], monkeypatch: 
 def test_live_it_waits_for_the_training_to_begin(by_hand: type[Folder], tmp_path: Path) -> None:
     by_hand.steps = losses(2.0)
     (tmp_path / "collections").mkdir()
-    judge = Judge(tmp_path, requests("Overfit:ratio_threshold=1"), lambda _line: None, live=True)
+    judge = TensorRuleEngine(tmp_path, requests("Overfit:ratio_threshold=1"), lambda _line: None, live=True)
     assert judge.poll() == []
     judge.start()
     assert len(judge.poll()) == 1
-    judge = Judge(tmp_path / "later", requests("Overfit"), lambda _line: None, live=True)
+    judge = TensorRuleEngine(tmp_path / "later", requests("Overfit"), lambda _line: None, live=True)
     judge.start()
     assert judge.poll() == []
     (tmp_path / "later" / "collections").mkdir(parents=True)
@@ -176,7 +177,7 @@ def test_a_training_that_stalls_fires_once_and_signs_of_life_count(
 ) -> None:
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    judge = Judge("folder", requests("StalledTrainingRule:threshold=60"), lambda _line: None)
+    judge = TensorRuleEngine("folder", requests("StalledTrainingRule:threshold=60"), lambda _line: None)
     now = 1059.0
     assert judge.stalled() == []
     judge.moved()

@@ -1,4 +1,4 @@
-"""The companion beside real trainings: status lines, actions, and reports however the training ends."""
+"""The monitor beside real trainings: status lines, actions, and reports however the training ends."""
 
 import json
 import os
@@ -235,22 +235,22 @@ def test_reports_of_a_run_that_fails(tmp_path: Path) -> None:
     assert "lr is 10: try lr=1." in found["advice"]
 
 
-def companion_of(process: subprocess.Popen[str]) -> psutil.Process:
+def monitor_of(process: subprocess.Popen[str]) -> psutil.Process:
     (found,) = [each for each in psutil.Process(process.pid).children() if "monitor" in each.cmdline()]
     return found
 
 
 @pytest.mark.long
-def test_training_goes_on_without_its_companion(tmp_path: Path) -> None:
+def test_training_goes_on_without_its_monitor(tmp_path: Path) -> None:
     process = start_train(tree(tmp_path), epochs="2", **WATCHED)
     give_up = time.monotonic() + TIMEOUT_S
     while saved_steps(tmp_path) < 1:
         assert time.monotonic() < give_up
         time.sleep(0.02)
-    companion_of(process).kill()
+    monitor_of(process).kill()
     result = finish(process, tmp_path)
     assert result.code == 0, result.err
-    assert result.err.count("the companion process has ended early") == 1
+    assert result.err.count("the monitor process has ended early") == 1
     assert Artifact.load(result.model).provenance["completed"] is True
     assert not (tmp_path / "output" / "data" / "debugger-report.json").exists()
 
@@ -298,7 +298,7 @@ def test_without_debug_and_profile_there_is_none(tmp_path: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def no_strays() -> Iterator[None]:
-    """No companion outlives a test, whatever the test says."""
+    """No monitor outlives a test, whatever the test says."""
     yield
     mine = [each for each in psutil.Process().children(recursive=True) if "-m monitor" in " ".join(each.cmdline())]
     assert mine == []

@@ -3,34 +3,21 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from contract.errors import UserError
 from contract.rules.request import RuleRequest
-from contract.rules.verdict import (
-    ERROR,
-    IN_PROGRESS,
-    ISSUES,
-    NO_ISSUES,
-    STOPPED,
-    Finding,
-    Outcome,
-    Verdict,
-    first_of_each,
-    settings_in,
-)
+from contract.rules.verdict import ERROR, IN_PROGRESS, STOPPED, Finding, Outcome, first_of_each, settings_in
 from contract.version import VERSION
 from monitor.debugger.advice import advise
 from monitor.debugger.reader import Tensors
-from monitor.debugger.rules.base import Rule, Step
-from monitor.debugger.rules.registry import TENSOR_RULE_CLASSES
+from monitor.debugger.rules.base import Step, TensorRule
 from monitor.debugger.trends import Trends
+from monitor.rules import SEVERITIES, STATUSES, RuleRun
 
 FORMAT: Final = 1
-_SEVERITIES: Final = ("error", "warning", "info")
-_STATUSES: Final = (ISSUES, ERROR, STOPPED, NO_ISSUES, IN_PROGRESS)
 
 
 @dataclass(frozen=True)
@@ -43,35 +30,15 @@ class Background:
     notes: Sequence[str] = ()
 
 
-class Case:
-    """One rule at work. on_status hears of each change of its status."""
-
-    def __init__(self, request: RuleRequest, name: str, on_status: Callable[[str], None]) -> None:
-        self.request = request
-        self.verdict = Verdict(replace(request.spec, name=name), request.parameters)
-        self._tell = on_status
-        self._announced = False
-        self._failed = False
-        self._rule: Rule | None = None
-        try:
-            self._rule = TENSOR_RULE_CLASSES[request.spec.name](request.parameters)
-        except Exception as error:  # noqa: BLE001 - one rule must not end the others
-            self._fail(error)
-        if request.named:
-            self._announce()
-
-    @property
-    def shown(self) -> bool:
-        """Whether it has a place in tables: a rule of the default set only when it found something to judge."""
-        verdict = self.verdict
-        return self.request.named or self._failed or verdict.datapoints > 0 or verdict.triggered > 0
+class TensorRuleRun(RuleRun[TensorRule]):
+    """One rule that judges steps as they are saved."""
 
     def judge(self, step: Step) -> bool:
         """Whether it fired now for the first time."""
-        if self._rule is None:
+        if self.rule is None:
             return False
         try:
-            findings = self._rule.judge(step)
+            findings = self.rule.judge(step)
         except Exception as error:  # noqa: BLE001 - one rule must not end the others
             self._fail(error)
             return False
@@ -79,18 +46,18 @@ class Case:
             return False
         self.verdict.datapoints += 1
         self._announce()
-        return self._take(findings)
+        return self._add(findings)
 
     def idle(self, seconds: float) -> bool:
         """The same, when no step came for so long."""
-        return self._rule is not None and self._take(self._rule.idle(seconds))
+        return self.rule is not None and self._add(self.rule.idle(seconds))
 
     def last(self) -> bool:
         """Whether it fires for the first time because no more steps will come."""
-        if self._rule is None:
+        if self.rule is None:
             return False
         try:
-            return self._take(self._rule.end())
+            return self._add(self.rule.end())
         except Exception as error:  # noqa: BLE001 - one rule must not end the others
             self._fail(error)
             return False
@@ -101,43 +68,22 @@ class Case:
         if verdict.status == IN_PROGRESS and verdict.datapoints and outcome.cut_short:
             verdict.status = STOPPED
         verdict.end()
-        if verdict.status == ERROR and verdict.note is None and self._rule is not None:
-            verdict.note = f"nothing to judge: it needs {self._rule.needs()}"
+        if verdict.status == ERROR and verdict.note is None and self.rule is not None:
+            verdict.note = f"nothing to judge: it needs {self.rule.needs()}"
 
-    def tell_end(self) -> None:
-        """The last status line."""
-        if self.shown:
-            why = f" ({self.verdict.note})" if self.verdict.status == ERROR and self.verdict.note else ""
-            self._tell(f"{self.verdict.spec.name}: {self.verdict.status}{why}")
+    def describe(self, finding: Finding) -> str:
+        """With its step."""
+        return described(finding)
 
-    def fail(self, why: str) -> None:
-        """Its tensors can't be read any more."""
-        if self.verdict.status == IN_PROGRESS:
-            self.verdict.status, self.verdict.note = ERROR, why
-        self._rule = None
-        self._failed = True
-
-    def _announce(self) -> None:
-        if not self._announced:
-            self._announced = True
-            self._tell(f"{self.verdict.spec.name}: {IN_PROGRESS}")
-
-    def _take(self, findings: list[Finding]) -> bool:
+    def _add(self, findings: list[Finding]) -> bool:
         first = not self.verdict.triggered and bool(findings)
         self.verdict.add(findings)
         if first:
-            self._announce()
-            self._tell(f"{self.verdict.spec.name}: {ISSUES} ({described(findings[0])})")
+            self._print_issue()
         return first
 
-    def _fail(self, error: Exception) -> None:
-        why = " ".join(str(error).split()) or type(error).__name__
-        self.fail(why if isinstance(error, UserError) else f"it failed: {type(error).__name__}: {why}")
-        if self.verdict.note is None:
-            self.verdict.note = f"ended early, it failed: {type(error).__name__}: {why}"
 
-
-class Judge:
+class TensorRuleEngine:
     """Judges a folder of tensors, each saved step once, as often as `poll` is called.
 
     path: a folder or an s3:// URL. on_status: called with each status line. Without `live` a folder that holds no
@@ -154,9 +100,8 @@ class Judge:
         self._path = str(path)
         self._tensors: Tensors | None = None if live else Tensors(self._path)
         counts = Counter(each.spec.name for each in requests)
-        self._cases = [
-            Case(each, each.label if counts[each.spec.name] > 1 and each.label else each.spec.name, on_status)
-            for each in requests
+        self._runs = [
+            TensorRuleRun(each, on_status, each.label if counts[each.spec.name] > 1 else "") for each in requests
         ]
         self._steps: Counter[str] = Counter()
         self._last_step: int | None = None
@@ -172,30 +117,30 @@ class Judge:
     @property
     def fired(self) -> bool:
         """Whether any rule has."""
-        return any(case.verdict.triggered for case in self._cases)
+        return any(run.verdict.triggered for run in self._runs)
 
-    def poll(self) -> list[Case]:
+    def poll(self) -> list[TensorRuleRun]:
         """Judge what has been saved since the last call; returns the rules that fired for the first time."""
         return self._judge(final=False)
 
-    def _judge(self, final: bool) -> list[Case]:
+    def _judge(self, final: bool) -> list[TensorRuleRun]:
         fired = []
         for step in self._new_steps(final):
             self._steps[step.mode] += 1
             self._last_step = step.number
             self._moved = time.monotonic()
             self._trends.add(step)
-            fired += [case for case in self._cases if case.judge(step)]
+            fired += [run for run in self._runs if run.judge(step)]
         return fired
 
     def moved(self) -> None:
         """The training is known to make progress, whether or not that was saved."""
         self._moved = time.monotonic()
 
-    def stalled(self) -> list[Case]:
+    def stalled(self) -> list[TensorRuleRun]:
         """The rules that fire for the first time because the training has made no progress for so long."""
         seconds = time.monotonic() - self._moved
-        return [case for case in self._cases if case.idle(seconds)]
+        return [run for run in self._runs if run.idle(seconds)]
 
     def _new_steps(self, final: bool) -> list[Step]:
         if not self._reading:
@@ -210,25 +155,25 @@ class Judge:
             why = f"the tensors can't be read: {' '.join(str(error).split()) or type(error).__name__}"
             if why not in self._notes:
                 self._notes.append(why)
-            for case in self._cases:
-                case.fail(why)
+            for run in self._runs:
+                run.fail(why)
             return []
 
-    def last(self) -> list[Case]:
+    def last(self) -> list[TensorRuleRun]:
         """The same when nothing more will be saved: a step that not all workers wrote counts as well."""
-        return self._judge(final=True) + [case for case in self._cases if case.last()]
+        return self._judge(final=True) + [run for run in self._runs if run.last()]
 
     def finish(self, outcome: Outcome, background: Background | None = None) -> dict[str, Any]:
         """Settle all statuses and return the document (docs/debugger.md). Call `last` before."""
         known = background or Background()
-        for case in self._cases:
-            case.end(outcome)
-            case.verdict.advice = advise(case.verdict, known.hyperparameters)
-            case.verdict.settings = settings_in(case.verdict.advice or "", known.hyperparameters)
-        shown = [case for case in self._cases if case.shown]
-        for case in shown:
-            case.tell_end()
-        rules = [case.verdict for case in sorted(shown, key=_rank)]
+        for run in self._runs:
+            run.end(outcome)
+            run.verdict.advice = advise(run.verdict, known.hyperparameters)
+            run.verdict.settings = settings_in(run.verdict.advice or "", known.hyperparameters)
+        shown = [run for run in self._runs if run.shown]
+        for run in shown:
+            run.print_final_status()
+        rules = [run.verdict for run in sorted(shown, key=_rank)]
         return {
             "format": FORMAT,
             "kennel": VERSION,
@@ -246,10 +191,10 @@ class Judge:
         }
 
     def _left_out(self) -> list[str]:
-        hidden = [case for case in self._cases if not case.shown]
+        hidden = [run for run in self._runs if not run.shown]
         if not hidden or not self._steps:
             return ["no step was saved, so the rules of the default set had nothing to judge"] if hidden else []
-        names = ", ".join(case.verdict.spec.name for case in hidden)
+        names = ", ".join(run.verdict.spec.name for run in hidden)
         return [f"nothing was saved that these rules of the default set judge: {names}"]
 
 
@@ -261,9 +206,9 @@ def _opened(path: str) -> Tensors | None:
         return None
 
 
-def _rank(case: Case) -> tuple[int, int]:
-    verdict = case.verdict
-    return _STATUSES.index(verdict.status), _SEVERITIES.index(verdict.spec.severity)
+def _rank(run: TensorRuleRun) -> tuple[int, int]:
+    verdict = run.verdict
+    return STATUSES.index(verdict.status), SEVERITIES.index(verdict.spec.severity)
 
 
 def described(finding: Finding) -> str:

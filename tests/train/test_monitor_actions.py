@@ -16,7 +16,7 @@ from contract.paths import MLPaths
 from monitor import actions
 from monitor import client as module
 from monitor.actions import Commands, Stopper, done
-from monitor.client import CompanionProcess
+from monitor.client import MonitorProcess
 from monitor.inbox import Inbox
 from monitor.output import finite, write_report
 from tests.train.support import REPOSITORY
@@ -141,7 +141,7 @@ def test_a_report_without_its_page_is_still_a_report(tmp_path: Path) -> None:
     assert not (tmp_path / "r.html").exists()
 
 
-def test_a_companion_that_takes_too_long_is_killed_and_that_is_said(
+def test_a_monitor_that_takes_too_long_is_killed_and_that_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "monitor").mkdir()
@@ -150,12 +150,12 @@ def test_a_companion_that_takes_too_long_is_killed_and_that_is_said(
     monkeypatch.setattr(module, "_ROOT", tmp_path)
     monkeypatch.setattr(module, "LIMIT_S", 1.0)
     monkeypatch.chdir(tmp_path)
-    companion = CompanionProcess()
-    companion.start(MLPaths(tmp_path), Job(Hyperparameters(), {}))
-    assert companion.listen() is None
-    companion.end(completed=True, reason=None, cut_short=False)
+    monitor = MonitorProcess()
+    monitor.start(MLPaths(tmp_path), Job(Hyperparameters(), {}))
+    assert monitor.listen() is None
+    monitor.end(completed=True, reason=None, cut_short=False)
     assert "did not end within 1 s and is killed" in capsys.readouterr().err
-    companion.end(completed=True, reason=None, cut_short=False)  # nothing more to do
+    monitor.end(completed=True, reason=None, cut_short=False)  # nothing more to do
 
 
 def test_starting_is_light() -> None:
@@ -166,6 +166,6 @@ def test_starting_is_light() -> None:
     assert answer.stdout == "[]\n"
 
 
-def test_the_companion_imports_no_torch() -> None:
+def test_the_monitor_imports_no_torch() -> None:
     code = "import sys, monitor.watch; sys.exit('torch' in sys.modules or 'torchvision' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=False).returncode == 0
