@@ -34,10 +34,10 @@ def status(
     context: Context, everything: Annotated[bool, typer.Option("--all", help="ended deployments too")] = False
 ) -> None:
     """The runs and deployments in the run folder, and which are up; on sagemaker also all that is in the account."""
-    from cli.resources import show_account
-
     _show_runs(context, everything)
     if context.on == "sagemaker":
+        from cli.resources import show_account
+
         show_account(context.account)
 
 
@@ -73,9 +73,10 @@ def delete(
     from backends.console import say
     from backends.errors import BackendError
     from backends.runs import all_runs
-    from cli.resources import delete_all
 
     if everything and context.on == "sagemaker":
+        from cli.resources import delete_all
+
         delete_all(context, with_data)
     elif everything:
         up = [run for run in all_runs(context.runs) if run.kind == "deployment" and run.status == "running"]
@@ -96,15 +97,13 @@ def _end(context: Context, name: str, with_data: bool) -> None:
     from backends.errors import BackendError
     from backends.jobs import stop_run
     from backends.runs import load_run
-    from cli.resources import delete_named
 
     folder = context.runs / name
-    there = (folder / "run.json").is_file()
-    if not there and context.on == "sagemaker":
-        delete_named(context, name, None, with_data)
-        return
-    run = load_run(folder)
-    if run.record["backend"] == "sagemaker":
+    lost = context.on == "sagemaker" and not (folder / "run.json").is_file()
+    run = None if lost else load_run(folder)
+    if run is None or run.record["backend"] == "sagemaker":
+        from cli.resources import delete_named
+
         delete_named(context, name, run, with_data)
         return
     if with_data:
