@@ -32,7 +32,7 @@ _NO_IMAGE: Final = (
 class Account:
     """Credentials are boto3's own business; nothing is asked of AWS before something is needed.
 
-    consent: is told what is about to be started, asks the person, and raises BackendError or Stopped if it may not be.
+    consent: called with what is about to be started; raises BackendError or Stopped where it may not be.
     """
 
     def __init__(self, settings: Settings, consent: ConfirmCost) -> None:
@@ -102,7 +102,7 @@ class Account:
         return setting
 
     def check_settings(self) -> None:
-        """Raises BackendError that tells at once what no job can do without: before anything is agreed to or sent."""
+        """Raises BackendError naming every missing setting that all jobs need, before anything is sent."""
         settings = self.settings.sagemaker
         faults = [fault for value, fault in ((settings.role, _NO_ROLE), (settings.image, _NO_IMAGE)) if not value]
         if faults:

@@ -150,3 +150,49 @@ CLIENT_ERRORS: Final = {
     "HTTPClientError": _NETWORK,
     "ParamValidationError": "the request isn't as AWS wants it ({message}); look at the settings of those names",
 }
+
+_NO_ROLE: Final = "see whether it is there, and whether the execution role has docs/iam/execution-role.json"
+# Why jobs and endpoints fail: (words of the reason or of the log's last lines; what to do). The first that fits.
+FAILURE_STEPS: Final = (
+    ("exec format error", "the image is for another processor: build it with docker/build.sh and push it again"),
+    ("Unsupported manifest", "push the image again with ./build_and_push.sh, which sends it in Docker's own form"),
+    ("insufficient.?(instance.?)?capacity|CapacityError|unable to provision",
+     "repeat it later, or with another instance type or region"),
+    ("service limit|ResourceLimitExceeded", f"raise that quota at {QUOTAS_URL}, or choose another instance type"),
+    ("MaxRuntimeExceeded", "it took longer than it may: raise max_hours in kennel.toml"),
+    ("MaxWaitTimeExceeded", "no spare capacity came in time: raise max_wait_hours in [train], or set spot = false"),
+    ("out of memory|OutOfMemory|exit code: 137|MemoryError|Cannot allocate memory",
+     "memory ran out: take a larger instance type or a smaller batch_size"),
+    ("no space left", "the disk is full: raise volume_gb in kennel.toml"),
+    ("Image size", "a serverless endpoint takes images of 10 GB at most: build the image with TORCH=cpu"),
+    ("assume|trust", "give the execution role the trust policy docs/iam/execution-role-trust.json"),
+    ("download|s3:|NoSuchKey|NoSuchBucket|AccessDenied|not authorized|Access denied", _NO_ROLE),
+    ("CannotStartContainer|ping health check|allotted .* timeout|invoked with 'docker run",
+     "see whether the server starts on this machine: docker run IMAGE serve"),
+    ("Cannot pull|pull access|image .*(not found|does not exist)",
+     "push the image (./build_and_push.sh kennel) and set image in [sagemaker]"),
+    ("InternalServerError|internal error|Request to service failed|InternalFailure",
+     "repeat it; what is done stays done"),
+)  # fmt: skip
+
+DENIED: Final = (
+    "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "Forbidden", "403",
+    "KmsAccessDeniedException",
+)  # fmt: skip
+# A HEAD request is answered without words; and some operations want a permission of another name.
+PERMISSIONS: Final = {
+    "HeadObject": "s3:GetObject", "HeadBucket": "s3:ListBucket", "ListObjectsV2": "s3:ListBucket",
+    "CreateMultipartUpload": "s3:PutObject", "UploadPart": "s3:PutObject", "DeleteObjects": "s3:DeleteObject",
+}  # fmt: skip
+MISSING: Final = (
+    "ResourceNotFound", "ResourceNotFoundException", "NotFoundException", "ObjectNotFoundException", "404", "NotFound",
+    "NoSuchResourceException", "NoSuchEntity", "NoSuchBucket", "NoSuchKey", "RepositoryNotFoundException",
+    "ImageNotFoundException",
+)  # fmt: skip
+EXISTS: Final = (
+    "ResourceInUse", "ResourceAlreadyExists", "ResourceAlreadyExistsException", "EntityAlreadyExists",
+    "BucketAlreadyOwnedByYou", "RepositoryAlreadyExistsException",
+)  # fmt: skip
+# SageMaker says most of both by ValidationException and its words.
+MISSING_WORDS: Final = ("could not find", "not found", "does not exist", "cannot find")
+EXISTS_WORDS: Final = ("already exist",)

@@ -1,6 +1,6 @@
-"""What AWS and the SDK say when they refuse, as one sentence: what was wrong, the value, the next step.
+"""Errors of AWS and the SDK as one sentence: what was wrong, the value, the next step. The texts are in `error_table`.
 
-The same for how a job or an endpoint ended, from its FailureReason and its log; and asking for what may not be there.
+The same for how a job or an endpoint ended, from its FailureReason and its log.
 """
 
 import re
@@ -11,17 +11,18 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from backends.errors import BackendError
-from backends.sagemaker.error_table import CLIENT_ERRORS, QUOTAS_URL, RULES, ErrorRule
-
-_DENIED: Final = (
-    "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "Forbidden", "403",
-    "KmsAccessDeniedException",
+from backends.sagemaker.error_table import (
+    CLIENT_ERRORS,
+    DENIED,
+    EXISTS,
+    EXISTS_WORDS,
+    FAILURE_STEPS,
+    MISSING,
+    MISSING_WORDS,
+    PERMISSIONS,
+    RULES,
+    ErrorRule,
 )  # fmt: skip
-# A HEAD request is answered without words; and some operations want a permission of another name.
-_PERMISSIONS: Final = {
-    "HeadObject": "s3:GetObject", "HeadBucket": "s3:ListBucket", "ListObjectsV2": "s3:ListBucket",
-    "CreateMultipartUpload": "s3:PutObject", "UploadPart": "s3:PutObject", "DeleteObjects": "s3:DeleteObject",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class AwsFault:
 
     @property
     def denied(self) -> bool:
-        return self.code in _DENIED or "not authorized to perform" in self.message
+        return self.code in DENIED or "not authorized to perform" in self.message
 
 
 def one_line(error: object) -> str:
@@ -77,7 +78,7 @@ def _denied(fault: AwsFault) -> str:
     denied_action = re.search(
         r"not authorized to perform:? (\S+)(?: on(?: the)? resource:? \"?([^\s\",]+))?", fault.message
     )
-    action = denied_action[1] if denied_action else _PERMISSIONS.get(fault.operation, fault.operation)
+    action = denied_action[1] if denied_action else PERMISSIONS.get(fault.operation, fault.operation)
     resource = f" on {denied_action[2]}" if denied_action and denied_action[2] else ""
     caller = re.search(r"User: (\S+)", fault.message)
     # What is said otherwise is often no more than that.
@@ -99,20 +100,6 @@ def explain_client_error(error: Exception) -> str:
     return sentence.format(message=one_line(error))
 
 
-_MISSING: Final = (
-    "ResourceNotFound", "ResourceNotFoundException", "NotFoundException", "ObjectNotFoundException", "404", "NotFound",
-    "NoSuchResourceException", "NoSuchEntity", "NoSuchBucket", "NoSuchKey", "RepositoryNotFoundException",
-    "ImageNotFoundException",
-)  # fmt: skip
-_TAKEN: Final = (
-    "ResourceInUse", "ResourceAlreadyExists", "ResourceAlreadyExistsException", "EntityAlreadyExists",
-    "BucketAlreadyOwnedByYou", "RepositoryAlreadyExistsException",
-)  # fmt: skip
-# SageMaker says most of both by ValidationException and its words.
-_MISSING_WORDS: Final = ("could not find", "not found", "does not exist", "cannot find")
-_TAKEN_WORDS: Final = ("already exist",)
-
-
 class AwsError(BackendError):
     """AWS's refusal. fault: the code, words and operation that it came with."""
 
@@ -123,12 +110,12 @@ class AwsError(BackendError):
     @property
     def missing(self) -> bool:
         """Whether what was asked about isn't there. Of a call that creates something, it may be another thing."""
-        return self.fault.code in _MISSING or self._message_has(_MISSING_WORDS)
+        return self.fault.code in MISSING or self._message_has(MISSING_WORDS)
 
     @property
     def already_exists(self) -> bool:
         """Whether what was to be made is there already."""
-        return self.fault.code in _TAKEN or self._message_has(_TAKEN_WORDS)
+        return self.fault.code in EXISTS or self._message_has(EXISTS_WORDS)
 
     @property
     def denied(self) -> bool:
@@ -142,9 +129,9 @@ class AwsError(BackendError):
 
 @contextmanager
 def translate_aws_errors(action: str) -> Iterator[None]:
-    """Turns what boto3 and the SDK raise into BackendError; Refused where AWS itself has answered.
+    """Turns what boto3 and the SDK raise into BackendError; AwsError where AWS itself has answered.
 
-    doing: what was asked, as in "starting the job".
+    action: what was asked, as in "starting the job".
     """
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError
@@ -179,7 +166,10 @@ def _from_sdk(error: Exception) -> bool:
 
 
 def none_if_missing(action: str, ask: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
-    """The answer of a Describe call, None when there is no such thing. doing: as for `told`. Raises BackendError."""
+    """The call's answer; None when what it is about doesn't exist. action: as of `translate_aws_errors`.
+
+    Raises BackendError for any other error.
+    """
     try:
         with translate_aws_errors(action):
             return ask()
@@ -193,45 +183,22 @@ _TAIL: Final = 3
 _LINE: Final = 200
 # Secondary statuses of a job that was ended for its own limits.
 _LIMITS: Final = ("MaxRuntimeExceeded", "MaxWaitTimeExceeded")
-_AGAIN: Final = "repeat it; what is done stays done"
-_NO_ROLE: Final = "see whether it is there, and whether the execution role has docs/iam/execution-role.json"
-# (words of the reason, or of the log's last lines; what to do). The first that fits.
-_STEPS: Final = (
-    ("exec format error", "the image is for another processor: build it with docker/build.sh and push it again"),
-    ("Unsupported manifest", "push the image again with ./build_and_push.sh, which sends it in Docker's own form"),
-    ("insufficient.?(instance.?)?capacity|CapacityError|unable to provision",
-     "repeat it later, or with another instance type or region"),
-    ("service limit|ResourceLimitExceeded", f"raise that quota at {QUOTAS_URL}, or choose another instance type"),
-    ("MaxRuntimeExceeded", "it took longer than it may: raise max_hours in kennel.toml"),
-    ("MaxWaitTimeExceeded", "no spare capacity came in time: raise max_wait_hours in [train], or set spot = false"),
-    ("out of memory|OutOfMemory|exit code: 137|MemoryError|Cannot allocate memory",
-     "memory ran out: take a larger instance type or a smaller batch_size"),
-    ("no space left", "the disk is full: raise volume_gb in kennel.toml"),
-    ("Image size", "a serverless endpoint takes images of 10 GB at most: build the image with TORCH=cpu"),
-    ("assume|trust", "give the execution role the trust policy docs/iam/execution-role-trust.json"),
-    ("download|s3:|NoSuchKey|NoSuchBucket|AccessDenied|not authorized|Access denied", _NO_ROLE),
-    ("CannotStartContainer|ping health check|allotted .* timeout|invoked with 'docker run",
-     "see whether the server starts on this machine: docker run IMAGE serve"),
-    ("Cannot pull|pull access|image .*(not found|does not exist)",
-     "push the image (./build_and_push.sh kennel) and set image in [sagemaker]"),
-    ("InternalServerError|internal error|Request to service failed|InternalFailure", _AGAIN),
-)  # fmt: skip
 
 
 def describe_failure(what: str, reason: str, log: Sequence[str] = ()) -> str:
     """`WHAT failed: CAUSE; NEXT STEP; its log ends: LINES`.
 
     what: as in "the training job kennel-first-1a2b3c". reason: its FailureReason, or its last secondary status; may be
-    empty. log: its last lines, for what leaves its cause there; a cause that the container itself has told needs none.
+    empty. log: its last lines, for what leaves its cause there; a cause that the container itself reported needs none.
     """
     lines = [one_line(line)[:_LINE] for line in log if line.strip()]
-    cause, told = _cause(reason)
-    step = next((step for words, step in _STEPS if _found(words, [reason, *lines[-50:]])), "")
+    cause, complete = _cause(reason)
+    step = next((step for words, step in FAILURE_STEPS if _found(words, [reason, *lines[-50:]])), "")
     ended = "was stopped" if cause in _LIMITS else "failed"
     parts = [f"{what} {ended}" + (f": {cause}" if cause else "")]
-    if step and not told:
+    if step and not complete:
         parts.append(step)
-    if lines and not told:
+    if lines and not complete:
         parts.append("its log ends: " + " / ".join(_tail(lines)))
     return "; ".join(parts)
 
@@ -245,7 +212,7 @@ def _cause(reason: str) -> tuple[str, bool]:
     words = one_line(found[1].removeprefix("ClientError: ")).strip(" ,")
     if not words:
         return f"exit code {found[2]}" if found[2] else "", False
-    # The failure file holds Kennel's own sentence, which tells the next step itself.
+    # The failure file holds Kennel's own sentence, which has the next step in it.
     return words, True
 
 

@@ -1,6 +1,6 @@
 """What an hour or a gigabyte costs: the dated table that comes along, or AWS's Pricing API.
 
-Prices as AWS's Pricing API tells them, and the table's where it doesn't.
+The API's prices, and the table's for what it doesn't have.
 """
 
 import json
@@ -106,7 +106,7 @@ class ApiPrices:
         text = f"AWS's list prices of {self.region}, asked of its Pricing API now"
         if self._fault:
             return f"the Pricing API can't be asked ({self._fault}); {self._table.note}"
-        return f"{text}; what it doesn't tell: {self._table.note}" if self._from_table else text
+        return f"{text}; what it doesn't have: {self._table.note}" if self._from_table else text
 
     def instance_hour(self, instance_type: str, kind: PriceKind) -> float | None:
         usages = self._usages("instanceName", instance_type)

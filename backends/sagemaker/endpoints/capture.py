@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from backends.runs import Run
 from backends.sagemaker.account import Account
-from backends.sagemaker.errors import translate_aws_errors
 from backends.sagemaker.names import S3Location
 from backends.sagemaker.sdk import sdk
+from backends.sagemaker.storage.objects import list_objects, read_object
 
 ROWS: Final = "predictions.jsonl"
 # An image's first bytes, and how its file is called. The label that came with it may be anything.
@@ -59,16 +59,11 @@ def fetch_captured(account: Account, run: Run, out: Path) -> int:
 
 
 def _events(account: Account, location: S3Location) -> Iterator[dict[str, Any]]:
-    s3 = account.client("s3")
-    with translate_aws_errors(f"listing {location.url}"):
-        pages = list(s3.get_paginator("list_objects_v2").paginate(Bucket=location.bucket, Prefix=f"{location.key}/"))
     # ENDPOINT/VARIANT/YYYY/MM/DD/HH/..., so that the order of the names is that of the hours.
-    for key in sorted(each["Key"] for page in pages for each in page.get("Contents", [])):
-        if not key.endswith(".jsonl"):
-            continue
-        with translate_aws_errors(f"reading s3://{location.bucket}/{key}"):
-            body = s3.get_object(Bucket=location.bucket, Key=key)["Body"].read()
-        yield from (json.loads(line) for line in body.splitlines() if line.strip())
+    for name in sorted(list_objects(account, location)):
+        if name.endswith(".jsonl"):
+            body = read_object(account, location / name) or b""
+            yield from (json.loads(line) for line in body.splitlines() if line.strip())
 
 
 def _write(event: dict[str, Any], out: Path, number: int) -> dict[str, Any]:

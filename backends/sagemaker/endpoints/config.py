@@ -2,7 +2,7 @@
 
 Whether settings that are right by themselves describe an endpoint that SageMaker can run with Kennel's image.
 
-All faults are told at once; AWS is asked nothing.
+All faults are reported at once, without a request to AWS.
 """
 
 from typing import Any, Final
@@ -42,7 +42,7 @@ def host_image_of(account: Account) -> tuple[str | None, str]:
 
 
 def extra_environment(settings: Settings) -> dict[str, str]:
-    """What this kind of endpoint needs the server to be told."""
+    """Environment variables that this kind of endpoint needs."""
     return {"SAGEMAKER_MAX_PAYLOAD_IN_MB": _ASYNC_PAYLOAD_MB} if settings.deploy.kind == "async" else {}
 
 
@@ -109,7 +109,7 @@ def items(account: Account, name: str, gigabytes: float = 0.0) -> list[Item]:
 
 
 def check_deploy(settings: Settings) -> None:
-    """Raises BackendError that tells everything in [deploy] and [sagemaker] that can't be deployed."""
+    """Raises BackendError with all that can't be deployed of [deploy] and [sagemaker]."""
     deploy = settings.deploy
     faults = _scaling_faults(deploy)
     faults += _serverless_faults(settings) if deploy.kind == "serverless" else _instance_faults(deploy)

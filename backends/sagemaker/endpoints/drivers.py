@@ -68,8 +68,8 @@ def check_processor(instance_type: str) -> None:
 def host_image(instance_type: str, cuda: str, ami: str) -> str | None:
     """The InferenceAmiVersion for an endpoint, None where none has to be asked for.
 
-    cuda: of the image, as in 13.0, or "none". wish: "auto", "none" or a host image's name. Raises BackendError where
-    no host image fits, or not the one wished for.
+    cuda: of the image, as in 13.0, or "none". ami: "auto", "none" or a host image's name. Raises BackendError where
+    no host image fits, or the chosen one doesn't.
     """
     check_processor(instance_type)
     if not has_gpu(instance_type):

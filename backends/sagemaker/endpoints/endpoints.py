@@ -155,7 +155,7 @@ def wait_until_settled(
 ) -> dict[str, Any] | None:
     """Wait until nothing about an endpoint moves, and return DescribeEndpoint's answer; None when `goes_on` says no.
 
-    Each state is told once. Raises BackendError when the endpoint is gone.
+    Each state is printed once. Raises BackendError when the endpoint is gone.
     """
     last_shown = ""
     while True:

@@ -11,9 +11,10 @@ from backends.errors import BackendError
 from backends.runs import Run
 from backends.sagemaker.account import Account, aws_record
 from backends.sagemaker.endpoints.endpoints import describe_endpoint, endpoint_of
-from backends.sagemaker.errors import none_if_missing, translate_aws_errors
+from backends.sagemaker.errors import translate_aws_errors
 from backends.sagemaker.jobs.polling import poll_seconds
 from backends.sagemaker.names import S3Location
+from backends.sagemaker.storage.objects import read_object
 
 # Bytes of a request: of the service model, and of serverless endpoints.
 LIMIT: Final = 6_291_456
@@ -121,9 +122,9 @@ def _invoke_async(account: Account, endpoint: str, body: bytes, content_type: st
 def _wait_for_output(account: Account, endpoint: str, output: S3Location, failure: str | None) -> bytes:
     end = time.monotonic() + _ASYNC_LIMIT_S
     while time.monotonic() < end:
-        if (answer := _read_if_exists(account, output)) is not None:
+        if (answer := read_object(account, output)) is not None:
             return answer
-        if failure and (failure_body := _read_if_exists(account, S3Location.parse(failure))) is not None:
+        if failure and (failure_body := read_object(account, S3Location.parse(failure))) is not None:
             text = failure_body.decode(errors="replace")
             raise BackendError(
                 _sentence(text)
@@ -134,14 +135,6 @@ def _wait_for_output(account: Account, endpoint: str, output: S3Location, failur
         f"{endpoint} gave no answer in {_ASYNC_LIMIT_S / 60:.0f} minutes; it will be written to {output.url}, and "
         "python deploy.py logs shows what the server does"
     )
-
-
-def _read_if_exists(account: Account, location: S3Location) -> bytes | None:
-    s3 = account.client("s3")
-    description = none_if_missing(
-        f"looking for {location.url}", lambda: s3.get_object(Bucket=location.bucket, Key=location.key)
-    )
-    return None if description is None else bytes(description["Body"].read())
 
 
 def _parsed(answer: bytes, where: str) -> dict[str, Any]:

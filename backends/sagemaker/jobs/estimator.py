@@ -35,7 +35,7 @@ def estimator(
 
     hyperparameters: as `Hyperparameters.to_json` gives them, all or some; a path among them is the container's.
     observers: of the Debugger, arguments of the Estimator; without them SageMaker watches nothing.
-    Raises BackendError that tells all at once what such a job can't be.
+    Raises BackendError with all that such a job can't be.
     """
     train, common = account.settings.train, account.settings.sagemaker
     check_training_job(account.settings, hyperparameters)
@@ -71,7 +71,7 @@ def estimator(
 
 
 def check_training_job(settings: Settings, hyperparameters: Mapping[str, str]) -> None:
-    """Raises BackendError that tells all at once what a training job with these can't be. Asks nothing of AWS."""
+    """Raises BackendError with every fault of such a training job. Sends AWS no request."""
     if faults := [*_faults(settings, hyperparameters), *debugger_faults(settings)]:
         raise BackendError(describe_faults("training job", faults))
 

@@ -17,7 +17,7 @@ from backends.sagemaker.logs import TRAINING, Log
 ENDED: Final = ("Completed", "Failed", "Stopped")
 _DRAINS: Final = 3
 _METRIC: Final = re.compile(r"([A-Za-z_][\w ]*)=([-+0-9.e]+);")
-# What takes long enough to be told; the rest is said by the bar's title.
+# Phases by SageMaker's status; others are shown under SageMaker's own name.
 _PHASES: Final = {
     "Pending": "waiting for capacity", "Starting": "starting", "LaunchingMLInstances": "starting the instances",
     "PreparingTrainingStack": "preparing the instances", "DownloadingTrainingImage": "downloading the image",
@@ -41,7 +41,7 @@ def epoch_metrics(line: str) -> dict[str, float]:
 
 
 class Follower:
-    """Hears a training job's descriptions, keeps the run's log up to date and tells how far it has come."""
+    """Receives a training job's descriptions, keeps the run's log up to date and reports progress."""
 
     def __init__(self, log: Log, run: Run, watch: ProgressCallback) -> None:
         self._log = log

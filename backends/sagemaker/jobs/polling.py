@@ -93,7 +93,7 @@ def _ask_with_retries(ask: Callable[[], Answer], cancel: CancelToken | None) -> 
 
 
 def wait_for_job(job: AwsJob, cancel: CancelToken, on_answer: Callable[[Answer], None]) -> Answer:
-    """Wait until a job is over; returns the last answer. each: hears every answer, the last one too.
+    """Wait until a job is over; returns the last answer. on_answer: called with every answer, the last one too.
 
     Cancelled, it asks the job to stop, once, and waits for its end. Raises StillRunning when that is forced, and
     when the job can't be asked about or stopped any more; BackendError when the very first question fails.

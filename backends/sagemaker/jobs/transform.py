@@ -30,8 +30,14 @@ from backends.sagemaker.jobs.polling import wait_for_job
 from backends.sagemaker.names import S3Location, resource_name, tags
 from backends.sagemaker.sdk import sdk
 from backends.sagemaker.storage import artifact
-from backends.sagemaker.storage.objects import list_objects, read_object, remove_objects
-from backends.sagemaker.storage.sync import compare_with_s3, run_concurrently
+from backends.sagemaker.storage.objects import (
+    iterate_objects,
+    list_objects,
+    read_object,
+    remove_objects,
+    run_concurrently,
+)  # fmt: skip
+from backends.sagemaker.storage.sync import compare_with_s3
 from backends.sagemaker.storage.upload import upload_files
 from backends.transform.ask import parse_response
 from backends.transform.inputs import IMAGE_SUFFIXES, ImageFiles, Survey, TransformBatch
@@ -67,16 +73,12 @@ class S3Images:
         return {f"s3://{self.location.bucket}/{key}": size for key, size, _ in self._images(Counter())}
 
     def _images(self, left_out: Counter[str]) -> Iterator[tuple[str, int, str]]:
-        with translate_aws_errors(f"listing {self.location.url}"):
-            pages = self.account.client("s3").get_paginator("list_objects_v2").paginate(
-                Bucket=self.location.bucket, Prefix=self.location.key
-            )  # fmt: skip
-            for each in (each for page in pages for each in page.get("Contents", [])):
-                suffix = PurePosixPath(each["Key"]).suffix.lower()
-                if suffix in IMAGE_SUFFIXES:
-                    yield each["Key"], int(each["Size"]), str(each["ETag"])
-                elif not each["Key"].endswith("/"):
-                    left_out[suffix or "no suffix"] += 1
+        for each in iterate_objects(self.account, self.location):
+            suffix = PurePosixPath(each["Key"]).suffix.lower()
+            if suffix in IMAGE_SUFFIXES:
+                yield each["Key"], int(each["Size"]), str(each["ETag"])
+            elif not each["Key"].endswith("/"):
+                left_out[suffix or "no suffix"] += 1
 
 
 def list_s3_images(account: Account, urls: Sequence[str]) -> ImageFiles:

@@ -44,7 +44,7 @@ def static_hyperparameters(settings: SearchSettings) -> dict[str, str]:
     """What all training jobs have in common, as the SDK's estimator takes it; nothing else of the search.
 
     Every hyperparameter that doesn't vary is in it: a warm start wants as many, static and varied, as its parents had.
-    A latency is measured only by a job that is told to.
+    A latency is measured only by a job that is asked for it.
     """
     varied = settings.space.names
     latency = [str(each) for each in settings.objectives if each.metric == LATENCY]
@@ -62,7 +62,7 @@ def tuner_arguments(settings: SearchSettings, warm_start: Sequence[str] = (), sa
     """All that HyperparameterTuner takes besides the estimator, whose hyperparameters are `static_hyperparameters`.
 
     warm_start: names of former tuning jobs to learn from. same_data: they had the same image and data, else others.
-    Raises BackendError that tells all at once what the tuner can't do.
+    Raises BackendError with all that the tuner can't do.
     """
     faults = _faults(settings, warm_start)
     if faults:

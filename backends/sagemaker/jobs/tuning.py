@@ -80,7 +80,7 @@ def _start(
     account: Account, run: Run, request: SearchRequest, settings: SearchSettings, job: str, cancel: CancelToken
 ) -> None:  # fmt: skip
     chosen = account.settings
-    # Of what every trial is trained with; the search's own base is told and trained with afterwards.
+    # What every trial is trained with; the search's own base is reported, and trained with afterwards.
     base = request.of_trial(settings.base)
     arguments = tuner_arguments(replace(settings, base=base), chosen.tune.warm_start, chosen.tune.warm_start_same)
     account.check_settings()
@@ -142,7 +142,7 @@ def _outcome(answer: Answer, settings: SearchSettings, cancel: CancelToken) -> t
 
 
 class SearchFollower:
-    """What is known of a tuning job while it runs, told and written as it changes. document: as it was last written."""
+    """Follows a tuning job: shows and writes its results as they change. document: as it was last written."""
 
     def __init__(self, account: Account, run: Run, settings: SearchSettings, job: str) -> None:
         self._account = account

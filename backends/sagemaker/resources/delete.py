@@ -90,7 +90,8 @@ def _resolve(resources: Sequence[Resource], name: str) -> str:
 def delete_resources(account: Account, resources: Sequence[Resource], say: Say = lambda _: None) -> None:
     """Remove the things, in their order, and wait until they are gone. What is gone already is passed over.
 
-    say: is told of each. Raises BackendError when some can't be removed, after the others that don't depend on them.
+    say: called with each step. Raises BackendError when some can't be removed, after the others that don't depend on
+    them.
     """
     ordered = in_removal_order(list(resources))
     stages = (
@@ -169,40 +170,41 @@ def _job_status(account: Account, resource: Resource) -> str:
 
 
 def _remove_endpoint(account: Account, resource: Resource, say: Say) -> None:
-    end = time.monotonic() + _LIMIT_S
-    waited = False
-    while True:
+    def removed() -> bool:
         try:
             _call(account, resource)
-        except AwsError as refused:
-            if not _BUSY.search(refused.fault.message) or time.monotonic() > end:
+        except AwsError as error:
+            if not _BUSY.search(error.fault.message):
                 raise
-            if not waited:
-                say(
-                    f"endpoint {resource.name} is being made or changed and can't be removed before that is done; "
-                    "waiting"
-                )
-            waited = True
-            pause()
-        else:
-            return
+            return False
+        return True
+
+    what = f"endpoint {resource.name}"
+    waiting = f"{what} is being made or changed and can't be removed before that is done; waiting"
+    _until(removed, waiting, f"{what} was to be removed and is still being made or changed", say)
 
 
 def _await(account: Account, resource: Resource, say: Say) -> None:
     """Wait until a job has ended or an endpoint is gone: they take a minute or several, and cost as long."""
-    if resource.kind == "endpoint":
-        _until(lambda: describe_endpoint(account, resource.name) is None, f"endpoint {resource.name}", say)
-    elif resource.kind in JOBS:
-        _until(lambda: _job_status(account, resource) not in RUNNING, f"{resource.kind} {resource.name}", say)
+    what = f"{resource.kind} {resource.name}"
+
+    def ended() -> bool:
+        if resource.kind == "endpoint":
+            return describe_endpoint(account, resource.name) is None
+        return _job_status(account, resource) not in RUNNING
+
+    if resource.kind in ("endpoint", *JOBS):
+        _until(ended, f"waiting for {what} to end", f"{what} was asked to end and hasn't", say)
 
 
-def _until(done: Callable[[], bool], what: str, say: Say) -> None:
+def _until(done: Callable[[], bool], waiting: str, overdue: str, say: Say) -> None:
+    """Poll until it is done; says `waiting` once if it isn't at first. Raises BackendError when it takes too long."""
     end = time.monotonic() + _LIMIT_S
     waited = False
     while not done():
         if time.monotonic() > end:
-            raise BackendError(f"{what} was asked to end and hasn't in {_LIMIT_S / 60:.0f} minutes")
+            raise BackendError(f"{overdue} after {_LIMIT_S / 60:.0f} minutes")
         if not waited:
-            say(f"waiting for {what} to end")
+            say(waiting)
         waited = True
         pause()

@@ -117,7 +117,7 @@ def _is_there(account: Account, target: S3Location, content: ArtifactContent) ->
             f"looking for {target.url}", lambda: s3.head_object(Bucket=target.bucket, Key=target.key)
         )
     except AwsError as refused:
-        # S3 refuses to tell of a missing object to somebody who may not list the bucket; sending it will tell.
+        # Without permission to list the bucket, S3 denies the request for a missing object, too.
         if refused.denied:
             return False
         raise

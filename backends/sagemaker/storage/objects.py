@@ -1,30 +1,35 @@
 """Objects in S3 below a prefix: listed, read, fetched into a folder, removed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from backends.cancel import CancelToken
-from backends.errors import BackendError
+from backends.errors import BackendError, Stopped
 from backends.sagemaker.account import Account
 from backends.sagemaker.errors import translate_aws_errors
 from backends.sagemaker.names import S3Location
-from backends.sagemaker.storage.sync import run_concurrently
 
 _MOST_DELETED: Final = 1000  # of one request
 
 
+def iterate_objects(account: Account, location: S3Location) -> Iterator[Mapping[str, Any]]:
+    """{"Key", "Size", "ETag", ...} of every object whose key begins with the location's. Raises BackendError."""
+    with translate_aws_errors(f"listing {location.url}"):
+        pages = account.client("s3").get_paginator("list_objects_v2")
+        for page in pages.paginate(Bucket=location.bucket, Prefix=location.key):
+            yield from page.get("Contents", [])
+
+
 def list_objects(account: Account, location: S3Location) -> dict[str, int]:
     """Everything below a prefix, by its name in it: bytes. Raises BackendError."""
-    prefix = f"{location.key.rstrip('/')}/"
-    with translate_aws_errors(f"listing {location.url}"):
-        pages = account.client("s3").get_paginator("list_objects_v2").paginate(Bucket=location.bucket, Prefix=prefix)
-        return {
-            str(each["Key"]).removeprefix(prefix): int(each["Size"])
-            for page in pages
-            for each in page.get("Contents", [])
-            if not each["Key"].endswith("/")
-        }
+    below = location / ""
+    return {
+        str(each["Key"]).removeprefix(below.key): int(each["Size"])
+        for each in iterate_objects(account, below)
+        if not each["Key"].endswith("/")
+    }
 
 
 def read_object(account: Account, location: S3Location) -> bytes | None:
@@ -72,12 +77,46 @@ def _lies_there(path: Path, size: int) -> bool:
 
 def remove_objects(account: Account, location: S3Location, wanted: Callable[[str], bool] = lambda _: True) -> None:
     """Remove what is below a prefix. wanted: by the name below it. Raises BackendError."""
-    names = [f"{location.key.rstrip('/')}/{name}" for name in list_objects(account, location) if wanted(name)]
+    remove_names(account, location, [name for name in list_objects(account, location) if wanted(name)])
+
+
+def remove_names(account: Account, location: S3Location, names: Sequence[str]) -> None:
+    """Remove objects by their names below a prefix. Raises BackendError."""
     for first in range(0, len(names), _MOST_DELETED):
-        part = [{"Key": name} for name in names[first : first + _MOST_DELETED]]
-        with translate_aws_errors(f"removing {location.url}"):
+        part = [{"Key": (location / name).key} for name in names[first : first + _MOST_DELETED]]
+        with translate_aws_errors(f"removing objects from {location.url}"):
             answer = account.client("s3").delete_objects(
                 Bucket=location.bucket, Delete={"Objects": part, "Quiet": True}
             )
         for fault in answer.get("Errors", [])[:1]:
             raise BackendError(f"s3://{location.bucket}/{fault['Key']} can't be removed: {fault.get('Message')}")
+
+
+Result = TypeVar("Result")
+
+AT_ONCE: Final = 8  # below the ten connections of a client
+_POLL_S: Final = 0.2
+
+
+def run_concurrently(
+    keys: Iterable[str], work: Callable[[str], Result], cancel: CancelToken, action: str
+) -> Iterator[tuple[str, Result]]:
+    """(key, result) of each as it is done. Raises what the work raised, and Stopped when cancelled."""
+    running: dict[Future[Result], str] = {}
+    waiting = iter(keys)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        try:
+            while True:
+                # No more than are soon begun, so that an end is an end.
+                while len(running) < 2 * AT_ONCE and (key := next(waiting, None)) is not None:
+                    running[pool.submit(work, key)] = key
+                if not running:
+                    return
+                done, _ = wait(running, timeout=_POLL_S, return_when=FIRST_COMPLETED)
+                for each in done:
+                    yield running.pop(each), each.result()
+                if cancel.requested:
+                    raise Stopped(f"stopped while {action}; the same command goes on from here")
+        finally:
+            for each in running:
+                each.cancel()

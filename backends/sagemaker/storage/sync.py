@@ -2,25 +2,22 @@
 
 What was sent is noted in an object beside the prefix, NAME.sums.json: of each file its SHA-256 and the ETag that S3
 gave it. A file counts as sent when its sum is the noted one and the object still has that ETag.
-
-Work on many files, several at a time.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from backends.base import JobProgress, ProgressCallback
 from backends.cancel import CancelToken
-from backends.errors import BackendError, Stopped
+from backends.errors import BackendError
 from backends.sagemaker.account import Account
-from backends.sagemaker.errors import translate_aws_errors
 from backends.sagemaker.names import S3Location
+from backends.sagemaker.storage.objects import iterate_objects, read_object, run_concurrently
 
 _SUMS: Final = ".sums.json"
 MAX_KEY_BYTES: Final = 1024  # bytes
@@ -105,7 +102,10 @@ def compare_with_s3(
     for key, (size, digest) in run_concurrently(files, lambda key: _sum(files[key]), cancel, "checking files"):
         sizes[key], sums[key] = size, digest
         watch(JobProgress("checking files", len(sums), len(files), "files"))
-    etags = _list_etags(account, location)
+    etags = {
+        str(each["Key"]).removeprefix(f"{location.key}/"): str(each["ETag"])
+        for each in iterate_objects(account, location / "")
+    }
     unchanged = {
         key: sent
         for key, sent in _read_checksums(account, location).items()
@@ -129,14 +129,6 @@ def _sum(file: Path) -> tuple[int, str]:
     return size, digest.hexdigest()
 
 
-def _list_etags(account: Account, location: S3Location) -> dict[str, str]:
-    """Relative key -> ETag of what is below the prefix."""
-    prefix = f"{location.key}/"
-    with translate_aws_errors(f"looking into {location.url}"):
-        pages = account.client("s3").get_paginator("list_objects_v2").paginate(Bucket=location.bucket, Prefix=prefix)
-        return {each["Key"].removeprefix(prefix): each["ETag"] for page in pages for each in page.get("Contents", [])}
-
-
 def checksums_location(location: S3Location) -> S3Location:
     """The object that notes what was sent to a place; beside it, so that no job gets it as data."""
     return S3Location(location.bucket, location.key + _SUMS)
@@ -144,16 +136,9 @@ def checksums_location(location: S3Location) -> S3Location:
 
 def _read_checksums(account: Account, location: S3Location) -> dict[str, UploadedFile]:
     """What was sent before, with the key of encryption that is in use now; else nothing."""
-    from botocore.exceptions import ClientError
-
-    note = checksums_location(location)
-    with translate_aws_errors(f"reading {note.url}"):
-        try:
-            body = account.client("s3").get_object(Bucket=note.bucket, Key=note.key)["Body"].read()
-        except ClientError as error:
-            if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
-                return {}
-            raise
+    body = read_object(account, checksums_location(location))
+    if body is None:
+        return {}
     try:
         document = json.loads(body)
         if document["kms_key"] != account.settings.sagemaker.kms_key:
@@ -161,33 +146,3 @@ def _read_checksums(account: Account, location: S3Location) -> dict[str, Uploade
         return {key: UploadedFile(*each) for key, each in document["files"].items()}
     except (ValueError, KeyError, TypeError):
         return {}
-
-
-Result = TypeVar("Result")
-
-AT_ONCE: Final = 8  # below the ten connections of a client
-_POLL_S: Final = 0.2
-
-
-def run_concurrently(
-    keys: Iterable[str], work: Callable[[str], Result], cancel: CancelToken, action: str
-) -> Iterator[tuple[str, Result]]:
-    """(key, result) of each as it is done. Raises what the work raised, and Stopped when cancelled."""
-    running: dict[Future[Result], str] = {}
-    waiting = iter(keys)
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        try:
-            while True:
-                # No more than are soon begun, so that an end is an end.
-                while len(running) < 2 * AT_ONCE and (key := next(waiting, None)) is not None:
-                    running[pool.submit(work, key)] = key
-                if not running:
-                    return
-                done, _ = wait(running, timeout=_POLL_S, return_when=FIRST_COMPLETED)
-                for each in done:
-                    yield running.pop(each), each.result()
-                if cancel.requested:
-                    raise Stopped(f"stopped while {action}; the same command goes on from here")
-        finally:
-            for each in running:
-                each.cancel()

@@ -14,12 +14,12 @@ from backends.cancel import CancelToken
 from backends.errors import BackendError
 from backends.sagemaker.account import Account
 from backends.sagemaker.errors import translate_aws_errors
-from backends.sagemaker.storage.sync import Difference, UploadedFile, checksums_location, run_concurrently
+from backends.sagemaker.storage.objects import remove_names, run_concurrently
+from backends.sagemaker.storage.sync import Difference, UploadedFile, checksums_location
 
 # Larger files are sent in parts, which boto3 does by itself.
 _ONE_PART: Final = 64 << 20
 _NOTE_S: Final = 10.0
-_MOST_DELETED: Final = 1000  # of one request
 
 
 def upload_files(account: Account, difference: Difference, watch: ProgressCallback, cancel: CancelToken) -> None:
@@ -34,26 +34,13 @@ def upload_files(account: Account, difference: Difference, watch: ProgressCallba
         for key, sent in run_concurrently(difference.send, sender, cancel, "uploading"):
             checksums.add(key, sent)
             meter.show()
-        _delete(account, difference)
+        remove_names(account, difference.location, difference.obsolete)
     except BackendError:
         with contextlib.suppress(BackendError):
             checksums.write()
         raise
     if difference.send or difference.obsolete:
         checksums.write()
-
-
-def _delete(account: Account, difference: Difference) -> None:
-    location = difference.location
-    keys = [{"Key": f"{location.key}/{key}"} for key in difference.obsolete]
-    for first in range(0, len(keys), _MOST_DELETED):
-        part = keys[first : first + _MOST_DELETED]
-        with translate_aws_errors(f"removing what is gone from {location.url}"):
-            answer = account.client("s3").delete_objects(
-                Bucket=location.bucket, Delete={"Objects": part, "Quiet": True}
-            )
-        for fault in answer.get("Errors", [])[:1]:
-            raise BackendError(f"s3://{location.bucket}/{fault['Key']} can't be removed: {fault.get('Message')}")
 
 
 class _ChecksumFile:
