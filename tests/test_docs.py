@@ -41,6 +41,13 @@ def test_make_targets_and_files_named_exist(page: Path) -> None:
         assert (ROOT / script).is_file(), f"{page.name} names {script}"
 
 
+def test_contributing_names_files_that_exist() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    named = re.findall(r"`([a-z_]+/[\w./]*)`", text) + re.findall(r"\bdocs/\w+\.md", text)
+    assert len(named) >= 15
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
 def test_the_version_is_the_same_everywhere() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["version"] == VERSION

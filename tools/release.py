@@ -52,14 +52,19 @@ def _changelog(root: Path, version: str) -> Iterator[str]:
 def _locks(root: Path, _version: str) -> Iterator[str]:
     groups = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
     for group, requirements in groups.items():
+        origin = f"kennel (pyproject.toml:{group})"  # what uv writes below a direct requirement of the group
+        files = [root / "requirements" / f"{name}.txt" for name in (group, "torch-cuda")]
+        locked = {(block.name, block.version) for file in files for block in read(file) if origin in block.text}
+        named = {normalise(re.split(r"[^\w.-]", requirement)[0]) for requirement in requirements}
+        for name, version in sorted(pin for pin in locked if pin[0] not in named):
+            yield f"requirements/ locks {name}=={version} for {group}, which pyproject.toml doesn't name; run make lock"
         for requirement in requirements:
-            pin = re.match(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?==([^\s;]+)", requirement)
+            pin = re.match(r"([\w.-]+)(?:\[[^]]*\])?==([^\s;]+)", requirement)
             if pin is None:
                 yield f"pyproject.toml: {requirement} in {group} names no exact version; write NAME==VERSION"
-                continue
-            lock = root / "requirements" / f"{'torch-cuda' if pin[1] in _TORCH else group}.txt"
-            if (normalise(pin[1]), pin[2]) not in {(block.name, block.version) for block in read(lock)}:
-                yield f"{lock.relative_to(root)} doesn't lock {pin[0]}, which pyproject.toml names; run make lock"
+            elif (normalise(pin[1]), pin[2]) not in locked:
+                lock = files[pin[1] in _TORCH].relative_to(root)
+                yield f"{lock} doesn't lock {pin[0]}, which pyproject.toml names; run make lock"
 
 
 def _figure(root: Path, _version: str) -> Iterator[str]:

@@ -30,8 +30,8 @@ def checkout(tmp_path: Path) -> Path:
             '[project]\nversion = "1.2.3"\n[dependency-groups]\n'
             'dev = ["Some_Thing[more]==4.5; python_version > \'3\'", "torch==2.0"]\n'
         ),
-        "requirements/dev.txt": "some-thing==4.5 \\\n    --hash=sha256:00\n",
-        "requirements/torch-cuda.txt": "torch==2.0 \\\n    --hash=sha256:00\n",
+        "requirements/dev.txt": "some-thing==4.5 \\\n    --hash=sha256:00\n    # via kennel (pyproject.toml:dev)\n",
+        "requirements/torch-cuda.txt": "torch==2.0 \\\n    --hash=sha256:00\n    # via kennel (pyproject.toml:dev)\n",
         "CHANGELOG.md": CHANGELOG,
     }
     for room in ROOMS:
@@ -81,6 +81,10 @@ def test_a_checkout_in_order_lacks_nothing(checkout: Path) -> None:
         (
             "pyproject.toml", "torch==2.0", "torch>=2.0",
             "pyproject.toml: torch>=2.0 in dev names no exact version; write NAME==VERSION",
+        ),
+        (
+            "pyproject.toml", ', "torch==2.0"', "",
+            "requirements/ locks torch==2.0 for dev, which pyproject.toml doesn't name; run make lock",
         ),
         (
             "serve/__init__.py", "", "import model\n",
