@@ -90,7 +90,7 @@ def toy_server(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 @dataclass(frozen=True)
 class Trained:
-    """A real training run: its /opt/ml tree, its test images by name, and what evaluation said of them."""
+    """A real training run: its /opt/ml tree, its test images by name, and their evaluation."""
 
     ml_root: Path
     files: dict[str, Path]

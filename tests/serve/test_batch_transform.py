@@ -83,11 +83,11 @@ def test_there_is_room_for_all_requests_of_a_job(start: Start, tmp_path: Path) -
 def test_a_bad_image_fails_its_object_or_is_told_in_its_answer(start: Start, errors: str) -> None:
     server = start(**SAGEMAKER, KENNEL_BATCH_ERRORS=errors, SAGEMAKER_MAX_PAYLOAD_IN_MB="1")
     server.wait_ready()
-    for body, code, said in ((b"no image", 400, "not an image"), (bytes(1024 * 1024 + 1), 413, "larger than the")):
+    for body, code, reason in ((b"no image", 400, "not an image"), (bytes(1024 * 1024 + 1), 413, "larger than the")):
         answer = server.invoke(body)
         assert answer.status == (code if errors == "status" else 200)
         assert answer.json["error"]["code"] == code
-        assert said in answer.json["error"]["message"]
+        assert reason in answer.json["error"]["message"]
         # The log keeps what it was.
         assert f" {code} " in server.log.splitlines()[-1]
     good = encoded(photo(1))

@@ -48,58 +48,58 @@ def machine(
     return Machine(lambda: gpu, gpu_fault, openvino)
 
 
-def wishes(device: str = "auto", form: str = "auto") -> EngineOptions:
+def options_for(device: str = "auto", form: str = "auto") -> EngineOptions:
     return EngineOptions(device, 1, form=form)
 
 
 def test_without_a_gpu_torch_is_not_asked() -> None:
-    choice = choose(with_forms(*FORMS), wishes(), machine(gpu_fault=never))
+    choice = choose(with_forms(*FORMS), options_for(), machine(gpu_fault=never))
     assert choice == Choice("openvino", "there is no NVIDIA GPU and the artifact has a form for OpenVINO")
 
 
 def test_a_gpu_that_can_be_used() -> None:
-    choice = choose(with_forms(*FORMS), wishes(), machine(gpu=True, gpu_fault=answers(None), openvino=never))
+    choice = choose(with_forms(*FORMS), options_for(), machine(gpu=True, gpu_fault=answers(None), openvino=never))
     assert choice == Choice("torch", "there is an NVIDIA GPU")
 
 
 def test_a_gpu_that_cannot_be_used_is_told() -> None:
-    choice = choose(with_forms(*FORMS), wishes(), machine(gpu=True, gpu_fault=answers("the driver is too old")))
+    choice = choose(with_forms(*FORMS), options_for(), machine(gpu=True, gpu_fault=answers("the driver is too old")))
     assert choice.engine == "openvino"
     assert choice.warning == "the GPU can't be used, so predictions run on the CPU: the driver is too old"
 
 
 def test_the_cpu_is_wanted_on_a_machine_with_a_gpu() -> None:
-    choice = choose(with_forms(*FORMS), wishes(device="cpu"), machine(gpu=True, gpu_fault=never))
+    choice = choose(with_forms(*FORMS), options_for(device="cpu"), machine(gpu=True, gpu_fault=never))
     assert choice == Choice("openvino", "device cpu is wanted and the artifact has a form for OpenVINO")
 
 
 def test_an_artifact_without_forms_is_slower_and_that_is_told() -> None:
-    choice = choose(with_forms(), wishes(), machine(openvino=never))
+    choice = choose(with_forms(), options_for(), machine(openvino=never))
     assert choice.engine == "torch"
     assert "slower and takes more memory" in choice.warning
     assert "train with export=int8" in choice.warning
-    assert choose(with_forms(TORCH), wishes(), machine(openvino=never)) == choice
+    assert choose(with_forms(TORCH), options_for(), machine(openvino=never)) == choice
 
 
 def test_openvino_that_cannot_be_imported() -> None:
-    choice = choose(with_forms(*FORMS), wishes(), machine(openvino=answers("No module named 'openvino'")))
+    choice = choose(with_forms(*FORMS), options_for(), machine(openvino=answers("No module named 'openvino'")))
     assert choice.engine == "torch"
     assert choice.warning.endswith("No module named 'openvino'")
 
 
 @pytest.mark.parametrize(
-    ("wish", "engine", "reason"),
+    ("options", "engine", "reason"),
     [
-        (wishes(device="cuda"), "torch", "device cuda is wanted"),
-        (wishes(device="cuda", form=OPENVINO), "torch", "device cuda is wanted"),
-        (wishes(form=TORCH), "torch", "form torch is wanted"),
-        (wishes(form=OPENVINO), "openvino", "form openvino is wanted"),
-        (wishes(form=OPENVINO_INT8), "openvino", "form openvino-int8 is wanted"),
+        (options_for(device="cuda"), "torch", "device cuda is wanted"),
+        (options_for(device="cuda", form=OPENVINO), "torch", "device cuda is wanted"),
+        (options_for(form=TORCH), "torch", "form torch is wanted"),
+        (options_for(form=OPENVINO), "openvino", "form openvino is wanted"),
+        (options_for(form=OPENVINO_INT8), "openvino", "form openvino-int8 is wanted"),
     ],
 )
-def test_wishes_are_met_without_a_look_at_the_machine(wish: EngineOptions, engine: str, reason: str) -> None:
+def test_options_are_met_without_a_look_at_the_machine(options: EngineOptions, engine: str, reason: str) -> None:
     unseen = Machine(lambda: bool(never()), never, never)
-    assert choose(with_forms(*FORMS), wish, unseen) == Choice(engine, reason)
+    assert choose(with_forms(*FORMS), options, unseen) == Choice(engine, reason)
 
 
 @pytest.mark.parametrize(
@@ -124,35 +124,35 @@ def test_what_shows_a_gpu(files: tuple[str, ...], environ: dict[str, str], shows
 
 
 @pytest.mark.parametrize(
-    ("engine", "wish", "said"),
+    ("engine", "options", "reason"),
     [
-        ("openvino", wishes(device="cuda"), "choose the engine torch for a GPU"),
-        ("openvino", wishes(form=TORCH), "runs the forms openvino, openvino-int8, not torch"),
-        ("torch", wishes(form=OPENVINO), "runs the form torch, not openvino"),
-        ("auto", wishes(device="cuda", form=OPENVINO_INT8), "runs the form torch, not openvino-int8"),
+        ("openvino", options_for(device="cuda"), "choose the engine torch for a GPU"),
+        ("openvino", options_for(form=TORCH), "runs the forms openvino, openvino-int8, not torch"),
+        ("torch", options_for(form=OPENVINO), "runs the form torch, not openvino"),
+        ("auto", options_for(device="cuda", form=OPENVINO_INT8), "runs the form torch, not openvino-int8"),
     ],
 )
-def test_wishes_that_exclude_each_other(engine: str, wish: EngineOptions, said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
-        registry.find(engine)(with_forms(*FORMS), wish)
+def test_options_that_exclude_each_other(engine: str, options: EngineOptions, reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        registry.find(engine)(with_forms(*FORMS), options)
 
 
 @pytest.mark.parametrize(
-    ("forms", "form", "said"),
+    ("forms", "form", "reason"),
     [
         ((), "auto", r"has no form openvino for OpenVINO \(it has: none\); train with export=int8"),
         ((TORCH, OPENVINO), OPENVINO_INT8, r"has no form openvino-int8 for OpenVINO \(it has: openvino\)"),
     ],
 )
-def test_a_form_that_is_missing(forms: tuple[str, ...], form: str, said: str) -> None:
-    with pytest.raises(ArtifactError, match=said):
-        registry.find("openvino")(with_forms(*forms), wishes(form=form))
+def test_a_form_that_is_missing(forms: tuple[str, ...], form: str, reason: str) -> None:
+    with pytest.raises(ArtifactError, match=reason):
+        registry.find("openvino")(with_forms(*forms), options_for(form=form))
 
 
 def test_the_warning_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     # There are no files to this artifact, which ends the loading right after the choice.
     artifact = with_forms()
     with caplog.at_level(logging.WARNING), pytest.raises(ArtifactError, match=r"has no model\.safetensors"):
-        registry.find("auto")(artifact, wishes(device="cpu"))
+        registry.find("auto")(artifact, options_for(device="cpu"))
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "train with export=int8" in caplog.text

@@ -66,8 +66,8 @@ def test_a_precision_that_the_cpu_does_not_have() -> None:
 )
 def test_cores_are_full_and_never_taken_twice(threads: int, shared: tuple[int, int]) -> None:
     assert share_threads(threads) == shared
-    lanes, width = shared
-    assert threads - width < lanes * width <= threads
+    concurrency, width = shared
+    assert threads - width < concurrency * width <= threads
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def copy(whole: Path, tmp_path: Path) -> Artifact:
     return Artifact.load(tmp_path)
 
 
-def refused(artifact: Artifact, said: str) -> None:
+def refused(artifact: Artifact, reason: str) -> None:
     """By its checksum; and by what is in it, if whoever changed it has changed the manifest, too."""
     with pytest.raises(ArtifactError, match="isn't the file that was trained"):
         OpenVinoEngine(artifact, EngineOptions("cpu", 1))
@@ -124,7 +124,7 @@ def refused(artifact: Artifact, said: str) -> None:
     for name, digest in artifact.files(OPENVINO).items():
         text = text.replace(digest, sha256(artifact.path / name))
     manifest.write_text(text)
-    with pytest.raises(ArtifactError, match=said) as caught:
+    with pytest.raises(ArtifactError, match=reason) as caught:
         OpenVinoEngine(Artifact.read(artifact.path), EngineOptions("cpu", 1))
     assert str(artifact.graph(OPENVINO)) in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -132,10 +132,10 @@ def refused(artifact: Artifact, said: str) -> None:
 
 @pytest.mark.parametrize("kind", list(GRAPHS))
 def test_graphs_that_are_broken_or_hostile(kind: str, copy: Artifact) -> None:
-    change, said = GRAPHS[kind]
+    change, reason = GRAPHS[kind]
     graph = copy.graph(OPENVINO)
     graph.write_bytes(change(graph.read_bytes()))
-    refused(copy, said)
+    refused(copy, reason)
 
 
 @pytest.mark.parametrize("content", [b"", bytes(1000), bytes(50_000_000)], ids=["empty", "short", "zeros"])

@@ -39,11 +39,11 @@ def test_the_section_has_examples() -> None:
 
 @pytest.mark.parametrize("line", LINES)
 def test_curl_lines_run(line: str, folder: Path, toy_server: Served) -> None:
-    said = run(line, folder, toy_server)
+    output = run(line, folder, toy_server)
     if "text/csv" in line:
-        assert [float(x) for x in said.split(",")] == pytest.approx([0.5, 0.25, 0.25], abs=0.01)
+        assert [float(x) for x in output.split(",")] == pytest.approx([0.5, 0.25, 0.25], abs=0.01)
         return
-    answer = json.loads(said)
+    answer = json.loads(output)
     first = answer["predictions"][0]
     assert (first if isinstance(first, dict) else first[0])["label"] == "Red dog"
     if "cat.png" in line:

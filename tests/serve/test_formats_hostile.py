@@ -135,19 +135,19 @@ ARRAYS = {
     "more images than fit": (described("(99999999999, 1, 1, 3)"), "more images than the limit of 64"),
 }
 CASES = {
-    **{f"json, {name}": (body, JSON, told) for name, (body, told) in JSONS.items()},
-    **{f"lines, {name}": (body, LINES, told) for name, (body, told) in LINE_BODIES.items()},
+    **{f"json, {name}": (body, JSON, reason) for name, (body, reason) in JSONS.items()},
+    **{f"lines, {name}": (body, LINES, reason) for name, (body, reason) in LINE_BODIES.items()},
     **{f"form, {name}": case for name, case in FORMS.items()},
-    **{f"npy, {name}": (body, NPY, told) for name, (body, told) in ARRAYS.items()},
+    **{f"npy, {name}": (body, NPY, reason) for name, (body, reason) in ARRAYS.items()},
 }
 
 
 @pytest.mark.parametrize("kind", list(CASES))
 def test_broken_bodies(toy_server: Served, kind: str) -> None:
-    body, label, told = CASES[kind]
+    body, label, reason = CASES[kind]
     answer = toy_server.request("POST", "/invocations", body, label)
     assert answer.status in (400, 413), answer
-    assert told in answer.error
+    assert reason in answer.error
     assert "\n" not in answer.error
     assert len(answer.error) < 600
 

@@ -137,7 +137,7 @@ def test_what_others_write_into_the_attributes_is_left_alone(toy_server: Served)
 
 
 @pytest.mark.parametrize(
-    ("query", "attributes", "told"),
+    ("query", "attributes", "reason"),
     [
         ("?top_k=0", "", "top_k must be an integer of 1 or more, got '0'"),
         ("?top_k=-1", "", "got '-1'"),
@@ -157,11 +157,11 @@ def test_what_others_write_into_the_attributes_is_left_alone(toy_server: Served)
         ("", "top_k=3,näh=1", "visible ASCII"),
     ],
 )
-def test_wrong_options(toy_server: Served, query: str, attributes: str, told: str) -> None:
+def test_wrong_options(toy_server: Served, query: str, attributes: str, reason: str) -> None:
     headers = {**JSON, **({ATTRIBUTES: attributes} if attributes else {})}
     answer = toy_server.request("POST", f"/invocations{query}", THREE, headers)
     assert answer.status == 400
-    assert told in answer.error
+    assert reason in answer.error
 
 
 def test_headers_tell_the_artifact_and_the_time(toy: Toy, toy_server: Served) -> None:

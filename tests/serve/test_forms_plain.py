@@ -41,7 +41,7 @@ OTHERS = {
 }
 
 
-def told(body: bytes) -> tuple[object, ...]:
+def form_contents(body: bytes) -> tuple[object, ...]:
     """What a form comes to: names, contents and fields, or the refusal."""
     try:
         batch: Batch = multipart.read_form(body, LABEL, 4)
@@ -54,7 +54,7 @@ def told(body: bytes) -> tuple[object, ...]:
 def by_the_parser(body: bytes, monkeypatch: pytest.MonkeyPatch) -> tuple[object, ...]:
     with monkeypatch.context() as patched:
         patched.setattr(multipart, "_plain", lambda *_: None)
-        return told(body)
+        return form_contents(body)
 
 
 def is_plain(body: bytes) -> bool:
@@ -64,17 +64,17 @@ def is_plain(body: bytes) -> bool:
 @pytest.mark.parametrize("name", list(PLAIN))
 def test_plain_forms(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert is_plain(PLAIN[name])
-    assert told(PLAIN[name]) == by_the_parser(PLAIN[name], monkeypatch)
+    assert form_contents(PLAIN[name]) == by_the_parser(PLAIN[name], monkeypatch)
 
 
 @pytest.mark.parametrize("name", list(OTHERS))
 def test_others_are_the_parsers(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not is_plain(OTHERS[name])
-    assert told(OTHERS[name]) == by_the_parser(OTHERS[name], monkeypatch)
+    assert form_contents(OTHERS[name]) == by_the_parser(OTHERS[name], monkeypatch)
 
 
 def test_what_is_in_them() -> None:
-    assert told(PLAIN["ends of lines in it"]) == (
+    assert form_contents(PLAIN["ends of lines in it"]) == (
         ["file 0 ('a b_c-d.png')"], ["a b_c-d.png"], [b"\r\n\r\n-" + BOUNDARY.encode() + b"\n\r\n"], {}
     )  # fmt: skip
 
@@ -102,7 +102,7 @@ def test_whatever_is_done_to_them_the_parser_agrees(monkeypatch: pytest.MonkeyPa
         for _ in range(chance.randint(0, 2)):
             where = chance.randint(0, len(body))
             body[where : where + chance.choice((0, 0, 1, 7))] = chance.choice((*pieces, b""))
-        found = told(bytes(body))
+        found = form_contents(bytes(body))
         assert found == by_the_parser(bytes(body), monkeypatch), bytes(body)
         plain += is_plain(bytes(body))
         refused += isinstance(found[0], int)

@@ -1,4 +1,4 @@
-"""Artifacts that are broken, or made to harm: told in one sentence, exit code 2, nothing executed."""
+"""Artifacts that are broken, or made to harm: reported in one sentence, exit code 2, nothing executed."""
 
 import hashlib
 import json
@@ -108,9 +108,9 @@ def ended(start: Start, root: Path, **settings: str) -> str:
     server = start(ml_root=root, **settings)
     assert server.wait() == 2, server.log
     assert "Traceback" not in server.log
-    told = [line for line in server.log.splitlines() if line.startswith("error: ")]
-    assert told == server.log.splitlines()[-1:], server.log
-    return told[0]
+    errors = [line for line in server.log.splitlines() if line.startswith("error: ")]
+    assert errors == server.log.splitlines()[-1:], server.log
+    return errors[0]
 
 
 def test_a_pickle_for_weights_is_not_run(start: Start, copy: Path, tmp_path: Path) -> None:

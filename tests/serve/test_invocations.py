@@ -149,7 +149,7 @@ def test_animated_gif_gives_its_first_frame(toy_server: Served) -> None:
 
 def test_truncated_and_broken_images(toy_server: Served) -> None:
     whole = encoded(photo(5, 400, 300))
-    for body, said in [
+    for body, reason in [
         (whole[: len(whole) // 2], "broken or truncated"),
         (b"", "empty"),
         (b"hello", "not an image"),
@@ -165,7 +165,7 @@ def test_truncated_and_broken_images(toy_server: Served) -> None:
     ]:
         answer = toy_server.invoke(body)
         assert answer.status == 400, body[:20]
-        assert said in answer.error
+        assert reason in answer.error
         # No path of ours.
         assert "/" not in answer.error.split("; if it holds images")[0], answer.error
 

@@ -74,7 +74,7 @@ def test_a_killed_worker_is_replaced(start: Start, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("engine", "code", "said"),
+    ("engine", "code", "error"),
     [
         ("unloadable", 3, "error: the model can't be loaded (MemoryError: no room for the network)"),
         ("unfit", 2, "error: the weights don't fit; train again"),
@@ -86,11 +86,11 @@ def test_a_killed_worker_is_replaced(start: Start, tmp_path: Path) -> None:
         ("missing", 2, "error: the engine 'tests.serve.engines:missing' can't be loaded"),
     ],
 )
-def test_an_engine_that_cannot_load_ends_the_server(start: Start, engine: str, code: int, said: str) -> None:
+def test_an_engine_that_cannot_load_ends_the_server(start: Start, engine: str, code: int, error: str) -> None:
     # Two workers: both give up, in either order, and the server ends once.
     server = start(KENNEL_ENGINE=f"tests.serve.engines:{engine}", SAGEMAKER_MODEL_SERVER_WORKERS="2")
     assert server.wait() == code
-    assert server.log.splitlines()[-1].startswith(said), server.log
+    assert server.log.splitlines()[-1].startswith(error), server.log
     assert ("Traceback" in server.log) == (code == 3)
 
 
@@ -129,8 +129,8 @@ def test_a_full_server_says_so_and_still_answers_ping(start: Start, tmp_path: Pa
     server.wait_ready()
     requests = [in_flight(server, tmp_path)]
     requests += [Background(lambda: server.invoke(BODY)) for _ in range(30)]
-    # Three have a place; the others are told at once, while those wait. (A process's number may hold a 503, too.)
-    eventually("28 were told", lambda: server.log.count("'/invocations' 503 ") == 28)
+    # Three have a slot; the others are refused at once, while those wait. (A process's number may hold a 503, too.)
+    eventually("28 were refused", lambda: server.log.count("'/invocations' 503 ") == 28)
     assert server.ping() == 200
     (tmp_path / "hold").unlink()
     answers = [request.result() for request in requests]

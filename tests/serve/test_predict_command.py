@@ -38,8 +38,8 @@ def test_a_file_that_fails_does_not_stop_the_others(toy: Toy, tmp_path: Path) ->
     run = predict(toy, "--json", "--top-k", 1, broken, tmp_path / "none.jpg", tmp_path, document, good)
     assert run.returncode == 1
     lines = [json.loads(line) for line in run.stdout.splitlines()]
-    said = ["broken or truncated", "No such file", "Is a directory", "PDF"]
-    for line, words in zip(lines[:4], said, strict=True):
+    reasons = ["broken or truncated", "No such file", "Is a directory", "PDF"]
+    for line, words in zip(lines[:4], reasons, strict=True):
         assert set(line) == {"file", "error"}
         assert words in line["error"]
     assert len(lines[4]["predictions"]) == 1

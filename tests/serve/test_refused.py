@@ -47,11 +47,11 @@ def test_who_comes_back_at_once_waits_and_keeps_nobody_waiting(full: Served, tmp
     with full.connect() as sock:
         assert refused(sock).headers["connection"] == "keep-alive"
         sock.sendall(POST)
-        # Those who ask for the first time are told at once, and so is /ping, while that connection waits.
+        # Those who ask for the first time are answered at once, and so is /ping, while that connection waits.
         assert [full.invoke(BODY).status for _ in range(3)] == [503] * 3
         assert full.ping() == 200
         assert not select.select([sock], [], [], 0)[0]
-        # Then it is told again.
+        # Then it is refused again.
         assert read_answer(sock).status == 503
         (tmp_path / "hold").unlink()
         assert held.result().status == 200
@@ -66,7 +66,7 @@ def test_who_waits_gets_the_place_that_becomes_free(full: Served, tmp_path: Path
         sock.sendall(POST)
         (tmp_path / "hold").unlink()
         answer = read_answer(sock)
-        # On a machine so slow that this took a second, it is told again.
+        # On a machine so slow that this took a second, it is refused again.
         while answer.status == 503:
             sock.sendall(POST)
             answer = read_answer(sock)

@@ -95,7 +95,7 @@ def test_the_command(ml_root: Path, trap: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wishes", "said"),
+    ("variables", "error"),
     [
         ({"KENNEL_ENGINE": "openvino", "KENNEL_DEVICE": "cuda"}, "error: the engine openvino runs on the CPU, not on"),
         ({"KENNEL_ENGINE": "torch", "KENNEL_FORM": "openvino"}, "error: the engine torch runs the form torch, not"),
@@ -103,11 +103,11 @@ def test_the_command(ml_root: Path, trap: Path, tmp_path: Path) -> None:
     ],
 )
 def test_wishes_that_cannot_be_met_end_the_server(
-    start: Start, ml_root: Path, wishes: dict[str, str], said: str
+    start: Start, ml_root: Path, variables: dict[str, str], error: str
 ) -> None:
-    server = start(ml_root=ml_root, **{"KENNEL_ENGINE": "", **wishes})
+    server = start(ml_root=ml_root, **{"KENNEL_ENGINE": "", **variables})
     assert server.wait() == 2
-    assert server.log.splitlines()[-1].startswith(said), server.log
+    assert server.log.splitlines()[-1].startswith(error), server.log
     assert "Traceback" not in server.log
 
 
