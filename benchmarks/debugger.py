@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.timing import print_facts
-from contract.debugger import Place, Schedule
+from contract.debugger import HookLocation, Schedule
 from contract.hyperparameters import Hyperparameters
 from model.machine import available_cpus
 from model.network import build
@@ -136,7 +136,9 @@ def train(size: int, steps: int, debug: bool) -> Clock:
     with tempfile.TemporaryDirectory() as folder:
         observers: list[Callback] = [clock]
         if debug:
-            observers.append(DebugHook(Place(Path(folder, "tensors"), Path(folder, "none.json")), Schedule(0, 1, 1)))
+            observers.append(
+                DebugHook(HookLocation(Path(folder, "tensors"), Path(folder, "none.json")), Schedule(0, 1, 1))
+            )
         # A step ends when the debugger is done with it.
         observers.sort(key=lambda each: each is clock)
         loss = TrainingLoss(chosen, [1] * CLASSES, cpu)

@@ -13,7 +13,7 @@ EVAL_BATCHES, EVAL_EPOCHS = 16, 125
 
 
 @dataclass(frozen=True)
-class Place:
+class HookLocation:
     """folder: where tensors go unless the configuration says otherwise. config: where debughookconfig.json is, if it is
     there; SageMaker's other files are beside it.
     """

@@ -65,7 +65,7 @@ def _fault(text: str) -> ConfigError:
 
 
 def _lower(value: Any, name: str) -> dict[str, Any]:
-    """A JSON object with its keys in lower case: SageMaker's own reader doesn't tell upper from lower case."""
+    """A JSON object with its keys in lower case: SageMaker's own reader ignores case."""
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -110,7 +110,7 @@ def _folder(paths: MLPaths, parameters: Mapping[str, Any]) -> Path:
 
 
 def _steps(parameters: Mapping[str, Any]) -> str | None:
-    """The window as FIRST:COUNT; None when no part of the file tells one in steps."""
+    """The window as FIRST:COUNT; None when no part of the file gives one in steps."""
     for name in _WINDOWS:
         if (found := _step_range(_nested(parameters.get(name), name), _NAMES[name])) is not None:
             return found

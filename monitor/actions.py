@@ -1,4 +1,4 @@
-"""What is done because a rule fired: a wish sent to the training process, or a command run beside it."""
+"""What is done because a rule fired: a request sent to the training process, or a command run beside it."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from contract.files import write_atomic
 from contract.rules.request import FINISH, REPORT, RUN, STOP
 
 COMMAND_LIMIT_S: Final = 60.0
-# From the wish to SIGTERM, for a training process that doesn't get to its next step: a step may take long, unless
+# From the request to SIGTERM, for a training process that doesn't get to its next step: a step may take long, unless
 # nothing has moved for long already. From there to SIGKILL.
 GRACE_S: Final = 120.0
 GRACE_STUCK_S: Final = 10.0
@@ -47,7 +47,7 @@ class Commands:
         self._running.append(_Command(rule, process, time.monotonic()))
 
     def look(self) -> bool:
-        """Tell of those that ended badly, end those that take too long; whether any still runs."""
+        """Report those that failed, end those that take too long; whether any still runs."""
         for each in list(self._running):
             code = each.process.poll()
             if code is None and time.monotonic() - each.started > COMMAND_LIMIT_S:
@@ -92,37 +92,37 @@ class Stopper:
         self._say = say
         self._asked: float | None = None
         self._signalled: float | None = None
-        self._heeded = False
+        self._obeyed = False
         self._grace = GRACE_S
-        self._wish: Mapping[str, object] = {}
+        self._request: Mapping[str, object] = {}
 
     @property
     def reason(self) -> str | None:
         """What was asked for; None if nothing was."""
-        return str(self._wish["reason"]) if self._wish else None
+        return str(self._request["reason"]) if self._request else None
 
     def ask(self, action: str, reason: str, stuck: bool = False) -> bool:
         """Whether this is the first request. stuck: the training makes no progress as far as is known."""
-        if self._wish:
+        if self._request:
             return False
-        self._wish = {"event": "stop", "success": action == FINISH, "reason": reason}
+        self._request = {"event": "stop", "success": action == FINISH, "reason": reason}
         self._asked = time.monotonic()
         self._grace = GRACE_STUCK_S if stuck else GRACE_S
-        self._send(self._wish)
+        self._send(self._request)
         return True
 
     def _send(self, message: Mapping[str, object]) -> None:
         with suppress(OSError):
             os.write(self._pipe, json.dumps(message).encode() + b"\n")
 
-    def heeded(self) -> None:
+    def obeyed(self) -> None:
         """The training process has read it."""
-        self._heeded = True
+        self._obeyed = True
 
     def look(self) -> None:
         """Once the grace period is over, SIGTERM; much later, SIGKILL, and the failure file in its place."""
         # Our parent, so no other process can have got its number.
-        if self._asked is None or self._heeded or os.getppid() != self._pid:
+        if self._asked is None or self._obeyed or os.getppid() != self._pid:
             return
         now = time.monotonic()
         if self._signalled is None and now - self._asked > self._grace:
@@ -131,8 +131,8 @@ class Stopper:
             self._send({"event": "signal"})
             os.kill(self._pid, signal.SIGTERM)
         elif self._signalled is not None and now - self._signalled > KILL_AFTER_S:
-            self._say("the training process doesn't heed SIGTERM and is killed")
-            self._heeded = True
+            self._say("the training process doesn't react to SIGTERM and is killed")
+            self._obeyed = True
             write_atomic(self._failure, f"ClientError: {self.reason}\n".encode())
             os.kill(self._pid, signal.SIGKILL)
 

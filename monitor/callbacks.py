@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from model.metrics import Evaluation
-from monitor.client import StopRequest
+from monitor.client import MonitorProcess, StopRequest
 
 # What a training step, and an epoch around it, is made of. `hook` is the observers' own time.
 PHASES: Final = ("data", "copy", "forward", "backward", "optimizer", "hook", "validation", "checkpoint", "other")
@@ -147,3 +147,33 @@ class Callbacks:
         name = type(callback).__name__
         print(f"WARNING: {name} failed and is switched off; training goes on", file=sys.stderr)
         traceback.print_exc()
+
+
+class MonitorCallback(Callback):
+    """Reports to the monitor process where training stands, and passes its request to end training on to the loop.
+
+    It costs a system call a step.
+    """
+
+    def __init__(self, process: MonitorProcess) -> None:
+        self._process = process
+
+    def on_train_start(self, state: TrainState) -> None:
+        self._process.started(state.epochs, state.steps_per_epoch)
+
+    def on_batch_end(self, state: TrainState) -> None:
+        self._process.step(state.step)
+        self._look(state)
+
+    def on_epoch_end(self, state: TrainState) -> None:
+        self._look(state)
+
+    def on_validation_batch_end(self, *_tensors: Any) -> None:
+        # Received now, obeyed at the epoch's end: a long validation is not taken for a stuck process.
+        self._process.listen()
+
+    def on_train_end(self, state: TrainState) -> None:  # noqa: ARG002 - the interface's
+        self._process.trained()
+
+    def _look(self, state: TrainState) -> None:
+        state.stop = state.stop or self._process.listen()

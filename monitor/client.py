@@ -113,7 +113,7 @@ class MonitorProcess:
         return self.stop_request
 
     def end(self, completed: bool, reason: str | None, cut_short: bool) -> None:
-        """Report the outcome and wait for the reports; a monitor that takes too long is killed, and that is said.
+        """Report the outcome and wait for the reports; a monitor that takes too long is killed, with a warning.
 
         cut_short: by a signal, so that there is less time. One that comes meanwhile shortens it, too.
         """

@@ -83,7 +83,7 @@ class Monitor:
         elif event == "trained":
             self._training = False
         elif event == "stopping":
-            self._stopper.heeded()
+            self._stopper.obeyed()
         elif event == "end":
             reason = message["reason"] or self._stopper.reason
             return Outcome(message["completed"], reason, message["cut_short"])

@@ -27,6 +27,9 @@ RETIRED: dict[str, str] = {
     "settle_classes": "name_classes",
     "hear_signals": "install_signal_handlers",
     "must_agree": "assert_same_on_all_ranks",
+    "companion": "monitor",
+    "CompanionProcess": "MonitorProcess",
+    "ProfileJudge": "ProfilerRuleEngine",
 }
 # What happened is told in the words of its time; and this list names them.
 MAY_SAY_THEM = ("CHANGELOG.md", "tests/test_words.py")

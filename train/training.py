@@ -9,8 +9,7 @@ from contract.errors import StoppedError
 from contract.progress import Progress
 from model.artifact import MANIFEST
 from model.network import Classifier
-from monitor.callback import MonitorCallback
-from monitor.callbacks import Callback, Callbacks, TrainState
+from monitor.callbacks import Callback, Callbacks, MonitorCallback, TrainState
 from monitor.client import MonitorProcess
 from train.callbacks import own_callbacks
 from train.checkpoint import Checkpoint, State, capture, fingerprint, restore
@@ -129,12 +128,12 @@ def observers_of(run: TrainingRun, train: Batches, valid: Batches, monitor: Moni
         # Before the hook: the hook's work at the start of a phase is then measured with the phase, and subtracted.
         observers += _profiler(run)
     if hyperparameters.debug == "on":
-        from contract.debugger import Place, Schedule
+        from contract.debugger import HookLocation, Schedule
         from monitor.debugger.callback import DebugHook
 
         steps, gpu = len(train) * hyperparameters.epochs, run.device.type == "cuda"
         schedule = Schedule(steps, hyperparameters.epochs, len(valid), hyperparameters.debug_interval, gpu)
-        place = Place(run.paths.tensors, run.paths.debughookconfig)
+        place = HookLocation(run.paths.tensors, run.paths.debughookconfig)
         # Of several hosts only rank 0 has observers.
         observers.append(
             DebugHook(place, schedule, bool(hyperparameters.mixup or hyperparameters.cutmix), only=run.group.size > 1)

@@ -123,14 +123,14 @@ _RULES: Final = (
     ),
     RuleSpec(
         "OverallSystemUsage",
-        "never: it tells the statistics of the machine's utilisation",
+        "never: it reports the statistics of the machine's utilisation",
         "",
         "info",
         {"scan_interval_us": Parameter(60_000_000, _SCAN, low=0)},
     ),
     RuleSpec(
         "OverallFrameworkMetrics",
-        "never: it tells where the time of a step goes",
+        "never: it reports where the time of a step goes",
         "",
         "info",
         {"scan_interval_us": Parameter(60_000_000, _SCAN, low=0)},

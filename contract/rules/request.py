@@ -77,7 +77,7 @@ class RuleSelection:
 
 
 def parse_rules(text: str) -> RuleSelection:
-    """The rules that `text` asks for. Raises ConfigError that tells all its faults at once."""
+    """The rules that `text` asks for. Raises ConfigError that names all its faults at once."""
     faults: list[str] = []
     found = _parse(text.strip(), faults)
     if faults:

@@ -57,7 +57,7 @@ class Parameter:
 class RuleSpec:
     """A rule. fires: when it does; advice: what helps, in general; on: whether it is part of the default set.
 
-    severity: "error" (the training is broken), "warning" (it could be better), or "info" (just told).
+    severity: "error" (the training is broken), "warning" (it could be better), or "info" (only reported).
     """
 
     name: str

@@ -47,7 +47,7 @@ __all__ = [
 @contextmanager
 def imported_quietly() -> Iterator[None]:
     """Around every import of smdebug's modules."""
-    # It tells of every step on stdout, where training's own lines are. What goes wrong is raised, and told by Kennel.
+    # It prints every step on stdout, among training's own lines. What goes wrong is raised, and reported by Kennel.
     level = os.environ.get("SMDEBUG_LOG_LEVEL", "critical")
     # Its regular expressions have escapes that Python deprecates, and its generated messages use protobuf's old ways.
     with warnings.catch_warnings(), environment({"SMDEBUG_LOG_LEVEL": level}):

@@ -78,7 +78,7 @@ class MendedHook(_hook.Hook):  # type: ignore[misc]
         return _hook.Hook._make_numpy_array(tensor_value)
 
     def abandon(self) -> None:
-        """Write nothing more, but tell readers so where that can be."""
+        """Write nothing more, but inform readers of it where that can be."""
         self.writer = None
         self.tb_writers: dict[Any, Any] = {}
         self.dry_run = True

@@ -175,7 +175,7 @@ def _confusion(verdict: Verdict, chosen: _Chosen) -> list[str]:  # noqa: ARG001
 def _stalled(verdict: Verdict, chosen: _Chosen) -> list[str]:  # noqa: ARG001
     if chosen["workers"] != 0:
         return ["If loading hangs, workers=0 loads the images in the training process and shows the error."]
-    return ["The log's last lines tell what was done; a network volume that does not answer is the usual cause."]
+    return ["The log's last lines show what was done; a network volume that does not answer is the usual cause."]
 
 
 _MAKERS: Final[Mapping[str, Callable[[Verdict, _Chosen], list[str]]]] = {

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from contract.debugger import Place, Schedule
+from contract.debugger import HookLocation, Schedule
 from monitor.callbacks import Callback, TrainState
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class DebugHook(Callback):
     It stands behind the profiler in the list of observers: what it does when a phase begins is counted to that phase.
     """
 
-    def __init__(self, place: Place, schedule: Schedule, mixed: bool = False, only: bool = False) -> None:
+    def __init__(self, place: HookLocation, schedule: Schedule, mixed: bool = False, only: bool = False) -> None:
         """mixed: whether training images are mixed, so that their labels aren't those of single classes. only: of
         several processes that train together, no other has such an observer.
         """

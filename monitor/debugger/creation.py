@@ -6,20 +6,20 @@ from typing import Any, Final
 
 import torch
 
-from contract.debugger import Place, Schedule, read_config, tensors_folder
+from contract.debugger import HookLocation, Schedule, read_config, tensors_folder
 from contract.environment import environment
 from monitor.debugger._smdebug import END_OF_JOB_FILENAME
 from monitor.debugger._smdebug_torch import create_hook_from_json_config
 from monitor.debugger.collections import complete, configure, own_options
 from monitor.debugger.hook import Hook
 
-# What a run leaves in its folder. The end file tells readers that nothing more comes; the claim would make the hook of
+# What a run leaves in its folder. The end file shows readers that nothing more comes; the claim would make the hook of
 # a run that goes on there believe that another process writes.
 _END: Final = (END_OF_JOB_FILENAME, "claim.smd")
 _TENSORS: Final = ("events", "index", "collections")
 
 
-def create(place: Place, schedule: Schedule, steps: int = 0, epochs: int = 0, only: bool = False) -> Hook:
+def create(place: HookLocation, schedule: Schedule, steps: int = 0, epochs: int = 0, only: bool = False) -> Hook:
     """The hook, on a folder without an earlier run's tensors, unless this training goes on from a checkpoint.
 
     steps, epochs: of the training that are done. only: none of the other processes that train with this one has a hook.

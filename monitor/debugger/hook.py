@@ -20,7 +20,7 @@ from monitor.debugger.collections import LOSS
 from monitor.debugger.writer import StepFile
 
 EPSILON = 1e-9  # as in SageMaker's rule: an update of a weight of 0 is divided by it
-# A module's inputs and outputs, as far as configurations tell them apart; a shared ReLU has an output for each call.
+# A module's inputs and outputs, as far as configurations distinguish them; a shared ReLU has an output for each call.
 _SIDES = tuple(f"{side}_{number}" for side in ("input", "output") for number in range(3))
 _reduction_name = functools.lru_cache(maxsize=65_536)(get_reduction_tensor_name)
 
@@ -233,7 +233,7 @@ class Hook(MendedHook):
         self._close_writers()
 
     def close(self) -> None:
-        """No more steps: write the names of all tensors, and the file that tells readers of the end."""
+        """No more steps: write the names of all tensors, and the file that marks the end for readers."""
         if not self.save_all_workers and self.worker != self.chief_worker:
             # Its end is none of the one that writes.
             self.abandon()

@@ -25,14 +25,14 @@ from monitor.debugger.events import decode, wall_time
 from monitor.debugger.rules.base import Array
 
 REDUCTIONS: Final = "smdebug/reductions/"
-Place = tuple[str, int, int]
+RecordLocation = tuple[str, int, int]
 """An event file, and a record's start and length in it, in bytes."""
 
 
 class Source(Protocol):
     """Whoever knows the folder."""
 
-    def record(self, place: Place) -> bytes:
+    def record(self, place: RecordLocation) -> bytes:
         """A record's bytes, fewer if the file is cut off."""
 
     def belongs(self, name: str, collection: str) -> bool:
@@ -43,9 +43,9 @@ class Source(Protocol):
 class _Saved:
     """Where one tensor of a step is. reductions: by (kind, absolute)."""
 
-    whole: Place | None = None
+    whole: RecordLocation | None = None
     shape: tuple[int, ...] | None = None
-    reductions: dict[tuple[str, bool], Place] = field(default_factory=dict)
+    reductions: dict[tuple[str, bool], RecordLocation] = field(default_factory=dict)
 
 
 class SavedStep:
@@ -216,7 +216,7 @@ class Tensors:
 
     @property
     def ended(self) -> bool:
-        """Whether the writer said that it was done; not all do."""
+        """Whether the writer marked that it was done; not all do."""
         return training_has_ended(self.path)
 
     def poll(self, final: bool = False) -> list[SavedStep]:
@@ -312,7 +312,7 @@ class Tensors:
             patterns = (FALLBACK[collection],) if collection in ("update_ratios", "relu_active_share") else ()
         return any(_matches(pattern, name) for pattern in patterns)
 
-    def record(self, place: Place) -> bytes:
+    def record(self, place: RecordLocation) -> bytes:
         """A record's bytes, fewer if the file is cut off. An event file is read once, not once a tensor."""
         file, start, length = place
         if file not in self._files:

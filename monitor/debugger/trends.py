@@ -103,7 +103,7 @@ def layer_name(tensor: str) -> str:
 
 
 def network_order(layer: str) -> tuple[int, list[Any]]:
-    """A sort key: from input to output by the usual names, numbers as numbers. The files don't tell the order."""
+    """A sort key: from input to output by the usual names, numbers as numbers. The files don't record the order."""
     words = re.split(r"[._/]", layer)
     first = words[1] if len(words) > 1 and words[0] in ("backbone", "module", "model", "features") else words[0]
     if re.fullmatch(r"conv1|bn1|stem|embed\w*|relu", first):

@@ -87,7 +87,7 @@ class Facts:
             return node[name][inside]
 
         gpus = node.gpus()
-        told = number(run.config.get("workers"))
+        workers = number(run.config.get("workers"))
         cores = run.cores()
         epochs = run.steps["epoch"]
         names = run.machine.get("gpus")
@@ -102,7 +102,7 @@ class Facts:
             device=str(run.config.get("device", "")),
             gpus=tuple(str(each) for each in names) if isinstance(names, list) else (),
             cores=cores,
-            workers=None if math.isnan(told) else int(told),
+            workers=None if math.isnan(workers) else int(workers),
             cpu=mean(column("cpu")),
             process=mean(column("process_cpu")) / cores if cores else math.nan,
             iowait=mean(column("iowait")),
@@ -331,7 +331,7 @@ def memory(facts: Facts) -> Advice | None:
 
 
 def compute(facts: Facts) -> Advice | None:
-    """The network itself takes the time: fewer operations are a trade, told last."""
+    """The network itself takes the time: fewer operations are a trade, which comes last."""
     takes = facts.share("forward", "backward")
     if facts.device != "cpu" or not takes >= 75:
         return None

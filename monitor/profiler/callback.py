@@ -169,7 +169,7 @@ class OperatorRecorder:
         return True
 
     def _start(self, step: int) -> None:
-        # Kineto tells each start and stop on stderr, at a level above errors.
+        # Kineto prints each start and stop on stderr, at a level above errors.
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")
         cuda = [ProfilerActivity.CUDA] if self._device == "cuda" else []
         recorder = profile(activities=[ProfilerActivity.CPU, *cuda])

@@ -35,14 +35,14 @@ def headline(facts: Facts, verdicts: Sequence[Verdict] = ()) -> list[str]:
 
 
 def _nothing(facts: Facts) -> str:
-    told = []
+    parts = []
     if not math.isnan(facts.share("forward", "backward")):
-        told.append(f"forward and backward take {facts.share('forward', 'backward'):.0f} % of a step")
+        parts.append(f"forward and backward take {facts.share('forward', 'backward'):.0f} % of a step")
     if not math.isnan(facts.cpu):
-        told.append(f"the CPU is used {facts.cpu:.0f} %")
+        parts.append(f"the CPU is used {facts.cpu:.0f} %")
     if not math.isnan(facts.gpu_p95):
-        told.append(f"the GPU up to {facts.gpu_p95:.0f} %")
-    return f"Nothing stands out: {', '.join(told)}." if told else "Too little was recorded to say anything."
+        parts.append(f"the GPU up to {facts.gpu_p95:.0f} %")
+    return f"Nothing stands out: {', '.join(parts)}." if parts else "Too little was recorded to say anything."
 
 
 def advise(verdict: Verdict, facts: Facts) -> str | None:

@@ -1,7 +1,7 @@
 """How busy the machine is: cores, memory, disk, network, GPUs, and the training process on it.
 
 Memory and CPU time of that process and its children, bytes a second over disks and networks, and what NVML (the package
-nvidia-ml-py) tells of NVIDIA GPUs.
+nvidia-ml-py) reports NVIDIA GPUs.
 """
 
 import os
@@ -35,7 +35,7 @@ class MachineLoad:
         self._cpu = self._cpu_times()
         self._rates = (disk_rates(), network_rates())
         self._tree.sample()
-        # Now, so that machine.json tells them from the start.
+        # Now, so that machine.json has them from the start.
         self._note_missing()
         self._note_limits()
 
@@ -58,7 +58,7 @@ class MachineLoad:
         }
 
     def sample(self) -> dict[str, Any]:
-        """One row of system.jsonl without its time. None stands for what can't be told."""
+        """One row of system.jsonl without its time. None stands for what is unknown."""
         cores, waiting = self._cpu_load()
         used, percent = self._memory()
         resident, process_cpu = self._tree.sample()
@@ -173,7 +173,7 @@ class ProcessTree:
             return False
 
     def sample(self) -> tuple[int | None, float | None]:
-        """(resident memory in bytes, CPU in percent of one core since the last sample); None where it can't be told.
+        """(resident memory in bytes, CPU in percent of one core since the last sample); None where it is unknown.
 
         Memory that processes share counts for each of them.
         """
@@ -271,7 +271,7 @@ def disk_rates() -> Rates:
 
 
 def network_rates() -> Rates:
-    """Of all interfaces together, but for the loopback: what processes here tell each other is no traffic."""
+    """Of all interfaces together, but for the loopback: what processes here send each other is no traffic."""
     return Rates(("net_received", "net_sent"), _networks)
 
 

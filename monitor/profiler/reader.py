@@ -60,7 +60,7 @@ def _decoded(line: bytes) -> dict[str, Any] | None:
 
 
 class Reader:
-    """Follows the profiler files in a folder; `recording` holds what they said so far."""
+    """Follows the profiler files in a folder; `recording` holds what they contain so far."""
 
     def __init__(self, folder: Path) -> None:
         self.recording = Recording()

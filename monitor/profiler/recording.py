@@ -59,7 +59,7 @@ class Node(Columns):
     """The samples of one machine.
 
     Percent: cpu (mean of the cores), cpu_max (busiest core), core0 ..., iowait, iowait_max (the core that waits most;
-    where cores aren't told apart, iowait), memory, gpu0, gpu0_memory ... Of one core: process_cpu. Bytes: memory_bytes,
+    where cores aren't separate, iowait), memory, gpu0, gpu0_memory ... Of one core: process_cpu. Bytes: memory_bytes,
     process_memory, gpu0_memory_bytes. Bytes a second: disk_read, disk_write, net_received, net_sent.
     """
 
@@ -104,7 +104,7 @@ class Steps(Columns):
     """Training or validation steps. Columns: step, epoch, seconds, recorded (1 while torch.profiler ran), PHASES."""
 
     def judged(self) -> NDArray[np.bool_]:
-        """(N,) which steps tell how long a step takes: not the first (it warms up), none that was recorded.
+        """(N,) which steps show how long a step takes: not the first (it warms up), none that was recorded.
 
         All of them where nothing else would be left.
         """
@@ -149,14 +149,14 @@ class Recording:
 
     def cores(self) -> int:
         """Cores of the first machine; 0 where unknown."""
-        told = number(self.machine.get("cores"))
-        return int(told) if told > 0 else len(self.node.cores())
+        cores = number(self.machine.get("cores"))
+        return int(cores) if cores > 0 else len(self.node.cores())
 
     def started(self) -> float:
         """When the job began: its process, or the first thing that was recorded. 0 for an empty recording."""
-        told = number(self.machine.get("process_started"))
-        if told > 0:
-            return told
+        started = number(self.machine.get("process_started"))
+        if started > 0:
+            return started
         times = [each.times[0] for each in (*self.nodes.values(), self.steps) if len(each)]
         return min([*times, *self.stages.values()], default=0.0)
 

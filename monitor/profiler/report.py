@@ -15,9 +15,9 @@ from monitor.profiler.step_times import judged_seconds, phase_shares, phases, sl
 
 FORMAT: Final = 1
 MOST_POINTS: Final = 600  # of a series
-MOST_STEPS: Final = 2000  # whose durations are told
+MOST_STEPS: Final = 2000  # whose durations are listed
 MOST_OUTLIERS: Final = 200
-MOST_EPOCHS: Final = 200  # that the timeline tells apart
+MOST_EPOCHS: Final = 200  # that the timeline separates
 
 _UNITS: Final = {
     "cpu": "percent",
@@ -88,9 +88,9 @@ def _system(run: Recording) -> dict[str, Any]:
     times = node.time() - run.started()
     series: dict[str, Any] = {name: thin(node[name], MOST_POINTS) for name in names}
     series["cpu_by_core"] = [thin(node[core], MOST_POINTS) for core in node.cores()]
-    told = number(run.machine.get("interval_ms"))
+    interval = number(run.machine.get("interval_ms"))
     return {
-        "interval_ms": None if math.isnan(told) else told,
+        "interval_ms": None if math.isnan(interval) else interval,
         "node": node.name or None,
         "samples": len(node),
         "times": thin(times, MOST_POINTS),

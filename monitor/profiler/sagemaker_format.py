@@ -141,7 +141,7 @@ def _add(node: Node, sample: list[_Metric]) -> None:
         elif each.name in _PLAIN:
             values[_PLAIN[each.name]] = each.value
         elif each.name in _NETWORK and (each.dimension == "Algorithm" or _NETWORK[each.name] not in values):
-            # The job's own traffic; the platform's (downloads of data and image) only where that isn't told.
+            # The job's own traffic; the platform's (downloads of data and image) only where that is missing.
             values[_NETWORK[each.name]] = each.value
     waits = list(numbered["I/OWaitPercentage"].values())
     if waits:
@@ -173,9 +173,9 @@ def _read_steps(run: Recording, folder: Path, broken: list[str]) -> None:
                 continue
             mode = _MODES.get(str(event.get("name")))
             start, took = number(event.get("ts")), number(event.get("dur"))
-            told = str(arguments.get("step_num", ""))
-            if event.get("ph") == "X" and mode and told.isdigit() and took >= 0 and math.isfinite(start):
-                by_process[process][mode, int(told)] = ((begins + start) / 1e6, took / 1e6)
+            step_text = str(arguments.get("step_num", ""))
+            if event.get("ph") == "X" and mode and step_text.isdigit() and took >= 0 and math.isfinite(start):
+                by_process[process][mode, int(step_text)] = ((begins + start) / 1e6, took / 1e6)
     if not by_process:
         return
     first, *others = sorted(by_process)

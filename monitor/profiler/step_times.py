@@ -55,12 +55,12 @@ EPOCH_PHASES: Final = ("validation", "checkpoint")
 
 
 class Timer(Protocol):
-    """Marks points in time and tells, maybe only later, how far apart they are."""
+    """Marks points in time and measures, maybe only later, how far apart they are."""
 
     def mark(self) -> Any: ...
 
     def ready(self, mark: Any, /) -> bool:
-        """Whether `seconds` can tell of this mark without waiting."""
+        """Whether `seconds` can read this mark without waiting."""
         ...
 
     def seconds(self, first: Any, second: Any) -> float: ...

@@ -67,13 +67,13 @@ def test_rules_by_name_and_the_collections_they_read(cloud: Simulator, tmp_path:
 
 
 def test_training_understands_what_it_is_given(cloud: Simulator, tmp_path: Path) -> None:
-    from contract.debugger import Place, Schedule
+    from contract.debugger import HookLocation, Schedule
     from monitor.debugger.creation import create
 
     (request,) = asked(cloud, tmp_path, debugger_rules=("VanishingGradient", "DeadRelu"))
     config = tmp_path / "debughookconfig.json"
     config.write_text(json.dumps({**request["DebugHookConfig"], "LocalPath": "/opt/ml/output/tensors"}))
-    hook = create(Place(tmp_path / "tensors", config), Schedule(100, 2, 3))
+    hook = create(HookLocation(tmp_path / "tensors", config), Schedule(100, 2, 3))
     found = hook.collection_manager.get_collections()
     assert found["weights"].reduction_config.abs_reductions == ["mean"]
     assert found["gradients"].reduction_config is None

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import clip_grad_norm_
 
-from contract.debugger import Place, Schedule
+from contract.debugger import HookLocation, Schedule
 from contract.hyperparameters import Hyperparameters
 from model.network import Classifier, Normalise, build_head
 from monitor.callbacks import Callback, Callbacks, TrainState
@@ -57,7 +57,7 @@ def hook(folder: Path, interval: int = 1, steps: int = 10, mixed: bool = False) 
     """For up to four epochs with two validation batches each. It saves to folder/tensors; folder/config may hold a
     debughookconfig.json.
     """
-    place = Place(folder / "tensors", folder / "config" / "debughookconfig.json")
+    place = HookLocation(folder / "tensors", folder / "config" / "debughookconfig.json")
     return DebugHook(place, Schedule(steps, 4, 2, interval), mixed)
 
 

@@ -74,7 +74,7 @@ def test_a_process_that_has_heard_is_left_alone(tmp_path: Path, sent: list[tuple
     # Its steps may be long.
     Clock.now += actions.GRACE_STUCK_S + 5
     asked.look()
-    asked.heeded()
+    asked.obeyed()
     Clock.now += 10_000
     asked.look()
     assert sent == []

@@ -11,7 +11,7 @@ from contract.rules.verdict import Finding
 from monitor.debugger.rules.base import Array, Step, TensorRule, finding, finite, words
 
 _ENOUGH: Final = 100
-"""Values of a unit: with fewer, 1 percent of them can't be told from none."""
+"""Values of a unit: with fewer, 1 percent of them can't be findings from none."""
 
 
 @dataclass
@@ -49,13 +49,13 @@ class _ByUnit(TensorRule):
         del self._units[key]
         return np.asarray(100 * known.active / known.values)
 
-    def _layer(self, step: Step, name: str, percent: Array, told: str) -> list[Finding]:
+    def _layer(self, step: Step, name: str, percent: Array, state: str) -> list[Finding]:
         """percent: of active values, by unit."""
         least, most = self.parameters["threshold_inactivity"], self.parameters["threshold_layer"]
         inactive = 100 * float(np.mean(percent < least))
         if inactive <= most:
             return []
-        text = f"{name}: {inactive:.3g} % of its {percent.size} units are {told} (less than {least:g} % of the values)"
+        text = f"{name}: {inactive:.3g} % of its {percent.size} units are {state} (less than {least:g} % of the values)"
         return [finding(step, text, inactive, name)]
 
 
@@ -71,15 +71,15 @@ class DeadRelu(_ByUnit):
     def judge(self, step: Step) -> list[Finding] | None:
         regexes = words(self.parameters["tensor_regex"])
         names = step.names("relu_active_share") if not regexes else []
-        told: list[Finding] = []
+        findings: list[Finding] = []
         known = {name: step.value(name) for name in names or self._activations(step, regexes)}
         usable = {name: value for name, value in known.items() if value is not None and finite(value)}
         usable = {name: value for name, value in usable.items() if name in names or value.ndim >= 2}
         for name, value in usable.items():
             percent = 100 * value.reshape(-1) if name in names else self._gather(step, name, value > 0)
             if percent is not None:
-                told += self._layer(step, name, percent, "inactive")
-        return told if usable else None
+                findings += self._layer(step, name, percent, "inactive")
+        return findings if usable else None
 
     def needs(self) -> str:
         return (
@@ -107,7 +107,7 @@ class SaturatedActivation(_ByUnit):
 
     def judge(self, step: Step) -> list[Finding] | None:
         regexes = words(self.parameters["tensor_regex"]) or [r"(?i)(tanh|sigmoid)\w*_input"]
-        told: list[Finding] = []
+        findings: list[Finding] = []
         judged = False
         for name in sorted({name for each in regexes for name in step.matching(each)}):
             function = re.search("tanh|sigmoid", name.lower())
@@ -118,8 +118,8 @@ class SaturatedActivation(_ByUnit):
             low, high = (self.parameters[f"threshold_{function[0]}_{end}"] for end in ("min", "max"))
             percent = self._gather(step, name, (value >= low) & (value <= high))
             if percent is not None:
-                told += self._layer(step, name, percent, "saturated but for too few values")
-        return told if judged else None
+                findings += self._layer(step, name, percent, "saturated but for too few values")
+        return findings if judged else None
 
     def needs(self) -> str:
         return "whole inputs of tanh or sigmoid (tensors named as tanh_input_0; tensor_regex for others)"

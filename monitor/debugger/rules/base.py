@@ -1,6 +1,6 @@
 """What a rule is given, one saved step at a time, and what it answers.
 
-Rules share which tensors to judge, how a finding is worded, what the loss and frozen parts tell.
+Rules share which tensors to judge, how a finding is worded, what the loss and frozen parts mean.
 """
 
 import math
@@ -149,7 +149,7 @@ class LossLevel:
         return self._first is not None and self._last is not None and abs(self._last) < DONE * abs(self._first)
 
 
-class Trained:
+class TrainedParameters:
     """Which parameters are trained: those that have had a gradient.
 
     Hooks save the weights of frozen layers as well, and these neither change nor have to.

@@ -97,21 +97,21 @@ class LossNotDecreasing(TensorRule):
         self._trains |= step.mode in TRAINING
         found = self._losses(step)
         phase = self._phases.add(step, found)
-        told = self._validation(phase) if phase and self._wanted("EVAL") else []
+        findings = self._validation(phase) if phase and self._wanted("EVAL") else []
         if not found or not self._wanted(step.mode):
-            return told or None
+            return findings or None
         for name, loss in found.items() if step.mode != "EVAL" else ():
-            told += self._add(step.mode, name, step.mode_step, loss, step.number)
+            findings += self._add(step.mode, name, step.mode_step, loss, step.number)
         comparable = any(len(course.windows) >= 4 for course in self._courses.values())
-        return told if told or comparable else None
+        return findings if findings or comparable else None
 
     def end(self) -> list[Finding]:
         phase = self._phases.close()
-        told = self._validation(phase) if phase and self._wanted("EVAL") else []
+        findings = self._validation(phase) if phase and self._wanted("EVAL") else []
         for (mode, name), course in self._courses.items():
             if course.close(course.last_step + 1):
-                told += self._compare(mode, name, course)
-        return told
+                findings += self._compare(mode, name, course)
+        return findings
 
     def needs(self) -> str:
         return "at least 20 losses, over five times num_steps steps (collection losses)"
@@ -129,10 +129,10 @@ class LossNotDecreasing(TensorRule):
         return losses(step, given) if any(given.values()) else {}
 
     def _validation(self, phase: Phase) -> list[Finding]:
-        told = []
+        findings = []
         for name, values in phase.validation.items():
-            told += self._add("EVAL", name, phase.mode_step, float(np.mean(values)), phase.number)
-        return told
+            findings += self._add("EVAL", name, phase.mode_step, float(np.mean(values)), phase.number)
+        return findings
 
     def _add(self, mode: str, name: str, mode_step: int, loss: float, number: int) -> list[Finding]:
         least = 1 if mode == "EVAL" else 4
@@ -140,10 +140,10 @@ class LossNotDecreasing(TensorRule):
         return self._compare(mode, name, course) if course.add(mode_step, loss, number) else []
 
     def _compare(self, mode: str, name: str, course: _Course) -> list[Finding]:
-        told = [each for each in (self._flat(name, course.windows), self._rise(name, course.windows)) if each][:1]
+        faults = [each for each in (self._flat(name, course.windows), self._rise(name, course.windows)) if each][:1]
         last = course.windows[-1].last
         at = course.number
-        return [Finding(text, value, step=at, mode=mode, mode_step=last, tensor=name) for text, value in told]
+        return [Finding(text, value, step=at, mode=mode, mode_step=last, tensor=name) for text, value in faults]
 
     def _flat(self, name: str, windows: list[_Window]) -> tuple[str, float] | None:
         start = windows[0]
@@ -188,7 +188,7 @@ class Overfit(TensorRule):
     Validation: the mean of one phase, that is of consecutive EVAL steps that end at start_step or later. Training: the
     mean of the steps since the phase before. It fires at the patience-th phase in a row. Kennel's own reading: the
     validation loss has to be above (1 + ratio_threshold) training by two standard errors, and at least 1 % of the
-    first phase's training loss, below which both are practically 0 and their ratio says nothing. A phase is told of
+    first phase's training loss, below which both are practically 0 and their ratio says nothing. A phase is reported
     when the next one, or the end, has come: a validation loss that falls by a tenth or more until then is learning, not
     overfitting (as while batch normalisation's averages warm up), and the phases in a row begin anew. Nor is a
     training overfitted whose loss is more than twice the very first one: it has learnt nothing.
@@ -211,25 +211,25 @@ class Overfit(TensorRule):
 
     def end(self) -> list[Finding]:
         phase = self._phases.close()
-        told = self._judge(phase) if phase else []
-        return told + [finding for _, finding in self._held.values()]
+        findings = self._judge(phase) if phase else []
+        return findings + [finding for _, finding in self._held.values()]
 
     def needs(self) -> str:
         return "losses of training and validation (collection losses, in TRAIN and EVAL steps)"
 
     def _judge(self, phase: Phase) -> list[Finding]:
-        told = []
+        findings = []
         for name, training, validation in phase.pairs():
             held = self._held.pop(name, None)
             if held is not None:
                 if np.mean(validation) > 0.9 * held[0]:
-                    told.append(held[1])
+                    findings.append(held[1])
                 else:
                     self._above[name] = 0
             found = self._compare(phase, name, training, validation)
             if found is not None:
                 self._held[name] = (float(np.mean(validation)), found)
-        return told
+        return findings
 
     def _compare(self, phase: Phase, name: str, train: list[float], valid: list[float]) -> Finding | None:
         (training, train_error), (validation, valid_error) = mean_and_error(train), mean_and_error(valid)
@@ -286,11 +286,11 @@ class Overtraining(TensorRule):
     def judge(self, step: Step) -> list[Finding] | None:
         found = losses(step)
         phase = self._phases.add(step, found)
-        told = self._phase(phase) if phase else []
+        findings = self._phase(phase) if phase else []
         self._validates |= step.mode == "EVAL" and bool(found)
         if step.mode in TRAINING and not self._validates:
-            told += self._train(step, found)
-        return told or ([] if found else None)
+            findings += self._train(step, found)
+        return findings or ([] if found else None)
 
     def end(self) -> list[Finding]:
         phase = self._phases.close()
@@ -301,21 +301,21 @@ class Overtraining(TensorRule):
 
     def _train(self, step: Step, found: dict[str, float]) -> list[Finding]:
         self._count += bool(found)
-        told = []
+        findings = []
         for name, value in found.items():
             window = self._windows.setdefault(name, [])
             window.append(value)
             if len(window) >= max(10, self._count / 10):
-                told += self._add(step.mode, name, window, step.number, step.mode_step)
+                findings += self._add(step.mode, name, window, step.number, step.mode_step)
                 self._windows[name] = []
-        return told
+        return findings
 
     def _phase(self, phase: Phase) -> list[Finding]:
-        told = []
+        findings = []
         for mode, means in (("TRAIN", phase.training), ("EVAL", phase.validation)):
             for name, values in means.items():
-                told += self._add(mode, name, values, phase.number, phase.mode_step)
-        return told
+                findings += self._add(mode, name, values, phase.number, phase.mode_step)
+        return findings
 
     def _add(self, mode: str, name: str, values: list[float], number: int, mode_step: int) -> list[Finding]:
         mean, _ = mean_and_error(values)

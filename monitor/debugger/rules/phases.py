@@ -70,19 +70,19 @@ class StalledTrainingRule(TensorRule):
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         super().__init__(parameters)
-        self._told = False
+        self._reported = False
         self._last: float | None = None
 
     def judge(self, step: Step) -> list[Finding] | None:
-        before, self._last, told, self._told = self._last, step.time, self._told, False
-        if told or before is None or self._last is None or self._last - before <= self.parameters["threshold"]:
+        before, self._last, reported, self._reported = self._last, step.time, self._reported, False
+        if reported or before is None or self._last is None or self._last - before <= self.parameters["threshold"]:
             return []
         return [finding(step, self._text(self._last - before), self._last - before)]
 
     def idle(self, seconds: float) -> list[Finding]:
-        if self._told or seconds <= self.parameters["threshold"]:
+        if self._reported or seconds <= self.parameters["threshold"]:
             return []
-        self._told = True
+        self._reported = True
         return [Finding(self._text(seconds), seconds)]
 
     def needs(self) -> str:

@@ -37,7 +37,7 @@ def classes_of(values: Array | None, argmax: bool = True) -> Indices | None:
 
 
 def width_of(values: Array | None) -> int:
-    """How many classes the scores are of, 0 if they don't tell."""
+    """How many classes the scores are of, 0 if they don't say."""
     return values.shape[1] if values is not None and values.ndim == 2 and values.shape[1] > 1 else 0
 
 
@@ -127,7 +127,7 @@ class ClassImbalance(TensorRule):
         truth, predicted = np.concatenate(seen.labels), np.concatenate(seen.predicted)
         seen.labels, seen.predicted = [], []
         wrong, limit = truth != predicted, self.parameters["threshold_misprediction"]
-        told, uneven = [], set[int]()
+        findings, uneven = [], set[int]()
         for index in np.unique(truth):
             own = truth == index
             others = wrong[~own]
@@ -138,9 +138,9 @@ class ClassImbalance(TensorRule):
             if index not in seen.uneven:
                 continue
             text = f"class {index} is mispredicted in {100 * share:.3g} % of {own.sum()} samples, the others in "
-            told.append(finding(step, f"{text}{100 * others.mean():.3g} %", share, "predictions"))
+            findings.append(finding(step, f"{text}{100 * others.mean():.3g} %", share, "predictions"))
         seen.uneven = uneven
-        return told
+        return findings
 
 
 class Confusion(TensorRule):
@@ -190,19 +190,19 @@ class Confusion(TensorRule):
         return next((value for name in names if (value := step.value(name)) is not None), None)
 
     def _judge(self, step: Step, matrix: Indices) -> list[Finding]:
-        told = []
+        findings = []
         for row, counts in enumerate(matrix):
             if not counts.sum():
                 continue
             shares = counts / counts.sum()
             if shares[row] < self.parameters["min_diag"]:
                 text = f"class {row} is recognised in {100 * shares[row]:.3g} % of {counts.sum()} samples"
-                told.append(finding(step, text, float(shares[row]), "predictions"))
+                findings.append(finding(step, text, float(shares[row]), "predictions"))
             for column, share in enumerate(shares):
                 if column != row and share > self.parameters["max_off_diag"]:
                     text = f"class {row} is taken for class {column} in {100 * share:.3g} % of {counts.sum()} samples"
-                    told.append(finding(step, text, float(share), "predictions"))
-        return told
+                    findings.append(finding(step, text, float(share), "predictions"))
+        return findings
 
 
 class CheckInputImages(TensorRule):
@@ -233,12 +233,12 @@ class CheckInputImages(TensorRule):
         channels = np.concatenate(gathered).mean(axis=0)
         gathered.clear()
         limit = self.parameters["threshold_mean"]
-        told = []
+        findings = []
         for channel, mean in enumerate(channels):
             if abs(mean) > limit:
                 text = f"{name}: the mean of channel {channel} over {images} images is {mean:.3g}, {limit:g} is allowed"
-                told.append(finding(step, text, float(mean), name))
-        return told
+                findings.append(finding(step, text, float(mean), name))
+        return findings
 
     def needs(self) -> str:
         return "at least threshold_samples images, or their channel means (collection input_means)"

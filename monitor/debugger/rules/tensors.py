@@ -14,7 +14,7 @@ from monitor.debugger.rules.base import (
     LossLevel,
     Step,
     TensorRule,
-    Trained,
+    TrainedParameters,
     chosen,
     finding,
     finite,
@@ -31,8 +31,8 @@ Reductions = tuple[float | None, ...]
 class ExplodingTensor(TensorRule):
     """A tensor holds NaN or an infinite value; only_nan: NaN.
 
-    Each tensor is told once, when it first does. Of a tensor saved as reductions, min and max tell, else any mean or
-    norm; never std and variance, which torch makes NaN for a tensor of one value.
+    Each tensor is reported once, when it first does. Of a tensor saved as reductions, min and max decide, else any mean
+    or norm; never std and variance, which torch makes NaN for a tensor of one value.
     """
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
@@ -72,12 +72,12 @@ class AllZero(TensorRule):
 
     Weights, biases and gradients are not judged the first time they are seen, for many start at 0 by design (biases,
     the last layer of a residual branch, whatever lies before a head of zeros); frozen parameters never; gradients not
-    while the training loss is below a thousandth of the first one. Reductions tell only that all values are 0.
+    while the training loss is below a thousandth of the first one. Reductions show only that all values are 0.
     """
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         super().__init__(parameters)
-        self._level, self._trained = LossLevel(), Trained()
+        self._level, self._trained = LossLevel(), TrainedParameters()
         self._seen: set[str] = set()
 
     def judge(self, step: Step) -> list[Finding] | None:
@@ -126,7 +126,7 @@ class UnchangedTensor(TensorRule):
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         super().__init__(parameters)
-        self._level, self._trained = LossLevel(), Trained()
+        self._level, self._trained = LossLevel(), TrainedParameters()
         self._history: dict[str, deque[Array | Reductions]] = {}
 
     def judge(self, step: Step) -> list[Finding] | None:
@@ -141,10 +141,10 @@ class UnchangedTensor(TensorRule):
         left_out = weights - set(self._trained.only(weights))
         judged = [name for name in names if name not in left_out and self._remember(step, name)]
         gradients = set(step.names("gradients"))
-        told = [name for name in judged if not done and self._unchanged(name, name in gradients)]
+        unchanged = [name for name in judged if not done and self._unchanged(name, name in gradients)]
         count = self.parameters["num_steps"]
         text = f"hasn't changed in the last {count} saved steps"
-        return [finding(step, f"{name} {text}", None, name) for name in told] if judged else None
+        return [finding(step, f"{name} {text}", None, name) for name in unchanged] if judged else None
 
     def needs(self) -> str:
         return "gradients, weights or losses (collections of these names) of num_steps steps"
@@ -187,15 +187,15 @@ class TensorVariance(TensorRule):
         names = chosen(step, self.parameters, "gradients", "weights")
         low, high = self.parameters["min_threshold"], self.parameters["max_threshold"]
         known = {name: value for name in names if (value := step.reduction(name, "variance")) is not None}
-        told = []
+        findings = []
         for name, value in known.items():
             if not math.isfinite(value):
                 continue  # ExplodingTensor's, or a tensor of one value
             if low is not None and value < low:
-                told.append(finding(step, f"{name}: variance {value:.3g} is below {low:g}", value, name))
+                findings.append(finding(step, f"{name}: variance {value:.3g} is below {low:g}", value, name))
             elif high is not None and value > high:
-                told.append(finding(step, f"{name}: variance {value:.3g} is above {high:g}", value, name))
-        return told if known else None
+                findings.append(finding(step, f"{name}: variance {value:.3g} is above {high:g}", value, name))
+        return findings if known else None
 
     def needs(self) -> str:
         return "gradients or weights (collections of these names), or their reduction variance or std"

@@ -8,7 +8,17 @@ from typing import Any, Final
 import numpy as np
 
 from contract.rules.verdict import Finding
-from monitor.debugger.rules.base import TRAINING, Array, Step, TensorRule, Trained, finding, finite, is_bias, losses
+from monitor.debugger.rules.base import (
+    TRAINING,
+    Array,
+    Step,
+    TensorRule,
+    TrainedParameters,
+    finding,
+    finite,
+    is_bias,
+    losses,
+)
 
 _SPREAD: Final = 3.2897
 """Standard deviations between the 5th and the 95th percentile of a normal distribution: 2 * 1.64485."""
@@ -52,15 +62,15 @@ class PoorWeightInitialization(TensorRule):
         return "whole weights (or their shape and reduction variance or std), or gradients and losses"
 
     def _weights(self, step: Step) -> list[Finding]:
-        told: list[Finding] = []
+        findings: list[Finding] = []
         names = step.names("weights") if not self._weighed else []
         self._weighed = self._weighed or bool(names)
         for name in names:
             factor = _outside(step, name)
             if factor is not None and factor > self.parameters["threshold"]:
                 text = f"{name}: its variance lies outside the usual band for its shape by a factor of {factor:.3g}"
-                told.append(finding(step, text, factor, name))
-        return told
+                findings.append(finding(step, text, factor, name))
+        return findings
 
     def _gradients(self, step: Step) -> list[Finding]:
         found = losses(step)
@@ -102,7 +112,7 @@ def _outside(step: Step, name: str) -> float | None:
     channels_last = "kernel" in name  # TensorFlow: (..., in, out); PyTorch and MXNet: (out, in, ...)
     into, out = (shape[-2], shape[-1]) if channels_last else (shape[1], shape[0])
     if into == 1 and len(shape) > 2:
-        return None  # a depthwise kernel: its fan isn't told by its shape
+        return None  # a depthwise kernel: its fan doesn't follow from its shape
     field = math.prod(shape) / (into * out)
     low, high = 1 / (3 * max(into, out) * field), 2 / (min(into, out) * field)
     largest = step.reduction(name, "max", absolute=True)
@@ -135,7 +145,7 @@ class WeightUpdateRatio(TensorRule):
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         super().__init__(parameters)
-        self._trained = Trained()
+        self._trained = TrainedParameters()
         self._before: dict[str, deque[tuple[int, Array]]] = {}
         self._seen: set[str] = set()
         self._small: dict[str, int] = {}
@@ -149,8 +159,8 @@ class WeightUpdateRatio(TensorRule):
         if not measured:
             ratios = self._computed(step)
         ratios = {name: ratio for name, ratio in ratios.items() if math.isfinite(ratio) and not is_bias(name)}
-        told = [each for name, ratio in ratios.items() if (each := self._look(step, name, ratio))]
-        return told if ratios else None
+        findings = [each for name, ratio in ratios.items() if (each := self._look(step, name, ratio))]
+        return findings if ratios else None
 
     def needs(self) -> str:
         return "update ratios (collection update_ratios), or whole weights (collection weights) of several steps"

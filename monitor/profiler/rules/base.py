@@ -44,7 +44,7 @@ class ProfilerRule(Rule):
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedSamples:
     """The samples of one machine that a rule judges: those from `start` up to, without, `stop`."""
 
     run: Recording
@@ -62,7 +62,7 @@ class Judged:
     def span(self, first: int, last: int) -> tuple[float, float]:
         """Seconds since the job began, of the samples `first` to `last`, counted from `start`.
 
-        A sample tells of the interval that ends with it.
+        A sample stands for the interval that ends with it.
         """
         times = self.node.time()[self.start : self.stop]
         began = self.run.started()
@@ -70,9 +70,9 @@ class Judged:
 
     def interval(self) -> float:
         """Seconds between two samples."""
-        told = self.run.machine.get("interval_ms")
-        if isinstance(told, int | float) and told > 0:
-            return float(told) / 1000
+        interval = self.run.machine.get("interval_ms")
+        if isinstance(interval, int | float) and interval > 0:
+            return float(interval) / 1000
         gaps = np.diff(self.node.time())
         return float(np.median(gaps)) if len(gaps) else 0.0
 
@@ -85,7 +85,7 @@ class Judged:
         return f"{self.node.name}: " if len(self.run.nodes) > 1 else ""
 
 
-def samples(run: Recording, node: Node, patience: int, needed: int, ended: bool) -> Judged:
+def samples(run: Recording, node: Node, patience: int, needed: int, ended: bool) -> JudgedSamples:
     """The samples after the first `patience`, up to the end of the training loop.
 
     Where these are fewer than `needed` when the job has ended, patience would leave a short job unjudged: then all
@@ -95,9 +95,9 @@ def samples(run: Recording, node: Node, patience: int, needed: int, ended: bool)
     begins, ends = run.training()
     stop = len(times) if ends is None else int(np.searchsorted(times, ends))
     if stop - patience >= needed:
-        return Judged(run, node, patience, stop)
+        return JudgedSamples(run, node, patience, stop)
     if not ended:
-        return Judged(run, node, stop, stop)
+        return JudgedSamples(run, node, stop, stop)
     # Where stages are known and training isn't among them, the job ended before it began.
     unknown = stop if run.stages else 0
     start = unknown if begins is None else int(np.searchsorted(times, begins))
@@ -107,8 +107,8 @@ def samples(run: Recording, node: Node, patience: int, needed: int, ended: bool)
             f"{count} samples of the training loop, fewer than the {LEAST_SAMPLES} that are needed; "
             "a smaller profile_interval gives more"
         )
-        return Judged(run, node, stop, stop, note)
-    return Judged(
+        return JudgedSamples(run, node, stop, stop, note)
+    return JudgedSamples(
         run, node, start, stop,
         f"the training loop ended after {stop} samples, too few for patience={patience}"
         + (f" and {needed} more" if needed else "")

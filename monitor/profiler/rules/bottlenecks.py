@@ -11,7 +11,7 @@ from monitor.profiler.recording import FloatArray, Recording
 from monitor.profiler.rules.base import (
     LEAST_LIVE,
     LEAST_SAMPLES,
-    Judged,
+    JudgedSamples,
     Judgement,
     NoGPU,
     NothingToJudge,
@@ -32,7 +32,7 @@ class _ShareOfTime(ProfilerRule):
     """
 
     @abstractmethod
-    def held(self, judged: Judged) -> NDArray[np.bool_]:
+    def held(self, judged: JudgedSamples) -> NDArray[np.bool_]:
         """(N,) whether the condition held in each sample."""
 
     @abstractmethod
@@ -61,7 +61,7 @@ class _ShareOfTime(ProfilerRule):
         return found
 
 
-def least_used_gpu(judged: Judged) -> FloatArray:
+def least_used_gpu(judged: JudgedSamples) -> FloatArray:
     """(N,) percent of the GPU that is used least at the time."""
     gpus = judged.node.gpus()
     columns = [judged.column(gpu) for gpu in gpus]
@@ -83,7 +83,7 @@ class CPUBottleneck(_ShareOfTime):
             raise NoGPU(f"{nothing}: a CPU that trains is meant to be busy") from None
         return super().judge(run, ended)
 
-    def held(self, judged: Judged) -> NDArray[np.bool_]:
+    def held(self, judged: JudgedSamples) -> NDArray[np.bool_]:
         chosen = self.parameters
         held: NDArray[np.bool_] = judged.column("cpu_max") > chosen["cpu_threshold"]
         if not judged.node.gpus():
@@ -99,21 +99,21 @@ class CPUBottleneck(_ShareOfTime):
 class IOBottleneck(_ShareOfTime):
     """Fires when for more than `threshold` percent of the time I/O wait is above io_threshold and a GPU below gpu_threshold.
 
-    I/O wait: of the core that waits most, or of the whole machine where cores aren't told apart. Kennel's own
+    I/O wait: of the core that waits most, or of the whole machine where cores aren't separate. Kennel's own
     reading: without a GPU the I/O wait is judged alone, for a CPU that waits for the disk can't train.
     """  # noqa: E501
 
     def judge(self, run: Recording, ended: bool) -> Judgement:
         need_samples(run)
         if not any(np.isfinite(node["iowait_max"]).any() for node in run.nodes.values()):
-            raise NothingToJudge("I/O wait was not sampled (only Linux tells it)")
+            raise NothingToJudge("I/O wait was not sampled (only Linux reports it)")
         found = super().judge(run, ended)
         if not run.has_gpu() and found.datapoints:
             alone = "no GPU was sampled: I/O wait is judged alone"
             found.note = f"{found.note}; {alone}" if found.note else alone
         return found
 
-    def held(self, judged: Judged) -> NDArray[np.bool_]:
+    def held(self, judged: JudgedSamples) -> NDArray[np.bool_]:
         held: NDArray[np.bool_] = judged.column("iowait_max") > self.parameters["io_threshold"]
         if judged.node.gpus():
             held &= least_used_gpu(judged) < self.parameters["gpu_threshold"]
@@ -147,13 +147,13 @@ class GPUMemoryIncrease(ProfilerRule):
             window = chosen["window"]
             if judged.note is not None and len(judged):
                 window = min(window, max(1, len(judged) // 4))
-                judged = Judged(run, node, judged.start + len(judged) // 4, judged.stop, judged.note)
+                judged = JudgedSamples(run, node, judged.start + len(judged) // 4, judged.stop, judged.note)
             for gpu in node.gpus():
                 found.datapoints += len(judged)
                 found.findings += self._rises(judged, gpu, window)
         return found
 
-    def _rises(self, judged: Judged, gpu: str, window: int) -> list[Finding]:
+    def _rises(self, judged: JudgedSamples, gpu: str, window: int) -> list[Finding]:
         values = judged.column(f"{gpu}_memory")
         values = values[np.isfinite(values)]
         if len(values) <= window:
@@ -198,7 +198,7 @@ class LoadBalancing(ProfilerRule):
     def judge(self, run: Recording, ended: bool) -> Judgement:
         need_gpu(run, least=2)
         found = Judgement()
-        gpus: list[tuple[str, FloatArray, float, Judged]] = []
+        gpus: list[tuple[str, FloatArray, float, JudgedSamples]] = []
         for node in run.nodes.values():
             least = LEAST_SAMPLES if ended else LEAST_LIVE
             judged = samples(run, node, self.parameters["patience"], least, ended)

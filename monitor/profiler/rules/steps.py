@@ -1,4 +1,4 @@
-"""MaxInitializationTime, StepOutlier, Dataloader and OverallFrameworkMetrics: what the times of the steps tell."""
+"""MaxInitializationTime, StepOutlier, Dataloader and OverallFrameworkMetrics: what the times of the steps show."""
 
 import math
 from collections.abc import Iterator
@@ -92,8 +92,8 @@ def validation(run: Recording) -> Steps:
 
 def workers(run: Recording) -> int | None:
     """Processes that load images; None where it isn't known."""
-    told = number(run.config.get("workers"))
-    return None if math.isnan(told) else int(told)
+    workers = number(run.config.get("workers"))
+    return None if math.isnan(workers) else int(workers)
 
 
 def waiting_percent(run: Recording) -> float:
@@ -142,5 +142,5 @@ class OverallFrameworkMetrics(ProfilerRule):
                 raise NothingToJudge("no steps were timed")
             return Judgement()
         shares = sorted(phase_shares(run.steps).items(), key=lambda item: -item[1])
-        told = ", ".join(f"{phase} {percent(100 * share)}" for phase, share in shares if share >= 0.005)
-        return Judgement(len(run.steps), note=f"of a step's time: {told}" if told else None)
+        parts = ", ".join(f"{phase} {percent(100 * share)}" for phase, share in shares if share >= 0.005)
+        return Judgement(len(run.steps), note=f"of a step's time: {parts}" if parts else None)

@@ -5,7 +5,7 @@ import numpy as np
 from contract.rules.verdict import Finding
 from monitor.profiler.recording import FloatArray, Recording
 from monitor.profiler.rules.base import (
-    Judged,
+    JudgedSamples,
     Judgement,
     ProfilerRule,
     need_gpu,
@@ -17,7 +17,7 @@ from monitor.profiler.rules.base import (
 from monitor.profiler.statistics import percentile, spans
 
 
-def windows(judged: Judged, window: int) -> list[tuple[int, int]]:
+def windows(judged: JudgedSamples, window: int) -> list[tuple[int, int]]:
     """(first, last) of windows that follow each other without overlap; one of all samples in a job that is too short.
 
     What is left over at the end is no window. Kennel's own reading: the documentation doesn't say whether they overlap.
@@ -52,15 +52,15 @@ class BatchSize(ProfilerRule):
             for first, last in merged(parts, fires):
                 values = self._percentiles(judged, first, last)
                 span = judged.span(first, last)
-                told = ", ".join(f"{name} {percent(value)}" for name, value in values.items())
-                text = f"{judged.where()}95th percentiles {seconds(span)}: {told}"
+                percentiles = ", ".join(f"{name} {percent(value)}" for name, value in values.items())
+                text = f"{judged.where()}95th percentiles {seconds(span)}: {percentiles}"
                 found.findings.append(Finding(text, next(iter(values.values())), start_s=span[0], end_s=span[1]))
         if not run.has_gpu() and found.datapoints:
             alone = "no GPU was sampled: the CPU is judged alone"
             found.note = f"{found.note}; {alone}" if found.note else alone
         return found
 
-    def _percentiles(self, judged: Judged, first: int, last: int) -> dict[str, float]:
+    def _percentiles(self, judged: JudgedSamples, first: int, last: int) -> dict[str, float]:
         part = slice(first, last + 1)
         values = {"CPU": percentile(judged.column("cpu")[part], 95)}
         gpus = judged.node.gpus()
@@ -102,7 +102,7 @@ class LowGPUUtilization(ProfilerRule):
             return "low"
         return "spurts" if percentile(values, 5) < self.parameters["threshold_p5"] else ""
 
-    def _finding(self, judged: Judged, gpu: str, first: int, last: int, kind: str) -> Finding:
+    def _finding(self, judged: JudgedSamples, gpu: str, first: int, last: int, kind: str) -> Finding:
         span = judged.span(first, last)
         values = judged.column(gpu)[first : last + 1]
         high, low = percentile(values, 95), percentile(values, 5)
