@@ -59,8 +59,8 @@ def explain_fault(fault: AwsFault) -> str:
     if fault.denied:
         return _denied(fault)
     if rule := rule_of(fault):
-        found = re.search(rule.words, fault.message, re.IGNORECASE)
-        words = found.groups() if found else ()
+        match = re.search(rule.words, fault.message, re.IGNORECASE)
+        words = match.groups() if match else ()
         return rule.sentence.format(*words, message=fault.message or fault.code, code=fault.code, status=fault.status)
     return f"AWS refuses {fault.operation}: {fault.code or fault.status}{f': {fault.message}' if fault.message else ''}"
 
@@ -206,12 +206,12 @@ def describe_failure(what: str, reason: str, log: Sequence[str] = ()) -> str:
 def _cause(reason: str) -> tuple[str, bool]:
     """What a reason says, without SageMaker's wrapping; and whether Kennel's own container has said it."""
     first = next((line for line in reason.splitlines() if line.strip()), "")
-    found = re.fullmatch(r"AlgorithmError:\s*(.*?)(?:,? ?exit code: (\d+))?", first.strip())
-    if found is None:
+    match = re.fullmatch(r"AlgorithmError:\s*(.*?)(?:,? ?exit code: (\d+))?", first.strip())
+    if match is None:
         return one_line(first), False
-    words = one_line(found[1].removeprefix("ClientError: ")).strip(" ,")
+    words = one_line(match[1].removeprefix("ClientError: ")).strip(" ,")
     if not words:
-        return f"exit code {found[2]}" if found[2] else "", False
+        return f"exit code {match[2]}" if match[2] else "", False
     # The failure file holds Kennel's own sentence, which has the next step in it.
     return words, True
 

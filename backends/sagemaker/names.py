@@ -28,8 +28,10 @@ def resource_name(run: Run, longest: int = MAX_NAME_LENGTH) -> str:
     """
     birth = os.fsencode(run.path) + run.record["created_at"].encode()
     digest = hashlib.sha256(birth).hexdigest()[:_DIGEST]
-    if run.record.get("attached") and (given := run.record.get("sagemaker", {}).get("name")):
-        return str(given) if len(given) <= longest else f"{given[: longest - _DIGEST - 1].rstrip('-')}-{digest}"
+    if run.record.get("attached") and (attached := run.record.get("sagemaker", {}).get("name")):
+        return (
+            str(attached) if len(attached) <= longest else f"{attached[: longest - _DIGEST - 1].rstrip('-')}-{digest}"
+        )
     room = longest - len(STEM) - len(digest) - 2
     return f"{STEM}-{run.name[:room].rstrip('-')}-{digest}"
 

@@ -43,9 +43,9 @@ def has_volumes(instance_type: str) -> bool:
 
 def _no_sdk(error: ImportError) -> str:
     try:
-        found = metadata.version("sagemaker")
+        installed = metadata.version("sagemaker")
     except metadata.PackageNotFoundError:
         return f"SageMaker's SDK isn't installed; {_REMEDY}"
-    if not found.startswith("2."):
-        return f"SageMaker's SDK {found} has no Estimator, which version 2 has; {_REMEDY}"
-    return f"SageMaker's SDK {found} can't be imported ({error}); {_REMEDY}"
+    if not installed.startswith("2."):
+        return f"SageMaker's SDK {installed} has no Estimator, which version 2 has; {_REMEDY}"
+    return f"SageMaker's SDK {installed} can't be imported ({error}); {_REMEDY}"

@@ -45,15 +45,15 @@ def quota_name(kind: QuotaKind, instance_type: str) -> str:
 
 def quotas(account: Account, names: set[str]) -> dict[str, Quota]:
     """By name: the account's own in its region, else AWS's default; those that there are. Raises BackendError."""
-    found: dict[str, Quota] = {}
+    known: dict[str, Quota] = {}
     for operation in ("list_service_quotas", "list_aws_default_service_quotas"):
-        if names <= found.keys():
+        if names <= known.keys():
             break
         with translate_aws_errors("asking for the account's quotas"):
             pages = account.client("service-quotas").get_paginator(operation).paginate(ServiceCode="sagemaker")
             for page in pages:
-                found = {**_quotas(page, names), **found}
-    return found
+                known = {**_quotas(page, names), **known}
+    return known
 
 
 def _quotas(page: Mapping[str, Any], names: set[str]) -> dict[str, Quota]:

@@ -16,7 +16,8 @@ from backends.sagemaker.account import Account
 from backends.sagemaker.endpoints.model import serving_environment
 from backends.sagemaker.errors import AwsError, translate_aws_errors
 from backends.sagemaker.names import S3Location
-from backends.sagemaker.storage import artifact as packed
+from backends.sagemaker.storage import artifact as artifact_store
+from contract.files import read_object
 
 PENDING: Final = "PendingManualApproval"
 APPROVED: Final = "Approved"
@@ -57,15 +58,17 @@ def register(account: Account, artifact: Path, run: str, scratch: Path) -> tuple
     An artifact that a version with the same image has already is not registered again. run: the name of the run that
     it is of, empty if unknown. scratch: a folder for the archive. Raises BackendError.
     """
-    manifest = _read_json(artifact / packed.MANIFEST)
-    if manifest is None:
-        raise BackendError(f"{artifact} has no {packed.MANIFEST}; give the folder ml/model of a run, or its name")
+    manifest = read_object(artifact / artifact_store.MANIFEST)
+    if not manifest:
+        raise BackendError(
+            f"{artifact} has no {artifact_store.MANIFEST}; give the folder ml/model of a run, or its name"
+        )
     _make_group(account)
-    location = packed.upload_artifact(account, artifact, scratch)
+    location = artifact_store.upload_artifact(account, artifact, scratch)
     for version in list_versions(account):
         if (version.url, version.image) == (location.url, account.image):
             return version.number, False
-    evaluation = _read_json(artifact.parent / "output" / "data" / _EVALUATION) or {}
+    evaluation = read_object(artifact.parent / "output" / "data" / _EVALUATION)
     request = _request(account, manifest, evaluation, location, run)
     if evaluation:
         request["ModelMetrics"] = {"ModelQuality": {"Statistics": _send(account, location, evaluation)}}
@@ -212,14 +215,6 @@ def approved_arn(version: ModelVersion) -> str:
             f"{version.number}"
         )
     return version.arn
-
-
-def _read_json(file: Path) -> dict[str, Any] | None:
-    try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 # The schema's limits.

@@ -16,14 +16,14 @@ _ENDED: Final = frozenset(("Completed", "Failed", "Stopped", "DeleteFailed"))
 @dataclass(frozen=True)
 class JobApi:
     """One kind of job. what: in words. stem: of the keys in requests and answers, as in TrainingJob. operation: of the
-    calls' names, as in training_job. key: of the job's name in a run's record. logs: the group in CloudWatch.
+    calls' names, as in training_job. key: of the job's name in a run's record. log_group: in CloudWatch.
     """
 
     what: str
     stem: str
     operation: str
     key: str
-    logs: str
+    log_group: str
 
     @property
     def name(self) -> str:
@@ -47,6 +47,10 @@ class JobApi:
         """SageMaker's description of a job; None when there is none of that name. Raises BackendError."""
         call = getattr(account.client("sagemaker"), f"describe_{self.operation}")
         return none_if_missing(f"asking about {self.what} {job}", lambda: call(**{self.name: job}))
+
+    def log(self, account: Account, job: str) -> logs.Log:
+        """What all hosts of a job print."""
+        return logs.Log(account, self.log_group, f"{job}/")
 
     def stop(self, account: Account, job: str) -> None:
         """Ask a job to stop. Raises BackendError."""

@@ -57,10 +57,10 @@ def _adopt_job(account: Account, name: str, runs: Path, answer: Answer) -> Run:
     return run
 
 
-def _hyperparameters(given: Mapping[str, str]) -> dict[str, Any]:
+def _hyperparameters(values: Mapping[str, str]) -> dict[str, Any]:
     """As a run's record has them where the job is Kennel's own, else as they are."""
-    chosen = from_container(given)
-    return asdict(chosen) if chosen else dict(given)
+    hyperparameters = from_container(values)
+    return asdict(hyperparameters) if hyperparameters else dict(values)
 
 
 def _adopt_endpoint(account: Account, name: str, runs: Path, answer: Answer) -> Run:

@@ -55,35 +55,35 @@ class Observers:
     @classmethod
     def wanted(cls, account: Account) -> "Observers":
         """As the settings have it, in a region that has them."""
-        chosen = account.settings.train
+        train = account.settings.train
         regions = sdk("fw_utils")
-        there = (
+        supported = (
             regions._region_supports_debugger(account.region),
             regions._region_supports_profiler(account.region),
         )
         debugger, profiler = (
             setting == "on" or (setting == "auto" and has)
-            for setting, has in zip((chosen.debugger, chosen.profiler), there, strict=True)
+            for setting, has in zip((train.debugger, train.profiler), supported, strict=True)
         )
-        return cls(debugger, profiler, there[0])
+        return cls(debugger, profiler, supported[0])
 
     def without(self, refusal: AwsError, account: Account) -> "Observers | None":
         """What is left to ask for after a refusal; None when it is about something else, or was asked for firmly."""
-        message, chosen = refusal.fault.message, account.settings.train
+        message, train = refusal.fault.message, account.settings.train
         if not _REFUSED.search(message):
             return None
         others = self.debugger or self.profiler
         if self.tensorboard and (not others or re.search("tensor.?board", message, re.IGNORECASE)):
             return replace(self, tensorboard=False)
         if re.search("profil", message, re.IGNORECASE) and not re.search("debug", message, re.IGNORECASE):
-            return replace(self, profiler=False) if self.profiler and chosen.profiler == "auto" else None
-        firm = (self.debugger and chosen.debugger == "on") or (self.profiler and chosen.profiler == "on")
-        return None if firm or not others else replace(self, debugger=False, profiler=False)
+            return replace(self, profiler=False) if self.profiler and train.profiler == "auto" else None
+        required = (self.debugger and train.debugger == "on") or (self.profiler and train.profiler == "on")
+        return None if required or not others else replace(self, debugger=False, profiler=False)
 
 
 def arguments(account: Account, run: Run, observers: Observers) -> dict[str, Any]:
     """Arguments of the SDK's Estimator, of settings without `faults`."""
-    chosen = account.settings.train
+    train = account.settings.train
     debug, profile, _ = _rule_names(account.settings)
     location = account.run_location(run)
     classes = sdk("debugger")
@@ -94,7 +94,7 @@ def arguments(account: Account, run: Run, observers: Observers) -> dict[str, Any
     }
     if observers.profiler:
         options["profiler_config"] = classes.ProfilerConfig(
-            s3_output_path=(location / "profiler").url, system_monitor_interval_millis=chosen.profiler_interval_ms
+            s3_output_path=(location / "profiler").url, system_monitor_interval_millis=train.profiler_interval_ms
         )
     else:
         options["disable_profiler"] = True
@@ -107,25 +107,25 @@ def _rule_names(settings: Settings) -> tuple[tuple[str, ...], tuple[str, ...], l
     """(of the Debugger, of the profiler with its report, the names that are no rule's)."""
     known = {name.lower(): name for name in (*_DEBUG, *_PROFILE)}
     names = {each: known.get(each.replace("_", "").lower()) for each in settings.train.debugger_rules}
-    found = {name: None for name in ("ProfilerReport", *names.values()) if name}
+    selected = {name: None for name in ("ProfilerReport", *names.values()) if name}
     return (
-        tuple(name for name in found if name in _DEBUG),
-        tuple(name for name in found if name in _PROFILE),
+        tuple(name for name in selected if name in _DEBUG),
+        tuple(name for name in selected if name in _PROFILE),
         [each for each, name in names.items() if name is None],
     )
 
 
 def faults(settings: Settings) -> list[str]:
     """What of the settings no job can ask for, a sentence each."""
-    found = []
+    problems = []
     for each in _rule_names(settings)[2]:
         near = difflib.get_close_matches(each, (*_DEBUG, *_PROFILE), n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join((*_DEBUG, *_PROFILE))}"
-        found.append(f"train.debugger_rules: SageMaker has no rule {each} for this; {hint}")
+        problems.append(f"train.debugger_rules: SageMaker has no rule {each} for this; {hint}")
     interval = settings.train.profiler_interval_ms
     if interval not in _INTERVALS:
-        found.append(f"train.profiler_interval_ms: must be one of {', '.join(map(str, _INTERVALS))}, got {interval}")
-    return found
+        problems.append(f"train.profiler_interval_ms: must be one of {', '.join(map(str, _INTERVALS))}, got {interval}")
+    return problems
 
 
 def _snake(name: str) -> str:
@@ -164,7 +164,7 @@ def _hook(classes: Any, location: S3Location, rules: tuple[str, ...]) -> Any:
 
 def statuses(description: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What SageMaker's rules say in a DescribeTrainingJob answer, as rows of the table of rules."""
-    found = [
+    rows = [
         *description.get("DebugRuleEvaluationStatuses", []),
         *description.get("ProfilerRuleEvaluationStatuses", []),
     ]
@@ -177,5 +177,5 @@ def statuses(description: Mapping[str, Any]) -> list[dict[str, Any]]:
             "fires": each.get("StatusDetails") or "no details",
             "note": each.get("StatusDetails", ""),
         }
-        for each in found
+        for each in rows
     ]

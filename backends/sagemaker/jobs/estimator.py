@@ -181,5 +181,5 @@ def stage_inputs(
     """Looked through and compared with S3; what had to be packed for it is gone at the end. Raises BackendError."""
     if weights := weights_file(hyperparameters):
         check_weights(weights)
-    with open_dataset(account, data, watch, cancel) as found:
-        yield StagedInputs(account, found, hyperparameters)
+    with open_dataset(account, data, watch, cancel) as data_set:
+        yield StagedInputs(account, data_set, hyperparameters)

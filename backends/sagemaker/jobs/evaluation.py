@@ -18,7 +18,7 @@ from backends.sagemaker.jobs.job import check_completed
 from backends.sagemaker.jobs.polling import wait_for_job
 from backends.sagemaker.names import S3Location, resource_name, tags
 from backends.sagemaker.sdk import sdk
-from backends.sagemaker.storage import artifact as packed
+from backends.sagemaker.storage import artifact as artifact_store
 from backends.sagemaker.storage import datasets as data_sets
 from backends.sagemaker.storage.objects import download_objects
 
@@ -114,13 +114,13 @@ def _start(
     account: Account, run: Run, request: EvaluationRequest, watch: ProgressCallback, cancel: CancelToken
 ) -> None:
     name = resource_name(run)
-    with data_sets.open_dataset(account, request.data, watch, cancel) as found:
+    with data_sets.open_dataset(account, request.data, watch, cancel) as data_set:
         account.check_settings()
-        account.consent([item(account, run), found.plan.item])
-        artifacts = {"artifact": packed.upload_artifact(account, request.artifact, run.path)}
+        account.consent([item(account, run), data_set.plan.item])
+        artifacts = {"artifact": artifact_store.upload_artifact(account, request.artifact, run.path)}
         if request.baseline is not None:
-            artifacts["baseline"] = packed.upload_artifact(account, request.baseline, run.path)
-        uploaded = found.send(watch, cancel)
+            artifacts["baseline"] = artifact_store.upload_artifact(account, request.baseline, run.path)
+        uploaded = data_set.send(watch, cancel)
     split = _split(account, request.data)
     update_aws_record(account, run, processing_job=name)
     processing = sdk("processing")
@@ -160,7 +160,7 @@ def _split(account: Account, data: Path) -> str:
 def _arguments(request: EvaluationRequest, artifacts: Mapping[str, S3Location]) -> list[str]:
     arguments: list[str] = []
     for each in artifacts:
-        arguments += [f"--{each}", f"{_ROOT}/{each}/{packed.ARCHIVE}"]
+        arguments += [f"--{each}", f"{_ROOT}/{each}/{artifact_store.ARCHIVE}"]
     return [*arguments, "--data", place_inside(_DATA, request.data), "--json", f"{_OUTPUT}/{request.document}.json"]
 
 

@@ -12,7 +12,7 @@ from backends.errors import BackendError
 from backends.runs import Run
 from backends.sagemaker.account import aws_record
 from backends.sagemaker.jobs.polling import Answer, pause
-from backends.sagemaker.logs import TRAINING, Log
+from backends.sagemaker.logs import Log
 
 ENDED: Final = ("Completed", "Failed", "Stopped")
 _DRAINS: Final = 3
@@ -104,8 +104,3 @@ def _epochs(hyperparameters: Mapping[str, str]) -> int:
         return int(json.loads(hyperparameters.get("epochs", "0")))
     except (ValueError, TypeError):
         return 0
-
-
-def training_log(account: Any, job: str) -> Log:
-    """The log of a training job, all its hosts."""
-    return Log(account, TRAINING, f"{job}/")

@@ -44,7 +44,7 @@ def check_completed(account: Account, run: Run, job: str, answer: Answer, cancel
     Raises Stopped when cancelled, else BackendError with the reason, the next step and the log's end.
     """
     api = JOB_APIS[run.kind]
-    lines = keep_log(Log(account, api.logs, f"{job}/"), run)
+    lines = keep_log(api.log(account, job), run)
     status = answer[api.status]
     if status == "Completed":
         return

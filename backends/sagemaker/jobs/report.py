@@ -16,7 +16,6 @@ from backends.sagemaker.jobs.attach import attach
 from backends.sagemaker.jobs.follow import ENDED
 from backends.sagemaker.jobs.job import keep_log
 from backends.sagemaker.jobs.results import fetch_results
-from backends.sagemaker.logs import TRAINING, Log
 from backends.sagemaker.names import S3Location
 from backends.sagemaker.storage.objects import download_objects
 
@@ -39,7 +38,7 @@ def fetch_report(account: Account, name: str, runs: Path, watch: ProgressCallbac
     description = api.TRAINING.describe(account, str(job))
     if description is None:
         raise BackendError(f"there is no training job {job} in {account.region} any more")
-    keep_log(Log(account, TRAINING, f"{job}/"), run)
+    keep_log(api.TRAINING.log(account, str(job)), run)
     if description["TrainingJobStatus"] in ENDED and not aws_record(run).get("fetched"):
         try:
             fetch_results(account, run, description, watch)

@@ -34,13 +34,13 @@ def fetch_results(account: Account, run: Run, description: Answer, watch: Progre
     _save_rules(run, description)
     _save_hyperparameters(run, description)
     artifact = description.get("ModelArtifacts", {}).get("S3ModelArtifacts") or (output / "output/model.tar.gz").url
-    found = fetch_archive(account, S3Location.parse(artifact), run.artifact, watch)
-    if not found and description["TrainingJobStatus"] == "Completed":
+    exists = fetch_archive(account, S3Location.parse(artifact), run.artifact, watch)
+    if not exists and description["TrainingJobStatus"] == "Completed":
         raise BackendError(f"there is no artifact at {artifact}; somebody has removed it, or the role may not write it")
     seconds = {key: description[name] for key, name in (("seconds", "TrainingTimeInSeconds"),
                                                         ("billable_seconds", "BillableTimeInSeconds"))
                if name in description}  # fmt: skip
-    update_aws_record(account, run, fetched=True, artifact=artifact if found else None, **seconds)
+    update_aws_record(account, run, fetched=True, artifact=artifact if exists else None, **seconds)
     _say_time(description)
 
 

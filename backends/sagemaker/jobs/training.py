@@ -24,7 +24,7 @@ from backends.sagemaker.jobs.estimator import (
     stage_inputs,
 )
 from backends.sagemaker.jobs.estimator import estimator as estimator  # noqa: PLC0414 - part of what is said here
-from backends.sagemaker.jobs.follow import ENDED, Follower, training_log
+from backends.sagemaker.jobs.follow import ENDED, Follower
 from backends.sagemaker.jobs.polling import Answer, AwsJob, wait_for_job
 from backends.sagemaker.jobs.results import failure_sentence, fetch_results
 from backends.sagemaker.names import MAX_NAME_LENGTH, resource_name
@@ -65,7 +65,7 @@ def finish(account: Account, run: Run, watch: ProgressCallback, cancel: CancelTo
 def follow(account: Account, run: Run, watch: ProgressCallback, cancel: CancelToken | None = None) -> Answer:
     """Wait for the run's job to end, keeping its log in the run folder; returns its last description."""
     job = str(aws_record(run)["job"])
-    follower = Follower(training_log(account, job), run, watch)
+    follower = Follower(TRAINING.log(account, job), run, watch)
     with cancel_on_signals(cancel) as token:
         last = wait_for_job(as_job(account, run), token, follower)
     if last.get("TrainingStartTime"):
@@ -153,9 +153,9 @@ def _start(
     account.check_settings()
     check_training_job(account.settings, for_container(hyperparameters).to_json())
     name = _next_name(account, run)
-    with stage_inputs(account, data, hyperparameters, watch, cancel) as packed:
-        account.consent([*items(account, name), packed.data.plan.item])
-        inputs = packed.send(watch, cancel)
+    with stage_inputs(account, data, hyperparameters, watch, cancel) as staged:
+        account.consent([*items(account, name), staged.data.plan.item])
+        inputs = staged.send(watch, cancel)
     if cancel.requested:
         raise Stopped("stopped before the job was started")
     (run.ml / "output" / "failure").unlink(missing_ok=True)

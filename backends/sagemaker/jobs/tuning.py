@@ -19,7 +19,6 @@ from backends.sagemaker.jobs.polling import wait_for_job
 from backends.sagemaker.jobs.results import fetch_results
 from backends.sagemaker.jobs.tuner_arguments import static_hyperparameters, tuner_arguments
 from backends.sagemaker.jobs.tuning_trials import TunerJobs, TunerResults
-from backends.sagemaker.logs import TRAINING, Log
 from backends.sagemaker.names import MAX_TUNING_NAME_LENGTH, resource_name, tags
 from backends.sagemaker.sdk import sdk
 from backends.search.request import SearchRequest
@@ -64,27 +63,25 @@ def items(account: Account, job: str, settings: SearchSettings) -> list[Item]:
 
     job: its name, empty as long as it has none.
     """
-    chosen = account.settings.train
-    hours = settings.trials * chosen.max_hours
+    train = account.settings.train
+    hours = settings.trials * train.max_hours
     if settings.minutes:
         hours = min(hours, min(settings.parallel, settings.trials) * settings.minutes / 60)
     what = f"tuning job {job}: {_extent(settings)}" if job else f"tuning job: {_extent(settings)}"
     return [
-        Item(
-            what, "spot" if chosen.spot else "training", chosen.instance_type, count=chosen.instance_count, hours=hours
-        )
+        Item(what, "spot" if train.spot else "training", train.instance_type, count=train.instance_count, hours=hours)
     ]
 
 
 def _start(
     account: Account, run: Run, request: SearchRequest, settings: SearchSettings, job: str, cancel: CancelToken
 ) -> None:  # fmt: skip
-    chosen = account.settings
+    tune = account.settings.tune
     # What every trial is trained with; the search's own base is reported, and trained with afterwards.
     base = request.of_trial(settings.base)
-    arguments = tuner_arguments(replace(settings, base=base), chosen.tune.warm_start, chosen.tune.warm_start_same)
+    arguments = tuner_arguments(replace(settings, base=base), tune.warm_start, tune.warm_start_same)
     account.check_settings()
-    check_training_job(chosen, static_hyperparameters(replace(settings, base=for_container(base))))
+    check_training_job(account.settings, static_hyperparameters(replace(settings, base=for_container(base))))
     with show_progress("uploading") as watch, stage_inputs(account, request.data, base, watch, cancel) as staged:
         account.consent([*items(account, job, settings), staged.data.plan.item])
         inputs = staged.send(watch, cancel)
@@ -95,8 +92,8 @@ def _start(
     sdk_estimator = estimator(account, run, static)
     # All trials would share it, and none goes on from another one's.
     sdk_estimator.checkpoint_s3_uri = None
-    sdk_estimator.max_retry_attempts = chosen.tune.retries or None
-    tuner = sdk("tuner").HyperparameterTuner(sdk_estimator, **arguments, tags=tags(run, chosen))
+    sdk_estimator.max_retry_attempts = tune.retries or None
+    tuner = sdk("tuner").HyperparameterTuner(sdk_estimator, **arguments, tags=tags(run, account.settings))
     try:
         with translate_aws_errors(f"starting tuning job {job}"):
             tuner.fit(dict(inputs.channels), job_name=job, include_cls_metadata=False, wait=False)
@@ -151,7 +148,7 @@ class SearchFollower:
         self._job = job
         self._jobs = TunerJobs(account, job, settings)
         self._shown: set[int] = set()
-        self.results: TunerResults
+        self.results = TunerResults(settings, [], [], 0.0, 0.0, 0, [], {})
         self.document: dict[str, Any] = {}
 
     def to_the_end(self, cancel: CancelToken) -> Answer:
@@ -221,16 +218,16 @@ def fetch_best(
             return trial
         trial.reopen()
     else:
-        chosen = request.of_trial(replace(SearchSettings.of(request.hyperparameters).base, **row["values"]))
+        hyperparameters = request.of_trial(replace(SearchSettings.of(request.hyperparameters).base, **row["values"]))
         trial = create_run(
             path.parent, "training", path.name, backend="sagemaker", tuning=tuning.name, trial=row["number"],
-            data=str(request.data), hyperparameters=asdict(chosen),
+            data=str(request.data), hyperparameters=asdict(hyperparameters),
         )  # fmt: skip
     with recorded(trial), show_progress(f"fetching {path.name}") as watch:
         update_aws_record(account, trial, job=job)
         description = api.TRAINING.describe(account, job)
         if description is None:
             raise BackendError(f"there is no training job {job} any more")
-        keep_log(Log(account, TRAINING, f"{job}/"), trial)
+        keep_log(api.TRAINING.log(account, job), trial)
         fetch_results(account, trial, description, watch)
     return trial

@@ -9,8 +9,9 @@ from typing import Any, Final, cast
 
 from backends.sagemaker.account import Account
 from backends.sagemaker.errors import translate_aws_errors
+from backends.sagemaker.jobs.api import TRAINING
 from backends.sagemaker.jobs.follow import ENDED
-from backends.sagemaker.logs import TRAINING, Log
+from backends.sagemaker.logs import Log
 from contract.errors import ConfigError
 from contract.hyperparameters import Hyperparameters
 from tuning.objective import METRIC_REGEXES
@@ -110,7 +111,7 @@ class TunerJobs:
 
     def _refresh_job(self, summary: Mapping[str, Any]) -> TrainingJob:
         name = str(summary["TrainingJobName"])
-        job = self._jobs.get(name) or TrainingJob(summary, Log(self._account, TRAINING, f"{name}/"))
+        job = self._jobs.get(name) or TrainingJob(summary, TRAINING.log(self._account, name))
         self._jobs[name] = job
         if job.description:
             return job

@@ -66,9 +66,9 @@ def resources_of_run(resources: Sequence[Resource], run_or_name: Run | str) -> l
     several runs of the account have.
     """
     if isinstance(run_or_name, Run):
-        noted = run_or_name.record.get("sagemaker") or {}
+        record = run_or_name.record.get("sagemaker") or {}
         # An attached run's things may be another folder's run.
-        own = {resource_name(run_or_name), noted.get("name"), noted.get("endpoint"), noted.get("job")}
+        own = {resource_name(run_or_name), record.get("name"), record.get("endpoint"), record.get("job")}
         return [each for each in resources if each.run and {each.run, each.name} & own]
     whose = _resolve(resources, run_or_name)
     return [each for each in resources if each.run == whose or each.name.rstrip("/") == run_or_name.rstrip("/")]

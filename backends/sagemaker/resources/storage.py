@@ -62,13 +62,13 @@ def objects(account: Account, prices: Prices, users: Mapping[str, set[str]]) -> 
 def remove_all_versions(account: Account, below: Mapping[str, str]) -> None:
     """Remove every version of every object. below: {"Bucket", "Prefix"}."""
     client = account.client("s3")
-    found = [
+    versions = [
         {"Key": each["Key"], "VersionId": each["VersionId"]}
         for key in ("Versions", "DeleteMarkers")
         for each in paginate_if_exists(client, "list_object_versions", key, **below)
     ]
-    for start in range(0, len(found), AT_ONCE):
-        part = found[start : start + AT_ONCE]
+    for start in range(0, len(versions), AT_ONCE):
+        part = versions[start : start + AT_ONCE]
         with translate_aws_errors(f"removing s3://{below['Bucket']}/{below['Prefix']}"):
             answer = client.delete_objects(Bucket=below["Bucket"], Delete={"Objects": part, "Quiet": True})
         if faults := answer.get("Errors"):

@@ -173,12 +173,12 @@ def _files(
 def _pack(data: Path, scratch: Path, watch: ProgressCallback, cancel: CancelToken) -> dict[str, Path]:
     """One tar a split, by `train.pack`."""
     watch(JobProgress("packing", 0, 1, "archives"))
-    log, packed = scratch / "log.txt", scratch / "packed"
-    command = [sys.executable, "-m", "train.pack", "--data", str(data), "--out", str(packed)]
+    log, archives = scratch / "log.txt", scratch / "packed"
+    command = [sys.executable, "-m", "train.pack", "--data", str(data), "--out", str(archives)]
     files = OutputFiles(log, scratch / "progress.json")
     if run_child(command, files, watch, env=python_environment(ROOT), cwd=ROOT, cancel=cancel):
         raise BackendError(last_error(log))
-    return list_files(packed)
+    return list_files(archives)
 
 
 def _channels(account: Account, location: S3Location, files: Mapping[str, Path]) -> dict[str, str]:
