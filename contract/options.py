@@ -1,8 +1,10 @@
-"""The kinds of settings: each field of a section says in its metadata what it may be and what it means.
+"""Options: a dataclass's field declares, in its metadata, what values an option may have and what it means.
 
-A setting's value: from what a TOML file holds, or from the text of a flag or an environment variable.
+An option's value is read from a TOML file, from the text of a flag or an environment variable, or from the JSON in
+which SageMaker passes hyperparameters.
 """
 
+import json
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -12,12 +14,14 @@ from typing import Any, Final
 from contract.texts import quoted
 
 
-def text(default: str, form: str, help: str, pattern: str = "") -> Any:
+def text(default: str, form: str, help: str, pattern: str = "", *, printable: bool = True, json: bool = False) -> Any:
     """form: what it may be, in words. pattern: a regular expression that the whole text must match, unless empty.
 
+    printable: control characters are refused. json: a JSON list or object stands for its own text.
     The text itself may be empty only where the default is.
     """
-    return field(default=default, metadata={"kind": "text", "form": form, "help": help, "pattern": pattern})
+    about = {"kind": "text", "form": form, "help": help, "pattern": pattern, "printable": printable, "json": json}
+    return field(default=default, metadata=about)
 
 
 def choice(default: str, options: tuple[str, ...], help: str) -> Any:
@@ -30,10 +34,10 @@ def flag(default: bool, help: str) -> Any:
     return field(default=default, metadata={"kind": "flag", "help": help})
 
 
-def number(default: float, low: float, high: float, help: str) -> Any:
-    """From low to high; the kind, integer or float, follows the default's type."""
+def number(default: float, low: float, high: float, help: str, above: bool = False) -> Any:
+    """From low to high; the kind, integer or float, follows the default's type. above: low itself is refused."""
     kind = "integer" if isinstance(default, int) else "float"
-    return field(default=default, metadata={"kind": kind, "low": low, "high": high, "help": help})
+    return field(default=default, metadata={"kind": kind, "low": low, "high": high, "above": above, "help": help})
 
 
 def texts(form: str, help: str, pattern: str = "", most: int = 100) -> Any:
@@ -73,7 +77,8 @@ def allowed(each: "Field[Any]") -> str:
             return f"a table of {about['form']}, {about['most']} at most"
         case kind:
             article = "an integer" if kind == "integer" else "a number"
-            return f"{article} from {about['low']:g} to {about['high']:.10g}"
+            lower = f"above {about['low']:g} and at most" if about["above"] else f"from {about['low']:g} to"
+            return f"{article} {lower} {about['high']:.10g}"
 
 
 _YES: Final = ("true", "yes", "on", "1")
@@ -90,6 +95,25 @@ def from_text(each: "Field[Any]", text: str) -> Any:
     return _worded(each, lambda: _typed(each, _decoded(each, text.strip())))
 
 
+def from_json(each: "Field[Any]", value: object) -> Any:
+    """The same from JSON, which may be text that was encoded up to twice; None for null."""
+    decoded = value
+    for _ in range(2):
+        if not isinstance(decoded, str):
+            break
+        try:
+            decoded = json.loads(decoded)
+        except (ValueError, RecursionError):
+            break
+    if decoded is None:
+        return None
+    if each.metadata["kind"] in ("integer", "float") and isinstance(decoded, str):
+        decoded = _as_number(decoded)
+    if each.metadata.get("json") and isinstance(decoded, list | dict):
+        decoded = json.dumps(decoded)
+    return _worded(each, lambda: _typed(each, decoded), value)
+
+
 class _Unfit(Exception):
     """What can't be the value, or the part of it that can't."""
 
@@ -97,11 +121,13 @@ class _Unfit(Exception):
         self.value = value
 
 
-def _worded(each: "Field[Any]", make: Callable[[], Any]) -> Any:
+def _worded(each: "Field[Any]", make: Callable[[], Any], value: object = None) -> Any:
+    """value: what the sentence quotes; None: the part that is unfit."""
     try:
         return make()
     except _Unfit as unfit:
-        raise ValueError(f"must be {allowed(each)}, got {quoted(unfit.value)}") from None
+        wrong = unfit.value if value is None else value
+        raise ValueError(f"must be {allowed(each)}, got {quoted(wrong)}") from None
 
 
 def _typed(each: "Field[Any]", value: object) -> Any:
@@ -144,7 +170,8 @@ def _text(each: "Field[Any]", value: object) -> str:
         if each.default:
             raise _Unfit(value)
         return value
-    if not value.isprintable() or not re.fullmatch(about.get("pattern") or ".*", value):
+    unprintable = about.get("printable", True) and not value.isprintable()
+    if unprintable or not re.fullmatch(about.get("pattern") or ".*", value, re.DOTALL):
         raise _Unfit(value)
     return value
 
@@ -165,7 +192,8 @@ def _flag(value: object) -> bool:
 def _number(about: Mapping[str, Any], value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _Unfit(value)
-    if not about["low"] <= value <= about["high"]:  # which no NaN is
+    too_low = about["above"] and value <= about["low"]
+    if too_low or not about["low"] <= value <= about["high"]:  # which no NaN is
         raise _Unfit(value)
     if about["kind"] == "float":
         return float(value)

@@ -42,12 +42,12 @@ def run_job(paths: MLPaths, job: Job, monitor: MonitorProcess | None = None) -> 
     backbones = Backbones(several=hyperparameters.tune_trials > 0)
     progress = Progress(paths.progress)
     if hyperparameters.tune_trials:
-        from train.search.in_job import lend_workers, load_weights, search_and_train
+        from train.search.in_job import join_search, load_weights, search_and_train
 
         load_weights(backbones, hyperparameters)
         data = _load(paths, job, splits, progress)
         if not job.is_rank0:
-            lend_workers(paths, job, data, device)
+            join_search(paths, job, data, device)
             return
         search_and_train(paths, job, data, device, backbones, progress, monitor)
         return

@@ -24,12 +24,15 @@ def read_job(paths: MLPaths) -> Job:
     """
     faults: list[str] = []
     raw = _read_object(paths.hyperparameters, faults)
-    hyperparameters = _checked(lambda: Hyperparameters.parse(raw), faults) or Hyperparameters()
-    rules = _checked(lambda: parse_rules(_alone("rules", raw, faults).rules), faults) or RuleSelection()
-    if _alone("tune_trials", raw, faults).tune_trials:
-        _checked(lambda: Space.parse(_alone("tune_space", raw, faults).tune_space), faults)
+    parsed, wrong = Hyperparameters.read(raw)
+    if wrong:
+        faults.append(describe_faults("hyperparameter", wrong))
+    hyperparameters = Hyperparameters() if wrong else parsed
+    rules = _checked(lambda: parse_rules(parsed.rules), faults) or RuleSelection()
+    if parsed.tune_trials:
+        _checked(lambda: Space.parse(parsed.tune_space), faults)
     # Also without a search, as it says whether to measure the latency.
-    _checked(lambda: parse_objectives(_alone("tune_objective", raw, faults).tune_objective), faults)
+    _checked(lambda: parse_objectives(parsed.tune_objective), faults)
     if hyperparameters.profile == "on":
         from contract.profiler import read_settings
 
@@ -78,12 +81,6 @@ def _checked(parse: Callable[[], _T], faults: list[str]) -> _T | None:
         if not any(str(error) in fault for fault in faults):
             faults.append(str(error))
         return None
-
-
-def _alone(name: str, raw: Mapping[str, Any], faults: list[str]) -> Hyperparameters:
-    """Hyperparameters with one raw value and defaults else: a fault in another one must not hide this one's."""
-    one = {key: value for key, value in raw.items() if key.replace("-", "_") == name}
-    return _checked(lambda: Hyperparameters.parse(one), faults) or Hyperparameters()
 
 
 def _read_object(file: Path, faults: list[str]) -> dict[str, Any]:

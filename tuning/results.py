@@ -24,7 +24,7 @@ DOCUMENT = "tuning.json"
 BEST = "best-hyperparameters.json"
 
 
-class Told(Protocol):
+class SearchView(Protocol):
     """What the document is made from: a `Search` of our own, or what is known of one that was made elsewhere.
 
     finished, running: by number. front: the trials that no other surpasses, the best foremost. began: seconds since
@@ -49,7 +49,9 @@ class Told(Protocol):
     def notes(self) -> list[str]: ...
 
 
-def document_of(search: Told, state: str, reason: str | None, winner: dict[str, Any] | None = None) -> dict[str, Any]:
+def document_of(
+    search: SearchView, state: str, reason: str | None, winner: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """The document of docs/tuning.md, plain JSON without NaN. Trials that run are in it while the search does."""
     settings, finished = search.settings, search.finished
     shown = sorted([*finished, *(search.running if state == "running" else [])], key=lambda each: each.number)

@@ -11,7 +11,8 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, cast, get_args
 
 from contract.errors import ConfigError
-from contract.hyperparameters import Hyperparameters, allowed, describe_faults
+from contract.hyperparameters import Hyperparameters, describe_faults
+from contract.options import allowed
 from contract.texts import quoted
 from tuning.space_source import Entries, read_entries, split_params, split_space, why_not_searched
 

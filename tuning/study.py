@@ -73,7 +73,7 @@ class Search:
         with self._lock:
             record = self._of(number)
             if epoch in record.epochs:
-                return record.end_wished
+                return record.end_requested
             row = plain_row(metrics)
             record.epochs[epoch] = row
             value = value_of(self.settings.objectives[0], row) if pruned_by(self.settings) else None
@@ -81,8 +81,8 @@ class Search:
             if value is not None:
                 ends, notes = self._optimizer.report(number, epoch, value)
                 self._journal.note(number, notes)
-                record.end_wished = record.end_wished or (ends and epoch < record.hyperparameters.epochs)
-            return record.end_wished
+                record.end_requested = record.end_requested or (ends and epoch < record.hyperparameters.epochs)
+            return record.end_requested
 
     def complete(self, number: int, metrics: Metrics, seconds: float, run: str | None = None) -> None:
         """Without a finite value of each objective the trial counts as failed."""

@@ -6,7 +6,8 @@ from dataclasses import asdict, fields
 import pytest
 
 from contract.errors import ConfigError
-from contract.hyperparameters import Hyperparameters, allowed, table_rows
+from contract.hyperparameters import Hyperparameters, table_rows
+from contract.options import allowed
 from model.network import ARCHITECTURES, HEADS
 
 

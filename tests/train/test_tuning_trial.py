@@ -35,7 +35,7 @@ CPU = torch.device("cpu")
 PLAIN = Measured(latency=False, test=False)
 
 
-class Told:
+class RecordingSearcher:
     """A Searcher that hands out what it was given, and notes what it is told."""
 
     def __init__(self, *wanted: Hyperparameters, ends: Callable[[int, int], bool] = lambda _number, _epoch: False):
@@ -81,8 +81,10 @@ def shared_of(data: DataSet, root: Path, several: bool = True, epochs: int = 4) 
     return TrainingResources(MLPaths(root), data, CPU, Backbones(several), Progress(None), epochs)
 
 
-def tried(data: DataSet, root: Path, *wanted: Hyperparameters, measured: Measured = PLAIN, **options: Any) -> Told:
-    told = Told(*wanted, **options)
+def tried(
+    data: DataSet, root: Path, *wanted: Hyperparameters, measured: Measured = PLAIN, **options: Any
+) -> RecordingSearcher:
+    told = RecordingSearcher(*wanted, **options)
     best = BestTrial(root / "best.safetensors", [Objective("validation_loss", maximize=False)])
     run_trials(shared_of(data, root), told, measured, best)
     return told
@@ -199,7 +201,7 @@ def test_where_images_do_not_fit_the_trials_go_on_without(
     monkeypatch.setattr("train.resources.available_memory", lambda: 1000)
     wanted = [replace(CHOSEN, epochs=1, lr=lr) for lr in (0.001, 0.01, 0.02)]
     assert len(tried(data, tmp_path, *wanted).completed) == 3
-    # Told once, not by every trial.
+    # RecordingSearcher once, not by every trial.
     assert capsys.readouterr().out.count("it stays off") == 1
 
 

@@ -15,7 +15,7 @@ import pytest
 from contract.errors import DataError, UserError
 from tests.train.support import REPOSITORY, TIMEOUT_S
 from train.search import workers
-from train.search.workers import Crew, NoWorkerError, Slot, slots_of
+from train.search.workers import NoWorkerError, Slot, WorkerPool, slots_of
 
 PLAIN = Slot({}, 1)
 
@@ -128,7 +128,7 @@ class TestEnds:
     ENDS = ("well", "user", "bug", "full", "killed", "wait", "stubborn")
 
     folder: Path
-    crew: Crew
+    crew: WorkerPool
     reasons: dict[int, str]
     left: set[int]
 
@@ -138,7 +138,7 @@ class TestEnds:
         cls.folder, cls.reasons = tmp_path_factory.mktemp("crew"), {}
         core = min(os.sched_getaffinity(0))
         slots = [Slot({"KENNEL_TEST_SLOT": str(number)}, 1, (core,)) for number in range(len(cls.ENDS))]
-        cls.crew = Crew("algo-1", tuple(slots), Tell(cls.folder, cls.ENDS))
+        cls.crew = WorkerPool("algo-1", tuple(slots), Tell(cls.folder, cls.ENDS))
         with cls.crew:
             while cls.crew.size > 2:
                 cls.reasons |= cls.crew.wait(1)
@@ -179,7 +179,7 @@ class TestEnds:
     ],
 )
 def test_when_none_is_left_it_is_said_whose_fault(tmp_path: Path, ends: str, kind: type[Exception], words: str) -> None:
-    with Crew("algo-1", (PLAIN,), Tell(tmp_path, (ends,))) as crew:
+    with WorkerPool("algo-1", (PLAIN,), Tell(tmp_path, (ends,))) as crew:
         while crew.size:
             crew.wait(5)
     gone = crew.gone()
@@ -193,9 +193,9 @@ LEADER = """
 import sys
 from pathlib import Path
 from tests.train.test_tuning_workers import PLAIN, Tell
-from train.search.workers import Crew
+from train.search.workers import WorkerPool
 if __name__ == "__main__":
-    with Crew("algo-1", (PLAIN, PLAIN), Tell(Path(sys.argv[1]), ("wait", "stubborn"))) as crew:
+    with WorkerPool("algo-1", (PLAIN, PLAIN), Tell(Path(sys.argv[1]), ("wait", "stubborn"))) as crew:
         crew.wait(100)
 """
 

@@ -43,7 +43,7 @@ _EVERY_S: Final = 0.5  # often enough for whoever watches, and no weight on tria
 _SHARE: Final = 0.05  # of the search's time, at most, that this takes
 
 
-class Watched:
+class ReportingSearch:
     """A Searcher that keeps the files up to date with the search behind it."""
 
     def __init__(self, search: Search, paths: MLPaths, progress: Progress, objective: str) -> None:
@@ -147,20 +147,20 @@ def search_and_train(
     note_data(folder, data)
     work = _work(paths, job, data, device, folder / BEST)
     resources = TrainingResources(paths, data, device, backbones, progress, epochs=work.epochs)
-    watched = Watched(search, paths, progress, job.hyperparameters.tune_objective)
+    reporting = ReportingSearch(search, paths, progress, job.hyperparameters.tune_objective)
     best = BestTrial(folder / BEST, settings.objectives)
-    job_search = _JobSearch(job, resources, search, watched, best, MetricLog(paths.metrics))
+    job_search = _JobSearch(job, resources, search, reporting, best, MetricLog(paths.metrics))
     _say_what(settings)
-    here = nullcontext(lambda: run_trials(resources, watched, Measured.of(settings.objectives), best))
+    here = nullcontext(lambda: run_trials(resources, reporting, Measured.of(settings.objectives), best))
     try:
-        with here if settings.parallel == 1 else leading(job, slots, work, watched) as run_all:
+        with here if settings.parallel == 1 else leading(job, slots, work, reporting) as run_all:
             job_search.search(run_all)
             job_search.train(monitor)
     finally:
         search.close()
 
 
-def lend_workers(paths: MLPaths, job: Job, data: DataSet, device: torch.device) -> None:
+def join_search(paths: MLPaths, job: Job, data: DataSet, device: torch.device) -> None:
     """Run trials of the search that another host leads, until there is no further one; leaves no model.
 
     Raises LeaderError and NoWorkerError, as `follow` does.
@@ -193,7 +193,7 @@ class _JobSearch:
     job: Job
     resources: TrainingResources
     study: Search
-    watched: Watched
+    reporting: ReportingSearch
     best: BestTrial
     metrics: MetricLog
 
@@ -202,12 +202,12 @@ class _JobSearch:
         try:
             run_all()
         except BaseException as stop:
-            self.watched.end("stopped", _why(stop))
+            self.reporting.end("stopped", _why(stop))
             # Signals are no Exceptions; after an error there is no artifact, as ever.
             if not isinstance(stop, Exception):
                 self._save_best()
             raise
-        self.watched.end("completed")
+        self.reporting.end("completed")
 
     def train(self, monitor: MonitorProcess | None) -> None:
         """Train the best trial's hyperparameters, with everything that an ordinary job has."""
@@ -216,7 +216,7 @@ class _JobSearch:
             raise ConfigError(self.study.failure or "the search has no best trial")
         goal = self.study.settings.objectives[0].metric
         print(f"search: trial {trial.number} is the best, with {goal} {trial.metrics[goal]:.4g}", flush=True)
-        chosen = self.watched.trained_with(trial)
+        chosen = self.reporting.trained_with(trial)
         began = time.time()
         if monitor is not None:
             monitor.start(self.resources.paths, replace(self.job, hyperparameters=chosen), began)
@@ -231,7 +231,7 @@ class _JobSearch:
         if not reproduced:
             print(f"WARNING: the training's metrics are not those of trial {trial.number}", flush=True)
         metrics = Artifact.load(run.paths.model, verify=False).metrics
-        self.watched.end("completed", winner={"trained": True, "metrics": metrics, "reproduced": reproduced})
+        self.reporting.end("completed", winner={"trained": True, "metrics": metrics, "reproduced": reproduced})
 
     def _save_best(self) -> None:
         """The best trial's network as an artifact, marked as not completed."""

@@ -24,7 +24,7 @@ from train.search.best_trial import BestTrial
 from train.search.client import LEADER_WAIT_S, Client
 from train.search.remote import ALIVE_EVERY_S, Coordinator, Server, fingerprint, port_of
 from train.search.trial import Measured, run_trials
-from train.search.workers import Crew, Slot
+from train.search.workers import Slot, WorkerPool
 from tuning.searcher import Searcher
 from tuning.settings import SearchSettings
 
@@ -88,7 +88,7 @@ def leading(job: Job, slots: tuple[Slot, ...], work: Work, search: Searcher) -> 
                 + (f"; other hosts that take part: {', '.join(sorted(others))}" if others else ""),
                 flush=True,
             )
-            with Crew(job.current_host, slots, replace(work, port=server.port)) as crew:
+            with WorkerPool(job.current_host, slots, replace(work, port=server.port)) as crew:
                 _coordinate(coordinator, crew)
             use_threads(slots[0].threads)
 
@@ -96,7 +96,7 @@ def leading(job: Job, slots: tuple[Slot, ...], work: Work, search: Searcher) -> 
         coordinator.linger(others)
 
 
-def _coordinate(coordinator: Coordinator, crew: Crew) -> None:
+def _coordinate(coordinator: Coordinator, crew: WorkerPool) -> None:
     while not coordinator.over:
         if crew.size:
             for worker, why in crew.wait(_WATCHED_EVERY_S).items():
@@ -118,7 +118,7 @@ def follow(job: Job, slots: tuple[Slot, ...], work: Work) -> None:
     """
     leader, here = job.hosts[0], job.current_host
     work = replace(work, leader=leader, port=port_of())
-    crew = Crew(here, slots, work)
+    crew = WorkerPool(here, slots, work)
     print(f"search: {leader} leads it; worker processes here: {len(slots)}", flush=True)
     client = work.client(crew.name)
     over = client.waiting(LEADER_WAIT_S).alive(here)

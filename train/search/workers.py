@@ -64,7 +64,7 @@ def _cores() -> list[int]:
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
-class Crew:
+class WorkerPool:
     """One process for each slot, numbered from 1, while the `with` block lasts; none outlives this process.
 
     work: called in each with its number and the slot; it has to be importable, or picklable. A UserError of it ends
@@ -80,7 +80,7 @@ class Crew:
         self._ours = False
         self.served = False  # a worker has heard that there is no further trial
 
-    def __enter__(self) -> "Crew":
+    def __enter__(self) -> "WorkerPool":
         try:
             for number, slot in enumerate(self._slots, start=1):
                 self._start(number, slot)
