@@ -67,12 +67,7 @@ def _tail(build: Build, root: Point, rising: float) -> list[Solid]:
     if kind == "stub":
         return chain(Part.TAIL, [root, (x, y + 0.25, z - 0.35)], [0.22, 0.12], steps=3)
     if kind == "curl":
-        path = [
-            root,
-            (x + 0.1, y + 0.7, z - 0.35),
-            (x + 0.3, y + 1.1, z + 0.1),
-            (x + 0.55, y + 0.75, z + 0.5),
-        ]
+        path = [root, (x + 0.1, y + 0.7, z - 0.35), (x + 0.3, y + 1.1, z + 0.1), (x + 0.55, y + 0.75, z + 0.5)]
         return chain(Part.TAIL, path, [0.3, 0.42, 0.42, 0.2], blend=0.2, steps=8)
     bushy = kind == "brush"
     path = [root, (x + 0.25, y - 0.1 + rising * 0.5, z - 0.7), (x + 0.6, y + rising, z - 1.35)]

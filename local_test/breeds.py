@@ -52,13 +52,7 @@ Colour = tuple[int, int, int]
 
 # Every breed draws from these two lists, so that colour says little about the class.
 DARK: tuple[Colour, ...] = ((38, 35, 37), (86, 54, 37), (128, 70, 38), (78, 83, 94), (58, 44, 38))
-LIGHT: tuple[Colour, ...] = (
-    (238, 233, 225),
-    (228, 205, 168),
-    (206, 164, 112),
-    (196, 138, 74),
-    (178, 177, 178),
-)
+LIGHT: tuple[Colour, ...] = ((238, 233, 225), (228, 205, 168), (206, 164, 112), (196, 138, 74), (178, 177, 178))
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final, NamedTuple
+
 import numpy as np
 
-from local_test.breeds import Build
+from local_test.breeds import Build, Ears
 from local_test.solids import Part, Point, Solid, chain, ellipsoid
 
 
@@ -29,10 +31,7 @@ def head(build: Build) -> list[Solid]:
     nose = 0.13 + 0.16 * mw
     parts.append(
         ellipsoid(
-            Part.NOSE,
-            (0, -0.3 + mw * 0.42, front - 0.2 + mw * 0.7),
-            (nose * 1.2, nose * 0.85, nose * 0.8),
-            bias=0.12,
+            Part.NOSE, (0, -0.3 + mw * 0.42, front - 0.2 + mw * 0.7), (nose * 1.2, nose * 0.85, nose * 0.8), bias=0.12
         )
     )
     parts.append(
@@ -48,19 +47,12 @@ def head(build: Build) -> list[Solid]:
 def _jaw(build: Build, front: float) -> list[Solid]:
     mw, drop = build.muzzle_width, 0.28 * build.mouth_open
     jaw = chain(
-        Part.MUZZLE,
-        [(0, -0.52, 0.4), (0, -0.62 - drop, front - 0.3)],
-        [mw * 0.9, mw * 0.55],
-        blend=0.04,
-        steps=4,
+        Part.MUZZLE, [(0, -0.52, 0.4), (0, -0.62 - drop, front - 0.3)], [mw * 0.9, mw * 0.55], blend=0.04, steps=4
     )
     if build.mouth_open:
         jaw.append(
             ellipsoid(
-                Part.MOUTH,
-                (0, -0.58 - drop * 0.5, front - 0.34),
-                (mw * 0.62, 0.12 + drop * 0.6, 0.32),
-                bias=0.02,
+                Part.MOUTH, (0, -0.58 - drop * 0.5, front - 0.34), (mw * 0.62, 0.12 + drop * 0.6, 0.32), bias=0.02
             )
         )
         jaw += [
@@ -76,60 +68,70 @@ def _jaw(build: Build, front: float) -> list[Solid]:
     return jaw
 
 
-def _ear(build: Build, side: float) -> list[Solid]:
-    length, wide = build.ear_length, build.ear_width
-    tilt = build.ear_tilt[0 if side < 0 else 1]
-    base = build.skull_width
+class _Strap(NamedTuple):
+    """A flat part of a right ear: its path, the half widths along it, and the direction in which it is broad."""
 
-    def path(*points: Point) -> list[Point]:
-        first = points[0]
-        turned = []
-        for x, y, z in points:
-            dx, dy, dz = (x - first[0]) * length, (y - first[1]) * length, (z - first[2]) * length
-            c, s = np.cos(tilt), np.sin(tilt)
-            turned.append((side * (first[0] * base + c * dx - s * dy), first[1] + s * dx + c * dy, first[2] + dz))
-        return turned
+    path: list[Point]
+    widths: list[float]
+    across: Point = (1, 0, 0)
+    part: Part = Part.EAR
 
-    def strap(
-        points: list[Point],
-        widths: list[float],
-        across: Point = (1, 0, 0),
-        thickness: float = 0.1,
-        part: Part = Part.EAR,
-    ) -> list[Solid]:
-        turned = (across[0], across[1] * side, across[2] * side)
-        return chain(part, points, [w * wide for w in widths], thickness, turned, blend=0.06, steps=7)
 
-    kind = build.breed.ears
-    if kind == "pricked":
-        outer = path((0.58, 0.45, 0.05), (0.68, 1.1, 0.05), (0.76, 1.78, 0.08))
-        inner = path((0.58, 0.55, 0.17), (0.68, 1.08, 0.16), (0.74, 1.55, 0.13))
-        return strap(outer, [0.46, 0.34, 0.04]) + strap(inner, [0.26, 0.2, 0.03], thickness=0.05, part=Part.EAR_INNER)
-    if kind == "tipped":
-        outer = path((0.56, 0.5, 0.0), (0.72, 1.0, 0.0), (0.82, 1.32, 0.1), (0.98, 1.22, 0.42), (1.06, 0.9, 0.52))
-        inner = path((0.56, 0.6, 0.12), (0.7, 0.95, 0.12), (0.78, 1.15, 0.14))
-        return strap(outer, [0.4, 0.34, 0.29, 0.24, 0.05]) + strap(
-            inner, [0.22, 0.18, 0.1], thickness=0.05, part=Part.EAR_INNER
-        )
-    if kind == "button":
-        return strap(
-            path((0.62, 0.55, 0.1), (0.78, 0.88, 0.12), (0.86, 0.86, 0.42), (0.84, 0.42, 0.62)),
-            [0.36, 0.38, 0.36, 0.06],
-        )
-    if kind == "rose":
-        return strap(
-            path((0.66, 0.58, -0.1), (0.9, 0.72, -0.45), (1.14, 0.52, -0.85), (1.28, 0.22, -1.0)),
+_EARS: Final[dict[Ears, list[_Strap]]] = {
+    "pricked": [
+        _Strap([(0.58, 0.45, 0.05), (0.68, 1.1, 0.05), (0.76, 1.78, 0.08)], [0.46, 0.34, 0.04]),
+        _Strap([(0.58, 0.55, 0.17), (0.68, 1.08, 0.16), (0.74, 1.55, 0.13)], [0.26, 0.2, 0.03], part=Part.EAR_INNER),
+    ],
+    "tipped": [
+        _Strap(
+            [(0.56, 0.5, 0.0), (0.72, 1.0, 0.0), (0.82, 1.32, 0.1), (0.98, 1.22, 0.42), (1.06, 0.9, 0.52)],
+            [0.4, 0.34, 0.29, 0.24, 0.05],
+        ),
+        _Strap([(0.56, 0.6, 0.12), (0.7, 0.95, 0.12), (0.78, 1.15, 0.14)], [0.22, 0.18, 0.1], part=Part.EAR_INNER),
+    ],
+    "button": [
+        _Strap(
+            [(0.62, 0.55, 0.1), (0.78, 0.88, 0.12), (0.86, 0.86, 0.42), (0.84, 0.42, 0.62)], [0.36, 0.38, 0.36, 0.06]
+        ),
+    ],
+    "rose": [
+        _Strap(
+            [(0.66, 0.58, -0.1), (0.9, 0.72, -0.45), (1.14, 0.52, -0.85), (1.28, 0.22, -1.0)],
             [0.26, 0.27, 0.2, 0.04],
-            across=(0.3, 1, 0.2),
-        )
-    if kind == "drop":
-        return strap(
-            path((0.72, 0.55, 0.0), (1.02, 0.5, 0.08), (1.16, 0.05, 0.15), (1.1, -0.42, 0.22)),
+            (0.3, 1, 0.2),
+        ),
+    ],
+    "drop": [
+        _Strap(
+            [(0.72, 0.55, 0.0), (1.02, 0.5, 0.08), (1.16, 0.05, 0.15), (1.1, -0.42, 0.22)],
             [0.3, 0.36, 0.4, 0.16],
-            across=(0.4, 0, 1),
-        )
-    return strap(
-        path((0.78, 0.3, 0.0), (1.02, 0.0, 0.05), (1.14, -0.8, 0.15), (1.08, -1.45, 0.28)),
-        [0.26, 0.34, 0.46, 0.26],
-        across=(0.5, 0, 1),
-    )
+            (0.4, 0, 1),
+        ),
+    ],
+    "long": [
+        _Strap(
+            [(0.78, 0.3, 0.0), (1.02, 0.0, 0.05), (1.14, -0.8, 0.15), (1.08, -1.45, 0.28)],
+            [0.26, 0.34, 0.46, 0.26],
+            (0.5, 0, 1),
+        ),
+    ],
+}
+
+
+def _ear(build: Build, side: float) -> list[Solid]:
+    """The ear on one side: lengthened, turned about its root and mirrored as this dog's is."""
+    length, tilt = build.ear_length, build.ear_tilt[0 if side < 0 else 1]
+    c, s = np.cos(tilt), np.sin(tilt)
+    solids = []
+    for strap in _EARS[build.breed.ears]:
+        root = strap.path[0]
+        turned = []
+        for point in strap.path:
+            dx, dy, dz = ((point[axis] - root[axis]) * length for axis in range(3))
+            x, y = root[0] * build.skull_width + c * dx - s * dy, root[1] + s * dx + c * dy
+            turned.append((side * x, y, root[2] + dz))
+        across = (strap.across[0], strap.across[1] * side, strap.across[2] * side)
+        thickness = 0.1 if strap.part is Part.EAR else 0.05
+        widths = [width * build.ear_width for width in strap.widths]
+        solids += chain(strap.part, turned, widths, thickness, across, blend=0.06, steps=7)
+    return solids

@@ -54,8 +54,7 @@ class _Canvas:
             rx = self.width * size * self.rng.uniform(0.5, 1.5)
             ry = rx * self.rng.uniform(0.7, 1.2)
             self.draw.ellipse(
-                [x - rx, y - ry, x + rx, y + ry],
-                fill=_fill(self.shade(colours[self.rng.integers(len(colours))], 0.12)),
+                [x - rx, y - ry, x + rx, y + ry], fill=_fill(self.shade(colours[self.rng.integers(len(colours))], 0.12))
             )
 
     def box(self, left: float, top: float, right: float, bottom: float, colour: Rgb) -> None:
@@ -74,6 +73,11 @@ class _Canvas:
 def _fill(colour: Rgb) -> tuple[int, int, int]:
     r, g, b = (int(min(255, max(0, c))) for c in colour)
     return r, g, b
+
+
+def _scaled(colour: Rgb, red: float, green: float | None = None, blue: float | None = None) -> Rgb:
+    """The colour times a factor, or one for each channel."""
+    return colour[0] * red, colour[1] * (green or red), colour[2] * (blue or red)
 
 
 def smooth_noise(rng: np.random.Generator, width: int, height: int, cell: float) -> Floats:
@@ -119,7 +123,7 @@ def _meadow(c: _Canvas) -> Rgb:
     _sky(c)
     c.blobs(14, c.horizon * 0.75, c.horizon, 0.11, GREENS)
     green = c.shade(_pick(c.rng, [(112, 146, 62), (92, 128, 56), (140, 152, 80), (124, 132, 58)]))
-    c.gradient(c.horizon, c.height, tuple(v * 0.92 for v in green), tuple(v * 0.8 for v in green))  # type: ignore[arg-type]
+    c.gradient(c.horizon, c.height, _scaled(green, 0.92), _scaled(green, 0.8))
     c.blobs(12, c.horizon, c.height, 0.05, [green, (156, 164, 92), (190, 180, 96)])
     c.blur(0.02)
     return green
@@ -128,14 +132,7 @@ def _meadow(c: _Canvas) -> Rgb:
 def _garden(c: _Canvas) -> Rgb:
     green = c.shade(_pick(c.rng, GREENS), 0.15)
     c.gradient(0, c.height, c.shade(green, 0.3), green)
-    flowers: list[Rgb] = [
-        *GREENS,
-        (196, 90, 110),
-        (226, 190, 90),
-        (150, 110, 180),
-        (230, 226, 210),
-        (206, 110, 66),
-    ]
+    flowers: list[Rgb] = [*GREENS, (196, 90, 110), (226, 190, 90), (150, 110, 180), (230, 226, 210), (206, 110, 66)]
     c.blobs(26, 0, c.height, 0.07, flowers)
     c.blur(0.02)
     c.blobs(7, 0, c.height * 0.8, 0.04, [(236, 236, 190), (200, 220, 160)])
@@ -145,7 +142,7 @@ def _garden(c: _Canvas) -> Rgb:
 
 def _room(c: _Canvas) -> None:
     wall, floor = c.shade(_pick(c.rng, WALLS)), c.shade(_pick(c.rng, FLOORS))
-    c.gradient(0, c.horizon, tuple(v * 1.05 for v in wall), tuple(v * 0.88 for v in wall))  # type: ignore[arg-type]
+    c.gradient(0, c.horizon, _scaled(wall, 1.05), _scaled(wall, 0.88))
     if c.rng.random() < 0.8:
         x, w = c.rng.uniform(-0.1, 0.8), c.rng.uniform(0.2, 0.4)
         frame, inside = [
@@ -154,27 +151,20 @@ def _room(c: _Canvas) -> None:
             ((60, 58, 60), c.shade(_pick(c.rng, GREENS), 0.3)),
         ][int(c.rng.integers(3))]
         c.box(x, c.horizon * 0.08, x + w, c.horizon * 0.62, frame)
-        c.box(
-            x + 0.03,
-            c.horizon * 0.08 + c.width * 0.03,
-            x + w - 0.03,
-            c.horizon * 0.62 - c.width * 0.03,
-            inside,
-        )
+        c.box(x + 0.03, c.horizon * 0.08 + c.width * 0.03, x + w - 0.03, c.horizon * 0.62 - c.width * 0.03, inside)
     if c.rng.random() < 0.6:
         x, sofa = c.rng.uniform(-0.3, 0.7), c.shade(_pick(c.rng, WALLS), 0.35)
         c.box(x, c.horizon * 0.66, x + 0.55, c.horizon * 1.04, sofa)
     c.box(0, c.horizon * 0.97, 1, c.horizon, (228, 224, 216))
-    c.gradient(c.horizon, c.height, tuple(v * 0.85 for v in floor), floor)  # type: ignore[arg-type]
+    c.gradient(c.horizon, c.height, _scaled(floor, 0.85), floor)
     for line in range(1, 7):
         y = c.horizon + (c.height - c.horizon) * (line / 7) ** 1.6
-        c.box(0, y, 1, y + 0.8, (floor[0] * 0.78, floor[1] * 0.78, floor[2] * 0.78))
+        c.box(0, y, 1, y + 0.8, _scaled(floor, 0.78))
     if c.rng.random() < 0.5:
         middle = c.horizon + (c.height - c.horizon) * 0.65
         rug = c.shade(_pick(c.rng, [*WALLS, (150, 60, 56), (64, 86, 120)]), 0.2)
         c.draw.ellipse(
-            [-0.1 * c.width, middle - c.height * 0.13, 1.1 * c.width, middle + c.height * 0.2],
-            fill=_fill(rug),
+            [-0.1 * c.width, middle - c.height * 0.13, 1.1 * c.width, middle + c.height * 0.2], fill=_fill(rug)
         )
     c.blur(0.008)
 
@@ -182,10 +172,10 @@ def _room(c: _Canvas) -> None:
 def _beach(c: _Canvas) -> None:
     _sky(c)
     sea = c.shade((92, 142, 164))
-    c.gradient(c.horizon * 0.86, c.horizon * 1.03, sea, (sea[0] * 1.25, sea[1] * 1.2, sea[2] * 1.15))
+    c.gradient(c.horizon * 0.86, c.horizon * 1.03, sea, _scaled(sea, 1.25, 1.2, 1.15))
     c.box(0, c.horizon * 1.0, 1, c.horizon * 1.03, (232, 236, 234))
     sand = c.shade(_pick(c.rng, [(214, 190, 148), (196, 176, 142), (226, 208, 170)]))
-    c.gradient(c.horizon * 1.03, c.height, sand, (sand[0] * 0.9, sand[1] * 0.9, sand[2] * 0.88))
+    c.gradient(c.horizon * 1.03, c.height, sand, _scaled(sand, 0.9, 0.9, 0.88))
     c.blobs(10, c.horizon * 1.1, c.height, 0.05, [sand])
     c.blur(0.012)
 
@@ -205,35 +195,29 @@ def _forest(c: _Canvas) -> None:
         c.box(x, 0, x + w, c.horizon * c.rng.uniform(0.95, 1.05), c.shade((78, 64, 52), 0.25))
     c.blobs(14, 0, c.horizon, 0.06, GREENS)
     litter = c.shade(_pick(c.rng, [(132, 96, 60), (110, 92, 62), (152, 108, 62)]))
-    c.gradient(c.horizon, c.height, (litter[0] * 0.8, litter[1] * 0.8, litter[2] * 0.8), litter)
+    c.gradient(c.horizon, c.height, _scaled(litter, 0.8), litter)
     c.blobs(40, c.horizon, c.height, 0.02, [(176, 122, 60), (112, 76, 48), (96, 104, 56), (190, 150, 84)])
     c.blur(0.014)
 
 
 def _studio(c: _Canvas) -> None:
     tone = c.shade(_pick(c.rng, [*WALLS, (96, 110, 140), (150, 74, 70), (70, 72, 78), (214, 168, 80)]), 0.15)
-    c.gradient(0, c.height, (tone[0] * 0.85, tone[1] * 0.85, tone[2] * 0.85), tone)
+    c.gradient(0, c.height, _scaled(tone, 0.85), tone)
     x, y, r = c.rng.uniform(0.2, 0.8) * c.width, c.rng.uniform(0.2, 0.6) * c.height, c.width * 0.5
-    c.draw.ellipse([x - r, y - r, x + r, y + r], fill=_fill((tone[0] * 1.12, tone[1] * 1.12, tone[2] * 1.12)))
+    c.draw.ellipse([x - r, y - r, x + r, y + r], fill=_fill(_scaled(tone, 1.12)))
     c.blur(0.16)
 
 
 def _street(c: _Canvas) -> None:
     wall = c.shade(_pick(c.rng, [(164, 96, 76), (150, 146, 140), (196, 182, 158), (112, 116, 124)]))
-    c.gradient(0, c.horizon, wall, (wall[0] * 0.85, wall[1] * 0.85, wall[2] * 0.85))
+    c.gradient(0, c.horizon, wall, _scaled(wall, 0.85))
     for row in range(12):
         y = c.horizon * row / 12
-        c.box(0, y, 1, y + 1, (wall[0] * 1.15, wall[1] * 1.15, wall[2] * 1.15))
+        c.box(0, y, 1, y + 1, _scaled(wall, 1.15))
     x = c.rng.uniform(-0.1, 0.8)
-    c.box(
-        x,
-        c.horizon * 0.15,
-        x + 0.28,
-        c.horizon,
-        c.shade(_pick(c.rng, [(60, 84, 96), (96, 56, 48), (66, 88, 66)])),
-    )
+    c.box(x, c.horizon * 0.15, x + 0.28, c.horizon, c.shade(_pick(c.rng, [(60, 84, 96), (96, 56, 48), (66, 88, 66)])))
     stone = c.shade((142, 140, 138), 0.12)
-    c.gradient(c.horizon, c.height, (stone[0] * 0.85, stone[1] * 0.85, stone[2] * 0.85), stone)
+    c.gradient(c.horizon, c.height, _scaled(stone, 0.85), stone)
     c.blobs(14, c.horizon, c.height, 0.06, [stone])
     c.blur(0.012)
 

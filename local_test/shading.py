@@ -35,12 +35,7 @@ def _fur(staging: Staging, xy: Floats, on_head: NDArray[np.bool_], fluff: float,
 
 
 def paint(
-    build: Build,
-    staging: Staging,
-    buffers: Buffers,
-    place: Scene,
-    light: Vector,
-    rng: np.random.Generator,
+    build: Build, staging: Staging, buffers: Buffers, place: Scene, light: Vector, rng: np.random.Generator
 ) -> Floats:
     """The dog alone: premultiplied RGBA (h, w, 4), 0 to 1, oversampled."""
     h, w = buffers.depth.shape
@@ -69,17 +64,13 @@ def paint(
     return dog
 
 
+_NOSES = ((30, 27, 29), (30, 27, 29), (74, 48, 42))
+_EYES = ((52, 32, 20), (70, 44, 22), (38, 26, 20), (88, 62, 30))
+_COLLARS = ((176, 42, 40), (44, 84, 150), (46, 120, 84), (214, 150, 40), (58, 52, 56), (150, 80, 140))
+
+
 def _hard_colours(albedo: Floats, part: Parts, rng: np.random.Generator) -> Floats:
-    nose = np.array([[30, 27, 29], [30, 27, 29], [74, 48, 42]][int(rng.integers(3))]) / 255
-    eye = np.array([[52, 32, 20], [70, 44, 22], [38, 26, 20], [88, 62, 30]][int(rng.integers(4))]) / 255
-    collar = (
-        np.array(
-            [[176, 42, 40], [44, 84, 150], [46, 120, 84], [214, 150, 40], [58, 52, 56], [150, 80, 140]][
-                int(rng.integers(6))
-            ]
-        )
-        / 255
-    )
+    nose, eye, collar = (np.array(kind[int(rng.integers(len(kind)))]) / 255 for kind in (_NOSES, _EYES, _COLLARS))
     colours = {
         Part.NOSE: nose,
         Part.EYE: eye,
