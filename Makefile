@@ -2,8 +2,8 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-all check bench image wheels test-container test-browser figure lock release clean
 
-# The Python of .venv, else the first that suits and can make environments, else one that suits, else python3, which
-# setup then tells why it does not. PYTHON=... overrides.
+# The Python of .venv, else the first that suits and can make environments, else one that suits, else python3, and
+# setup says why that one does not. PYTHON=... overrides.
 PYTHON ?= $(shell for needs in sys,ensurepip sys; do for python in .venv/bin/python python3.11 python3.12 python3.13 python3; do \
 	$$python -c "import $$needs; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))" >/dev/null 2>&1 \
 	&& { echo $$python; exit; }; done; done; echo python3)

@@ -89,7 +89,7 @@ export AWS_REGION=$region AWS_DEFAULT_REGION=$region AWS_PAGER=''
 
 registry=${REGISTRY:-$account.dkr.ecr.$region.$suffix}
 uri=$registry/$name:$tag
-# The daemon takes a registry on the loopback without TLS by itself; `docker manifest` has to be told.
+# The daemon takes a registry on the loopback without TLS by itself; `docker manifest` needs the option.
 case "$registry" in localhost | localhost:* | 127.*) insecure=--insecure ;; *) insecure= ;; esac
 
 ensure_repository

@@ -25,7 +25,7 @@ root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 # python3-venv brings the pip that makes /opt/venv; a pip of the system is not needed.
 debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates bookworm "$root" "$mirror" >"$root.log" 2>&1 ||
-    { tail -n 5 "$root.log" >&2; die "debootstrap failed; all it said is in $root.log."; }
+    { tail -n 5 "$root.log" >&2; die "debootstrap failed; its output is in $root.log."; }
 rm -f "$root.log"
 
 # What Debian's own slim images leave out (copyright notices stay).

@@ -33,7 +33,7 @@ DRAWING = 1  # raise it when pictures change, so that an older set is never take
 
 
 class SampleDataError(Exception):
-    """What was asked can't be made; the message is one sentence for the user."""
+    """The data set can't be made; the message is one sentence for the user."""
 
 
 @dataclass(frozen=True)
@@ -234,8 +234,8 @@ def main(argv: list[str] | None = None) -> int:
         print("\nstopped; the same command goes on from here.", file=sys.stderr)
         return 130
     total = sum(counts.values()) * len(BREEDS)
-    said = "drawn" if drawn == total else f"there, {drawn} of them newly drawn" if drawn else "already there"
-    print(f"{options.folder}: {total} pictures of {len(BREEDS)} breeds {said} (seed {options.seed})")
+    outcome = "drawn" if drawn == total else f"there, {drawn} of them newly drawn" if drawn else "already there"
+    print(f"{options.folder}: {total} pictures of {len(BREEDS)} breeds {outcome} (seed {options.seed})")
     return 0
 
 

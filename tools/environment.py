@@ -58,9 +58,9 @@ def versions() -> dict[str, str]:
     return {block.name: block.version for block in read(LOCKS / "torch.txt")}
 
 
-def gather(pip: Installer, asked: str, gpu: bool) -> Facts:
+def gather(pip: Installer, requested: str, gpu: bool) -> Facts:
     """Find out what the choice of torch depends on, looking for CPU builds only where one is wanted."""
-    facts = Facts(platform.system(), asked, gpu)
+    facts = Facts(platform.system(), requested, gpu)
     if wants_cpu_build(facts):
         facts = replace(facts, at_hand=pip.finds(f"torch=={versions()['torch']}+cpu"))
         facts = replace(facts, index=not facts.at_hand and reachable(f"{CPU_INDEX}/torch/"))
@@ -96,11 +96,11 @@ def check_space(build: str) -> None:
         )
 
 
-def make(asked: str, gpu: bool) -> None:
+def make(requested: str, gpu: bool) -> None:
     """Make the environment from nothing. Raises SetupError."""
     start = time.monotonic()
     key = stamp.key(LOCKS, VENV)
-    choose(Facts(platform.system(), asked, gpu, at_hand=True))  # a TORCH that cannot be had fails before any work
+    choose(Facts(platform.system(), requested, gpu, at_hand=True))  # a TORCH that cannot be had fails before any work
     clear_venv()
     VENV.mkdir()
     stamp.write(VENV, state="unfinished")
@@ -110,7 +110,7 @@ def make(asked: str, gpu: bool) -> None:
     # Inside an activated .venv, sys.executable has just been removed.
     pip.run([getattr(sys, "_base_executable", sys.executable), "-m", "venv", str(VENV)])
 
-    facts = gather(pip, asked, gpu)
+    facts = gather(pip, requested, gpu)
     choice = choose(facts)
     check_space(choice.build)
     print(f"2/5 torch {versions()['torch']}, {choice.build.upper()} build: {choice.why}", flush=True)
@@ -131,7 +131,7 @@ def make(asked: str, gpu: bool) -> None:
     pip.compile()
     print("5/5 trying them out", flush=True)
     pip.run([str(pip.python), "-W", "ignore", "-c", TRIAL])
-    made = {"state": "ready", "key": key, "build": choice.build, "source": choice.source, "asked": asked}
+    made = {"state": "ready", "key": key, "build": choice.build, "source": choice.source, "asked": requested}
     stamp.write(VENV, **made, bytecode=stamp.COMPILED)
     print(f"Ready in {time.monotonic() - start:.0f} s.", flush=True)
 
@@ -145,7 +145,7 @@ def compile_existing(made: dict[str, str]) -> None:
 
 def wait_for_turn() -> None:
     """Keep two set-ups of one folder apart, until this process ends."""
-    import fcntl  # not on Windows, which has been told before
+    import fcntl  # not on Windows, which check_platform refuses
 
     folder = os.open(LOCKS, os.O_RDONLY)
     try:
@@ -159,15 +159,15 @@ def wait_for_turn() -> None:
 
 def main() -> int:
     """Make .venv unless it is there and current. Exit code 0 ready, 1 failed, 130 interrupted."""
-    asked = os.environ.get("TORCH", "")
+    requested = os.environ.get("TORCH", "")
     try:
         check_platform()
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         wait_for_turn()
         gpu = nvidia_gpu()
         made = stamp.read(VENV)
-        if not stamp.is_current(made, stamp.key(LOCKS, VENV), asked, gpu):
-            make(asked, gpu)
+        if not stamp.is_current(made, stamp.key(LOCKS, VENV), requested, gpu):
+            make(requested, gpu)
         elif made.get("bytecode") != stamp.COMPILED:
             compile_existing(made)
     except SetupError as error:

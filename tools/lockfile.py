@@ -7,7 +7,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Block:
-    """One locked requirement: `text` holds its line, its hashes and the comments on who wanted it."""
+    """One locked requirement: `text` holds its line, its hashes and the comments on who requires it."""
 
     name: str
     version: str

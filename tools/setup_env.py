@@ -1,4 +1,4 @@
-"""Start of `make setup`, which any Python can read: one that does not suit is told so, in one sentence."""
+"""Start of `make setup`, which any Python can read: for one that does not suit it prints one sentence."""
 
 import sys
 

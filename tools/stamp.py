@@ -19,15 +19,15 @@ def key(locks: Path, venv: Path) -> str:
     return digest.hexdigest()
 
 
-def is_current(stamp: dict[str, str], wanted: str, asked: str, gpu: bool) -> bool:
+def is_current(stamp: dict[str, str], new_key: str, requested: str, gpu: bool) -> bool:
     """Whether an environment with this stamp can stay.
 
-    `wanted` is the key of an environment made now, `asked` the variable TORCH or "", `gpu` if one is here.
+    `new_key` is the key of an environment made now, `requested` the variable TORCH or "", `gpu` if one is here.
     """
-    if stamp.get("state") != "ready" or stamp.get("key") != wanted:
+    if stamp.get("state") != "ready" or stamp.get("key") != new_key:
         return False
-    if asked:
-        return stamp.get("build") == asked
+    if requested:
+        return stamp.get("build") == requested
     gpu_is_new = gpu and stamp.get("build") == "cpu" and not stamp.get("asked")
     return not gpu_is_new
 

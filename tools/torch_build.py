@@ -2,7 +2,7 @@
 
 PyPI's build for Linux brings CUDA, of which a machine without an NVIDIA GPU has no use: 5 GB on disk. The CPU
 build of the same version takes a seventh of that, but lies only on PyTorch's own index, or as a wheel in the
-places where this machine's pip is told to look.
+places where this machine's pip is set to look.
 """
 
 import shutil
@@ -23,10 +23,10 @@ CUDA_SIZE = "1.4 GB to download, 5 GB on disk"
 
 @dataclass(frozen=True)
 class Facts:
-    """What the choice depends on. `system` is platform.system(), `asked` the variable TORCH or ""."""
+    """What the choice depends on. `system` is platform.system(), `requested` the variable TORCH or ""."""
 
     system: str
-    asked: str
+    requested: str
     gpu: bool
     at_hand: bool = False  # pip finds a wheel of the CPU build in the places it is configured for
     index: bool = False  # PyTorch's own index answers
@@ -43,7 +43,7 @@ class Choice:
 
 def wants_cpu_build(facts: Facts) -> bool:
     """Whether a CPU build has to be looked for at all."""
-    return facts.system == "Linux" and (facts.asked == "cpu" or (not facts.asked and not facts.gpu))
+    return facts.system == "Linux" and (facts.requested == "cpu" or (not facts.requested and not facts.gpu))
 
 
 def choose(facts: Facts) -> Choice:
@@ -51,22 +51,22 @@ def choose(facts: Facts) -> Choice:
 
     Raises SetupError where TORCH has an unknown value, or asks for what cannot be had here.
     """
-    if facts.asked not in ("", "cpu", "cuda"):
-        raise SetupError(f"TORCH={facts.asked} is not known: choose TORCH=cpu or TORCH=cuda, or leave it unset.")
+    if facts.requested not in ("", "cpu", "cuda"):
+        raise SetupError(f"TORCH={facts.requested} is not known: choose TORCH=cpu or TORCH=cuda, or leave it unset.")
     if facts.system == "Darwin":
-        if facts.asked == "cuda":
+        if facts.requested == "cuda":
             raise SetupError("TORCH=cuda was asked for, but there is no CUDA build for macOS: leave TORCH unset.")
         return Choice("cpu", "pypi", "the only build for macOS")
-    if facts.asked == "cuda":
+    if facts.requested == "cuda":
         return Choice("cuda", "pypi", "asked for by TORCH=cuda")
     if not wants_cpu_build(facts):
         return Choice("cuda", "pypi", "this machine has an NVIDIA GPU")
-    why = "asked for by TORCH=cpu" if facts.asked else "no NVIDIA GPU here"
+    why = "asked for by TORCH=cpu" if facts.requested else "no NVIDIA GPU here"
     if facts.at_hand:
         return Choice("cpu", "at hand", f"{why}; pip has its wheel at hand")
     if facts.index:
         return Choice("cpu", "index", f"{why}; from PyTorch's own index")
-    if facts.asked:
+    if facts.requested:
         raise SetupError(
             f"TORCH=cpu was asked for, but {CPU_INDEX} cannot be reached and pip finds no CPU wheel: "
             "mend the network, or put the wheel into a folder and name that in PIP_FIND_LINKS."
@@ -76,7 +76,7 @@ def choose(facts: Facts) -> Choice:
 
 
 def reachable(url: str, seconds: float = PROBE_SECONDS) -> bool:
-    """Whether `url` answers within `seconds`, all told: name lookup, which knows no time limit, included."""
+    """Whether `url` answers within `seconds` in all: name lookup, which knows no time limit, included."""
     answers: list[bool] = []
 
     def ask() -> None:
