@@ -9,8 +9,16 @@ from backends.console import say
 from backends.errors import BackendError, Stopped
 from backends.runs import Run
 from backends.sagemaker.account import Account, aws_record, update_aws_record
-from backends.sagemaker.endpoints.config import check_deploy, config_request, extra_environment, host_image_of, items
-from backends.sagemaker.endpoints.model import create_model, model_request, serving_environment
+from backends.sagemaker.endpoints.config import (
+    check_deploy,
+    config_request,
+    create_model,
+    extra_environment,
+    host_image_of,
+    items,
+    model_request,
+    serving_environment,
+)
 from backends.sagemaker.endpoints.scaling import apply_scaling
 from backends.sagemaker.errors import describe_failure, none_if_missing, translate_aws_errors
 from backends.sagemaker.jobs.polling import pause

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from backends.errors import BackendError
 from backends.sagemaker.account import Account
-from backends.sagemaker.endpoints.model import serving_environment
+from backends.sagemaker.endpoints.config import serving_environment
 from backends.sagemaker.errors import AwsError, translate_aws_errors
 from backends.sagemaker.names import S3Location
 from backends.sagemaker.storage import artifact as artifact_store

@@ -22,7 +22,7 @@ from backends.http import HttpResponse
 from backends.runs import Run
 from backends.sagemaker.account import Account, aws_record, update_aws_record
 from backends.sagemaker.billing.items import Item
-from backends.sagemaker.endpoints.model import create_model, model_request, serving_environment
+from backends.sagemaker.endpoints.config import create_model, model_request, serving_environment
 from backends.sagemaker.errors import translate_aws_errors
 from backends.sagemaker.jobs import api
 from backends.sagemaker.jobs.job import check_completed
