@@ -34,6 +34,8 @@ RETIRED: dict[str, str] = {
     "keep_images": "cache_images",
     "settle_classes": "name_classes",
     "hear_signals": "install_signal_handlers",
+    "lend_workers": "join_search",
+    "Crew": "WorkerPool",
     "must_agree": "assert_same_on_all_ranks",
     "companion": "monitor",
     "CompanionProcess": "MonitorProcess",
