@@ -80,5 +80,5 @@ def _file_fault(error: OSError) -> str | None:
     return None
 
 
-# How torch's DataLoader tells of a full /dev/shm (64 MB in a container by default) or of a killed worker.
+# How torch's DataLoader reports a full /dev/shm (64 MB in a container by default) or of a killed worker.
 _SHARED_MEMORY = ("shared memory", "unable to write to file </torch_", "killed by signal: Killed")

@@ -125,7 +125,7 @@ class Journal:
         )
         epochs = {int(key.split()[1]): row for key, (_, row) in _epochs(about)}
         record.epochs = dict(sorted(epochs.items()))
-        # How long the search had gone on when this was last heard of, though its end was never seen.
+        # The search's time at the trial's last event; an interrupted trial has no recorded end.
         record.ended = max([record.started, *(at for _, (at, _) in _epochs(about))])
         return record
 
@@ -147,12 +147,12 @@ class Journal:
         self._storage.set_trial_user_attr(self._ids[number], f"epoch {epoch}", [at, row])
 
     def note(self, number: int, notes: Mapping[str, Any]) -> None:
-        """What Optuna has noted of a trial for its own use."""
+        """Record attributes that Optuna set on a trial for its own use."""
         for key, value in notes.items():
             self._storage.set_trial_system_attr(self._ids[number], key, value)
 
     def end(self, record: Record, trial: Any) -> None:
-        """How a running trial ended; on disk when this returns. trial: Optuna's, from the study in memory."""
+        """Record how a running trial ended; on disk when this returns. trial: Optuna's, from the study in memory."""
         number = self._ids[record.number]
         self.note(record.number, {key: note for key, note in trial.system_attrs.items() if "constraint" in key})
         self._storage.set_trial_user_attr(number, "result", record.result())
@@ -160,12 +160,12 @@ class Journal:
         self._backend.sync()
 
     def interrupt(self, number: int) -> None:
-        """A running trial came to no end."""
+        """Record that a running trial was interrupted."""
         self._storage.set_trial_state_values(self._ids[number], quiet_optuna().trial.TrialState.FAIL)
         self.interruptions += 1
 
     def close(self) -> None:
-        """Let another process have it."""
+        """Release the file for other processes."""
         self._lock.release()
 
 
@@ -190,9 +190,9 @@ def mend_journal(file: Path) -> None:
         if not _is_operation(line):
             raise ConfigError(f"{file}: line {number} of {len(lines)} is damaged; {_ADVICE}")
     if torn:
-        with file.open("r+b") as opened:
-            opened.truncate(len(content) - len(torn))
-            os.fsync(opened.fileno())
+        with file.open("r+b") as journal:
+            journal.truncate(len(content) - len(torn))
+            os.fsync(journal.fileno())
 
 
 def _is_operation(line: bytes) -> bool:

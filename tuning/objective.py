@@ -6,7 +6,7 @@ from typing import Final
 
 from contract.errors import ConfigError
 from contract.hyperparameters import describe_faults
-from contract.metrics import LATENCY as LATENCY  # noqa: PLC0414 - part of what is said here
+from contract.metrics import LATENCY as LATENCY  # noqa: PLC0414 - re-exported
 from contract.metrics import METRICS, metric_regex
 
 MOST_OBJECTIVES: Final = 3
@@ -43,24 +43,24 @@ def parse_objectives(text: str) -> tuple[Objective, ...]:
     """The objectives in `METRIC` or `METRIC:minimize`, one or several with commas between.
 
     Without a direction, losses and times are minimised, all else is maximised.
-    Raises ConfigError that tells all faults at once.
+    Raises ConfigError that names all faults at once.
     """
     faults: list[str] = []
-    found: list[Objective] = []
+    objectives: list[Objective] = []
     for part in text.split(","):
         metric, colon, direction = (piece.strip() for piece in part.partition(":"))
         if metric not in CANDIDATES:
             faults.append(_unknown(metric))
         if colon and direction.lower() not in ("maximize", "minimize"):
             faults.append(f"{metric}: the direction must be maximize or minimize, got {direction or 'nothing'}")
-        found.append(Objective(metric, direction.lower() == "maximize" if colon else not _less_is_better(metric)))
-    values = [_SAME_VALUE.get(each.metric, each.metric) for each in found]
+        objectives.append(Objective(metric, direction.lower() == "maximize" if colon else not _less_is_better(metric)))
+    values = [_SAME_VALUE.get(each.metric, each.metric) for each in objectives]
     faults += [f"{name}: named twice as an objective" for name in dict.fromkeys(values) if values.count(name) > 1]
-    if len(found) > MOST_OBJECTIVES:
-        faults.append(f"{len(found)} objectives are too many; name {MOST_OBJECTIVES} at most")
+    if len(objectives) > MOST_OBJECTIVES:
+        faults.append(f"{len(objectives)} objectives are too many; name {MOST_OBJECTIVES} at most")
     if faults:
         raise ConfigError(describe_faults("objective", faults))
-    return tuple(found)
+    return tuple(objectives)
 
 
 def _less_is_better(metric: str) -> bool:

@@ -73,7 +73,7 @@ class Optimizer:
         return ends, {key: note for key, note in self.trial(number).system_attrs.items() if key not in before}
 
     def end(self, record: Record) -> Any:
-        """Tell how a trial ended, and give Optuna's trial for it."""
+        """Pass a trial's outcome to Optuna; returns Optuna's trial."""
         state = quiet_optuna().trial.TrialState
         trial = self._running.pop(record.number)
         if record.state == "completed":

@@ -1,4 +1,4 @@
-"""What runs trials sees of a search, whether the search is in this process or on another host."""
+"""The interface of a search for those that run its trials, in this process or on another host."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Searcher(Protocol):
         """
 
     def prune(self, number: int, seconds: float, run: str | None = None) -> None:
-        """The trial was ended early, as `report` wished."""
+        """The trial was ended early, as `report` asked."""
 
     def fail(self, number: int, reason: str, seconds: float, run: str | None = None) -> None:
         """The trial can't be trained, as its loss became NaN or it needs too much memory, say. The search goes on."""

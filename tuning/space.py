@@ -101,7 +101,7 @@ class Space:
 
     @classmethod
     def parse(cls, given: object) -> "Space":
-        """The space that a text or a mapping describes. Raises ConfigError that tells all faults at once.
+        """The space that a text or a mapping describes. Raises ConfigError that names all faults at once.
 
         A text is a preset's name, ranges as in `lr=0.001:0.1:log; batch_size=16,32; epochs=2:5`, or a JSON object.
         A mapping, and so the JSON object, has a range for each name: {"low", "high", "scale"}, {"values"}, a list,
@@ -138,7 +138,7 @@ def read_space(params: Sequence[str], file_or_preset: str | None) -> Space:
 
     params: each `NAME=RANGE`; they add to what `file_or_preset` has, or take its place. file_or_preset: a TOML file
     or a preset's name; None: `params` are all there is, and without any it is the preset `default`.
-    Raises ConfigError that tells all faults at once.
+    Raises ConfigError that names all faults at once.
     """
     if file_or_preset is None and not params:
         return Space.parse("default")
@@ -155,7 +155,7 @@ class _Faults(Exception):
 
 
 def parse_parameters(entries: Entries) -> tuple[Parameter, ...]:
-    """One parameter for each entry. Raises ConfigError that tells all faults at once."""
+    """One parameter for each entry. Raises ConfigError that names all faults at once."""
     faults = list(entries.faults)
     found: dict[str, Parameter] = {}
     seen: set[str] = set()

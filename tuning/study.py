@@ -1,4 +1,4 @@
-"""A search: trials asked for, reported and ended, in a file on disk from which it goes on after any interruption."""
+"""A search: trials asked for, reported and ended, in a file on disk from which it resumes after any interruption."""
 
 import threading
 import time
@@ -22,9 +22,9 @@ MOST_REPEATS = 2
 
 
 class Search:
-    """A `Searcher` over an Optuna study in `file`, which is made, or gone on with if it is there.
+    """A `Searcher` over an Optuna study in `file`, which is created, or resumed if it exists.
 
-    shown: gets a line for each trial that ended. clock: seconds that only grow.
+    shown: receives a line for each trial that ended. clock: seconds that only grow.
     Raises ConfigError when the file is no journal, was begun with other settings (trials, parallel and minutes may
     change), or is in use by another process. `close` when done.
     """
@@ -77,7 +77,7 @@ class Search:
             row = plain_row(metrics)
             record.epochs[epoch] = row
             value = value_of(self.settings.objectives[0], row) if pruned_by(self.settings) else None
-            self._journal.report(number, epoch, row, self._heard(), value)
+            self._journal.report(number, epoch, row, self._advance(), value)
             if value is not None:
                 ends, notes = self._optimizer.report(number, epoch, value)
                 self._journal.note(number, notes)
@@ -88,12 +88,12 @@ class Search:
         """Without a finite value of each objective the trial counts as failed."""
         with self._lock:
             record = self._of(number)
-            found = values_of(self.settings.objectives, metrics)
+            values = values_of(self.settings.objectives, metrics)
             record.metrics = plain_row(metrics)
-            if isinstance(found, str):
-                record.state, record.reason = "failed", found
+            if isinstance(values, str):
+                record.state, record.reason = "failed", values
             else:
-                record.state, record.objective = "completed", found
+                record.state, record.objective = "completed", values
             self._finish(record, seconds, run)
 
     def prune(self, number: int, seconds: float, run: str | None = None) -> None:
@@ -110,7 +110,7 @@ class Search:
             self._finish(record, seconds, run)
 
     def interrupt(self, number: int) -> None:
-        """The trial came to no end and is to be asked for again, as when the host that had it is lost."""
+        """Put a trial that did not end back in the queue, as when its host is lost."""
         with self._lock:
             record = self._of(number)
             del self._running[number]
@@ -153,12 +153,12 @@ class Search:
 
     @property
     def seconds(self) -> float:
-        """How long the search had gone on, in all its sessions together, when it last heard of a trial."""
+        """How long the search had gone on, in all its sessions together, until its last event of a trial."""
         return self._latest
 
     @property
     def notes(self) -> list[str]:
-        """What a reader of the results should know of how they came about."""
+        """What a reader of the results should know about how they were obtained."""
         return notes_of(self.settings)
 
     @property
@@ -172,13 +172,13 @@ class Search:
             return document_of(self, state, reason or self.reason, winner)
 
     def close(self) -> None:
-        """Let another process go on with the search. What is still running counts as interrupted then."""
+        """Release the search for another process. Trials that still run count as interrupted then."""
         self._journal.close()
 
     def _now(self) -> float:
         return round(self._before + self._clock() - self._opened, 3)
 
-    def _heard(self) -> float:
+    def _advance(self) -> float:
         self._latest = self._now()
         return self._latest
 
@@ -211,7 +211,7 @@ class Search:
                 params, values = params_for_optuna(self.settings.space, base), base
         params = self._optimizer.ask(number, params)
         values = values or values_from_optuna(self.settings.space, params)
-        return Record(number, values, params, replace(self.settings.base, **cast("Any", values)), self._heard())
+        return Record(number, values, params, replace(self.settings.base, **cast("Any", values)), self._advance())
 
     def _at_work(self) -> set[Point]:
         return {each.point for each in self._running.values()}
@@ -231,12 +231,12 @@ class Search:
         self._end_at_once(record)
 
     def _end_at_once(self, record: Record) -> None:
-        record.ended = self._heard()
+        record.ended = self._advance()
         self._journal.add(record, self._optimizer.end(record))
         self._enter(record)
 
     def _finish(self, record: Record, seconds: float, run: str | None) -> None:
-        record.seconds, record.run, record.ended = seconds, run, self._heard()
+        record.seconds, record.run, record.ended = seconds, run, self._advance()
         self._journal.end(record, self._optimizer.end(record))
         del self._running[record.number]
         self._enter(record)

@@ -21,7 +21,7 @@ class Record:
 
     number: from 1. params: the values as Optuna knows them. started, ended: seconds of searching before it.
     epochs: epoch -> its metrics. repeats: the number of the trial whose result this one took over, as it has the same
-    values. end_requested: a report has said that the trial does too poorly.
+    values. end_requested: a report has answered that the trial does too poorly.
     """
 
     number: int

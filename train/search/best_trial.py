@@ -26,7 +26,7 @@ DATA: Final = "data.json"
 
 @dataclass(frozen=True)
 class Trained:
-    """A trial that was trained to its end. metrics: what the searcher is told. best: of what was trained, which for a
+    """A trial that was trained to its end. metrics: as reported to the searcher. best: of what was trained, which for a
     frozen backbone is the head alone.
     """
 

@@ -59,15 +59,15 @@ class Client:
         self._call("fail", number=number, reason=reason, seconds=seconds, **_named(run))
 
     def alive(self, host: str) -> bool:
-        """Tell that this host takes part. True: the search is over."""
+        """Report that this host takes part. True: the search is over."""
         return bool(self._call("alive", crew=self._crew, host=host))
 
     def leave(self, host: str) -> None:
-        """Tell that this host has no worker any more."""
+        """Report that this host has no worker any more."""
         self._call("leave", crew=self._crew, host=host)
 
     def lost(self, crew: str, reason: str, worker: int) -> None:
-        """Tell that a worker has ended, whatever it was at."""
+        """Report that a worker has ended, whatever it was at."""
         self._call("lost", crew=crew, reason=reason, worker=worker)
 
     def _call(self, name: str, **arguments: Any) -> Any:

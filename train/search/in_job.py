@@ -116,7 +116,7 @@ _OF_TIME: Final = ("epoch_seconds",)
 
 
 def load_weights(backbones: Backbones, chosen: Hyperparameters) -> None:
-    """Of each architecture that the search may try: what is missing is told before any data are read.
+    """Load the weights of each architecture that the search may try, before any data are read.
 
     Raises WeightsError.
     """
@@ -150,7 +150,7 @@ def search_and_train(
     reporting = ReportingSearch(search, paths, progress, job.hyperparameters.tune_objective)
     best = BestTrial(folder / BEST, settings.objectives)
     job_search = _JobSearch(job, resources, search, reporting, best, MetricLog(paths.metrics))
-    _say_what(settings)
+    _print_settings(settings)
     here = nullcontext(lambda: run_trials(resources, reporting, Measured.of(settings.objectives), best))
     try:
         with here if settings.parallel == 1 else leading(job, slots, work, reporting) as run_all:
@@ -161,7 +161,7 @@ def search_and_train(
 
 
 def join_search(paths: MLPaths, job: Job, data: DataSet, device: torch.device) -> None:
-    """Run trials of the search that another host leads, until there is no further one; leaves no model.
+    """Run trials of the search that another host leads, until there is no further one; writes no model.
 
     Raises LeaderError and NoWorkerError, as `follow` does.
     """
@@ -222,12 +222,12 @@ class _JobSearch:
             monitor.start(self.resources.paths, replace(self.job, hyperparameters=chosen), began)
         run = self.resources.run(chosen, self.metrics, tuner_objective=self.job.tuner_objective, began=began)
         try:
-            found = train(self.resources, run, monitor)
+            best_epoch = train(self.resources, run, monitor)
         except BaseException as stop:
             if not isinstance(stop, Exception) and not (run.paths.model / MANIFEST).exists():
                 self._save_best()
             raise
-        reproduced = _same(trial, found.metrics)
+        reproduced = _same(trial, best_epoch.metrics)
         if not reproduced:
             print(f"WARNING: the training's metrics are not those of trial {trial.number}", flush=True)
         metrics = Artifact.load(run.paths.model, verify=False).metrics
@@ -254,10 +254,10 @@ def _values(space: Space, base: Hyperparameters, name: str) -> tuple[Value, ...]
     return (getattr(base, name),)
 
 
-def _say_what(settings: SearchSettings) -> None:
-    goals = ", ".join(str(each).replace(":", ", to ") for each in settings.objectives)
+def _print_settings(settings: SearchSettings) -> None:
+    objectives = ", ".join(str(each).replace(":", ", to ") for each in settings.objectives)
     print(
-        f"search: {settings.trials} trials of {', '.join(settings.space.names)} for {goals} "
+        f"search: {settings.trials} trials of {', '.join(settings.space.names)} for {objectives} "
         f"({settings.sampler} sampler, {settings.pruner} pruner)",
         flush=True,
     )

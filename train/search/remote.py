@@ -11,12 +11,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, TypeVar
 
 from contract.errors import ConfigError
-from contract.hyperparameters import Hyperparameters
+from contract.hyperparameters import Hyperparameters, without_defaults
 from train.data.dataset import DataSet
 from train.job_config import read_port
 from tuning.searcher import Metrics, Searcher, Trial
@@ -35,12 +35,12 @@ class RefusedError(Exception):
 
 @dataclass
 class _Open:
-    """A trial that some worker has. told: what was answered to its reports, by epoch."""
+    """A trial that some worker has. answers: those to its reports, by epoch."""
 
     crew: str
     worker: int
     started: float
-    told: dict[int, bool] = field(default_factory=dict)
+    answers: dict[int, bool] = field(default_factory=dict)
 
 
 class Coordinator:
@@ -84,10 +84,10 @@ class Coordinator:
             mine = self._known(number)
             if mine is None:
                 return True
-            if epoch not in mine.told:
+            if epoch not in mine.answers:
                 # Whatever it is by which a pruner says so.
-                mine.told[epoch] = bool(self._guarded(lambda: self._search.report(number, epoch, metrics)))
-            return mine.told[epoch]
+                mine.answers[epoch] = bool(self._guarded(lambda: self._search.report(number, epoch, metrics)))
+            return mine.answers[epoch]
 
     def complete(self, number: int, metrics: Metrics, seconds: float, run: str | None = None) -> None:
         """As Searcher's, once."""
@@ -138,7 +138,7 @@ class Coordinator:
             return len(self._crews)
 
     def linger(self, hosts: Iterable[str], limit: float = LINGER_S) -> None:
-        """Wait until these hosts have left, for `limit` seconds at most: they have to hear that the search is over."""
+        """Wait until these hosts have left, for `limit` seconds at most: they must learn that the search is over."""
         end = self._clock() + limit
         while not self._left.issuperset(hosts) and self._clock() < end:
             time.sleep(0.05)
@@ -170,7 +170,7 @@ FINGERPRINT_HEADER: Final = "Kennel-Search"
 BODY_LIMIT: Final = 1 << 20
 # A connection on which nothing comes for so long is given up.
 SILENCE_S: Final = 30.0
-# A host tells that it is alive so often; after so long without a word its trials are given up.
+# How often a host reports that it is alive, and the silence after which its trials are given up.
 ALIVE_EVERY_S: Final = 5.0
 LOST_AFTER_S: Final = 60.0
 
@@ -192,18 +192,13 @@ def port_of(environ: Mapping[str, str] = os.environ) -> int:
 
 def encode_trial(trial: Trial) -> dict[str, Any]:
     """JSON-ready; of the hyperparameters those that differ from their defaults."""
-    default = Hyperparameters()
-    chosen = {
-        each.name: value
-        for each in fields(Hyperparameters)
-        if (value := getattr(trial.hyperparameters, each.name)) != getattr(default, each.name)
-    }
-    return {"number": trial.number, "values": dict(trial.values), "hyperparameters": chosen}
+    hyperparameters = without_defaults(asdict(trial.hyperparameters))
+    return {"number": trial.number, "values": dict(trial.values), "hyperparameters": hyperparameters}
 
 
-def decode_trial(given: Mapping[str, Any]) -> Trial:
+def decode_trial(encoded: Mapping[str, Any]) -> Trial:
     """The trial that `encode_trial` wrote."""
-    return Trial(given["number"], given["values"], Hyperparameters(**given["hyperparameters"]))
+    return Trial(encoded["number"], encoded["values"], Hyperparameters(**encoded["hyperparameters"]))
 
 
 _OTHER_SEARCH: Final = (
@@ -278,7 +273,7 @@ class _Handler(BaseHTTPRequestHandler):
             status, answer = refused.status, {"error": str(refused)}
         except TimeoutError:
             status, answer = 408, {"error": f"the request was not complete within {SILENCE_S:g} s"}
-        except Exception as error:  # noqa: BLE001 - the leader itself tells it, with its traceback
+        except Exception as error:  # noqa: BLE001 - the leader itself reports it, with its traceback
             status, answer = 500, {"error": f"the leader can't go on ({type(error).__name__})"}
         self._send(status, answer)
 

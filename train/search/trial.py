@@ -69,7 +69,7 @@ def run_trials(resources: TrainingResources, searcher: Searcher, measured: Measu
 def _reason_to_fail(
     resources: TrainingResources, searcher: Searcher, trial: Trial, measured: Measured, best: BestTrial
 ) -> str | None:
-    """Train it, and tell the searcher unless it fails; why it does."""
+    """Train it and report to the searcher; returns the reason if it fails, which is left to the caller to report."""
     try:
         # Each value is allowed, but together they may clash.
         chosen = Hyperparameters.parse(trial.hyperparameters.to_json())
@@ -102,15 +102,15 @@ def _train(resources: TrainingResources, searcher: Searcher, trial: Trial, measu
     trainer = build_trainer(run, trained, train, valid, listeners)
     start = time.monotonic()
     try:
-        found = trainer.fit()
+        best_epoch = trainer.fit()
     except PrunedError:
         searcher.prune(trial.number, time.monotonic() - start)
         return
-    test = _test(resources, run, network, trained, valid, found) if measured.test else {}
-    metrics = {**found.metrics, **latency, **test}
+    test = _test(resources, run, network, trained, valid, best_epoch) if measured.test else {}
+    metrics = {**best_epoch.metrics, **latency, **test}
     seconds = time.monotonic() - start
     # First: a signal that comes when the trial is known as finished must find its weights.
-    best.offer(Trained(trial.number, trial.hyperparameters, metrics, found, trainer.history))
+    best.offer(Trained(trial.number, trial.hyperparameters, metrics, best_epoch, trainer.history))
     searcher.complete(trial.number, metrics, seconds)
 
 
@@ -122,7 +122,7 @@ def _test(
     valid: Batches,
     best: BestEpoch,
 ) -> dict[str, float | int]:
-    """The test's metrics, as they would be told after a training; with a frozen backbone by the images' features."""
+    """The test's metrics, as a training reports them; with a frozen backbone by the images' features."""
     trained.load_state_dict(best.weights)
     temperature = Calibration.fit(evaluate(trained, valid, run.device)).temperature
     result = evaluate(trained, resources.test_batches(run, network), run.device)

@@ -75,10 +75,10 @@ class WorkerPool:
         self.name = f"{host}:{uuid.uuid4().hex[:12]}"
         self._slots, self._work = slots, work
         self._running: dict[int, BaseProcess] = {}
-        self._words: dict[int, Connection] = {}
+        self._messages: dict[int, Connection] = {}
         self._last = ""
         self._ours = False
-        self.served = False  # a worker has heard that there is no further trial
+        self.served = False  # a worker has learned that there is no further trial
 
     def __enter__(self) -> "WorkerPool":
         try:
@@ -91,7 +91,7 @@ class WorkerPool:
 
     def __exit__(self, fault: object, *_: object) -> None:
         if fault is None:
-            # They have heard that there is no further trial, and are about to end.
+            # They know that there is no further trial, and are about to end.
             _join(list(self._running.values()))
         self._end()
 
@@ -115,20 +115,20 @@ class WorkerPool:
     def _start(self, number: int, slot: Slot) -> None:
         # CUDA does not survive a fork.
         context = multiprocessing.get_context("spawn")
-        hear, say = context.Pipe(duplex=False)
+        receiver, sender = context.Pipe(duplex=False)
         # Not a daemon: those may not have processes of their own, as those that load images are.
-        process = context.Process(target=_begin, args=(self._work, self.name, number, slot, say), daemon=False)
+        process = context.Process(target=_begin, args=(self._work, self.name, number, slot, sender), daemon=False)
         with environment(slot.environ), _interrupts_held_back():
             process.start()
-        say.close()
-        self._running[number], self._words[number] = process, hear
+        sender.close()
+        self._running[number], self._messages[number] = process, receiver
 
     def _why(self, number: int) -> str | None:
-        process, words = self._running.pop(number), self._words.pop(number)
+        process, receiver = self._running.pop(number), self._messages.pop(number)
         process.join()
         sentence = ""
-        with words, suppress(EOFError, OSError):
-            sentence = words.recv_bytes().decode()
+        with receiver, suppress(EOFError, OSError):
+            sentence = receiver.recv_bytes().decode()
         code = process.exitcode
         if code == 0:
             self.served = True
@@ -145,10 +145,10 @@ class WorkerPool:
         for process in processes:
             process.kill()
             process.join()
-        for words in self._words.values():
-            words.close()
+        for receiver in self._messages.values():
+            receiver.close()
         self._running.clear()
-        self._words.clear()
+        self._messages.clear()
 
 
 def _join(processes: Sequence[BaseProcess]) -> None:
@@ -157,9 +157,9 @@ def _join(processes: Sequence[BaseProcess]) -> None:
         process.join(max(0.0, end - time.monotonic()))
 
 
-def _begin(work: Callable[[str, int, Slot], None], crew: str, number: int, slot: Slot, say: Connection) -> None:
+def _begin(work: Callable[[str, int, Slot], None], crew: str, number: int, slot: Slot, sender: Connection) -> None:
     """In the new process."""
-    # Ctrl-C at a terminal reaches every process; this one ends when its parent wishes.
+    # Ctrl-C at a terminal reaches every process; this one ends when its parent does or terminates it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _terminated)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
@@ -174,7 +174,7 @@ def _begin(work: Callable[[str, int, Slot], None], crew: str, number: int, slot:
         if not sentence:
             raise
         print(f"worker process {number}: {sentence}", file=sys.stderr, flush=True)
-        say.send_bytes(sentence.encode("utf-8", "backslashreplace"))
+        sender.send_bytes(sentence.encode("utf-8", "backslashreplace"))
         sys.exit(EXIT_USER)
     finally:
         # What Python itself does at the end is nothing to clean up after.
@@ -201,7 +201,7 @@ def _ending(code: int) -> str:
 
 @contextmanager
 def _interrupts_held_back() -> Iterator[None]:
-    """What is started in the block is not interrupted before it can say that it doesn't want to be."""
+    """Block SIGINT, so that what is started in the block can ignore it before any arrives."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
