@@ -14,7 +14,16 @@ from tests.forked import remember_environment
 
 LEFT_OUT = pytest.StashKey[int]()
 # Where the longest tests are: they begin first, so that no process is left alone with one at the end.
-LONGEST_FIRST = ("test_same_weights.py", "train/", "cloud/", "contracts/", "backends/", "serve/", "local_test/")
+LONGEST_FIRST = (
+    "test_same_weights.py",
+    "train/",
+    "monitor/",
+    "cloud/",
+    "contracts/",
+    "backends/",
+    "serve/",
+    "local_test/",
+)
 # Port 9 (discard) on the loopback: closed on any sane machine, so a download fails at once.
 CLOSED_PROXY = "http://127.0.0.1:9"
 
