@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from local_test.breeds import DARK, LIGHT, Breed
-from local_test.solids import Floats, Part
+from local_test.solids import BodyPart, Floats
 
 LEAST_CONTRAST = 300  # between light and dark hair: sum of the differences of R, G and B
 
@@ -21,7 +21,7 @@ class Points:
     part: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
     on_head: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
 
-    def are(self, *parts: Part) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    def are(self, *parts: BodyPart) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
         """Which points belong to one of the parts."""
         return np.isin(self.part, [int(part) for part in parts])
 
@@ -68,7 +68,7 @@ def _spotted(at: Points, p: Floats, fray: Floats, rng: np.random.Generator) -> F
     dark = _step(lattice - np.float32(rng.uniform(0.85, 1.15)) + fray, 0.18)
     if rng.random() < 0.6:
         ears = Waves(rng, 1.5)(p)
-        dark = np.where(at.are(Part.EAR), np.maximum(dark, _step(ears + np.float32(0.5) + fray, 0.1)), dark)
+        dark = np.where(at.are(BodyPart.EAR), np.maximum(dark, _step(ears + np.float32(0.5) + fray, 0.1)), dark)
     return dark
 
 
@@ -80,17 +80,19 @@ def _cap(at: Points, _: Floats, fray: Floats, rng: np.random.Generator) -> Float
     cheeks = np.float32(0.25) - z - np.float32(0.4) * np.clip(-y, 0, 1)
     face = np.maximum(_step(brow + fray, 0.12), _step(cheeks + fray, 0.15))
     under = at.body[1] - np.float32(rng.uniform(-0.35, 0.0)) + fray
-    body = np.where(at.are(Part.CHEST, Part.LEG, Part.PAW), 0, _step(under, 0.25))
-    body = np.where(at.are(Part.NECK), _step(np.float32(0.2) - at.body[2] + fray, 0.3), body)
-    return np.where(at.on_head, np.where(at.are(Part.MUZZLE), 0, face), body).astype(np.float32)
+    body = np.where(at.are(BodyPart.CHEST, BodyPart.LEG, BodyPart.PAW), 0, _step(under, 0.25))
+    body = np.where(at.are(BodyPart.NECK), _step(np.float32(0.2) - at.body[2] + fray, 0.3), body)
+    return np.where(at.on_head, np.where(at.are(BodyPart.MUZZLE), 0, face), body).astype(np.float32)
 
 
 def _saddle(at: Points, _: Floats, fray: Floats, rng: np.random.Generator) -> Floats:
     back = at.body[1] - np.float32(rng.uniform(0.0, 0.3)) + fray
-    body = np.where(at.are(Part.LEG, Part.PAW, Part.CHEST), _step(back - np.float32(0.35), 0.2), _step(back, 0.2))
-    body = np.where(at.are(Part.NECK), _step(-at.body[2] + np.float32(0.6) + fray, 0.3), body)
+    body = np.where(
+        at.are(BodyPart.LEG, BodyPart.PAW, BodyPart.CHEST), _step(back - np.float32(0.35), 0.2), _step(back, 0.2)
+    )
+    body = np.where(at.are(BodyPart.NECK), _step(-at.body[2] + np.float32(0.6) + fray, 0.3), body)
     crown = _step(at.head[1] - np.float32(rng.uniform(0.6, 0.95)) + fray, 0.2) * np.float32(0.5)
-    face = np.where(at.are(Part.EAR), np.float32(rng.uniform(0.75, 1.0)), crown)
+    face = np.where(at.are(BodyPart.EAR), np.float32(rng.uniform(0.75, 1.0)), crown)
     return np.where(at.on_head, face, body).astype(np.float32)
 
 
@@ -100,21 +102,21 @@ def _brindle(at: Points, p: Floats, fray: Floats, rng: np.random.Generator) -> F
     stripes = np.sin(k * (p[1] * np.float32(0.45) + p[2]) + bend * np.float32(2.6))
     breaks = Waves(rng, 3.2)(p)
     dark = _step(stripes - np.float32(0.25) + breaks * np.float32(0.7) + fray, 0.45) * np.float32(0.85)
-    muzzle = np.where(at.are(Part.MUZZLE), np.float32(0.9), 0)
-    bib = at.are(Part.CHEST) & (np.abs(at.body[0] + fray) < 0.3) & (rng.random() < 0.6)
+    muzzle = np.where(at.are(BodyPart.MUZZLE), np.float32(0.9), 0)
+    bib = at.are(BodyPart.CHEST) & (np.abs(at.body[0] + fray) < 0.3) & (rng.random() < 0.6)
     return np.where(bib, 0, np.maximum(dark, muzzle)).astype(np.float32)
 
 
 def _patched(at: Points, _: Floats, fray: Floats, rng: np.random.Generator) -> Floats:
     patches = _step(Waves(rng, 1.25)(at.body) + fray + np.float32(rng.uniform(-0.05, 0.3)), 0.08)
     patches = np.where(
-        at.are(Part.CHEST, Part.PAW, Part.NECK, Part.LEG),
+        at.are(BodyPart.CHEST, BodyPart.PAW, BodyPart.NECK, BodyPart.LEG),
         patches * _step(at.body[1] - np.float32(0.6) + fray * np.float32(2.5), 0.3),
         patches,
     )
     x, y = at.head[0], at.head[1]
     blaze = np.abs(x) - np.float32(rng.uniform(0.1, 0.22)) - np.float32(0.16) * np.clip(-y, -0.6, 1)
-    face = np.where(at.are(Part.MUZZLE), 0, _step(blaze + fray * np.float32(0.5), 0.06))
+    face = np.where(at.are(BodyPart.MUZZLE), 0, _step(blaze + fray * np.float32(0.5), 0.06))
     if rng.random() < 0.35:  # half a mask
         face = face * np.where(x * np.float32(rng.choice([-1.0, 1.0])) > 0, 1, 0)
     return np.where(at.on_head, face, patches).astype(np.float32)
@@ -123,10 +125,10 @@ def _patched(at: Points, _: Floats, fray: Floats, rng: np.random.Generator) -> F
 def _topknot(at: Points, p: Floats, fray: Floats, rng: np.random.Generator) -> Floats:
     shade = Waves(rng, 1.0)(p) * np.float32(0.08) + np.float32(0.05) + fray * np.float32(0.2)
     ears = np.float32(rng.uniform(0.4, 1.0))
-    dark = np.where(at.are(Part.EAR), ears, np.clip(shade, 0, 1))
+    dark = np.where(at.are(BodyPart.EAR), ears, np.clip(shade, 0, 1))
     tip = (rng.random() < 0.5) * _step(-at.body[2] - np.float32(2.2) + fray, 0.3)
-    dark = np.where(at.are(Part.TAIL), np.maximum(dark, tip), dark)
-    return np.where(at.are(Part.TOPKNOT), np.float32(1.0), dark).astype(np.float32)
+    dark = np.where(at.are(BodyPart.TAIL), np.maximum(dark, tip), dark)
+    return np.where(at.are(BodyPart.TOPKNOT), np.float32(1.0), dark).astype(np.float32)
 
 
 def colours(breed: Breed, rng: np.random.Generator) -> tuple[Floats, Floats]:

@@ -9,7 +9,7 @@ from PIL import Image
 from local_test import coats
 from local_test.breeds import Build
 from local_test.scenery import Scene
-from local_test.solids import BACKGROUND_DEPTH, HARD_PARTS, HEAD_PARTS, Buffers, Floats, Part, Vector
+from local_test.solids import BACKGROUND_DEPTH, HARD_PARTS, HEAD_PARTS, BodyPart, Buffers, Floats, Vector
 from local_test.staging import Staging
 
 Parts = NDArray[np.uint8]
@@ -72,16 +72,16 @@ _COLLARS = ((176, 42, 40), (44, 84, 150), (46, 120, 84), (214, 150, 40), (58, 52
 def _hard_colours(albedo: Floats, part: Parts, rng: np.random.Generator) -> Floats:
     nose, eye, collar = (np.array(kind[int(rng.integers(len(kind)))]) / 255 for kind in (_NOSES, _EYES, _COLLARS))
     colours = {
-        Part.NOSE: nose,
-        Part.EYE: eye,
-        Part.EYE_RIM: np.full(3, 0.1),
-        Part.MOUTH: np.array([0.16, 0.09, 0.09]),
-        Part.TONGUE: np.array([0.84, 0.46, 0.48]),
-        Part.COLLAR: collar,
+        BodyPart.NOSE: nose,
+        BodyPart.EYE: eye,
+        BodyPart.EYE_RIM: np.full(3, 0.1),
+        BodyPart.MOUTH: np.array([0.16, 0.09, 0.09]),
+        BodyPart.TONGUE: np.array([0.84, 0.46, 0.48]),
+        BodyPart.COLLAR: collar,
     }
     for kind, colour in colours.items():
         albedo[:, part == kind] = colour.astype(np.float32)[:, None]
-    inner = part == Part.EAR_INNER
+    inner = part == BodyPart.EAR_INNER
     albedo[:, inner] = albedo[:, inner] * np.float32(0.55) + np.array([[0.30], [0.19], [0.17]], np.float32)
     return albedo
 
@@ -120,11 +120,11 @@ def _shade(
         np.float32(0.22) + np.float32(0.26) * sky
     )
     colour = albedo * (warm[:, None] * key + fill) * openness + np.float32(0.16) * rim * ambient[:, None]
-    gloss = np.isin(part, [int(Part.NOSE), int(Part.EYE), int(Part.TONGUE), int(Part.COLLAR)])
+    gloss = np.isin(part, [int(BodyPart.NOSE), int(BodyPart.EYE), int(BodyPart.TONGUE), int(BodyPart.COLLAR)])
     half_z = lz + 1
     norm = np.sqrt(lx * lx + ly * ly + half_z * half_z)
     shine = np.clip((normal[0] * lx + normal[1] * ly + normal[2] * half_z) / norm, 0, 1)
-    strength = np.where(part == Part.EYE, np.float32(0.95), np.float32(0.3)) * gloss
-    power = np.where(part == Part.EYE, np.float32(40), np.float32(14))
+    strength = np.where(part == BodyPart.EYE, np.float32(0.95), np.float32(0.3)) * gloss
+    power = np.where(part == BodyPart.EYE, np.float32(40), np.float32(14))
     lit: Floats = colour + strength * shine**power
     return lit

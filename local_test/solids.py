@@ -17,7 +17,7 @@ Point = tuple[float, float, float]
 BACKGROUND_DEPTH = np.float32(-1e6)
 
 
-class Part(IntEnum):
+class BodyPart(IntEnum):
     """What a pixel shows; the coat and the shading depend on it."""
 
     NONE = 0
@@ -40,8 +40,8 @@ class Part(IntEnum):
     TOPKNOT = 17
 
 
-HEAD_PARTS = (Part.SKULL, Part.MUZZLE, Part.EAR, Part.EAR_INNER, Part.TOPKNOT)
-HARD_PARTS = (Part.NOSE, Part.EYE, Part.EYE_RIM, Part.TONGUE, Part.COLLAR, Part.MOUTH)
+HEAD_PARTS = (BodyPart.SKULL, BodyPart.MUZZLE, BodyPart.EAR, BodyPart.EAR_INNER, BodyPart.TOPKNOT)
+HARD_PARTS = (BodyPart.NOSE, BodyPart.EYE, BodyPart.EYE_RIM, BodyPart.TONGUE, BodyPart.COLLAR, BodyPart.MOUTH)
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Solid:
     `bias` moves it towards the viewer in the depth test only.
     """
 
-    part: Part
+    part: BodyPart
     centre: Vector
     axes: Vector
     blend: float = 0.0
@@ -78,7 +78,7 @@ class Buffers(NamedTuple):
 
 
 def ellipsoid(
-    part: Part,
+    part: BodyPart,
     centre: tuple[float, float, float],
     radii: tuple[float, float, float],
     blend: float = 0.0,
@@ -89,7 +89,7 @@ def ellipsoid(
 
 
 def chain(
-    part: Part,
+    part: BodyPart,
     path: list[tuple[float, float, float]],
     widths: list[float],
     thickness: float | None = None,

@@ -16,7 +16,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
-    from serve.settings import Settings
+    from serve.settings import ServeSettings
 
 EXIT_USER = 2
 # As malloc.h of glibc has it.
@@ -31,7 +31,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, _end)
     # Only now, so that a signal during the imports finds its handler.
     from contract.errors import UserError
-    from serve.settings import Settings, describe
+    from serve.settings import ServeSettings, describe
 
     parser = argparse.ArgumentParser(
         prog="python -m serve",
@@ -41,7 +41,7 @@ def main() -> int:
     )
     parser.parse_args()
     try:
-        return _run(Settings.from_environ())
+        return _run(ServeSettings.from_environ())
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_USER
@@ -53,7 +53,7 @@ def _end(_signal: int, _frame: FrameType | None) -> NoReturn:
     os._exit(0)
 
 
-def _run(settings: "Settings") -> int:
+def _run(settings: "ServeSettings") -> int:
     """Check what can be checked without the engine, then hand over to gunicorn."""
     from contract.paths import MLPaths
     from model.artifact import Artifact
@@ -109,7 +109,7 @@ def _keep_arenas_few() -> None:
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
-def _workers_on_gpu(settings: "Settings") -> int:
+def _workers_on_gpu(settings: "ServeSettings") -> int:
     """1 where a GPU will predict, which several processes would only slow down; 0 elsewhere."""
     from serve.engines.choose import gpu_visible
 

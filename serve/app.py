@@ -13,11 +13,11 @@ from serve.errors import RequestError, error_response, unavailable
 from serve.invocations import Invocations
 from serve.log import log_request
 from serve.model_host import ModelHost
-from serve.settings import Settings
+from serve.settings import ServeSettings
 
 
 def create_app(
-    host: ModelHost, settings: Settings, decoders: int, others_ready: Callable[[], bool] = lambda: True
+    host: ModelHost, settings: ServeSettings, decoders: int, others_ready: Callable[[], bool] = lambda: True
 ) -> Flask:
     """The application that answers from `host`.
 

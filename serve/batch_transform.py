@@ -9,7 +9,7 @@ from flask import Flask, Response, request
 
 from model.machine import available_cpus
 from serve.codec import dump_json
-from serve.settings import MB, Settings
+from serve.settings import MB, ServeSettings
 
 # SageMaker refuses more: MaxConcurrentTransforms x MaxPayloadInMB.
 MOST_MB_IN_FLIGHT: Final = 100
@@ -21,7 +21,7 @@ _TRANSFORMS_A_CORE: Final = 8
 _IMAGE_FAULTS: Final = frozenset((400, 413, 415))
 
 
-def execution_parameters(settings: Settings, cores: int) -> dict[str, Any]:
+def execution_parameters(settings: ServeSettings, cores: int) -> dict[str, Any]:
     """The best parameters for a transform job, under SageMaker's names.
 
     The payload counts before the number of requests: fewer requests are only slower, but a larger image would fail.
@@ -35,7 +35,7 @@ def execution_parameters(settings: Settings, cores: int) -> dict[str, Any]:
     }
 
 
-def response_status(settings: Settings, status: int) -> int:
+def response_status(settings: ServeSettings, status: int) -> int:
     """The status to send at /invocations for a request whose own is `status`: 200 for bad images, too, in a job that
     is to go on after them.
     """
@@ -43,7 +43,7 @@ def response_status(settings: Settings, status: int) -> int:
     return 200 if goes_on and status in _IMAGE_FAULTS else status
 
 
-def register(app: Flask, settings: Settings) -> None:
+def register(app: Flask, settings: ServeSettings) -> None:
     """Add GET /execution-parameters, and the answers of a job that is to go on after bad images.
 
     Call it before the requests' log is registered: the log then gets the status from before this change.

@@ -14,7 +14,7 @@ from serve.errors import RequestError
 from serve.media_types import RESPONSE_FORMATS, BodyKind, ResponseFormat, body_kind, content_type_fault, negotiate
 from serve.model_host import ModelHost
 from serve.options import Options, read_options
-from serve.settings import Settings
+from serve.settings import ServeSettings
 
 _IMAGE = Batch((), one=True)
 
@@ -30,7 +30,7 @@ class Answer(NamedTuple):
 class Invocations:
     """Answers requests, each in the thread that calls; several images of one are decoded by a few more."""
 
-    def __init__(self, host: ModelHost, settings: Settings, admission: Admission, decoders: int) -> None:
+    def __init__(self, host: ModelHost, settings: ServeSettings, admission: Admission, decoders: int) -> None:
         self._host = host
         self._settings = settings
         self._admission = admission

@@ -20,7 +20,7 @@ from serve.engines import registry
 from serve.engines.base import EngineOptions
 from serve.log import GunicornLogger
 from serve.model_host import Model, ModelHost
-from serve.settings import Concurrency, Settings
+from serve.settings import Concurrency, ServeSettings
 from serve.worker import Worker
 
 _log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ class GunicornServer(BaseApplication):  # type: ignore[misc]
     """gunicorn's application: configured in code alone; gunicorn's own files and variables are ignored."""
 
     def __init__(
-        self, settings: Settings, concurrency: Concurrency, listener: socket.socket, status: WorkerStatus
+        self, settings: ServeSettings, concurrency: Concurrency, listener: socket.socket, status: WorkerStatus
     ) -> None:
         """Raises ConfigError when there is no temporary folder."""
         self._settings = settings

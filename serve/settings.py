@@ -61,7 +61,7 @@ def _from(variables: str, option: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class Settings:
+class ServeSettings:
     """Each setting with its variables, default, range and help: `python -m serve --help` lists them."""
 
     ml_root: Path = _from(  # noqa: RUF009 - an immutable default
@@ -182,7 +182,7 @@ class Settings:
         return (self.max_payload_mb or _MOST_MB) * MB
 
     @classmethod
-    def from_environ(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
+    def from_environ(cls, environ: Mapping[str, str] = os.environ) -> "ServeSettings":
         """Raises ConfigError that names all faults at once."""
         values: dict[str, Any] = {}
         faults: list[str] = []
@@ -221,7 +221,7 @@ def default_text(setting: "Field[Any]") -> str:
 def describe() -> str:
     """The table for `python -m serve --help`."""
     lines = ["Environment variables:"]
-    for setting in fields(Settings):
+    for setting in fields(ServeSettings):
         default = f" (default {default})" if (default := default_text(setting)) else ""
         lines.append(f"  {', else '.join(setting.metadata['variables'])}{default}")
         lines.append(f"      {setting.metadata['help']}; {allowed(setting)}")

@@ -345,3 +345,23 @@ def test_nothing_of_ours_unpickles() -> None:
 def test_unpickling_is_found(tmp_path: Path, text: str, told: list[str]) -> None:
     write(tmp_path, "x.py", text)
     assert unpickling(tmp_path / "x.py") == told
+
+
+def shared_class_names(modules: dict[str, Path]) -> dict[str, list[str]]:
+    """The names of classes that stand in several modules, each with these modules; those of benchmarks may."""
+    found: dict[str, list[str]] = {}
+    for module, file in modules.items():
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not module.startswith("benchmarks"):
+                found.setdefault(node.name, []).append(module)
+    return {name: sorted(where) for name, where in found.items() if len(where) > 1}
+
+
+def test_a_class_name_stands_once() -> None:
+    assert shared_class_names(sources()) == {}
+
+
+def test_a_class_name_that_stands_twice_is_found(tmp_path: Path) -> None:
+    write(tmp_path, "serve/a.py", "class Once:\n    pass\n\nclass Twice:\n    pass\n")
+    write(tmp_path, "train/b.py", "class Twice:\n    class Once:\n        pass\n")
+    assert shared_class_names(sources(tmp_path)) == {"Twice": ["serve.a", "train.b"]}

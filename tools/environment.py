@@ -19,7 +19,7 @@ from pathlib import Path
 from tools import SetupError, stamp
 from tools.installer import Installer
 from tools.lockfile import read
-from tools.torch_build import CPU_INDEX, Choice, Facts, choose, nvidia_gpu, reachable, wants_cpu_build
+from tools.torch_build import CPU_INDEX, BuildChoice, BuildFacts, choose, nvidia_gpu, reachable, wants_cpu_build
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ROOT / "requirements"
@@ -58,16 +58,16 @@ def versions() -> dict[str, str]:
     return {block.name: block.version for block in read(LOCKS / "torch.txt")}
 
 
-def gather(pip: Installer, requested: str, gpu: bool) -> Facts:
+def gather(pip: Installer, requested: str, gpu: bool) -> BuildFacts:
     """Find out what the choice of torch depends on, looking for CPU builds only where one is wanted."""
-    facts = Facts(platform.system(), requested, gpu)
+    facts = BuildFacts(platform.system(), requested, gpu)
     if wants_cpu_build(facts):
         facts = replace(facts, at_hand=pip.finds(f"torch=={versions()['torch']}+cpu"))
         facts = replace(facts, index=not facts.at_hand and reachable(f"{CPU_INDEX}/torch/"))
     return facts
 
 
-def install_torch(pip: Installer, choice: Choice) -> None:
+def install_torch(pip: Installer, choice: BuildChoice) -> None:
     """Install torch and torchvision as chosen. Raises SetupError."""
     if choice.source == "pypi":
         pip.install_locked(LOCKS / "torch-cuda.txt")
@@ -100,7 +100,9 @@ def make(requested: str, gpu: bool) -> None:
     """Make the environment from nothing. Raises SetupError."""
     start = time.monotonic()
     key = stamp.key(LOCKS, VENV)
-    choose(Facts(platform.system(), requested, gpu, at_hand=True))  # a TORCH that cannot be had fails before any work
+    choose(
+        BuildFacts(platform.system(), requested, gpu, at_hand=True)
+    )  # a TORCH that cannot be had fails before any work
     clear_venv()
     VENV.mkdir()
     stamp.write(VENV, state="unfinished")

@@ -22,7 +22,7 @@ CUDA_SIZE = "1.4 GB to download, 5 GB on disk"
 
 
 @dataclass(frozen=True)
-class Facts:
+class BuildFacts:
     """What the choice depends on. `system` is platform.system(), `requested` the variable TORCH or ""."""
 
     system: str
@@ -33,7 +33,7 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Choice:
+class BuildChoice:
     """A build of torch, where it comes from, and the reason in words."""
 
     build: str  # "cpu" or "cuda"
@@ -41,12 +41,12 @@ class Choice:
     why: str
 
 
-def wants_cpu_build(facts: Facts) -> bool:
+def wants_cpu_build(facts: BuildFacts) -> bool:
     """Whether a CPU build has to be looked for at all."""
     return facts.system == "Linux" and (facts.requested == "cpu" or (not facts.requested and not facts.gpu))
 
 
-def choose(facts: Facts) -> Choice:
+def choose(facts: BuildFacts) -> BuildChoice:
     """Choose build and source.
 
     Raises SetupError where TORCH has an unknown value, or asks for what cannot be had here.
@@ -56,23 +56,23 @@ def choose(facts: Facts) -> Choice:
     if facts.system == "Darwin":
         if facts.requested == "cuda":
             raise SetupError("TORCH=cuda was asked for, but there is no CUDA build for macOS: leave TORCH unset.")
-        return Choice("cpu", "pypi", "the only build for macOS")
+        return BuildChoice("cpu", "pypi", "the only build for macOS")
     if facts.requested == "cuda":
-        return Choice("cuda", "pypi", "asked for by TORCH=cuda")
+        return BuildChoice("cuda", "pypi", "asked for by TORCH=cuda")
     if not wants_cpu_build(facts):
-        return Choice("cuda", "pypi", "this machine has an NVIDIA GPU")
+        return BuildChoice("cuda", "pypi", "this machine has an NVIDIA GPU")
     why = "asked for by TORCH=cpu" if facts.requested else "no NVIDIA GPU here"
     if facts.at_hand:
-        return Choice("cpu", "at hand", f"{why}; pip has its wheel at hand")
+        return BuildChoice("cpu", "at hand", f"{why}; pip has its wheel at hand")
     if facts.index:
-        return Choice("cpu", "index", f"{why}; from PyTorch's own index")
+        return BuildChoice("cpu", "index", f"{why}; from PyTorch's own index")
     if facts.requested:
         raise SetupError(
             f"TORCH=cpu was asked for, but {CPU_INDEX} cannot be reached and pip finds no CPU wheel: "
             "mend the network, or put the wheel into a folder and name that in PIP_FIND_LINKS."
         )
     why += f", but {CPU_INDEX} cannot be reached: PyPI has only CUDA's, {CUDA_SIZE}"
-    return Choice("cuda", "pypi", why)
+    return BuildChoice("cuda", "pypi", why)
 
 
 def reachable(url: str, seconds: float = PROBE_SECONDS) -> bool:

@@ -7,7 +7,7 @@ import pytest
 
 from contract.errors import ConfigError
 from serve.batch_transform import execution_parameters
-from serve.settings import Settings
+from serve.settings import ServeSettings
 from tests.serve.conftest import Start, encoded, photo
 from tests.serve.process import Answer, Served, eventually
 
@@ -34,7 +34,7 @@ SAGEMAKER = {"SAGEMAKER_BATCH": "true"}
 def test_parameters_follow_cores_and_settings(
     variables: dict[str, str], cores: int, requests: int, megabytes: int
 ) -> None:
-    found = execution_parameters(Settings.from_environ(variables), cores)
+    found = execution_parameters(ServeSettings.from_environ(variables), cores)
     assert found == {
         "MaxConcurrentTransforms": requests, "BatchStrategy": "SINGLE_RECORD", "MaxPayloadInMB": megabytes,
     }  # fmt: skip
@@ -107,7 +107,7 @@ def test_wrong_values_are_told() -> None:
     wrong = {"SAGEMAKER_BATCH": "yes", "SAGEMAKER_BATCH_STRATEGY": "one", "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS": "-1",
              "KENNEL_BATCH_ERRORS": "hide"}  # fmt: skip
     with pytest.raises(ConfigError) as caught:
-        Settings.from_environ(wrong)
+        ServeSettings.from_environ(wrong)
     for name, value in wrong.items():
         assert f"{name} must be" in str(caught.value)
         assert f"got {value!r}" in str(caught.value)

@@ -6,12 +6,12 @@ import pytest
 
 from contract.errors import ConfigError
 from serve.media_types import CSV, PREDICTIONS
-from serve.settings import Settings, default_text
+from serve.settings import ServeSettings, default_text
 from tests.serve.process import ROOT
 
 
 def test_defaults() -> None:
-    settings = Settings.from_environ({})
+    settings = ServeSettings.from_environ({})
     assert settings.ml_root == Path("/opt/ml")
     assert (settings.host, settings.port, settings.workers) == ("0.0.0.0", 8080, 0)
     assert settings.max_payload_bytes == 6_291_456
@@ -22,18 +22,18 @@ def test_defaults() -> None:
 
 
 def test_port_variables() -> None:
-    assert Settings.from_environ({"KENNEL_PORT": "9000"}).port == 9000
+    assert ServeSettings.from_environ({"KENNEL_PORT": "9000"}).port == 9000
     both = {"SAGEMAKER_BIND_TO_PORT": "7000", "KENNEL_PORT": "9000"}
-    assert Settings.from_environ(both).port == 7000
-    assert Settings.from_environ({"SAGEMAKER_BIND_TO_PORT": "", "KENNEL_PORT": "9000"}).port == 9000
-    assert Settings.from_environ({**both, "SAGEMAKER_SAFE_PORT_RANGE": "7000-7001"}).port == 7000
-    assert Settings.from_environ({"SAGEMAKER_SAFE_PORT_RANGE": "7000-7001"}).port == 8080
+    assert ServeSettings.from_environ(both).port == 7000
+    assert ServeSettings.from_environ({"SAGEMAKER_BIND_TO_PORT": "", "KENNEL_PORT": "9000"}).port == 9000
+    assert ServeSettings.from_environ({**both, "SAGEMAKER_SAFE_PORT_RANGE": "7000-7001"}).port == 7000
+    assert ServeSettings.from_environ({"SAGEMAKER_SAFE_PORT_RANGE": "7000-7001"}).port == 8080
     with pytest.raises(ConfigError, match=r"SAGEMAKER_BIND_TO_PORT must lie within .*\(7001-7002\), got 7000"):
-        Settings.from_environ({**both, "SAGEMAKER_SAFE_PORT_RANGE": "7001-7002"})
+        ServeSettings.from_environ({**both, "SAGEMAKER_SAFE_PORT_RANGE": "7001-7002"})
 
 
 def test_values_as_sagemaker_writes_them() -> None:
-    settings = Settings.from_environ(
+    settings = ServeSettings.from_environ(
         {
             "SAGEMAKER_CONTAINER_LOG_LEVEL": "10",
             "SAGEMAKER_MAX_PAYLOAD_IN_MB": "0",
@@ -63,7 +63,7 @@ def test_all_faults_are_told_at_once() -> None:
         "KENNEL_PRECISION": "int8",
     }
     with pytest.raises(ConfigError) as caught:
-        Settings.from_environ(wrong)
+        ServeSettings.from_environ(wrong)
     message = str(caught.value)
     assert "\n" not in message
     for name, value in wrong.items():
@@ -73,7 +73,7 @@ def test_all_faults_are_told_at_once() -> None:
 def test_every_setting_is_documented() -> None:
     text = (ROOT / "docs" / "serving.md").read_text()
     rows = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("| `")}
-    assert len(fields(Settings)) == 21
-    for setting in fields(Settings):
+    assert len(fields(ServeSettings)) == 21
+    for setting in fields(ServeSettings):
         row = rows[", else ".join(f"`{name}`" for name in setting.metadata["variables"])]
         assert row.split("|")[2].strip().strip("`") == default_text(setting)

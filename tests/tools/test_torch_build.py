@@ -6,26 +6,26 @@ from pathlib import Path
 import pytest
 
 from tools import SetupError
-from tools.torch_build import Facts, choose, nvidia_gpu, reachable, wants_cpu_build
+from tools.torch_build import BuildFacts, choose, nvidia_gpu, reachable, wants_cpu_build
 
 
 @pytest.mark.parametrize(
     ("facts", "build", "source"),
     [
-        (Facts("Linux", "", gpu=False, at_hand=True), "cpu", "at hand"),
-        (Facts("Linux", "", gpu=False, at_hand=True, index=True), "cpu", "at hand"),
-        (Facts("Linux", "", gpu=False, index=True), "cpu", "index"),
-        (Facts("Linux", "", gpu=False), "cuda", "pypi"),
-        (Facts("Linux", "", gpu=True), "cuda", "pypi"),
-        (Facts("Linux", "", gpu=True, at_hand=True, index=True), "cuda", "pypi"),
-        (Facts("Linux", "cpu", gpu=True, at_hand=True), "cpu", "at hand"),
-        (Facts("Linux", "cpu", gpu=True, index=True), "cpu", "index"),
-        (Facts("Linux", "cuda", gpu=False, at_hand=True, index=True), "cuda", "pypi"),
-        (Facts("Darwin", "", gpu=False), "cpu", "pypi"),
-        (Facts("Darwin", "cpu", gpu=False), "cpu", "pypi"),
+        (BuildFacts("Linux", "", gpu=False, at_hand=True), "cpu", "at hand"),
+        (BuildFacts("Linux", "", gpu=False, at_hand=True, index=True), "cpu", "at hand"),
+        (BuildFacts("Linux", "", gpu=False, index=True), "cpu", "index"),
+        (BuildFacts("Linux", "", gpu=False), "cuda", "pypi"),
+        (BuildFacts("Linux", "", gpu=True), "cuda", "pypi"),
+        (BuildFacts("Linux", "", gpu=True, at_hand=True, index=True), "cuda", "pypi"),
+        (BuildFacts("Linux", "cpu", gpu=True, at_hand=True), "cpu", "at hand"),
+        (BuildFacts("Linux", "cpu", gpu=True, index=True), "cpu", "index"),
+        (BuildFacts("Linux", "cuda", gpu=False, at_hand=True, index=True), "cuda", "pypi"),
+        (BuildFacts("Darwin", "", gpu=False), "cpu", "pypi"),
+        (BuildFacts("Darwin", "cpu", gpu=False), "cpu", "pypi"),
     ],
 )
-def test_choice(facts: Facts, build: str, source: str) -> None:
+def test_choice(facts: BuildFacts, build: str, source: str) -> None:
     choice = choose(facts)
     assert (choice.build, choice.source) == (build, source)
 
@@ -33,28 +33,28 @@ def test_choice(facts: Facts, build: str, source: str) -> None:
 @pytest.mark.parametrize(
     ("facts", "words"),
     [
-        (Facts("Linux", "gpu", gpu=False, at_hand=True), "TORCH=gpu is not known"),
-        (Facts("Linux", "cpu", gpu=False), "PIP_FIND_LINKS"),
-        (Facts("Darwin", "cuda", gpu=False), "no CUDA build for macOS"),
+        (BuildFacts("Linux", "gpu", gpu=False, at_hand=True), "TORCH=gpu is not known"),
+        (BuildFacts("Linux", "cpu", gpu=False), "PIP_FIND_LINKS"),
+        (BuildFacts("Darwin", "cuda", gpu=False), "no CUDA build for macOS"),
     ],
 )
-def test_what_cannot_be_had(facts: Facts, words: str) -> None:
+def test_what_cannot_be_had(facts: BuildFacts, words: str) -> None:
     with pytest.raises(SetupError, match=words):
         choose(facts)
 
 
 def test_gigabytes_are_announced_with_their_reason() -> None:
-    why = choose(Facts("Linux", "", gpu=False)).why
+    why = choose(BuildFacts("Linux", "", gpu=False)).why
     assert "GB to download" in why
     assert "no NVIDIA GPU here, but https://download.pytorch.org/whl/cpu cannot be reached" in why
 
 
 def test_only_a_wanted_cpu_build_is_looked_for() -> None:
-    assert wants_cpu_build(Facts("Linux", "", gpu=False))
-    assert wants_cpu_build(Facts("Linux", "cpu", gpu=True))
-    assert not wants_cpu_build(Facts("Linux", "", gpu=True))
-    assert not wants_cpu_build(Facts("Linux", "cuda", gpu=False))
-    assert not wants_cpu_build(Facts("Darwin", "", gpu=False))
+    assert wants_cpu_build(BuildFacts("Linux", "", gpu=False))
+    assert wants_cpu_build(BuildFacts("Linux", "cpu", gpu=True))
+    assert not wants_cpu_build(BuildFacts("Linux", "", gpu=True))
+    assert not wants_cpu_build(BuildFacts("Linux", "cuda", gpu=False))
+    assert not wants_cpu_build(BuildFacts("Darwin", "", gpu=False))
 
 
 def test_closed_port_is_not_reachable() -> None:

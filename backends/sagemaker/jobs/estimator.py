@@ -20,7 +20,7 @@ from backends.sagemaker.jobs.debugger import faults as debugger_faults
 from backends.sagemaker.jobs.tuner_arguments import LONGEST_VALUE, metric_definitions
 from backends.sagemaker.names import tags
 from backends.sagemaker.sdk import sdk
-from backends.sagemaker.storage.datasets import DataSet, check_weights, open_dataset, upload_weights
+from backends.sagemaker.storage.datasets import S3DataSet, check_weights, open_dataset, upload_weights
 from backends.settings.sections import Settings
 from contract.errors import ConfigError
 from contract.hyperparameters import Hyperparameters, describe_faults
@@ -160,7 +160,7 @@ def _without_whitespace(rules: str) -> str:
 class StagedInputs:
     """What is to travel, and hasn't yet. data: the data set, compared with what S3 has."""
 
-    def __init__(self, account: Account, data: DataSet, hyperparameters: Hyperparameters) -> None:
+    def __init__(self, account: Account, data: S3DataSet, hyperparameters: Hyperparameters) -> None:
         self._account = account
         self._hyperparameters = hyperparameters
         self.data = data

@@ -56,7 +56,7 @@ class UploadPlan:
         return Item(f"data set in {self.location.url}", "storage", gigabytes=self.bytes / _GB)
 
 
-class DataSet:
+class S3DataSet:
     """A data set of this machine, compared with what S3 has of it. channels: it as a training job's, name -> URL."""
 
     def __init__(self, account: Account, difference: Difference, channels: Mapping[str, str]) -> None:
@@ -85,13 +85,13 @@ class DataSet:
 
 
 @contextmanager
-def open_dataset(account: Account, data: Path, watch: ProgressCallback, cancel: CancelToken) -> Iterator[DataSet]:
+def open_dataset(account: Account, data: Path, watch: ProgressCallback, cancel: CancelToken) -> Iterator[S3DataSet]:
     """The data set, read and compared with S3. Files that had to be made for it are gone at the end.
 
     Raises BackendError, and Stopped when cancelled.
     """
     with _files(account, data, watch, cancel) as (files, location):
-        yield DataSet(
+        yield S3DataSet(
             account, compare_with_s3(account, files, location, watch, cancel), _channels(account, location, files)
         )
 
