@@ -84,7 +84,7 @@ def main() -> None:
     data = ROOT / "local_test" / "data"
     subprocess.run([sys.executable, "-m", "local_test.sample_data", str(data)], cwd=ROOT, check=True)
     settings, changed = dict(BAD), " ".join(f"{name}={BAD[name]}" for name in ("batch_size", "lr", "workers"))
-    rows, told = [], []
+    rows, lines = [], []
     known = Hyperparameters.__dataclass_fields__
     with tempfile.TemporaryDirectory() as folder:
         for number in range(ROUNDS):
@@ -96,10 +96,10 @@ def main() -> None:
                 json.loads((root / "output" / "data" / f"{name}-report.json").read_text())
                 for name in ("debugger", "profiler")
             ]
-            told += [f"round {number}: {failure}"] if failure else []
-            told += [f"round {number}: {rule['name']}: {rule['advice']}" for each in reports for rule in each["rules"]
+            lines += [f"round {number}: {failure}"] if failure else []
+            lines += [f"round {number}: {rule['name']}: {rule['advice']}" for each in reports for rule in each["rules"]
                      if rule["advice"]]  # fmt: skip
-            told += [f"round {number}: {sentence}" for sentence in reports[1]["headline"]]
+            lines += [f"round {number}: {sentence}" for sentence in reports[1]["headline"]]
             advised = settings_of(*reports)
             new = {
                 name: value
@@ -112,7 +112,7 @@ def main() -> None:
             changed = " ".join(f"{name}={value}" for name, value in new.items())
     for cells in (COLUMNS, ["---"] * len(COLUMNS), *rows):
         print("| " + " | ".join(cells) + " |")
-    print("\n".join(["", *told]))
+    print("\n".join(["", *lines]))
 
 
 if __name__ == "__main__":

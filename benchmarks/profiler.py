@@ -30,7 +30,7 @@ INTERVALS_MS: Final = (500, 100)
 ROUNDS: Final = 8
 STEPS: Final = 20
 SIZE, BATCH, CLASSES = 64, 32, 133
-# Samples while it is told to; says when it has begun and ended.
+# Samples while it is asked to; says when it has begun and ended.
 _SAMPLER: Final = """
 import sys
 from pathlib import Path

@@ -175,7 +175,7 @@ def _ask(port: int, photo: bytes) -> None:
 def _run(
     command: list[str], checkout: Path, environ: Mapping[str, str], until: Callable[[], None] | None = None
 ) -> Used:
-    """What the command has used at its end; `until`: what to do before it is told to end."""
+    """What the command has used at its end; `until`: what to do before it is asked to end."""
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(command, cwd=checkout, env=environ, stdout=log, stderr=subprocess.STDOUT)
         try:

@@ -11,5 +11,5 @@ def quoted(value: object) -> str:
 
 
 def quoted_json(value: object) -> str:
-    """As `quoted`, with text as JSON too: a number can be told from its digits."""
+    """As `quoted`, with text as JSON too: a number differs from its digits."""
     return quoted(json.dumps(value, default=repr))
