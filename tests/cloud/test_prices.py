@@ -134,7 +134,7 @@ def test_what_aws_does_not_tell_is_the_tables_and_said_to_be(api: tuple[ApiPrice
     stub.add_response("get_products", {"PriceList": []}, asked("instanceName", "ml.m5.large"))
     assert prices.instance_hour("ml.m5.large", "hosting") == pytest.approx(0.115 * 1.15)
     assert prices.note.startswith(
-        "AWS's list prices of eu-west-1, asked of its Pricing API now; what it doesn't tell: AWS's list prices of us-"
+        "AWS's list prices of eu-west-1, asked of its Pricing API now; what it doesn't have: AWS's list prices of us-"
     )
 
 
