@@ -50,7 +50,7 @@ _AT_START: Final = (
 # Of those: what a forked process takes up by itself, or what makes no difference after the start.
 _TAKEN_UP: Final = (
     "PYTHONPATH", "PYTHONIOENCODING", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "TORCH_HOME",
-    "CUDA_VISIBLE_DEVICES",
+    "CUDA_VISIBLE_DEVICES", "KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK",  # scikit-learn sets the last two
 )  # fmt: skip
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _LARGEST: Final = 200_000  # bytes of a message
