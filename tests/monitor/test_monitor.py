@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -235,8 +236,13 @@ def test_reports_of_a_run_that_fails(tmp_path: Path) -> None:
     assert "lr is 10: try lr=1." in found["advice"]
 
 
-def monitor_of(process: subprocess.Popen[str]) -> psutil.Process:
-    (found,) = [each for each in psutil.Process(process.pid).children() if "monitor" in each.cmdline()]
+def monitors_of(pid: int | None = None) -> list[psutil.Process]:
+    """The monitors among a process's descendants, this one's by default."""
+    found = []
+    for each in psutil.Process(pid).children(recursive=True):
+        with suppress(psutil.Error):  # one that has ended
+            if "-m monitor" in " ".join(each.cmdline()):
+                found.append(each)
     return found
 
 
@@ -247,7 +253,8 @@ def test_training_goes_on_without_its_monitor(tmp_path: Path) -> None:
     while saved_steps(tmp_path) < 1:
         assert time.monotonic() < give_up
         time.sleep(0.02)
-    monitor_of(process).kill()
+    (monitor,) = monitors_of(process.pid)
+    monitor.kill()
     result = finish(process, tmp_path)
     assert result.code == 0, result.err
     assert result.err.count("the monitor process has ended early") == 1
@@ -290,15 +297,14 @@ def test_without_debug_and_profile_there_is_none(tmp_path: Path) -> None:
     while not (tmp_path / "output" / "data" / "metrics.jsonl").exists():
         assert time.monotonic() < give_up
         time.sleep(0.05)
-    children = [each.cmdline() for each in psutil.Process(process.pid).children()]
+    monitors = monitors_of(process.pid)
     process.terminate()
     finish(process, tmp_path)
-    assert [words for words in children if "monitor" in words] == []
+    assert monitors == []
 
 
 @pytest.fixture(autouse=True)
 def no_strays() -> Iterator[None]:
     """No monitor outlives a test, whatever the test says."""
     yield
-    mine = [each for each in psutil.Process().children(recursive=True) if "-m monitor" in " ".join(each.cmdline())]
-    assert mine == []
+    assert monitors_of() == []

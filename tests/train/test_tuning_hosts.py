@@ -31,7 +31,7 @@ def port() -> dict[str, str]:
 
 
 class TestTwoHosts:
-    """The other host comes first, and waits for the leader, whose worker is held up until the other's had a trial."""
+    """The other host comes first, and waits for the leader; the leader's worker waits until the other's had a trial."""
 
     leader: Finished
     other: Finished
@@ -40,16 +40,17 @@ class TestTwoHosts:
     @classmethod
     def searched(cls, tmp_path_factory: pytest.TempPathFactory, port: dict[str, str]) -> None:
         # Trials of a second: quicker ones would be over before the slower of the two workers has begun.
-        wanted = {"tune_trials": "6", "tune_pruner": "none", "epochs": "40"}
-        other = Followed(prepare(tmp_path_factory.mktemp("other"), host(OTHER), **wanted), port)
-        leader = Followed(prepare(tmp_path_factory.mktemp("leader"), host(LEADER), **wanted), port)
-        _, pid = leader.worker()
-        os.kill(pid, signal.SIGSTOP)
-        try:
+        wanted = {"tune_trials": "6", "tune_pruner": "none", "epochs": "400"}
+        with (
+            Followed(prepare(tmp_path_factory.mktemp("other"), host(OTHER), **wanted), port) as other,
+            Followed(prepare(tmp_path_factory.mktemp("leader"), host(LEADER), **wanted), port) as leader,
+        ):
+            first = other.hold_worker()
+            second = leader.hold_worker()
+            os.kill(first, signal.SIGCONT)
             leader.until("^trial . of 6: ")
-        finally:
-            os.kill(pid, signal.SIGCONT)
-        cls.leader, cls.other = leader.finish(), other.finish()
+            os.kill(second, signal.SIGCONT)
+            cls.leader, cls.other = leader.finish(), other.finish()
 
     def test_each_had_its_share_of_the_trials(self) -> None:
         assert (self.leader.code, self.other.code) == (0, 0), self.leader.err + self.other.err
@@ -81,17 +82,14 @@ class TestTwoHosts:
 
 @pytest.mark.long
 def test_a_host_of_another_search_is_refused_and_the_leader_goes_on(tmp_path: Path, port: dict[str, str]) -> None:
-    wanted = {"tune_trials": "3", "tune_pruner": "none", "epochs": "2"}
-    leader = Followed(prepare(tmp_path / "leader", host(LEADER), **wanted), port)
-    _, pid = leader.worker()
-    os.kill(pid, signal.SIGSTOP)
-    try:
+    wanted = {"tune_trials": "3", "tune_pruner": "none", "epochs": "400"}
+    with Followed(prepare(tmp_path / "leader", host(LEADER), **wanted), port) as leader:
+        pid = leader.hold_worker()
         other = Followed(prepare(tmp_path / "other", host(OTHER), **wanted, lr_schedule="constant"), port).finish()
-    finally:
         os.kill(pid, signal.SIGCONT)
+        done = leader.finish()
     cause = other.fails_for_user(f"the search's leader {LEADER} refuses: this host's hyperparameters or images are not")
     assert "give all hosts the same configuration and each of them all the data" in cause
-    done = leader.finish()
     assert done.code == 0, done.err
     assert f"search: {OTHER} takes no part: its hyperparameters or images are others\n" in done.out
     assert Artifact.load(done.model).provenance["completed"] is True

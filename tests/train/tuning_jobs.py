@@ -7,7 +7,9 @@ import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+import psutil
 
 from tests.train.support import QUICK, TIMEOUT_S, Finished, configure, make_classes, start
 
@@ -30,6 +32,17 @@ class Followed:
         self.process: subprocess.Popen[str] = start(["train"], root, environ)
         self._said = ""
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Its end, however the test ends; a worker that a test holds is killed with it."""
+        if self.process.poll() is None:
+            for each in psutil.Process(self.process.pid).children(recursive=True):
+                each.kill()
+            self.process.kill()
+            self.process.wait()
+
     def until(self, words: str) -> re.Match[str]:
         """Wait for a line that this expression is found in."""
         assert self.process.stdout is not None
@@ -43,6 +56,12 @@ class Followed:
         """Wait for a worker's beginning; its number and process id."""
         found = self.until(r"search: worker process (\d+) has begun \(process id (\d+), ")
         return int(found[1]), int(found[2])
+
+    def hold_worker(self) -> int:
+        """Hold up the worker that begins next; its process id."""
+        _, pid = self.worker()
+        os.kill(pid, signal.SIGSTOP)
+        return pid
 
     def workers(self) -> dict[int, int]:
         """Wait for two workers' beginning, the first of which is held up until the second is there too, so that it
