@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from contract.files import read_object
+
 # SageMaker's LocalPath: where the tree's root is another one, the same folder in that tree is meant.
 SAGEMAKER_FOLDER: Final = "/opt/ml/output/tensors"
 FEWEST_STEPS, FEWEST_STEPS_GPU, MOST_STEPS, SAVED_STEPS, LOSSES_BETWEEN = 20, 200, 500, 50, 10
@@ -78,8 +80,5 @@ def read_config(file: Path) -> dict[str, Any] | None:
 
 def tensors_folder(config: Path, default: Path) -> Path:
     """Where the tensors are, by debughookconfig.json's LocalPath; the default also for SageMaker's own place."""
-    try:
-        path = (json.loads(config.read_text(encoding="utf-8")) or {}).get("LocalPath")
-    except (OSError, ValueError, AttributeError, RecursionError):
-        return default
+    path = read_object(config).get("LocalPath")
     return Path(path) if isinstance(path, str) and path.rstrip("/") not in ("", SAGEMAKER_FOLDER) else default

@@ -8,6 +8,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import Field, field
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ def text(default: str, form: str, help: str, pattern: str = "", *, printable: bo
     The text itself may be empty only where the default is.
     """
     about = {"kind": "text", "form": form, "help": help, "pattern": pattern, "printable": printable, "json": json}
-    return field(default=default, metadata=about)
+    return field(default=default, metadata={**about, "empty": not default})
 
 
 def choice(default: str, options: tuple[str, ...], help: str) -> Any:
@@ -87,31 +88,28 @@ _NO: Final = ("false", "no", "off", "0")
 
 def from_toml(each: "Field[Any]", value: object) -> Any:
     """The typed value of a setting. Raises ValueError that says what it must be and what it was."""
-    return _worded(each, lambda: _typed(each, value))
+    return _typed(each, lambda: value)
 
 
 def from_text(each: "Field[Any]", text: str) -> Any:
     """The same from text: a list as A,B or as TOML writes it, a table as NAME=VALUE,NAME=VALUE or as TOML writes it."""
-    return _worded(each, lambda: _typed(each, _decoded(each, text.strip())))
+    return _typed(each, lambda: _decoded(each.metadata["kind"], text.strip()))
 
 
 def from_json(each: "Field[Any]", value: object) -> Any:
     """The same from JSON, which may be text that was encoded up to twice; None for null."""
     decoded = value
     for _ in range(2):
-        if not isinstance(decoded, str):
-            break
-        try:
-            decoded = json.loads(decoded)
-        except (ValueError, RecursionError):
-            break
+        if isinstance(decoded, str):
+            with suppress(ValueError, RecursionError):
+                decoded = json.loads(decoded)
     if decoded is None:
         return None
     if each.metadata["kind"] in ("integer", "float") and isinstance(decoded, str):
         decoded = _as_number(decoded)
     if each.metadata.get("json") and isinstance(decoded, list | dict):
         decoded = json.dumps(decoded)
-    return _worded(each, lambda: _typed(each, decoded), value)
+    return _typed(each, lambda: decoded, value)
 
 
 class _Unfit(Exception):
@@ -121,34 +119,17 @@ class _Unfit(Exception):
         self.value = value
 
 
-def _worded(each: "Field[Any]", make: Callable[[], Any], value: object = None) -> Any:
-    """value: what the sentence quotes; None: the part that is unfit."""
+def _typed(each: "Field[Any]", decode: Callable[[], object], given: object = None) -> Any:
+    """given: what the sentence quotes; None: the part that is unfit."""
     try:
-        return make()
+        return _CHECKS[each.metadata["kind"]](each.metadata, decode())
     except _Unfit as unfit:
-        wrong = unfit.value if value is None else value
-        raise ValueError(f"must be {allowed(each)}, got {quoted(wrong)}") from None
+        raise ValueError(f"must be {allowed(each)}, got {quoted(unfit.value if given is None else given)}") from None
 
 
-def _typed(each: "Field[Any]", value: object) -> Any:
-    match each.metadata["kind"]:
-        case "text" | "choice":
-            return _text(each, value)
-        case "parsed":
-            return _parsed(each.metadata, value)
-        case "flag":
-            return _flag(value)
-        case "texts":
-            return _texts(each.metadata, value)
-        case "pairs":
-            return _pairs(each.metadata, value)
-        case _:
-            return _number(each.metadata, value)
-
-
-def _decoded(each: "Field[Any]", text: str) -> object:
+def _decoded(kind: str, text: str) -> object:
     """What TOML would have had for the text."""
-    match each.metadata["kind"]:
+    match kind:
         case "flag":
             word = text.lower()
             return word in _YES if word in (*_YES, *_NO) else text
@@ -162,17 +143,20 @@ def _decoded(each: "Field[Any]", text: str) -> object:
             return text
 
 
-def _text(each: "Field[Any]", value: object) -> str:
-    about = each.metadata
-    if not isinstance(value, str) or (about["kind"] == "choice" and value not in about["options"]):
+def _require(fits: object, value: object) -> None:
+    if not fits:
         raise _Unfit(value)
-    if not value:
-        if each.default:
-            raise _Unfit(value)
-        return value
-    unprintable = about.get("printable", True) and not value.isprintable()
-    if unprintable or not re.fullmatch(about.get("pattern") or ".*", value, re.DOTALL):
-        raise _Unfit(value)
+
+
+def _text(about: Mapping[str, Any], value: Any) -> str:
+    _require(isinstance(value, str) and (value or about["empty"]), value)
+    _require(value.isprintable() or not about["printable"], value)
+    _require(not value or re.fullmatch(about["pattern"] or ".*", value, re.DOTALL), value)
+    return str(value)
+
+
+def _choice(about: Mapping[str, Any], value: object) -> object:
+    _require(value in about["options"], value)
     return value
 
 
@@ -183,59 +167,50 @@ def _parsed(about: Mapping[str, Any], value: object) -> Any:
         raise _Unfit(value) from None
 
 
-def _flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise _Unfit(value)
+def _flag(_about: Mapping[str, Any], value: object) -> object:
+    _require(isinstance(value, bool), value)
     return value
 
 
-def _number(about: Mapping[str, Any], value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _Unfit(value)
-    too_low = about["above"] and value <= about["low"]
-    if too_low or not about["low"] <= value <= about["high"]:  # which no NaN is
-        raise _Unfit(value)
+def _number(about: Mapping[str, Any], value: Any) -> float:
+    _require(isinstance(value, int | float) and not isinstance(value, bool), value)
+    _require(about["low"] <= value <= about["high"], value)  # which no NaN is
+    _require(value > about["low"] or not about["above"], value)
     if about["kind"] == "float":
         return float(value)
-    if value != int(value):
-        raise _Unfit(value)
+    _require(value == int(value), value)
     return int(value)
 
 
-def _texts(about: Mapping[str, Any], value: object) -> tuple[str, ...]:
-    if not isinstance(value, list) or len(value) > about["most"]:
-        raise _Unfit(value)
+def _texts(about: Mapping[str, Any], value: Any) -> tuple[str, ...]:
+    _require(isinstance(value, list) and len(value) <= about["most"], value)
     for each in value:
-        if not isinstance(each, str) or not each.isprintable() or not re.fullmatch(about["pattern"] or ".+", each):
-            raise _Unfit(each)
+        _require(isinstance(each, str) and each.isprintable() and re.fullmatch(about["pattern"] or ".+", each), each)
     return tuple(value)
 
 
-def _pairs(about: Mapping[str, Any], value: object) -> tuple[tuple[str, str], ...]:
-    if not isinstance(value, dict):
-        raise _Unfit(value)
+def _pairs(about: Mapping[str, Any], value: Any) -> tuple[tuple[str, str], ...]:
+    _require(isinstance(value, dict), value)
     # From here on only names are quoted: values of environment variables may be secrets.
-    if len(value) > about["most"]:
-        raise _Unfit(f"{len(value)} names")
-    found = []
+    _require(len(value) <= about["most"], f"{len(value)} names")
     for name, given in value.items():
-        if not re.fullmatch(about["name"], name):
-            raise _Unfit(name)
+        _require(re.fullmatch(about["name"], name), name)
         # A number is written as it stands; 1.0 and true could be meant in more than one way.
-        if not isinstance(given, str | int) or isinstance(given, bool):
-            raise _Unfit(f"neither text nor integer for {name}")
-        if not re.fullmatch(about["value"], str(given)):
-            raise _Unfit(f"a text that is too long or has other signs for {name}")
-        found.append((name, str(given)))
-    return tuple(found)
+        _require(isinstance(given, str | int) and not isinstance(given, bool), f"neither text nor integer for {name}")
+        _require(re.fullmatch(about["value"], str(given)), f"a text that is too long or has other signs for {name}")
+    return tuple((name, str(given)) for name, given in value.items())
+
+
+_CHECKS: Final[Mapping[str, Callable[[Mapping[str, Any], Any], Any]]] = {
+    "text": _text, "choice": _choice, "parsed": _parsed, "flag": _flag, "integer": _number, "float": _number,
+    "texts": _texts, "pairs": _pairs,
+}  # fmt: skip
 
 
 def _as_number(text: str) -> object:
     for kind in (int, float):
-        try:
+        with suppress(ValueError):
             return kind(text)
-        except ValueError:
-            continue
     return text
 
 
@@ -244,8 +219,7 @@ def _as_toml(text: str) -> object:
         document = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):
         raise _Unfit("what is no TOML") from None
-    if len(document) > 1:
-        raise _Unfit("more than one")
+    _require(len(document) == 1, "more than one")
     return document["value"]
 
 
@@ -256,10 +230,8 @@ def _parts(text: str) -> list[str]:
 def _as_table(text: str) -> object:
     table: dict[str, str] = {}
     for part in _parts(text):
-        name, sign, value = part.partition("=")
-        if not sign:
-            raise _Unfit("a name without =")
-        if name.strip() in table:
-            raise _Unfit(f"{name.strip()} twice")
-        table[name.strip()] = value.strip()
+        name, sign, value = (piece.strip() for piece in part.partition("="))
+        _require(sign, "a name without =")
+        _require(name not in table, f"{name} twice")
+        table[name] = value
     return table

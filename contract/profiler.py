@@ -14,7 +14,7 @@ from contract.texts import quoted_json
 INTERVALS_MS: Final = (100, 60_000)
 MOST_STEPS: Final = 999
 # In the order of how closely they mean operators; smdebug's names, which it compares in lower case.
-_WINDOWS: Final = ("detailedprofilingconfig", "pythonprofilingconfig", "dataloaderprofilingconfig")
+_WINDOWS: Final = ("DetailedProfilingConfig", "PythonProfilingConfig", "DataloaderProfilingConfig")
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,13 @@ def read_settings(paths: MLPaths, interval_ms: int, steps: str) -> ProfilerSetti
         raise _fault(f"can't be read as JSON ({error}); write a JSON object") from None
     config = _lower(given, "the file")
     parameters = _lower(config.get("profilingparameters"), "ProfilingParameters")
-    if _flag(config, "disableprofiler", False) or not _flag(parameters, "profilerenabled", True):
+    if _flag(config, "DisableProfiler", False) or not _flag(parameters, "ProfilerEnabled", True):
         return ProfilerSettings(paths.profiler, interval_ms, "none", on=False)
-    interval = _interval({**parameters, **config}, interval_ms)
-    return ProfilerSettings(_folder(paths, parameters), interval, _steps(parameters) or steps)
+    name = "ProfilingIntervalInMilliseconds"
+    interval = {**parameters, **config}.get(name.lower())
+    if interval is not None:
+        interval_ms = _number(name, interval, *INTERVALS_MS)
+    return ProfilerSettings(_folder(paths, parameters), interval_ms, _steps(parameters) or steps)
 
 
 def _fault(text: str) -> ConfigError:
@@ -74,18 +77,12 @@ def _lower(value: Any, name: str) -> dict[str, Any]:
 
 
 def _flag(values: Mapping[str, Any], name: str, default: bool) -> bool:
-    value = values.get(name)
-    if value is None or value == "":
-        return default
-    words = {"true": True, "false": False}
-    if str(value).lower() not in words:
-        raise _fault(f"{_NAMES[name]} must be true or false, got {quoted_json(value)}")
-    return words[str(value).lower()]
-
-
-def _interval(values: Mapping[str, Any], default: int) -> int:
-    value = values.get("profilingintervalinmilliseconds")
-    return default if value is None else _number("ProfilingIntervalInMilliseconds", value, *INTERVALS_MS)
+    value = values.get(name.lower())
+    word = "" if value is None else str(value).lower()
+    words = {"true": True, "false": False, "": default}
+    if word not in words:
+        raise _fault(f"{name} must be true or false, got {quoted_json(value)}")
+    return words[word]
 
 
 def _number(name: str, value: Any, low: int, high: int) -> int:
@@ -112,7 +109,7 @@ def _folder(paths: MLPaths, parameters: Mapping[str, Any]) -> Path:
 def _steps(parameters: Mapping[str, Any]) -> str | None:
     """The window as FIRST:COUNT; None when no part of the file gives one in steps."""
     for name in _WINDOWS:
-        if (found := _step_range(_nested(parameters.get(name), name), _NAMES[name])) is not None:
+        if (found := _step_range(_nested(parameters.get(name.lower()), name), name)) is not None:
             return found
     return _step_range(parameters, "ProfilingParameters")
 
@@ -137,13 +134,4 @@ def _nested(value: Any, name: str) -> dict[str, Any]:
                 break
             except (ValueError, SyntaxError, RecursionError, MemoryError):
                 continue
-    return _lower(value, _NAMES[name])
-
-
-_NAMES: Final = {
-    "disableprofiler": "DisableProfiler",
-    "profilerenabled": "ProfilerEnabled",
-    "detailedprofilingconfig": "DetailedProfilingConfig",
-    "pythonprofilingconfig": "PythonProfilingConfig",
-    "dataloaderprofilingconfig": "DataloaderProfilingConfig",
-}
+    return _lower(value, name)
