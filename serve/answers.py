@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -53,27 +52,19 @@ def _rows(probabilities: FloatArray) -> list[str]:
     return [form % tuple(row) for row in probabilities.tolist()]
 
 
-@dataclass(frozen=True)
-class Moments:
-    """When a request began, its body and pixels were there, it was predicted and encoded: seconds of one clock."""
-
-    started: float
-    received: float
-    decoded: float
-    predicted: float
-    answered: float
-
-
-def headers(artifact_id: str, moments: Moments) -> Mapping[str, str]:
-    """Which weights answered, and the milliseconds that it took; waiting for a turn counts.
+def headers(
+    artifact_id: str, response_format: ResponseFormat, decode_s: float, predict_s: float, total_s: float
+) -> Mapping[str, str]:
+    """The form of the answer, which weights gave it, and the milliseconds that it took; waiting for a turn counts.
 
     SageMaker passes on one header alone, so that one has all of it too.
     """
-    decode = 1000 * (moments.decoded - moments.received)
-    predict = 1000 * (moments.predicted - moments.decoded)
-    total = 1000 * (moments.answered - moments.started)
+    decode, predict, total = 1000 * decode_s, 1000 * predict_s, 1000 * total_s
+    suffix = "; charset=utf-8" if response_format.media_type.startswith("text/") else ""
     return {
+        "Content-Type": response_format.media_type + suffix,
+        "Vary": "Accept",
         "X-Kennel-Artifact": artifact_id,
         "Server-Timing": f"decode;dur={decode:.1f}, predict;dur={predict:.1f}, total;dur={total:.1f}",
-        ATTRIBUTES: (f"artifact={artifact_id},decode_ms={decode:.1f},predict_ms={predict:.1f},total_ms={total:.1f}"),
+        ATTRIBUTES: f"artifact={artifact_id},decode_ms={decode:.1f},predict_ms={predict:.1f},total_ms={total:.1f}",
     }

@@ -9,7 +9,7 @@ from werkzeug.exceptions import HTTPException
 
 from serve import batch_transform, fast_path
 from serve.batching import Admission
-from serve.errors import RequestError, error_response, unavailable
+from serve.errors import Reply, RequestError, error_response, unavailable
 from serve.invocations import Invocations
 from serve.log import log_request
 from serve.model_host import ModelHost
@@ -30,9 +30,8 @@ def create_app(
 
     @app.get("/ping")
     def ping() -> Response:
-        health = host.health()
-        if not health.ok:
-            raise unavailable(health.reason, 2)
+        if fault := host.fault():
+            raise unavailable(fault, 2)
         if not others_ready():
             raise unavailable("another worker is still loading the model", 2)
         return Response(b'{"status": "ok"}\n', content_type="application/json")
@@ -44,8 +43,7 @@ def create_app(
 
     @app.post(fast_path.PATH)
     def invoke() -> Response:
-        answer = invocations.answer(request.environ)
-        return Response(answer.body, content_type=answer.content_type, headers=answer.headers)
+        return _response(invocations.answer(request.environ))
 
     batch_transform.register(app, settings)
     _register_error_handlers(app)
@@ -53,12 +51,16 @@ def create_app(
     return app
 
 
+def _response(reply: Reply) -> Response:
+    return Response(reply.body, status=reply.code, headers=dict(reply.headers))
+
+
 def _register_error_handlers(app: Flask) -> None:
     @app.errorhandler(Exception)
     def handle_error(error: Exception) -> Response:
         reply = error_response(error, request.method, request.path)
         g.fault = reply.fault
-        return Response(reply.body, status=reply.code, headers=dict(reply.headers))
+        return _response(reply)
 
     @app.errorhandler(HTTPException)
     def handle_http_error(error: HTTPException) -> Response:

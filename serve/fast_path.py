@@ -51,8 +51,7 @@ class FastPath:
         """The answer, errors included; raises nothing."""
         started = time.monotonic()
         try:
-            answer = self._invocations.answer(_environ(request))
-            reply = Reply(200, {"Content-Type": answer.content_type, **answer.headers}, answer.body)
+            reply = self._invocations.answer(_environ(request))
         except Exception as error:  # noqa: BLE001 - answered and logged
             reply = error_response(error, "POST", PATH)
         log_request("POST", PATH, reply.code, started, reply.fault)

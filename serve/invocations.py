@@ -3,28 +3,20 @@
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any
 
 from serve import answers
 from serve.batching import Admission
 from serve.bodies import batch as batches
 from serve.bodies.batch import Batch
 from serve.bodies.reader import load_image, read_batch, read_body
-from serve.errors import RequestError
+from serve.errors import Reply, RequestError
 from serve.media_types import RESPONSE_FORMATS, BodyKind, ResponseFormat, body_kind, content_type_fault, negotiate
 from serve.model_host import ModelHost
 from serve.options import Options, read_options
 from serve.settings import ServeSettings
 
 _IMAGE = Batch((), one=True)
-
-
-class Answer(NamedTuple):
-    """The response to a request that succeeded."""
-
-    body: bytes
-    content_type: str
-    headers: Mapping[str, str]
 
 
 class Invocations:
@@ -36,7 +28,7 @@ class Invocations:
         self._admission = admission
         self._pool = ThreadPoolExecutor(decoders, "decoder")
 
-    def answer(self, environ: Mapping[str, Any]) -> Answer:
+    def answer(self, environ: Mapping[str, Any]) -> Reply:
         """The answer to the request that a WSGI environment describes. Raises RequestError, ImageError."""
         started = time.monotonic()
         content_type = environ.get("CONTENT_TYPE") or ""
@@ -64,11 +56,10 @@ class Invocations:
             probabilities = self._host.predict(images)
             predicted = time.monotonic()
             text = answers.encode(probabilities, artifact, response_format, options, one=batch.one, files=batch.files)
-        moments = answers.Moments(started, received, decoded, predicted, time.monotonic())
-        suffix = "; charset=utf-8" if response_format.media_type.startswith("text/") else ""
-        return Answer(
-            text, response_format.media_type + suffix, {"Vary": "Accept", **answers.headers(artifact.id, moments)}
+        headers = answers.headers(
+            artifact.id, response_format, decoded - received, predicted - decoded, time.monotonic() - started
         )
+        return Reply(200, headers, text)
 
     def _split(self, kind: BodyKind, content_type: str, body: bytes) -> Batch:
         # That copies the body, so as few do it at once as decode.

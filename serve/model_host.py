@@ -29,14 +29,6 @@ class Model:
     engine: Engine
 
 
-@dataclass(frozen=True)
-class Health:
-    """Whether requests are answered now; if not, the reason for the caller."""
-
-    ok: bool
-    reason: str = ""
-
-
 class ModelHost:
     """Predictions for many threads from an engine that only the host's own worker threads ever touch.
 
@@ -63,7 +55,7 @@ class ModelHost:
         # When each worker thread's prediction began; without those that are idle.
         self._running_since: dict[int, float] = {}
         self._last_success = 0.0
-        self._fault: str | None = None
+        self._failed = False
         self._self_test: PredictionJob | None = None
         self._self_test_lock = threading.Lock()
 
@@ -95,34 +87,31 @@ class ModelHost:
             # The engine's thread has logged it, with its traceback.
             raise RequestError(500, "the model failed on this image; the server's log says why") from error
 
-    def health(self) -> Health:
-        """Whether predictions work, said within SELF_TEST_S seconds.
+    def fault(self) -> str:
+        """Why predictions don't work now, said within SELF_TEST_S seconds; empty where they do.
 
         It makes a test prediction when the last one failed, or the last success is IDLE_S seconds ago.
         """
         if self._model is None or self._queue is None:
-            return Health(False, "the model is being loaded")
+            return "the model is being loaded"
         now = time.monotonic()
         # A copy, made at once: the workers change it.
         running = tuple(self._running_since.copy().values())
         if running and now - min(running) > self._stuck_after_s:
-            return Health(False, f"the engine is stuck: a prediction has been running for {now - min(running):.0f} s")
-        if self._fault is None and (running or now - self._last_success < IDLE_S):
-            return Health(True)
-        return self._self_test_health(self._model, self._queue)
-
-    def _self_test_health(self, model: Model, queue: BatchQueue) -> Health:
+            return f"the engine is stuck: a prediction has been running for {now - min(running):.0f} s"
+        if not self._failed and (running or now - self._last_success < IDLE_S):
+            return ""
         with self._self_test_lock:
             if self._self_test is None or self._self_test.answer.done():
-                (self._self_test,) = queue.add(_probe(model.artifact))
+                (self._self_test,) = self._queue.add(_probe(self._model.artifact))
             test = self._self_test
         try:
             test.answer.result(SELF_TEST_S)
         except TimeoutError:
-            return Health(False, f"a test prediction gave no answer within {SELF_TEST_S:g} s")
+            return f"a test prediction gave no answer within {SELF_TEST_S:g} s"
         except Exception as error:  # noqa: BLE001 - whatever the engine raises
-            return Health(False, f"predictions fail ({type(error).__name__}); the server's log says why")
-        return Health(True)
+            return f"predictions fail ({type(error).__name__}); the server's log says why"
+        return ""
 
     def _start(self) -> None:
         started = time.monotonic()
@@ -154,11 +143,11 @@ class ModelHost:
             probabilities = predict_checked(model, stack(batch))
         except Exception as error:  # noqa: BLE001 - passed on
             _log.exception("the engine failed on a batch of %d", len(batch))
-            self._fault = type(error).__name__
+            self._failed = True
             for job in batch:
                 job.answer.set_exception(error)
         else:
-            self._fault = None
+            self._failed = False
             self._last_success = time.monotonic()
             scatter(batch, probabilities)
         finally:

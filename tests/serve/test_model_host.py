@@ -50,7 +50,7 @@ def host(toy: Toy, engine: Scripted) -> ModelHost:
 
 
 def test_no_test_prediction_after_a_recent_success(host: ModelHost, engine: Scripted) -> None:
-    assert [host.health().ok for _ in range(5)] == [True] * 5
+    assert [host.fault() for _ in range(5)] == [""] * 5
     assert engine.calls == 1  # the warm-up
 
 
@@ -58,17 +58,16 @@ def test_a_test_prediction_after_a_long_idle_time(
     host: ModelHost, engine: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(model_host, "IDLE_S", 0.0)
-    assert host.health().ok
+    assert host.fault() == ""
     assert engine.calls == 2
 
     def fail() -> None:
         raise OSError("/some/path is gone")
 
     engine.act = fail
-    health = host.health()
-    assert not health.ok
-    assert "predictions fail (OSError)" in health.reason
-    assert "/some/path" not in health.reason
+    fault = host.fault()
+    assert "predictions fail (OSError)" in fault
+    assert "/some/path" not in fault
 
 
 def test_a_test_prediction_that_hangs_is_not_waited_for(
@@ -78,10 +77,10 @@ def test_a_test_prediction_that_hangs_is_not_waited_for(
     monkeypatch.setattr(model_host, "SELF_TEST_S", 0.05)
     release = threading.Event()
     engine.act = release.wait
-    assert "no answer within 0.05 s" in host.health().reason
+    assert "no answer within 0.05 s" in host.fault()
     # It is one test that hangs, not one more for every probe.
     monkeypatch.setattr(host, "_running_since", {})
-    assert not host.health().ok
+    assert host.fault()
     assert engine.calls == 2
     release.set()
 
