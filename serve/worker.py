@@ -15,6 +15,7 @@ from collections import deque
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from gunicorn import util
 from gunicorn.http import errors
@@ -59,7 +60,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        # In the order of their `refused_until`.
+        # Until when a connection that got a Retry-After is left unread, and those that wait for it, in that order.
+        self._refused_until: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
         self._parked: deque[Any] = deque()
 
     def enqueue_req(self, conn: Any) -> None:
@@ -107,7 +109,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         keep = super().handle(conn)
         # A busy client's next request is here in a moment. Taking it in the same thread spares the way back to the
         # accepting loop and from there to another thread: a third of what a request costs beside its work.
-        while keep is True and self.alive and not (self._others_wait() or _refused(conn)) and _next_request_comes(conn):
+        while keep is True and self._may_go_on(conn) and _next_request_comes(conn):
             keep = super().handle(conn)
         if not keep:
             # After an error it may be closed already.
@@ -115,8 +117,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
                 conn.close(graceful=True)
         return keep
 
-    def _others_wait(self) -> bool:
-        return not self.tpool._work_queue.empty()
+    def _refused(self, conn: Any) -> bool:
+        """Whether the connection's last request was answered with Retry-After, and that time isn't over."""
+        return self._refused_until.get(conn, 0.0) > time.monotonic()
+
+    def _may_go_on(self, conn: Any) -> bool:
+        """Whether the thread may wait for the connection's next request: no other connection waits for a thread."""
+        return self.alive and self.tpool._work_queue.empty() and not self._refused(conn)
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         fast = self._fast_path
@@ -127,7 +134,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             response.force_close()
         reply = fast.answer(req)
         if "Retry-After" in reply.headers:
-            conn.refused_until = time.monotonic() + _PAUSE_S
+            self._refused_until[conn] = time.monotonic() + _PAUSE_S
         headers = [*reply.headers.items(), ("Content-Length", str(len(reply.body)))]
         response.start_response(f"{reply.code} {HTTPStatus(reply.code).phrase}", headers)
         head = "".join((*response.default_headers(), *(f"{name}: {value}\r\n" for name, value in response.headers)))
@@ -141,7 +148,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         return extension
 
     def on_client_socket_readable(self, conn: Any, client: Any) -> None:
-        if _refused(conn) and _sends_post(conn):
+        if self._refused(conn) and _sends_post(conn):
             self.poller.unregister(client)
             self.keepalived_conns.remove(conn)
             self._parked.append(conn)
@@ -151,7 +158,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         super().wait_for_and_dispatch_events(min(timeout, _LOOK_S) if self._parked else timeout)
         free = self._fast_path.free_slots if self._parked else 0
-        while self._parked and (free > 0 or not _refused(self._parked[0]) or not self.alive):
+        while self._parked and (free > 0 or not self._refused(self._parked[0]) or not self.alive):
             free -= 1
             self.enqueue_req(self._parked.popleft())
 
@@ -159,7 +166,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         if fs.cancelled() or fs.exception() is not None or not fs.result():
             self.nr_conns -= 1
             conn.close()
-        elif _refused(conn) and conn.parser.unreader.buf.getvalue() and _sends_post(conn):
+        elif self._refused(conn) and conn.parser.unreader.buf.getvalue() and _sends_post(conn):
             self._parked.append(conn)
         else:
             super().finish_request(conn, fs)
@@ -194,11 +201,6 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             util.write_nonblock(client, head.encode() + body)
         except OSError:
             self.log.debug("the client was gone before it could be answered: %s", error.message)
-
-
-def _refused(conn: Any) -> bool:
-    """Whether the connection's last request was answered with Retry-After, and that time isn't over."""
-    return getattr(conn, "refused_until", 0.0) > time.monotonic()
 
 
 def _next_request_comes(conn: Any) -> bool:
