@@ -3,20 +3,34 @@
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Final
 
-from serve import answers
+import numpy as np
+
+from contract.errors import ImageError
+from model.preprocess import Preprocess
+from serve import answers, codec
 from serve.batching import Admission
 from serve.bodies import batch as batches
+from serve.bodies.base64_json import read_json, read_json_lines
 from serve.bodies.batch import Batch
-from serve.bodies.reader import load_image, read_batch, read_body
+from serve.bodies.multipart import read_form
+from serve.bodies.npy import read_npy
+from serve.engines.base import UInt8Array
 from serve.errors import Reply, RequestError
 from serve.media_types import RESPONSE_FORMATS, BodyKind, ResponseFormat, body_kind, content_type_fault, negotiate
 from serve.model_host import ModelHost
 from serve.options import Options, read_options
 from serve.settings import ServeSettings
 
-_IMAGE = Batch((), one=True)
+_IMAGE: Final = Batch((), one=True)
+_READERS: Final = {BodyKind.JSON: read_json, BodyKind.JSON_LINES: read_json_lines, BodyKind.NPY: read_npy}
+# How bodies begin that may have lost their label.
+_STARTS: Final = (
+    (b"{", BodyKind.JSON),
+    (b"--", BodyKind.MULTIPART),
+    (b"\x93NUMPY", BodyKind.NPY),
+)
 
 
 class Invocations:
@@ -39,12 +53,12 @@ class Invocations:
         response_format = self._response_format(environ, options)
         with self._admission.slot() as acquire:
             artifact = self._host.model.artifact
-            body = read_body(environ["wsgi.input"], _length(environ), self._settings.max_payload_bytes)
+            body = _read_body(environ, self._settings.max_payload_bytes)
             received = time.monotonic()
             if kind is BodyKind.IMAGE:
                 batch = _IMAGE
                 with self._admission.decoding():
-                    images = load_image(body, artifact.preprocess)
+                    images = _load_image(body, artifact.preprocess)
             else:
                 batch = self._split(kind, content_type, body)
                 acquire(len(batch.items) - 1)
@@ -64,7 +78,9 @@ class Invocations:
     def _split(self, kind: BodyKind, content_type: str, body: bytes) -> Batch:
         # That copies the body, so as few do it at once as decode.
         with self._admission.decoding():
-            return read_batch(kind, content_type, body, self._settings.max_images)
+            if kind is BodyKind.MULTIPART:
+                return read_form(body, content_type, self._settings.max_images)
+            return _READERS[kind](body, self._settings.max_images)
 
     def _response_format(self, environ: Mapping[str, Any], options: Options) -> ResponseFormat:
         if options.format:
@@ -82,8 +98,43 @@ def _options(environ: Mapping[str, Any], fields: Mapping[str, str] | None = None
     return read_options(environ.get("QUERY_STRING", ""), attributes, fields)
 
 
-def _length(environ: Mapping[str, Any]) -> int | None:
-    """The announced length: None for a chunked body, 0 when there is no body."""
-    if environ.get("HTTP_TRANSFER_ENCODING"):
-        return None
-    return int(environ.get("CONTENT_LENGTH") or 0)
+def _load_image(body: bytes, preprocess: Preprocess) -> UInt8Array:
+    """A body that is one image, as uint8 (1, image_size, image_size, 3). Raises ImageError."""
+    try:
+        return codec.decode(body, preprocess)[np.newaxis]
+    except ImageError as error:
+        for start, kind in _STARTS:
+            if body.startswith(start):
+                raise type(error)(f"{error}; if it holds images, label it Content-Type: {kind.value}") from error
+        raise
+
+
+def _read_body(environ: Mapping[str, Any], limit: int) -> bytes:
+    """The request's body. Raises RequestError: 413 above `limit` bytes, 400 when it ends early, 408 when it stops
+    coming.
+    """
+    # None for a body in chunks.
+    length = None if environ.get("HTTP_TRANSFER_ENCODING") else int(environ.get("CONTENT_LENGTH") or 0)
+    if length is not None and length > limit:
+        raise _too_large(length, limit)
+    try:
+        body: bytes = environ["wsgi.input"].read(limit + 1 if length is None else length)
+    except (TimeoutError, BlockingIOError) as error:
+        raise RequestError(408, "the request body stopped coming; send it again") from error
+    except Exception as error:
+        # The server's parser has exceptions of its own for malformed chunks; the body is at fault.
+        raise RequestError(400, "the request body ended early, or its chunks are malformed") from error
+    if len(body) > limit:
+        raise _too_large(length, limit)
+    if length is not None and len(body) < length:
+        raise RequestError(400, f"the request body ended after {len(body)} of {length} bytes; send it again")
+    return body
+
+
+def _too_large(length: int | None, limit: int) -> RequestError:
+    has = "" if length is None else f" (it has {length})"
+    return RequestError(
+        413,
+        f"the request body is larger than the limit of {limit} bytes{has}; send the image smaller, or fewer at once, "
+        "or raise SAGEMAKER_MAX_PAYLOAD_IN_MB",
+    )

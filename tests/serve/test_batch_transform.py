@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from contract.errors import ConfigError
-from serve.batch_transform import execution_parameters
+from serve.app import execution_parameters
 from serve.settings import ServeSettings
 from tests.serve.conftest import Start, encoded, photo
 from tests.serve.process import Answer, Served, eventually
