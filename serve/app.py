@@ -32,9 +32,7 @@ _TRANSFORMS_A_CORE: Final = 8
 _IMAGE_FAULTS: Final = frozenset((400, 413, 415))
 
 
-def create_app(
-    host: ModelHost, settings: ServeSettings, decoders: int, others_ready: Callable[[], bool] = lambda: True
-) -> Flask:
+def create_app(host: ModelHost, settings: ServeSettings, decoders: int, others_ready: Callable[[], bool]) -> Flask:
     """The application that answers from `host`.
 
     decoders: images decoded at once.

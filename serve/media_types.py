@@ -147,14 +147,10 @@ def _parse_range(text: str, position: int) -> _Range | None:
     match = re.fullmatch(r"([^/\s]+)/([^/\s]+)", name)
     if not match:
         return None
-    quality, format_ = 1.0, None
-    for parameter in parameters:
-        key, _, value = (part.strip() for part in parameter.partition("="))
-        if key.lower() == "q":
-            try:
-                quality = min(1.0, max(0.0, float(value)))
-            except ValueError:
-                return None
-        elif key.lower() == "format":
-            format_ = value.strip('"').lower()
+    values = {key.strip().lower(): value.strip() for key, _, value in (each.partition("=") for each in parameters)}
+    try:
+        quality = min(1.0, max(0.0, float(values.get("q", 1))))
+    except ValueError:
+        return None
+    format_ = values["format"].strip('"').lower() if "format" in values else None
     return _Range(match[1], match[2], format_, quality, position)

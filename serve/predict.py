@@ -6,7 +6,6 @@ One line of JSON a file, in order: {"file", "predictions": [{"label", "index", "
 
 import argparse
 import logging
-import signal
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from contract.errors import ImageError, UserError
+from contract.command import run_command
+from contract.errors import ImageError
 from model.artifact import Artifact
 from model.machine import available_cpus
 from serve import codec
@@ -24,31 +24,22 @@ from serve.engines import registry
 from serve.engines.base import DEVICES, ENGINE_FORMS, PRECISIONS, EngineOptions, UInt8Array
 from serve.model_host import Model, predict_checked
 
-EXIT_FAILED, EXIT_USER, EXIT_SIGINT = 1, 2, 130
+EXIT_FAILED = 1
 
 
-def main() -> int:
-    """Answer, and return the exit code."""
-    # Whoever closes the pipe early (head, say) wants no traceback.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+def main() -> None:
+    """Answer; exits with 1 when a file failed."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     arguments = _arguments()
+    artifact = Artifact.read(arguments.artifact)
+    options = EngineOptions(arguments.device, available_cpus(), arguments.precision, arguments.form)
+    model = Model(artifact, registry.find(arguments.engine)(artifact, options))
     failed = False
-    try:
-        artifact = Artifact.read(arguments.artifact)
-        options = EngineOptions(arguments.device, available_cpus(), arguments.precision, arguments.form)
-        model = Model(artifact, registry.find(arguments.engine)(artifact, options))
-        for answer in predict_files(model, arguments.files, arguments.top_k):
-            failed |= "error" in answer
-            line = codec.dump_json(answer).decode() if arguments.json else _for_people(answer)
-            sys.stdout.write(line)
-            sys.stdout.flush()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_USER
-    except KeyboardInterrupt:
-        return EXIT_SIGINT
-    return EXIT_FAILED if failed else 0
+    for answer in predict_files(model, arguments.files, arguments.top_k):
+        failed |= "error" in answer
+        print(codec.dump_json(answer).decode().rstrip("\n") if arguments.json else _for_people(answer))
+    if failed:
+        sys.exit(EXIT_FAILED)
 
 
 def predict_files(model: Model, files: Sequence[Path], top_k: int) -> Iterator[dict[str, Any]]:
@@ -101,9 +92,9 @@ def _load(file: Path, artifact: Artifact) -> UInt8Array | str:
 
 def _for_people(answer: dict[str, Any]) -> str:
     if "error" in answer:
-        return f"{answer['file']}: error: {answer['error']}\n"
+        return f"{answer['file']}: error: {answer['error']}"
     predictions = ", ".join(f"{best['label']} {best['probability']:.1%}" for best in answer["predictions"])
-    return f"{answer['file']}: {predictions}\n"
+    return f"{answer['file']}: {predictions}"
 
 
 def _arguments() -> argparse.Namespace:
@@ -134,4 +125,4 @@ def _count(text: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

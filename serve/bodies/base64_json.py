@@ -22,17 +22,14 @@ _URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
 
 
 def read_json(body: bytes, most: int) -> Batch:
-    """The images of a JSON body. Raises RequestError: 400 for another shape, 413 above `most` images."""
+    """The images of a JSON body. Raises RequestError: 400 for another shape, 413 above `most` images; or ImageError."""
     # Millions of empty objects would take twenty times the body's bytes; base64 has no brackets.
     if body.count(b"{") + body.count(b"[") > 4 * most + 64:
         raise RequestError(
             413,
             f"the JSON has more objects and lists than {most} images take; send fewer at once, each as {_EXAMPLE}",
         )
-    try:
-        value = _parse(body)
-    except ImageError as error:
-        raise RequestError(400, f"the body is {error}; send {_BODY_EXAMPLE}") from error
+    value = _parse(body, "the body", _BODY_EXAMPLE)
     if not isinstance(value, dict) or not isinstance(value.get("instances"), list):
         raise RequestError(400, f"the JSON must be like {_BODY_EXAMPLE}, got {_shape(value)}")
     # TensorFlow Serving's clients name a signature.
@@ -65,11 +62,7 @@ def read_json_lines(body: bytes, most: int) -> Batch:
 
 
 def _load_line(line: bytes, preprocess: Preprocess) -> UInt8Array:
-    try:
-        value = _parse(line)
-    except ImageError as error:
-        raise ImageError(f"it is {error}; send {_EXAMPLE}") from error
-    return _load(value, preprocess)
+    return _load(_parse(line, "it", _EXAMPLE), preprocess)
 
 
 def _load(instance: Any, preprocess: Preprocess) -> UInt8Array:
@@ -94,16 +87,17 @@ def _decode(text: str) -> bytes:
         raise ImageError(f"its base64 is broken ({error}); encode the image file's bytes again") from None
 
 
-def _parse(text: bytes) -> Any:
-    """Raises ImageError, whose message begins with "no valid JSON"."""
+def _parse(text: bytes, what: str, example: str) -> Any:
+    """The JSON's value. what, example: for the message of the ImageError that it raises."""
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise ImageError(f"no valid JSON ({error.msg} at line {error.lineno}, column {error.colno})") from None
+        fault = f"{error.msg} at line {error.lineno}, column {error.colno}"
     except UnicodeDecodeError:
-        raise ImageError("no valid JSON (it isn't UTF-8)") from None
+        fault = "it isn't UTF-8"
     except (ValueError, RecursionError):
-        raise ImageError("no valid JSON (a number is too long, or it is nested too deeply)") from None
+        fault = "a number is too long, or it is nested too deeply"
+    raise ImageError(f"{what} is no valid JSON ({fault}); send {example}")
 
 
 def _shape(value: Any) -> str:

@@ -92,11 +92,10 @@ def gpu_visible(system: Path = Path("/"), environ: Mapping[str, str] = os.enviro
 
 def _gpu_fault() -> str | None:
     try:
-        engine = importlib.import_module("serve.engines.torch")
+        from serve.engines.torch import gpu_fault
     except ImportError as error:
         return f"torch can't be imported ({error})"
-    fault: str | None = engine.gpu_fault()
-    return fault
+    return gpu_fault()
 
 
 def _openvino_fault() -> str | None:

@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -15,12 +16,17 @@ from model.network import Classifier
 from model.threads import use_threads
 from model.weights import load_network
 from serve.engines.base import EngineOptions, FloatArray, UInt8Array
-from serve.engines.cuda_graphs import SIZES, FixedSizes, Forward, Recorder
 
 _log = logging.getLogger(__name__)
 
 _NO_GPU: Final = "torch finds none"
+# Images for which the network's kernels are recorded on a GPU. For one image, starting a hundred kernels from Python
+# takes longer than computing them; a replay starts them all at once.
+SIZES: Final = (1, 2, 4, 8, 16, 32)
 DTYPES: Final = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
+
+# uint8 images (N, H, W, 3) -> logits (N, classes)
+Forward = Callable[[Tensor], Tensor]
 
 
 class TorchEngine:
@@ -121,11 +127,70 @@ def gpu_fault() -> str | None:
 def recorded(forward: Forward, image_size: int, device: torch.device) -> Forward:
     """`forward` as CUDA graphs; as it is, and slower for few images, where they can't be recorded."""
     try:
-        return FixedSizes(Recorder(forward, image_size, device))
+        return by_fixed_sizes(recorder(forward, image_size, device))
     except RuntimeError as error:
         first = next(iter(str(error).splitlines()), type(error).__name__)
         _log.warning("CUDA graphs can't be recorded, so single images take longer than they need: %s", first)
         return forward
+
+
+def fixed_size(images: Tensor, logits: Tensor, replay: Callable[[], None]) -> Forward:
+    """A computation that always reads `images` (N, H, W, 3) and writes `logits` (N, classes).
+
+    replay: makes it run. Rows don't depend on each other, so with fewer images the other rows are left as they were.
+    """
+
+    def run(given: Tensor) -> Tensor:
+        images[: len(given)].copy_(given)
+        replay()
+        # The next replay writes the same memory.
+        return logits[: len(given)].clone()
+
+    return run
+
+
+def by_fixed_sizes(record: Callable[[int], Forward], sizes: Sequence[int] = SIZES) -> Forward:
+    """Any number of images by computations of a few fixed sizes, all of which `record` makes, the largest first."""
+    runs = {size: record(size) for size in sorted(sizes, reverse=True)}
+
+    def run(images: Tensor) -> Tensor:
+        return torch.cat([runs[size](images[start:stop]) for start, stop, size in split(len(images), sizes)])
+
+    return run
+
+
+def split(count: int, sizes: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """(start, stop, size) of each part of `count` images: the largest size as often as it fits, then the smallest
+    that the rest fits into.
+    """
+    largest = max(sizes)
+    for start in range(0, count, largest):
+        stop = min(count, start + largest)
+        yield start, stop, min(size for size in sizes if size >= stop - start)
+
+
+def recorder(forward: Forward, image_size: int, device: torch.device) -> Callable[[int], Forward]:
+    """Records `forward` on the GPU for a number of images; raises RuntimeError when it can't be recorded.
+
+    One recording comes after the other, and never two at once, so they share their memory.
+    """
+    pool = torch.cuda.graph_pool_handle()
+
+    def record(size: int) -> Forward:
+        images = torch.zeros(size, image_size, image_size, 3, dtype=torch.uint8, device=device)
+        # Libraries set themselves up in the first runs, which must not be recorded; and not on the default stream.
+        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(3):
+                forward(images)
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+            logits = forward(images)
+        return fixed_size(images, logits, graph.replay)
+
+    return record
 
 
 def _choose_device(device: str) -> torch.device:

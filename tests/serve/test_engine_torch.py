@@ -7,8 +7,16 @@ from torch import Tensor
 
 from contract.errors import DeviceError
 from serve.engines import torch as engine
-from serve.engines.cuda_graphs import SIZES, FixedSize, FixedSizes, split
-from serve.engines.torch import choose_precision, forward_in, recorded
+from serve.engines.torch import (
+    SIZES,
+    Forward,
+    by_fixed_sizes,
+    choose_precision,
+    fixed_size,
+    forward_in,
+    recorded,
+    split,
+)
 from tests.contracts.engine_artifacts import pictures, separating_network
 
 
@@ -45,7 +53,7 @@ def test_any_number_of_images_by_fixed_sizes() -> None:
     made: list[int] = []
     ran: list[int] = []
 
-    def record(size: int) -> FixedSize:
+    def record(size: int) -> Forward:
         """As a graph: computed from and to the same memory, whatever lies there from before."""
         images, logits = torch.full((size, 2, 2, 3), 99, dtype=torch.uint8), torch.full((size, 1), -1.0)
 
@@ -54,9 +62,9 @@ def test_any_number_of_images_by_fixed_sizes() -> None:
             logits.copy_(images.double().sum((1, 2, 3))[:, None])
 
         made.append(size)
-        return FixedSize(images, logits, replay)
+        return fixed_size(images, logits, replay)
 
-    runs = FixedSizes(record, (1, 2, 4))
+    runs = by_fixed_sizes(record, (1, 2, 4))
     assert made == [4, 2, 1]
 
     def numbered(start: int, count: int) -> Tensor:
@@ -71,11 +79,8 @@ def test_any_number_of_images_by_fixed_sizes() -> None:
 
 
 def test_kernels_that_cannot_be_recorded_run_one_by_one_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Failing:
-        def __init__(self, *arguments: object) -> None: ...
-
-        def __call__(self, size: int) -> FixedSize:
-            raise RuntimeError("operation not permitted when stream is capturing\nmore of it")
+    def failing(*_arguments: object) -> Forward:
+        raise RuntimeError("operation not permitted when stream is capturing\nmore of it")
 
     def forward(images: Tensor) -> Tensor:
         return images + 1
@@ -83,7 +88,7 @@ def test_kernels_that_cannot_be_recorded_run_one_by_one_with_a_warning(monkeypat
     warnings: list[str] = []
     # Not by what reaches the root logger: libraries that run in the same process set its level.
     monkeypatch.setattr(engine._log, "warning", lambda text, *values: warnings.append(text % values))
-    monkeypatch.setattr(engine, "Recorder", Failing)
+    monkeypatch.setattr(engine, "recorder", failing)
     assert recorded(forward, 32, torch.device("cpu")) is forward
     (warning,) = warnings
     assert warning.endswith("operation not permitted when stream is capturing")
