@@ -28,7 +28,6 @@ class Hyperparameters:
         "imagenet",
         "imagenet, none or a path",
         "backbone weights to start from: torchvision's for ImageNet, a weights file, or none",
-        printable=False,
     )
     freeze: str = choice(
         "none",
@@ -98,29 +97,23 @@ class Hyperparameters:
     profile: str = choice("on", ("on", "off"), "on: sample the machine, time the parts of each step, judge both")
     profile_interval: int = number(500, 100, 60_000, "milliseconds from one sample of the machine to the next")
     profile_steps: str = text(
-        "auto",
-        "auto, none or FIRST:COUNT",
-        "training steps, from 0, whose operators are recorded with torch.profiler",
-        printable=False,
+        "auto", "auto, none or FIRST:COUNT", "training steps, from 0, whose operators are recorded with torch.profiler"
     )
     rules: str = text(
         "default",
         "default, none, rules with parameters, SageMaker's JSON or a path of it",
         "what debugger and profiler judge, as in Overfit:ratio_threshold=0.3,VanishingGradient",
         json=True,
-        printable=False,
     )
     rule_action: str = text(
         "report",
         "report, stop, finish or run:COMMAND",
         "when a rule finds an error: only report it; end the job as failed; end it as completed; run a command",
-        printable=False,
     )
     callbacks: str = text(
         "none",
         "none or module:attribute, separated by commas",
         "callbacks of one's own: subclasses of monitor.callbacks.Callback, made without arguments",
-        printable=False,
     )
     tune_trials: int = number(0, 0, 10_000, "trials of a search that comes before the training; 0: no search")
     tune_space: str = text(
@@ -128,13 +121,9 @@ class Hyperparameters:
         "default, wide, ranges as in lr=0.001:0.1:log, or JSON",
         "what the search varies, and within which limits",
         json=True,
-        printable=False,
     )
     tune_objective: str = text(
-        "validation_accuracy",
-        "metrics, each with :maximize or :minimize if need be",
-        "what the search is to improve",
-        printable=False,
+        "validation_accuracy", "metrics, each with :maximize or :minimize if need be", "what the search is to improve"
     )
     tune_sampler: str = choice("tpe", ("tpe", "random"), "how the search chooses a trial's hyperparameters")
     tune_pruner: str = choice("median", ("median", "hyperband", "none"), "how the search ends poor trials early")

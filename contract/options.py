@@ -15,36 +15,40 @@ from typing import Any, Final
 from contract.texts import quoted
 
 
-def text(default: str, form: str, help: str, pattern: str = "", *, printable: bool = True, json: bool = False) -> Any:
+def _option(default: object, kind: str, help: str, variables: str = "", **about: object) -> Any:
+    """variables: of the environment, where the option is read from the first of them that is set."""
+    metadata = {"kind": kind, "help": help, "variables": tuple(variables.split()), **about}
+    return field(default=default, metadata=metadata)
+
+
+def text(default: str, form: str, help: str, pattern: str = "", *, json: bool = False, variables: str = "") -> Any:
     """form: what it may be, in words. pattern: a regular expression that the whole text must match, unless empty.
 
-    printable: control characters are refused. json: a JSON list or object stands for its own text.
-    The text itself may be empty only where the default is.
+    json: a JSON list or object stands for its own text. The text itself may be empty only where the default is; control
+    characters are refused but in JSON.
     """
-    about = {"kind": "text", "form": form, "help": help, "pattern": pattern, "printable": printable, "json": json}
-    return field(default=default, metadata={**about, "empty": not default})
+    return _option(default, "text", help, variables, form=form, pattern=pattern, json=json, empty=not default)
 
 
-def choice(default: str, options: tuple[str, ...], help: str) -> Any:
+def choice(default: str, options: tuple[str, ...], help: str, variables: str = "") -> Any:
     """One of `options`."""
-    return field(default=default, metadata={"kind": "choice", "options": options, "help": help})
+    return _option(default, "choice", help, variables, options=options)
 
 
 def flag(default: bool, help: str) -> Any:
     """True or false."""
-    return field(default=default, metadata={"kind": "flag", "help": help})
+    return _option(default, "flag", help)
 
 
-def number(default: float, low: float, high: float, help: str, above: bool = False) -> Any:
+def number(default: float, low: float, high: float, help: str, above: bool = False, variables: str = "") -> Any:
     """From low to high; the kind, integer or float, follows the default's type. above: low itself is refused."""
     kind = "integer" if isinstance(default, int) else "float"
-    return field(default=default, metadata={"kind": kind, "low": low, "high": high, "above": above, "help": help})
+    return _option(default, kind, help, variables, low=low, high=high, above=above)
 
 
 def texts(form: str, help: str, pattern: str = "", most: int = 100) -> Any:
     """A tuple of `most` texts at most, empty by default; in the environment and in flags separated by commas."""
-    about = {"kind": "texts", "form": form, "help": help, "pattern": pattern, "most": most}
-    return field(default=(), metadata=about)
+    return _option((), "texts", help, form=form, pattern=pattern, most=most)
 
 
 def pairs(form: str, help: str, name: str, value: str, most: int) -> Any:
@@ -52,14 +56,13 @@ def pairs(form: str, help: str, name: str, value: str, most: int) -> Any:
 
     name, value: regular expressions that the whole of each must match.
     """
-    about = {"kind": "pairs", "form": form, "help": help, "name": name, "value": value, "most": most}
-    return field(default=(), metadata=about)
+    return _option((), "pairs", help, form=form, name=name, value=value, most=most)
 
 
-def parsed(default: str | None, form: str, help: str, parse: Callable[[str], Any]) -> Any:
+def parsed(default: str | None, form: str, help: str, parse: Callable[[str], Any], variables: str = "") -> Any:
     """What `parse` makes of a text; it raises ValueError or KeyError for one that isn't allowed. default: as text."""
-    about = {"kind": "parsed", "form": form, "help": help, "parse": parse, "text": default}
-    return field(default=None if default is None else parse(default), metadata=about)
+    typed = None if default is None else parse(default)
+    return _option(typed, "parsed", help, variables, form=form, parse=parse, text=default)
 
 
 def allowed(each: "Field[Any]") -> str:
@@ -88,12 +91,12 @@ _NO: Final = ("false", "no", "off", "0")
 
 def from_toml(each: "Field[Any]", value: object) -> Any:
     """The typed value of a setting. Raises ValueError that says what it must be and what it was."""
-    return _typed(each, lambda: value)
+    return _typed(each, lambda: _printable(each, value))
 
 
 def from_text(each: "Field[Any]", text: str) -> Any:
     """The same from text: a list as A,B or as TOML writes it, a table as NAME=VALUE,NAME=VALUE or as TOML writes it."""
-    return _typed(each, lambda: _decoded(each.metadata["kind"], text.strip()))
+    return _typed(each, lambda: _printable(each, _decoded(each.metadata["kind"], text.strip())))
 
 
 def from_json(each: "Field[Any]", value: object) -> Any:
@@ -148,9 +151,13 @@ def _require(fits: object, value: object) -> None:
         raise _Unfit(value)
 
 
+def _printable(each: "Field[Any]", value: Any) -> object:
+    _require(each.metadata["kind"] != "text" or not isinstance(value, str) or value.isprintable(), value)
+    return value
+
+
 def _text(about: Mapping[str, Any], value: Any) -> str:
     _require(isinstance(value, str) and (value or about["empty"]), value)
-    _require(value.isprintable() or not about["printable"], value)
     _require(not value or re.fullmatch(about["pattern"] or ".*", value, re.DOTALL), value)
     return str(value)
 

@@ -6,7 +6,7 @@ How many processes and threads serve follows from the machine and what was asked
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields, replace
+from dataclasses import Field, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,127 +55,87 @@ def _log_level(text: str) -> int:
     return logging.getLevelNamesMapping()[text.upper()]
 
 
-def _from(variables: str, option: Any) -> Any:
-    """An option of `contract.options` that is read from the first of these variables that is set and not empty."""
-    return field(default=option.default, metadata={**option.metadata, "variables": tuple(variables.split())})
-
-
 @dataclass(frozen=True)
 class ServeSettings:
-    """Each setting with its variables, default, range and help: `python -m serve --help` lists them."""
+    """Each setting with its default, range, help and variables: `python -m serve --help` lists them."""
 
-    ml_root: Path = _from(  # noqa: RUF009 - an immutable default
-        ROOT_VARIABLE, parsed(str(DEFAULT_ROOT), "a folder", "the artifact is read from the folder model in it", Path)
+    ml_root: Path = parsed(  # noqa: RUF009 - an immutable default
+        str(DEFAULT_ROOT), "a folder", "the artifact is read from the folder model in it", Path, ROOT_VARIABLE
     )
-    host: str = _from("KENNEL_HOST", text("0.0.0.0", "an address", "address to listen on"))  # noqa: S104
-    port: int = _from(
-        f"{_SAGEMAKER_PORT} KENNEL_PORT",
-        number(8080, 0, 65535, "port to listen on; 0 takes any free one, which the log names"),
+    host: str = text("0.0.0.0", "an address", "address to listen on", variables="KENNEL_HOST")  # noqa: S104
+    port: int = number(
+        8080, 0, 65535, "port to listen on; 0 takes any free one, which the log names",
+        variables=f"{_SAGEMAKER_PORT} KENNEL_PORT",
+    )  # fmt: skip
+    safe_port_range: tuple[int, int] | None = parsed(
+        None, "FIRST-LAST, two ports from 1 to 65535", f"{_SAGEMAKER_PORT} must lie within it", _port_range, _SAFE_PORTS
     )
-    safe_port_range: tuple[int, int] | None = _from(
-        _SAFE_PORTS,
-        parsed(None, "FIRST-LAST, two ports from 1 to 65535", f"{_SAGEMAKER_PORT} must lie within it", _port_range),
-    )
-    workers: int = _from(
-        "SAGEMAKER_MODEL_SERVER_WORKERS",
-        number(
-            0, 0, 64, "processes, each with the model in its memory; 0: one for every 8 cores, for one uses them all"
-        ),
-    )
-    engine: str = _from(
-        "KENNEL_ENGINE",
-        text(
-            AUTO,
-            f"one of {', '.join(ENGINES)}, or module:attribute",
-            "what runs the network; auto: torch on a GPU, else openvino where the artifact has a form for it",
-            rf"{'|'.join(ENGINES)}|[A-Za-z_][\w.]*:[A-Za-z_]\w*",
-        ),
-    )
-    device: str = _from("KENNEL_DEVICE", choice("auto", DEVICES, "auto: a GPU if the machine has one that can be used"))
-    form: str = _from(
+    workers: int = number(
+        0, 0, 64, "processes, each with the model in its memory; 0: one for every 8 cores, for one uses them all",
+        variables="SAGEMAKER_MODEL_SERVER_WORKERS",
+    )  # fmt: skip
+    engine: str = text(
+        AUTO, f"one of {', '.join(ENGINES)}, or module:attribute",
+        "what runs the network; auto: torch on a GPU, else openvino where the artifact has a form for it",
+        rf"{'|'.join(ENGINES)}|[A-Za-z_][\w.]*:[A-Za-z_]\w*", variables="KENNEL_ENGINE",
+    )  # fmt: skip
+    device: str = choice("auto", DEVICES, "auto: a GPU if the machine has one that can be used", "KENNEL_DEVICE")
+    form: str = choice(
+        "auto", ENGINE_FORMS,
+        "which of the artifact's networks to run; auto: the engine's, for openvino the artifact's default form",
         "KENNEL_FORM",
-        choice(
-            "auto",
-            ENGINE_FORMS,
-            "which of the artifact's networks to run; auto: the engine's, for openvino the artifact's default form",
-        ),
-    )
-    precision: str = _from(
+    )  # fmt: skip
+    precision: str = choice(
+        "auto", PRECISIONS, "what floating-point numbers to compute in; auto: the fastest that costs no accuracy",
         "KENNEL_PRECISION",
-        choice(
-            "auto", PRECISIONS, "what floating-point numbers to compute in; auto: the fastest that costs no accuracy"
-        ),
-    )
-    threads: int = _from(
-        "KENNEL_THREADS",
-        number(0, 0, 1024, "cores a worker predicts on and images it decodes at once; 0: its share of the cores"),
-    )
-    timeout_s: float = _from(
-        "SAGEMAKER_MODEL_SERVER_TIMEOUT",
-        number(60.0, 1, 3600, "seconds a request waits for its prediction at most; then it is answered 503"),
-    )
-    stuck_after_s: float = _from(
-        "KENNEL_STUCK_AFTER",
-        number(20.0, 1, 3600, "seconds after which a running prediction counts as stuck, and /ping says 503"),
-    )
-    max_waiting: int = _from(
-        "KENNEL_MAX_WAITING",
-        number(128, 1, 1024, "images a worker holds at once, one a request at least; one more gets 503, Retry-After"),
-    )
-    max_payload_mb: int = _from(
-        "SAGEMAKER_MAX_PAYLOAD_IN_MB",
-        # Batch transform writes 0 for "no limit".
-        number(6, 0, _MOST_MB, f"largest request body in MiB (1,048,576 bytes); 0 means {_MOST_MB}"),
-    )
-    max_images: int = _from("KENNEL_MAX_IMAGES", number(64, 1, 1024, "images in one request; more are answered 413"))
-    batch: bool = _from(
-        "SAGEMAKER_BATCH",
-        parsed(
-            "false",
-            "true or false",
-            "whether this is a batch transform job's server; SageMaker sets it",
-            lambda text: {"true": True, "false": False}[text.lower()],
-        ),
-    )
-    batch_strategy: str = _from(
-        "SAGEMAKER_BATCH_STRATEGY",
-        parsed(
-            "SINGLE_RECORD",
-            "SINGLE_RECORD or MULTI_RECORD",
-            "reported at /execution-parameters; a request is one image with either",
-            _strategy,
-        ),
-    )
-    max_concurrent_transforms: int = _from(
-        "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS",
-        number(0, 0, 1024, "requests that a transform job has under way at once, all let in; 0: by the cores"),
-    )
-    batch_errors: str = _from(
+    )  # fmt: skip
+    threads: int = number(
+        0, 0, 1024, "cores a worker predicts on and images it decodes at once; 0: its share of the cores",
+        variables="KENNEL_THREADS",
+    )  # fmt: skip
+    timeout_s: float = number(
+        60.0, 1, 3600, "seconds a request waits for its prediction at most; then it is answered 503",
+        variables="SAGEMAKER_MODEL_SERVER_TIMEOUT",
+    )  # fmt: skip
+    stuck_after_s: float = number(
+        20.0, 1, 3600, "seconds after which a running prediction counts as stuck, and /ping says 503",
+        variables="KENNEL_STUCK_AFTER",
+    )  # fmt: skip
+    max_waiting: int = number(
+        128, 1, 1024, "images a worker holds at once, one a request at least; one more gets 503, Retry-After",
+        variables="KENNEL_MAX_WAITING",
+    )  # fmt: skip
+    # Batch transform writes 0 for "no limit".
+    max_payload_mb: int = number(
+        6, 0, _MOST_MB, f"largest request body in MiB (1,048,576 bytes); 0 means {_MOST_MB}",
+        variables="SAGEMAKER_MAX_PAYLOAD_IN_MB",
+    )  # fmt: skip
+    max_images: int = number(64, 1, 1024, "images in one request; more are answered 413", variables="KENNEL_MAX_IMAGES")
+    batch: bool = parsed(
+        "false", "true or false", "whether this is a batch transform job's server; SageMaker sets it",
+        lambda text: {"true": True, "false": False}[text.lower()], "SAGEMAKER_BATCH",
+    )  # fmt: skip
+    batch_strategy: str = parsed(
+        "SINGLE_RECORD", "SINGLE_RECORD or MULTI_RECORD",
+        "reported at /execution-parameters; a request is one image with either", _strategy, "SAGEMAKER_BATCH_STRATEGY",
+    )  # fmt: skip
+    max_concurrent_transforms: int = number(
+        0, 0, 1024, "requests that a transform job has under way at once, all let in; 0: by the cores",
+        variables="SAGEMAKER_MAX_CONCURRENT_TRANSFORMS",
+    )  # fmt: skip
+    batch_errors: str = choice(
+        "status", ("status", "answer"),
+        "with SAGEMAKER_BATCH=true, answer: an image's own fault is reported in an answer of status 200",
         "KENNEL_BATCH_ERRORS",
-        choice(
-            "status",
-            ("status", "answer"),
-            "with SAGEMAKER_BATCH=true, answer: an image's own fault is reported in an answer of status 200",
-        ),
-    )
-    default_accept: ResponseFormat = _from(  # noqa: RUF009 - an immutable default
-        "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT",
-        parsed(
-            "application/json",
-            "one of " + ", ".join(map(str, RESPONSE_FORMATS)),
-            "the answer's form when the request has no Accept, or */*",
-            _accept,
-        ),
-    )
-    log_level: int = _from(
-        "SAGEMAKER_CONTAINER_LOG_LEVEL",
-        parsed(
-            "info",
-            f"one of {', '.join(_LEVELS)}, or Python's number for it",
-            "debug also logs every request",
-            _log_level,
-        ),
-    )
+    )  # fmt: skip
+    default_accept: ResponseFormat = parsed(  # noqa: RUF009 - an immutable default
+        "application/json", "one of " + ", ".join(map(str, RESPONSE_FORMATS)),
+        "the answer's form when the request has no Accept, or */*", _accept, "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT",
+    )  # fmt: skip
+    log_level: int = parsed(
+        "info", f"one of {', '.join(_LEVELS)}, or Python's number for it", "debug also logs every request",
+        _log_level, "SAGEMAKER_CONTAINER_LOG_LEVEL",
+    )  # fmt: skip
 
     @property
     def max_payload_bytes(self) -> int:

@@ -18,8 +18,6 @@ from serve.engines.base import EngineOptions, FloatArray, UInt8Array
 # More threads than this give one image's small layers nothing but waiting for each other.
 _MOST_THREADS: Final = 16
 _MOST_CONCURRENCY: Final = 16
-# What gives a tenth more images a second than one by one; eight give little more, and whoever comes next waits longer.
-_MAX_BATCH: Final = 4
 # A ResNet's graph has less than 1 MB. OpenVINO takes minutes over one of ten thousand layers.
 _GRAPH_LIMIT: Final = 2 * 1024 * 1024
 # As OpenVINO names what a CPU can compute in.
@@ -45,23 +43,23 @@ class OpenVinoEngine:
             core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"),
             bf16_pays(_CPUINFO),
         )
-        self._form, self._threads = form, options.threads
+        threads = f"{options.threads} thread" + ("s" if options.threads > 1 else "")
+        self.description = f"openvino {_version()}, form {form} in {self._precision}, on the CPU, {threads}"
+        # What gives a tenth more images a second than one by one; eight give little more, and whoever comes next waits
+        # longer.
+        self.max_batch = 4
+        self.max_concurrency, width = share_threads(options.threads)
         self._temperature = artifact.temperature
-        self._max_concurrency, width = share_threads(options.threads)
         graph = artifact.graph(form)
         artifact.verify(form)
         # The weights stay in the page cache, where all workers find them.
         core.set_property({"ENABLE_MMAP": True})
         try:
             model = _read(core, graph, artifact)
-            alone = self._compile(core, model, 1, min(options.threads, _MOST_THREADS))
-            self._alone = _Requests(alone, 1)
-            at_once = (
-                alone
-                if self._max_concurrency == 1
-                else self._compile(core, model, self._max_concurrency, self._max_concurrency * width)
-            )
-            self._at_once = _Requests(at_once, self._max_concurrency)
+            alone = at_once = self._compile(core, model, 1, min(options.threads, _MOST_THREADS))
+            if self.max_concurrency > 1:
+                at_once = self._compile(core, model, self.max_concurrency, self.max_concurrency * width)
+            self._alone, self._at_once = _Requests(alone, 1), _Requests(at_once, self.max_concurrency)
             size = artifact.preprocess.image_size
             for requests in (self._alone, self._at_once):
                 # The first run lays out weights and memory: it may fail, and takes longer than those after it.
@@ -73,19 +71,6 @@ class OpenVinoEngine:
             ) from error
         self._running = 0
         self._lock = threading.Lock()
-
-    @property
-    def description(self) -> str:
-        threads = f"{self._threads} thread" + ("s" if self._threads > 1 else "")
-        return f"openvino {_version()}, form {self._form} in {self._precision}, on the CPU, {threads}"
-
-    @property
-    def max_batch(self) -> int:
-        return _MAX_BATCH
-
-    @property
-    def max_concurrency(self) -> int:
-        return self._max_concurrency
 
     def predict(self, images: UInt8Array) -> FloatArray:
         with self._lock:

@@ -43,35 +43,22 @@ class TorchEngine:
             )
         artifact.verify(TORCH)
         self._device = _choose_device(options.device)
-        self._precision = choose_precision(options.precision, self._on_gpu)
-        self._threads = options.threads
+        on_gpu = self._device.type == "cuda"
+        precision = choose_precision(options.precision, on_gpu)
         # One thread alone predicts, so its team of `threads` is all that ever computes.
         use_threads(options.threads)
         # TensorFloat-32 would move probabilities by up to 1e-3 from what training and evaluation saw.
         torch.backends.cudnn.allow_tf32 = False
         self._temperature = artifact.temperature
         network = load_network(artifact).to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._forward = forward_in(network, DTYPES[self._precision])
-        if self._on_gpu:
+        self._forward = forward_in(network, DTYPES[precision])
+        if on_gpu:
             self._forward = recorded(self._forward, artifact.preprocess.image_size, self._device)
-
-    @property
-    def description(self) -> str:
-        where = torch.cuda.get_device_name() if self._on_gpu else f"the CPU, {self._threads} threads"
-        return f"torch {torch.__version__} in {self._precision} on {where}"
-
-    @property
-    def max_batch(self) -> int:
+        where = torch.cuda.get_device_name() if on_gpu else f"the CPU, {options.threads} threads"
+        self.description = f"torch {torch.__version__} in {precision} on {where}"
         # Eager float32 on a CPU gains nothing by batches; the images would only wait for each other.
-        return max(SIZES) if self._on_gpu else 1
-
-    @property
-    def max_concurrency(self) -> int:
-        return 1
-
-    @property
-    def _on_gpu(self) -> bool:
-        return self._device.type == "cuda"
+        self.max_batch = max(SIZES) if on_gpu else 1
+        self.max_concurrency = 1
 
     @torch.inference_mode()
     def predict(self, images: UInt8Array) -> FloatArray:
