@@ -52,20 +52,17 @@ class Evaluation:
 
     @cached_property
     def predictions(self) -> IntArray:
-        best: IntArray = self.logits.argmax(1)
-        return best
+        return np.asarray(self.logits.argmax(1))
 
     @cached_property
     def confidences(self) -> FloatArray:
         """Float (N,): the probability of each image's prediction."""
-        best: FloatArray = self.probabilities.max(1)
-        return best
+        return np.asarray(self.probabilities.max(1))
 
     @cached_property
     def hits(self) -> BoolArray:
         """Bool (N,): whether each prediction is right."""
-        right: BoolArray = self.predictions == self.labels
-        return right
+        return np.asarray(self.predictions == self.labels)
 
     @property
     def accuracy(self) -> float:
@@ -142,12 +139,8 @@ class Macro:
 
 def macro(figures: list[ClassFigures]) -> Macro:
     """Precision, recall and F1, each the plain mean over the classes that occur or are predicted."""
-    known = [of_class for of_class in figures if of_class.n + of_class.predicted]
-    return Macro(
-        sum(of_class.precision or 0.0 for of_class in known) / len(known),
-        sum(of_class.recall or 0.0 for of_class in known) / len(known),
-        sum(of_class.f1 or 0.0 for of_class in known) / len(known),
-    )
+    known = [(each.precision or 0.0, each.recall or 0.0, each.f1 or 0.0) for each in figures if each.n + each.predicted]
+    return Macro(*(sum(shares) / len(known) for shares in zip(*known, strict=True)))
 
 
 def wilson_interval(hits: int, n: int, z: float = Z_95) -> tuple[float, float]:
@@ -179,10 +172,8 @@ def reliability(confidences: FloatArray, hits: BoolArray, bins: int = BINS) -> l
     diagram = []
     for number in range(bins):
         inside = numbers == number
-        count = int(inside.sum())
-        confidence = float(confidences[inside].mean()) if count else None
-        accuracy = float(hits[inside].mean()) if count else None
-        diagram.append(Bin(float(edges[number]), float(edges[number + 1]), count, confidence, accuracy))
+        means = [float(values[inside].mean()) if inside.any() else None for values in (confidences, hits)]
+        diagram.append(Bin(float(edges[number]), float(edges[number + 1]), int(inside.sum()), *means))
     return diagram
 
 
