@@ -55,6 +55,8 @@ def _end(_signal: int, _frame: FrameType | None) -> NoReturn:
 
 def _run(settings: "ServeSettings") -> int:
     """Check what can be checked without the engine, then hand over to gunicorn."""
+    from dataclasses import replace
+
     from contract.paths import MLPaths
     from model.artifact import Artifact
     from model.machine import available_cpus
@@ -71,13 +73,14 @@ def _run(settings: "ServeSettings") -> int:
     listener = listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    concurrency = choose_concurrency(available_cpus(), settings.workers or _workers_on_gpu(settings), settings.threads)
+    workers = settings.workers or _workers_on_gpu(settings)
+    workers, threads = choose_concurrency(available_cpus(), workers, settings.threads)
     labels = ", ".join(artifact.labels[:5]) + (", ..." if len(artifact.labels) > 5 else "")
     logging.getLogger("serve").info(
         "listening on %s; artifact %s: %s, %d classes (%s); engine %s; "
         "workers x threads %d x %d",
         address, artifact.id, artifact.architecture, len(artifact.labels), labels, settings.engine,
-        concurrency.workers, concurrency.threads,
+        workers, threads,
     )  # fmt: skip
     status, master = WorkerStatus(), os.getpid()
     _keep_arenas_few()
@@ -85,7 +88,7 @@ def _run(settings: "ServeSettings") -> int:
     gc.freeze()
     code: int | str | None = 0
     try:
-        GunicornServer(settings, concurrency, listener, status).run()
+        GunicornServer(replace(settings, workers=workers, threads=threads), listener, status).run()
     except SystemExit as ended:
         # A worker, which is a fork, leaves by here too.
         if os.getpid() != master:

@@ -14,7 +14,6 @@ from werkzeug.exceptions import HTTPException
 
 from model.machine import available_cpus
 from serve import fast_path
-from serve.batching import Admission
 from serve.codec import dump_json
 from serve.errors import Reply, RequestError, error_response, unavailable
 from serve.invocations import Invocations
@@ -32,15 +31,13 @@ _TRANSFORMS_A_CORE: Final = 8
 _IMAGE_FAULTS: Final = frozenset((400, 413, 415))
 
 
-def create_app(host: ModelHost, settings: ServeSettings, decoders: int, others_ready: Callable[[], bool]) -> Flask:
+def create_app(host: ModelHost, settings: ServeSettings, others_ready: Callable[[], bool]) -> Flask:
     """The application that answers from `host`.
 
-    decoders: images decoded at once.
     others_ready: whether the server's other processes answer too; /ping speaks for all of them.
     """
     app = Flask("kennel", static_folder=None)
     app.url_map.strict_slashes = False
-    admission = Admission(settings.max_waiting, decoders)
 
     @app.get("/ping")
     def ping() -> Response:
@@ -50,8 +47,8 @@ def create_app(host: ModelHost, settings: ServeSettings, decoders: int, others_r
             raise unavailable("another worker is still loading the model", 2)
         return Response(b'{"status": "ok"}\n', content_type="application/json")
 
-    invocations = Invocations(host, settings, admission, decoders)
-    app.extensions[fast_path.NAME] = fast_path.FastPath(invocations, admission, partial(_response_status, settings))
+    invocations = Invocations(host, settings)
+    app.extensions[fast_path.NAME] = fast_path.FastPath(invocations, partial(_response_status, settings))
 
     @app.post(fast_path.PATH)
     def invoke() -> Response:

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from gunicorn.http.body import LengthReader
 
-from serve.batching import Admission
 from serve.errors import Reply, error_response
 from serve.invocations import Invocations
 from serve.log import log_request
@@ -32,15 +31,14 @@ class FastPath:
     response_status: the status to send, from the one that the request's outcome has.
     """
 
-    def __init__(self, invocations: Invocations, admission: Admission, response_status: Callable[[int], int]) -> None:
+    def __init__(self, invocations: Invocations, response_status: Callable[[int], int]) -> None:
         self._invocations = invocations
-        self._admission = admission
         self._response_status = response_status
 
     @property
     def free_slots(self) -> int:
         """How many more images may be held."""
-        return self._admission.free_slots
+        return self._invocations.admission.free_slots
 
     def takes(self, request: Any) -> bool:
         """Whether this request can go the fast path."""

@@ -36,11 +36,11 @@ _STARTS: Final = (
 class Invocations:
     """Answers requests, each in the thread that calls; several images of one are decoded by a few more."""
 
-    def __init__(self, host: ModelHost, settings: ServeSettings, admission: Admission, decoders: int) -> None:
+    def __init__(self, host: ModelHost, settings: ServeSettings) -> None:
         self._host = host
         self._settings = settings
-        self._admission = admission
-        self._pool = ThreadPoolExecutor(decoders, "decoder")
+        self.admission = Admission(settings.max_waiting, settings.threads)
+        self._pool = ThreadPoolExecutor(settings.threads, "decoder")
 
     def answer(self, environ: Mapping[str, Any]) -> Reply:
         """The answer to the request that a WSGI environment describes. Raises RequestError, ImageError."""
@@ -51,18 +51,18 @@ class Invocations:
             raise RequestError(415, content_type_fault(content_type))
         options = _options(environ)
         response_format = self._response_format(environ, options)
-        with self._admission.slot() as acquire:
+        with self.admission.slot() as acquire:
             artifact = self._host.model.artifact
             body = _read_body(environ, self._settings.max_payload_bytes)
             received = time.monotonic()
             if kind is BodyKind.IMAGE:
                 batch = _IMAGE
-                with self._admission.decoding():
+                with self.admission.decoding():
                     images = _load_image(body, artifact.preprocess)
             else:
                 batch = self._split(kind, content_type, body)
                 acquire(len(batch.items) - 1)
-                images = batches.load(batch, artifact.preprocess, self._admission, self._pool)
+                images = batches.load(batch, artifact.preprocess, self.admission, self._pool)
             if batch.fields:
                 options = _options(environ, batch.fields)
                 response_format = self._response_format(environ, options)
@@ -77,7 +77,7 @@ class Invocations:
 
     def _split(self, kind: BodyKind, content_type: str, body: bytes) -> Batch:
         # That copies the body, so as few do it at once as decode.
-        with self._admission.decoding():
+        with self.admission.decoding():
             if kind is BodyKind.MULTIPART:
                 return read_form(body, content_type, self._settings.max_images)
             return _READERS[kind](body, self._settings.max_images)

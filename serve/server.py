@@ -20,7 +20,7 @@ from serve.engines import registry
 from serve.engines.base import EngineOptions
 from serve.log import GunicornLogger
 from serve.model_host import Model, ModelHost
-from serve.settings import Concurrency, ServeSettings
+from serve.settings import ServeSettings
 from serve.worker import Worker
 
 _log = logging.getLogger(__name__)
@@ -76,12 +76,11 @@ class WorkerStatus:
 class GunicornServer(BaseApplication):  # type: ignore[misc]
     """gunicorn's application: configured in code alone; gunicorn's own files and variables are ignored."""
 
-    def __init__(
-        self, settings: ServeSettings, concurrency: Concurrency, listener: socket.socket, status: WorkerStatus
-    ) -> None:
-        """Raises ConfigError when there is no temporary folder."""
+    def __init__(self, settings: ServeSettings, listener: socket.socket, status: WorkerStatus) -> None:
+        """settings: with the number of workers, and of threads in each. Raises ConfigError when there is no temporary
+        folder.
+        """
         self._settings = settings
-        self._concurrency = concurrency
         self._status = status
         # gunicorn closes the descriptor that it is given.
         self._descriptor = listener.detach()
@@ -94,7 +93,7 @@ class GunicornServer(BaseApplication):  # type: ignore[misc]
         values: dict[str, Any] = {
             "bind": f"fd://{self._descriptor}",
             "worker_class": Worker,
-            "workers": self._concurrency.workers,
+            "workers": settings.workers,
             "threads": settings.max_waiting + _SPARE_THREADS,
             "worker_connections": 4096,
             "keepalive": _KEEPALIVE_S,
@@ -121,13 +120,13 @@ class GunicornServer(BaseApplication):  # type: ignore[misc]
             on_failure=self._give_up,
         )
         host.start()
-        return create_app(host, self._settings, self._concurrency.threads, self._status.all_ready)
+        return create_app(host, self._settings, self._status.all_ready)
 
     def _load_model(self) -> Model:
         # Read anew: the folder may hold another artifact by the time a worker is replaced. The engine checks its files.
         settings = self._settings
         artifact = Artifact.read(MLPaths(settings.ml_root).model)
-        options = EngineOptions(settings.device, self._concurrency.threads, settings.precision, settings.form)
+        options = EngineOptions(settings.device, settings.threads, settings.precision, settings.form)
         return Model(artifact, registry.find(settings.engine)(artifact, options))
 
     def _give_up(self, error: BaseException) -> None:

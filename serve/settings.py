@@ -193,20 +193,12 @@ def describe() -> str:
 CORES_A_WORKER: Final = 8
 
 
-@dataclass(frozen=True)
-class Concurrency:
-    """workers: processes, each with a copy of the model. threads: cores that each may use for predicting, and as many
+def choose_concurrency(cpus: int, workers: int, threads: int) -> tuple[int, int]:
+    """(workers, threads): processes, each with a copy of the model; cores that each may use for predicting, and as many
     images it decodes at once.
-    """
 
-    workers: int
-    threads: int
-
-
-def choose_concurrency(cpus: int, workers: int, threads: int) -> Concurrency:
-    """cpus: cores this container may use. workers, threads: what the user set, 0 for what suits the machine.
-
+    cpus: cores this container may use. workers, threads: what the user set, 0 for what suits the machine.
     Together the workers never have more threads than there are cores, unless there are more workers than that.
     """
     workers = workers or max(1, cpus // CORES_A_WORKER)
-    return Concurrency(workers, threads or max(1, cpus // workers))
+    return workers, threads or max(1, cpus // workers)
