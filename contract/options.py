@@ -99,6 +99,20 @@ def from_text(each: "Field[Any]", text: str) -> Any:
     return _typed(each, lambda: _printable(each, _decoded(each.metadata["kind"], text.strip())))
 
 
+def read_texts(options: "Mapping[str, Field[Any]]", given: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+    """The typed values of options, by the fields' names, and a sentence for each text that can't be one.
+
+    options: by the names that `given`, which has all of them, and the sentences have for them.
+    """
+    values, faults = {}, []
+    for name, option in options.items():
+        try:
+            values[option.name] = from_text(option, given[name])
+        except ValueError:
+            faults.append(f"{name} must be {allowed(option)}, got {given[name][:100]!r}")
+    return values, faults
+
+
 def from_json(each: "Field[Any]", value: object) -> Any:
     """The same from JSON, which may be text that was encoded up to twice; None for null."""
     decoded = value

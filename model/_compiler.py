@@ -23,7 +23,7 @@ import os
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
@@ -130,7 +130,7 @@ class _Finder(MetaPathFinder):
                 self._needed = True
                 remove_stand_ins(_TORCH)
                 sys.modules.pop(_NAME, None)
-        if first or not _imports():
+        if first or "importlib._bootstrap" not in _callers():
             importlib.import_module(_NAME)
         else:
             # Not for the end: that thread may want a module whose lock this one has. From here on the package is in
@@ -184,25 +184,18 @@ def _graph_break(*_arguments: object, **_named: object) -> None:
     """torch._dynamo.graph_break, while nothing is compiled."""
 
 
+def _callers() -> Iterator[str]:
+    """The names of the modules whose code is running in this thread, the innermost first."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        yield str(frame.f_globals.get("__name__"))
+        frame = frame.f_back
+
+
 def _asker() -> str:
     """The name of the module whose code imports or asks: the innermost that is neither of ours nor importlib."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        name = str(frame.f_globals.get("__name__"))
-        if name not in (__name__, StandIn.__module__) and name.partition(".")[0] != "importlib":
-            return name
-        frame = frame.f_back
-    return ""
-
-
-def _imports() -> bool:
-    """Whether this thread is importing something."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        if frame.f_globals.get("__name__") == "importlib._bootstrap":
-            return True
-        frame = frame.f_back
-    return False
+    ours = (__name__, StandIn.__module__)
+    return next((name for name in _callers() if name not in ours and name.partition(".")[0] != "importlib"), "")
 
 
 def _is_compile_supported(device_type: str) -> bool:

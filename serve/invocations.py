@@ -1,36 +1,34 @@
 """POST /invocations: a request's images in, their probabilities out."""
 
+import io
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import numpy as np
 
 from contract.errors import ImageError
+from model.artifact import Artifact
 from model.preprocess import Preprocess
-from serve import answers, codec
+from serve import codec, media_types
 from serve.batching import Admission
 from serve.bodies import batch as batches
 from serve.bodies.base64_json import read_json, read_json_lines
 from serve.bodies.batch import Batch
 from serve.bodies.multipart import read_form
 from serve.bodies.npy import read_npy
-from serve.engines.base import UInt8Array
+from serve.engines.base import FloatArray, UInt8Array
 from serve.errors import Reply, RequestError
-from serve.media_types import RESPONSE_FORMATS, BodyKind, ResponseFormat, body_kind, content_type_fault, negotiate
+from serve.media_types import BodyKind, ResponseFormat, body_kind, content_type_fault, negotiate
 from serve.model_host import ModelHost
-from serve.options import Options, read_options
+from serve.options import ATTRIBUTES, Options, read_options
 from serve.settings import ServeSettings
 
 _IMAGE: Final = Batch((), one=True)
 _READERS: Final = {BodyKind.JSON: read_json, BodyKind.JSON_LINES: read_json_lines, BodyKind.NPY: read_npy}
 # How bodies begin that may have lost their label.
-_STARTS: Final = (
-    (b"{", BodyKind.JSON),
-    (b"--", BodyKind.MULTIPART),
-    (b"\x93NUMPY", BodyKind.NPY),
-)
+_STARTS: Final = ((b"{", BodyKind.JSON), (b"--", BodyKind.MULTIPART), (b"\x93NUMPY", BodyKind.NPY))
 
 
 class Invocations:
@@ -69,8 +67,8 @@ class Invocations:
             decoded = time.monotonic()
             probabilities = self._host.predict(images)
             predicted = time.monotonic()
-            text = answers.encode(probabilities, artifact, response_format, options, one=batch.one, files=batch.files)
-        headers = answers.headers(
+            text = _encode(probabilities, artifact, response_format, options, one=batch.one, files=batch.files)
+        headers = _headers(
             artifact.id, response_format, decoded - received, predicted - decoded, time.monotonic() - started
         )
         return Reply(200, headers, text)
@@ -88,7 +86,7 @@ class Invocations:
         accept = environ.get("HTTP_ACCEPT")
         response_format = negotiate(accept, self._settings.default_accept)
         if response_format is None:
-            forms = ", ".join(map(str, RESPONSE_FORMATS))
+            forms = ", ".join(map(str, media_types.RESPONSE_FORMATS))
             raise RequestError(406, f"Accept {str(accept)[:100]!r} can't be met; the answer's forms are {forms}")
         return response_format
 
@@ -138,3 +136,61 @@ def _too_large(length: int | None, limit: int) -> RequestError:
         f"the request body is larger than the limit of {limit} bytes{has}; send the image smaller, or fewer at once, "
         "or raise SAGEMAKER_MAX_PAYLOAD_IN_MB",
     )
+
+
+def _encode(
+    probabilities: FloatArray,
+    artifact: Artifact,
+    response_format: ResponseFormat,
+    options: Options,
+    *,
+    one: bool = True,
+    files: Sequence[str] | None = None,
+) -> bytes:
+    """The answer's body. probabilities: shape (N, classes), in the images' order.
+
+    one: the request was an image, not a list of them: JSON's predictions and probabilities are then its alone. files:
+    the images' names.
+    """
+    if response_format == media_types.NPY:
+        stream = io.BytesIO()
+        np.save(stream, probabilities, allow_pickle=False)
+        return stream.getvalue()
+    if response_format in (media_types.PREDICTIONS, media_types.JSON_LINES):
+        predictions = [codec.top_predictions(row, artifact, options.top_k, options.threshold) for row in probabilities]
+        if response_format == media_types.PREDICTIONS:
+            named = {} if files is None else {"files": list(files)}
+            return codec.dump_json({"predictions": predictions[0] if one else predictions, **named})
+        names = [{}] * len(predictions) if files is None else [{"file": file} for file in files]
+        return b"".join(
+            codec.dump_json({**name, "predictions": best}) for name, best in zip(names, predictions, strict=True)
+        )
+    rows = _rows(probabilities)
+    if response_format == media_types.CSV:
+        return ("\n".join(rows) + "\n").encode()
+    lists = ", ".join(f"[{row}]" for row in rows)
+    return (f"[{lists}]\n" if response_format == media_types.LIST or not one else f"{lists}\n").encode()
+
+
+def _rows(probabilities: FloatArray) -> list[str]:
+    """Each image's probabilities with nine significant digits: all that float32 arithmetic has, and half the bytes."""
+    form = ",".join(["%.9g"] * probabilities.shape[1])
+    return [form % tuple(row) for row in probabilities.tolist()]
+
+
+def _headers(
+    artifact_id: str, response_format: ResponseFormat, decode_s: float, predict_s: float, total_s: float
+) -> Mapping[str, str]:
+    """The form of the answer, which weights gave it, and the milliseconds that it took; waiting for a turn counts.
+
+    SageMaker passes on one header alone, so that one has all of it too.
+    """
+    decode, predict, total = 1000 * decode_s, 1000 * predict_s, 1000 * total_s
+    suffix = "; charset=utf-8" if response_format.media_type.startswith("text/") else ""
+    return {
+        "Content-Type": response_format.media_type + suffix,
+        "Vary": "Accept",
+        "X-Kennel-Artifact": artifact_id,
+        "Server-Timing": f"decode;dur={decode:.1f}, predict;dur={predict:.1f}, total;dur={total:.1f}",
+        ATTRIBUTES: f"artifact={artifact_id},decode_ms={decode:.1f},predict_ms={predict:.1f},total_ms={total:.1f}",
+    }

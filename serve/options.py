@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qsl
 
-from contract.options import allowed, from_text, number, parsed
+from contract.options import number, parsed, read_texts
 from serve import codec
 from serve.errors import RequestError
 from serve.media_types import FORMATS_BY_NAME, ResponseFormat
@@ -52,14 +52,9 @@ def read_options(query: str, attributes: str, form_fields: Mapping[str, str] | N
         return DEFAULT
     texts = {name: value for name, value in (form_fields or {}).items() if name in _OPTIONS}
     texts |= _from_attributes(attributes) | _from_query(query)
-    values: dict[str, Any] = {}
-    for name, text in texts.items():
-        try:
-            values[name] = from_text(_OPTIONS[name], text)
-        except ValueError:
-            raise RequestError(
-                400, f"the option {name} must be {allowed(_OPTIONS[name])}, got {text[:100]!r}"
-            ) from None
+    values, faults = read_texts({name: _OPTIONS[name] for name in texts}, texts)
+    if faults:
+        raise RequestError(400, f"the option {faults[0]}")
     return Options(**values)
 
 

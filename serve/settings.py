@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from contract.errors import ConfigError
-from contract.options import allowed, choice, from_text, number, parsed, text
+from contract.options import allowed, choice, number, parsed, read_texts, text
 from contract.paths import DEFAULT_ROOT, ROOT_VARIABLE
 from contract.texts import quoted
 from serve.engines.base import DEVICES, ENGINE_FORMS, PRECISIONS
@@ -144,16 +144,11 @@ class ServeSettings:
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> "ServeSettings":
         """Raises ConfigError that names all faults at once."""
-        values: dict[str, Any] = {}
-        faults: list[str] = []
+        given = {}
         for setting in fields(cls):
-            name = next((name for name in setting.metadata["variables"] if environ.get(name)), None)
-            if name is None:
-                continue
-            try:
-                values[setting.name] = from_text(setting, environ[name])
-            except ValueError:
-                faults.append(f"{name} must be {allowed(setting)}, got {environ[name]!r}")
+            if variable := next(filter(environ.get, setting.metadata["variables"]), None):
+                given[variable] = setting
+        values, faults = read_texts(given, environ)
         faults += _outside_range(values, environ)
         if faults:
             raise ConfigError(faults[0] if len(faults) == 1 else f"{len(faults)} settings: " + " | ".join(faults))
