@@ -6,17 +6,15 @@ POST /invocations as every client.
 
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Final
 
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from model.machine import available_cpus
-from serve import fast_path
 from serve.codec import dump_json
 from serve.errors import Reply, RequestError, error_response, unavailable
-from serve.invocations import Invocations
+from serve.invocations import PATH, Invocations
 from serve.log import log_request
 from serve.model_host import ModelHost
 from serve.settings import MB, ServeSettings
@@ -27,8 +25,8 @@ MOST_MB_IN_FLIGHT: Final = 100
 IMAGES_HEADER: Final = "X-Kennel-Max-Images"
 # One image is computed while others wait for it, are decoded, or are on their way.
 _TRANSFORMS_A_CORE: Final = 8
-# The image's own fault, and not the server's or the caller's.
-_IMAGE_FAULTS: Final = frozenset((400, 413, 415))
+# Under which the application's `extensions` have its Invocations.
+INVOCATIONS: Final = "kennel.invocations"
 
 
 def create_app(host: ModelHost, settings: ServeSettings, others_ready: Callable[[], bool]) -> Flask:
@@ -47,14 +45,17 @@ def create_app(host: ModelHost, settings: ServeSettings, others_ready: Callable[
             raise unavailable("another worker is still loading the model", 2)
         return Response(b'{"status": "ok"}\n', content_type="application/json")
 
-    invocations = Invocations(host, settings)
-    app.extensions[fast_path.NAME] = fast_path.FastPath(invocations, partial(_response_status, settings))
+    invocations = app.extensions[INVOCATIONS] = Invocations(host, settings)
 
-    @app.post(fast_path.PATH)
+    @app.post(PATH)
     def invoke() -> Response:
-        return _response(invocations.answer(request.environ))
+        return _response(invocations.reply(request.environ))
 
-    _register_batch_transform(app, settings)
+    @app.get("/execution-parameters")
+    def parameters() -> Response:
+        body = dump_json(execution_parameters(settings, available_cpus()))
+        return Response(body, content_type="application/json", headers={IMAGES_HEADER: str(settings.max_images)})
+
     _register_error_handlers(app)
     _log_requests(app)
     return app
@@ -72,32 +73,6 @@ def execution_parameters(settings: ServeSettings, cores: int) -> dict[str, Any]:
         "BatchStrategy": settings.batch_strategy,
         "MaxPayloadInMB": payload,
     }
-
-
-def _response_status(settings: ServeSettings, status: int) -> int:
-    """The status to send at /invocations for a request whose own is `status`: 200 for bad images, too, in a job that
-    is to go on after them.
-    """
-    goes_on = settings.batch and settings.batch_errors == "answer"
-    return 200 if goes_on and status in _IMAGE_FAULTS else status
-
-
-def _register_batch_transform(app: Flask, settings: ServeSettings) -> None:
-    """Add GET /execution-parameters, and the answers of a job that is to go on after bad images.
-
-    Call it before the requests' log is registered: the log then gets the status from before this change.
-    """
-
-    @app.get("/execution-parameters")
-    def parameters() -> Response:
-        body = dump_json(execution_parameters(settings, available_cpus()))
-        return Response(body, content_type="application/json", headers={IMAGES_HEADER: str(settings.max_images)})
-
-    @app.after_request
-    def go_on(response: Response) -> Response:
-        if request.path.rstrip("/") == "/invocations":
-            response.status_code = _response_status(settings, response.status_code)
-        return response
 
 
 def _response(reply: Reply) -> Response:
@@ -129,5 +104,7 @@ def _log_requests(app: Flask) -> None:
 
     @app.after_request
     def log(response: Response) -> Response:
-        log_request(request.method, request.path, response.status_code, g.started, g.get("fault", ""))
+        # Invocations logs its own.
+        if request.endpoint != "invoke":
+            log_request(request.method, request.path, response.status_code, g.started, g.get("fault", ""))
         return response

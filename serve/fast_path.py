@@ -5,19 +5,12 @@ Flask answers everything else, and this path too for HTTP/1.0, Expect and a trai
 """
 
 import socket
-import time
-from collections.abc import Callable
 from typing import Any, Final
 
 from gunicorn.http.body import LengthReader
 
-from serve.errors import Reply, error_response
-from serve.invocations import Invocations
-from serve.log import log_request
+from serve.invocations import PATH
 
-PATH: Final = "/invocations"
-# Under which Flask's `extensions` have it.
-NAME: Final = "kennel.fast_path"
 # The headers that WSGI doesn't prefix with HTTP_, as gunicorn's parser names them.
 _UNPREFIXED: Final = ("CONTENT_TYPE", "CONTENT_LENGTH")
 _LARGEST_PIECE: Final = 1 << 20
@@ -25,46 +18,21 @@ _LARGEST_PIECE: Final = 1 << 20
 _MOST_PIECES: Final = 64
 
 
-class FastPath:
-    """Answers requests as gunicorn's parser yields them, each in the calling thread.
-
-    response_status: the status to send, from the one that the request's outcome has.
-    """
-
-    def __init__(self, invocations: Invocations, response_status: Callable[[int], int]) -> None:
-        self._invocations = invocations
-        self._response_status = response_status
-
-    @property
-    def free_slots(self) -> int:
-        """How many more images may be held."""
-        return self._invocations.admission.free_slots
-
-    def takes(self, request: Any) -> bool:
-        """Whether this request can go the fast path."""
-        plain = request.method == "POST" and request.path == PATH and request.version == (1, 1)
-        return plain and not request._expected_100_continue
-
-    def answer(self, request: Any) -> Reply:
-        """The answer, errors included; raises nothing."""
-        started = time.monotonic()
-        try:
-            reply = self._invocations.answer(_environ(request))
-        except Exception as error:  # noqa: BLE001 - answered and logged
-            reply = error_response(error, "POST", PATH)
-        log_request("POST", PATH, reply.code, started, reply.fault)
-        return reply._replace(code=self._response_status(reply.code))
+def takes(request: Any) -> bool:
+    """Whether a request, as gunicorn's parser yields it, can go the fast path."""
+    plain = request.method == "POST" and request.path == PATH and request.version == (1, 1)
+    return plain and not request._expected_100_continue
 
 
-def _environ(request: Any) -> dict[str, Any]:
+def environ(request: Any) -> dict[str, Any]:
     """What `Invocations` reads of WSGI's environment."""
     body = request.body
-    environ = {"QUERY_STRING": request.query or ""}
+    values = {"QUERY_STRING": request.query or ""}
     for name, value in request.headers:
         key = name.replace("-", "_")
         key = key if key in _UNPREFIXED else f"HTTP_{key}"
-        environ[key] = f"{environ[key]},{value}" if key in environ else value
-    return {**environ, "wsgi.input": _Announced(body) if isinstance(body.reader, LengthReader) else body}
+        values[key] = f"{values[key]},{value}" if key in values else value
+    return {**values, "wsgi.input": _Announced(body) if isinstance(body.reader, LengthReader) else body}
 
 
 def skip(body: Any) -> None:

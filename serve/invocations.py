@@ -19,7 +19,8 @@ from serve.bodies.batch import Batch
 from serve.bodies.multipart import read_form
 from serve.bodies.npy import read_npy
 from serve.engines.base import FloatArray, UInt8Array
-from serve.errors import Reply, RequestError
+from serve.errors import Reply, RequestError, error_response
+from serve.log import log_request
 from serve.media_types import BodyKind, ResponseFormat, body_kind, content_type_fault, negotiate
 from serve.model_host import ModelHost
 from serve.options import ATTRIBUTES, Options, read_options
@@ -31,6 +32,11 @@ _READERS: Final = {BodyKind.JSON: read_json, BodyKind.JSON_LINES: read_json_line
 _STARTS: Final = ((b"{", BodyKind.JSON), (b"--", BodyKind.MULTIPART), (b"\x93NUMPY", BodyKind.NPY))
 
 
+PATH: Final = "/invocations"
+# The image's own fault, and not the server's or the caller's.
+_IMAGE_FAULTS: Final = frozenset((400, 413, 415))
+
+
 class Invocations:
     """Answers requests, each in the thread that calls; several images of one are decoded by a few more."""
 
@@ -40,9 +46,22 @@ class Invocations:
         self.admission = Admission(settings.max_waiting, settings.threads)
         self._pool = ThreadPoolExecutor(settings.threads, "decoder")
 
-    def answer(self, environ: Mapping[str, Any]) -> Reply:
-        """The answer to the request that a WSGI environment describes. Raises RequestError, ImageError."""
+    def reply(self, environ: Mapping[str, Any]) -> Reply:
+        """The response to the request that a WSGI environment describes, errors included; it is logged. Raises nothing.
+
+        Its status is 200 for bad images, too, in a transform job that is to go on after them.
+        """
         started = time.monotonic()
+        try:
+            reply = self._answer(environ, started)
+        except Exception as error:  # noqa: BLE001 - answered and logged
+            reply = error_response(error, "POST", PATH)
+        log_request("POST", PATH, reply.code, started, reply.fault)
+        goes_on = reply.code in _IMAGE_FAULTS and self._settings.batch and self._settings.batch_errors == "answer"
+        return reply._replace(code=200) if goes_on else reply
+
+    def _answer(self, environ: Mapping[str, Any], started: float) -> Reply:
+        """Raises RequestError, ImageError."""
         content_type = environ.get("CONTENT_TYPE") or ""
         kind = body_kind(content_type)
         if kind is None:

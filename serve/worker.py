@@ -23,7 +23,9 @@ from gunicorn.http.wsgi import Response
 from gunicorn.workers.gthread import ThreadWorker
 
 from serve import fast_path
+from serve.app import INVOCATIONS
 from serve.errors import RequestError, error_body, server_fault
+from serve.invocations import Invocations
 
 # A client that sends or takes nothing for so long is disconnected.
 _SILENCE_S: Final = 30
@@ -126,13 +128,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         return self.alive and self.tpool._work_queue.empty() and not self._refused(conn)
 
     def handle_request(self, req: Any, conn: Any) -> Any:
-        fast = self._fast_path
-        if not fast.takes(req):
+        if not fast_path.takes(req):
             return super().handle_request(req, conn)
         response = Response(req, conn.sock, self.cfg)
         if not self.alive or len(self.keepalived_conns) >= self.max_keepalived:
             response.force_close()
-        reply = fast.answer(req)
+        reply = self._invocations.reply(fast_path.environ(req))
         if "Retry-After" in reply.headers:
             self._refused_until[conn] = time.monotonic() + _PAUSE_S
         headers = [*reply.headers.items(), ("Content-Length", str(len(reply.body)))]
@@ -143,9 +144,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         return not response.should_close()
 
     @property
-    def _fast_path(self) -> fast_path.FastPath:
-        extension: fast_path.FastPath = self.wsgi.extensions[fast_path.NAME]
-        return extension
+    def _invocations(self) -> Invocations:
+        invocations: Invocations = self.wsgi.extensions[INVOCATIONS]
+        return invocations
 
     def on_client_socket_readable(self, conn: Any, client: Any) -> None:
         if self._refused(conn) and _sends_post(conn):
@@ -157,7 +158,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         super().wait_for_and_dispatch_events(min(timeout, _LOOK_S) if self._parked else timeout)
-        free = self._fast_path.free_slots if self._parked else 0
+        free = self._invocations.admission.free_slots if self._parked else 0
         while self._parked and (free > 0 or not self._refused(self._parked[0]) or not self.alive):
             free -= 1
             self.enqueue_req(self._parked.popleft())
