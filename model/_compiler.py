@@ -180,10 +180,6 @@ class _Imported(Loader):
         module.__spec__ = self._spec
 
 
-def _graph_break(*_arguments: object, **_named: object) -> None:
-    """torch._dynamo.graph_break, while nothing is compiled."""
-
-
 def _callers() -> Iterator[str]:
     """The names of the modules whose code is running in this thread, the innermost first."""
     frame: FrameType | None = sys._getframe(1)
@@ -198,14 +194,10 @@ def _asker() -> str:
     return next((name for name in _callers() if name not in ours and name.partition(".")[0] != "importlib"), "")
 
 
-def _is_compile_supported(device_type: str) -> bool:
-    return bool(importlib.import_module(_UTILS).is_compile_supported(device_type))
-
-
 _FINDER: Final = _Finder()
 _ANSWERS: Final[Mapping[tuple[str, str], Callable[..., Any]]] = {
     ("torch._compile", "disable"): _FINDER.disable,
-    ("torch.optim.optimizer", "graph_break"): _graph_break,
+    ("torch.optim.optimizer", "graph_break"): lambda *_arguments, **_named: None,
 }
 
 
@@ -217,7 +209,7 @@ def install() -> None:
 
 def importing_torchvision() -> AbstractContextManager[None]:
     """Inside, importing torchvision doesn't import the compiler; afterwards it is as if nobody had asked for it."""
-    return standing_in(StandIn(_UTILS, is_compile_supported=_is_compile_supported))
+    return standing_in(StandIn(_UTILS, "is_compile_supported"))
 
 
 def starting_a_profiler() -> AbstractContextManager[None]:

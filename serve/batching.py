@@ -101,7 +101,8 @@ class Admission:
         self._slots = slots
         self._used = 0
         self._lock = threading.Lock()
-        self._free_decoders = decoders
+        # How many more images could be decoded at once now; others may begin at any time.
+        self.free_decoders = decoders
         self._decoders = threading.BoundedSemaphore(decoders)
 
     @property
@@ -133,19 +134,14 @@ class Admission:
             with self._lock:
                 self._used -= held
 
-    @property
-    def free_decoders(self) -> int:
-        """How many more images could be decoded at once now; others may begin at any time."""
-        return self._free_decoders
-
     @contextmanager
     def decoding(self) -> Iterator[None]:
         """A turn to decode an image, or a few small ones."""
         with self._decoders:
             with self._lock:
-                self._free_decoders -= 1
+                self.free_decoders -= 1
             try:
                 yield
             finally:
                 with self._lock:
-                    self._free_decoders += 1
+                    self.free_decoders += 1

@@ -75,8 +75,11 @@ def top_predictions(
     """
     best = (-probabilities).argsort(kind="stable")[:k].tolist()
     labels, values = artifact.labels, probabilities.tolist()
+    # Nine significant digits: all that float32 arithmetic has, and half the bytes.
     return [
-        {"label": labels[i], "index": i, "probability": _rounded(values[i])} for i in best if values[i] >= threshold
+        {"label": labels[i], "index": i, "probability": float(f"{values[i]:.9g}")}
+        for i in best
+        if values[i] >= threshold
     ]
 
 
@@ -86,8 +89,3 @@ def dump_json(value: Any) -> bytes:
 
 
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
-
-
-def _rounded(value: float) -> float:
-    """Nine significant digits: all that float32 arithmetic has, and half the bytes."""
-    return float(f"{value:.9g}")

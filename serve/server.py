@@ -104,8 +104,8 @@ class GunicornServer(BaseApplication):  # type: ignore[misc]
             "logger_class": GunicornLogger,
             "proc_name": "kennel",
             "post_fork": self._after_fork,
-            "child_exit": self._after_exit,
-            "nworkers_changed": self._count_changed,
+            "child_exit": lambda _arbiter, worker: self._status.mark(worker.age, False),
+            "nworkers_changed": lambda _arbiter, new, _old: self._status.expect(new),
         }
         for name, value in values.items():
             self.cfg.set(name, value)
@@ -148,12 +148,6 @@ class GunicornServer(BaseApplication):  # type: ignore[misc]
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         self._number = worker.age
-
-    def _after_exit(self, _arbiter: Any, worker: Any) -> None:
-        self._status.mark(worker.age, False)
-
-    def _count_changed(self, _arbiter: Any, new: int, _old: int | None) -> None:
-        self._status.expect(new)
 
 
 def listen(host: str, port: int) -> socket.socket:

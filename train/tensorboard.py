@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from model._boto3 import boto3_on_demand
+from model._stand_in import boto3_on_demand
 from model.labels import readable_labels
 from model.metrics import Evaluation
 from model.preprocess import UInt8Array

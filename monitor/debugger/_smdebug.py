@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from contract.environment import environment
-from model._boto3 import boto3_on_demand
+from model._stand_in import boto3_on_demand
 
 __all__ = [
     "CHECKSUM_MAGIC_BYTES",

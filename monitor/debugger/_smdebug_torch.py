@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from contract.environment import environment
-from model._boto3 import boto3_on_demand
+from model._stand_in import boto3_on_demand
 from monitor.debugger._smdebug import ReductionConfig, imported_quietly
 
 # Its profiler would start with the hook wherever there is a profilerconfig.json, parts of which it passes to eval();
