@@ -96,11 +96,10 @@ def _run(settings: "ServeSettings") -> int:
         code = ended.code
     except HaltServer as halted:
         code = halted.exit_status
-    if failure := status.failure():
-        message, users_fault = failure
+    message, failed = status.failure()
+    if failed:
         print(f"error: {message}", file=sys.stderr)
-        return EXIT_USER if users_fault else int(code or 1)
-    return int(code or 0)
+    return failed or int(code or 0)
 
 
 def _keep_arenas_few() -> None:

@@ -33,6 +33,7 @@ _GRACE_S: Final = 25
 _HEARTBEAT_S: Final = 60
 # Beside the requests that are worked on: for /ping, and for answering others that the server is full.
 _SPARE_THREADS: Final = 32
+EXIT_USER: Final = 2
 # What makes gunicorn end instead of starting the worker again and again.
 BOOT_ERROR: Final = 3
 
@@ -59,18 +60,15 @@ class WorkerStatus:
     def all_ready(self) -> bool:
         return sum(self._memory[2 : 2 + _SLOTS]) >= self._memory[0]
 
-    def report_failure(self, message: str, users_fault: bool) -> None:
-        """Why a worker can't start, for the master, which outlives it. users_fault: whether the user can mend it."""
+    def report_failure(self, message: str, exit_code: int) -> None:
+        """Why a worker can't start, for the master, which outlives it, and the code to exit with."""
         text = message.encode()[:_LONGEST_MESSAGE]
         self._memory[-_LONGEST_MESSAGE:] = text.ljust(_LONGEST_MESSAGE, b"\0")
-        self._memory[1] = 2 if users_fault else 1
+        self._memory[1] = exit_code
 
-    def failure(self) -> tuple[str, bool] | None:
-        """(message, whether the user can mend it), or None when all workers could start."""
-        if not self._memory[1]:
-            return None
-        text = bytes(self._memory[-_LONGEST_MESSAGE:]).rstrip(b"\0").decode(errors="ignore")
-        return text, self._memory[1] == 2
+    def failure(self) -> tuple[str, int]:
+        """(message, exit code), which is 0 when all workers could start."""
+        return bytes(self._memory[-_LONGEST_MESSAGE:]).rstrip(b"\0").decode(errors="ignore"), self._memory[1]
 
 
 class GunicornServer(BaseApplication):  # type: ignore[misc]
@@ -131,13 +129,11 @@ class GunicornServer(BaseApplication):  # type: ignore[misc]
 
     def _give_up(self, error: BaseException) -> None:
         if isinstance(error, UserError):
-            self._status.report_failure(str(error), users_fault=True)
+            self._status.report_failure(str(error), EXIT_USER)
         else:
             _log.error("the model can't be loaded", exc_info=error)
             first = (str(error).splitlines() or [""])[0]
-            self._status.report_failure(
-                f"the model can't be loaded ({type(error).__name__}: {first})", users_fault=False
-            )
+            self._status.report_failure(f"the model can't be loaded ({type(error).__name__}: {first})", BOOT_ERROR)
         logging.shutdown()
         # Not sys.exit: this is a thread, and the worker's loop would go on.
         os._exit(BOOT_ERROR)
