@@ -14,11 +14,18 @@ from typing import Any, Final
 
 from contract.texts import quoted
 
+_Check = Callable[[Mapping[str, Any], Any], Any]
 
-def _option(default: object, kind: str, help: str, variables: str = "", **about: object) -> Any:
-    """variables: of the environment, where the option is read from the first of them that is set."""
-    metadata = {"kind": kind, "help": help, "variables": tuple(variables.split()), **about}
-    return field(default=default, metadata=metadata)
+
+def _option(
+    default: object, kind: str, check: _Check, allowed: str, help: str, variables: str = "", **about: object
+) -> Any:
+    """check: the typed value, or _Unfit, of what TOML might have for it. allowed: what it may be, in words.
+
+    variables: of the environment, where the option is read from the first of them that is set.
+    """
+    about |= {"kind": kind, "check": check, "allowed": allowed, "help": help, "variables": tuple(variables.split())}
+    return field(default=default, metadata=about)
 
 
 def text(default: str, form: str, help: str, pattern: str = "", *, json: bool = False, variables: str = "") -> Any:
@@ -27,28 +34,29 @@ def text(default: str, form: str, help: str, pattern: str = "", *, json: bool = 
     json: a JSON list or object stands for its own text. The text itself may be empty only where the default is; control
     characters are refused but in JSON.
     """
-    return _option(default, "text", help, variables, form=form, pattern=pattern, json=json, empty=not default)
+    return _option(default, "text", _text, form, help, variables, pattern=pattern, json=json, empty=not default)
 
 
 def choice(default: str, options: tuple[str, ...], help: str, variables: str = "") -> Any:
     """One of `options`."""
-    return _option(default, "choice", help, variables, options=options)
+    return _option(default, "choice", _choice, f"one of {', '.join(options)}", help, variables, options=options)
 
 
 def flag(default: bool, help: str) -> Any:
     """True or false."""
-    return _option(default, "flag", help)
+    return _option(default, "flag", _flag, "true or false", help)
 
 
 def number(default: float, low: float, high: float, help: str, above: bool = False, variables: str = "") -> Any:
     """From low to high; the kind, integer or float, follows the default's type. above: low itself is refused."""
-    kind = "integer" if isinstance(default, int) else "float"
-    return _option(default, kind, help, variables, low=low, high=high, above=above)
+    kind, article = ("integer", "an integer") if isinstance(default, int) else ("float", "a number")
+    limits = f"above {low:g} and at most {high:.10g}" if above else f"from {low:g} to {high:.10g}"
+    return _option(default, kind, _number, f"{article} {limits}", help, variables, low=low, high=high, above=above)
 
 
 def texts(form: str, help: str, pattern: str = "", most: int = 100) -> Any:
     """A tuple of `most` texts at most, empty by default; in the environment and in flags separated by commas."""
-    return _option((), "texts", help, form=form, pattern=pattern, most=most)
+    return _option((), "texts", _texts, f"a list of {form}, {most} at most", help, pattern=pattern, most=most)
 
 
 def pairs(form: str, help: str, name: str, value: str, most: int) -> Any:
@@ -56,33 +64,19 @@ def pairs(form: str, help: str, name: str, value: str, most: int) -> Any:
 
     name, value: regular expressions that the whole of each must match.
     """
-    return _option((), "pairs", help, form=form, name=name, value=value, most=most)
+    allowed = f"a table of {form}, {most} at most"
+    return _option((), "pairs", _pairs, allowed, help, name=name, value=value, most=most)
 
 
 def parsed(default: str | None, form: str, help: str, parse: Callable[[str], Any], variables: str = "") -> Any:
     """What `parse` makes of a text; it raises ValueError or KeyError for one that isn't allowed. default: as text."""
     typed = None if default is None else parse(default)
-    return _option(typed, "parsed", help, variables, form=form, parse=parse, text=default)
+    return _option(typed, "parsed", _parsed, form, help, variables, parse=parse, text=default)
 
 
 def allowed(each: "Field[Any]") -> str:
     """What a setting may be, in words."""
-    about = each.metadata
-    match about["kind"]:
-        case "choice":
-            return "one of " + ", ".join(about["options"])
-        case "flag":
-            return "true or false"
-        case "text" | "parsed":
-            return str(about["form"])
-        case "texts":
-            return f"a list of {about['form']}, {about['most']} at most"
-        case "pairs":
-            return f"a table of {about['form']}, {about['most']} at most"
-        case kind:
-            article = "an integer" if kind == "integer" else "a number"
-            lower = f"above {about['low']:g} and at most" if about["above"] else f"from {about['low']:g} to"
-            return f"{article} {lower} {about['high']:.10g}"
+    return str(each.metadata["allowed"])
 
 
 _YES: Final = ("true", "yes", "on", "1")
@@ -139,7 +133,7 @@ class _Unfit(Exception):
 def _typed(each: "Field[Any]", decode: Callable[[], object], given: object = None) -> Any:
     """given: what the sentence quotes; None: the part that is unfit."""
     try:
-        return _CHECKS[each.metadata["kind"]](each.metadata, decode())
+        return each.metadata["check"](each.metadata, decode())
     except _Unfit as unfit:
         raise ValueError(f"must be {allowed(each)}, got {quoted(unfit.value if given is None else given)}") from None
 
@@ -220,12 +214,6 @@ def _pairs(about: Mapping[str, Any], value: Any) -> tuple[tuple[str, str], ...]:
         _require(isinstance(given, str | int) and not isinstance(given, bool), f"neither text nor integer for {name}")
         _require(re.fullmatch(about["value"], str(given)), f"a text that is too long or has other signs for {name}")
     return tuple((name, str(given)) for name, given in value.items())
-
-
-_CHECKS: Final[Mapping[str, Callable[[Mapping[str, Any], Any], Any]]] = {
-    "text": _text, "choice": _choice, "parsed": _parsed, "flag": _flag, "integer": _number, "float": _number,
-    "texts": _texts, "pairs": _pairs,
-}  # fmt: skip
 
 
 def _as_number(text: str) -> object:

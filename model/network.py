@@ -98,12 +98,7 @@ def build_backbone(architecture: str) -> tuple[nn.Module, int]:
 
 
 def assemble(
-    backbone: nn.Module,
-    features: int,
-    head: str,
-    num_classes: int,
-    mean: Sequence[float],
-    std: Sequence[float],
+    backbone: nn.Module, features: int, head: str, num_classes: int, mean: Sequence[float], std: Sequence[float]
 ) -> Classifier:
     """Backbone and a new head as one network.
 

@@ -24,13 +24,8 @@ def load_network(artifact: Artifact) -> Classifier:
             f"{artifact.path} is a {artifact.architecture} with a {artifact.head} head, which this Kennel "
             "doesn't know; use the version that wrote it"
         )
-    network = build(
-        artifact.architecture,
-        artifact.head,
-        len(artifact.classes),
-        artifact.preprocess.mean,
-        artifact.preprocess.std,
-    )
+    shape = artifact.preprocess
+    network = build(artifact.architecture, artifact.head, len(artifact.classes), shape.mean, shape.std)
     state = _read(artifact.weights)
     try:
         network.load_state_dict(dict(state))
