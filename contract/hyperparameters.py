@@ -25,25 +25,22 @@ class Hyperparameters:
 
     architecture: str = choice("resnet18", ("resnet18", "resnet34", "resnet50"), "torchvision network")
     pretrained: str = text(
-        "imagenet",
-        "imagenet, none or a path",
+        "imagenet", "imagenet, none or a path",
         "backbone weights to start from: torchvision's for ImageNet, a weights file, or none",
-    )
+    )  # fmt: skip
     freeze: str = choice(
-        "none",
-        ("backbone", "gradual", "none"),
+        "none", ("backbone", "gradual", "none"),
         "backbone: train the head alone on fixed features; gradual: head first, then stage by stage from the top, "
         "all from the middle on",
-    )
+    )  # fmt: skip
     feature_views: int = number(
         4, 0, 1000, "with freeze=backbone: augmented views of each image whose features are computed once; "
         "0 computes new ones in every epoch",
     )  # fmt: skip
     feature_precision: str = choice(
-        "float32",
-        ("float32", "bfloat16"),
+        "float32", ("float32", "bfloat16"),
         "in which such features are computed; bfloat16 is faster where the machine has it",
-    )
+    )  # fmt: skip
     head: str = choice("linear", ("linear", "mlp"), "linear, or mlp: 512 ReLU units before the output")
     lr: float = number(0.001, 0.0, 10.0, "peak learning rate, of the head", above=True)
     backbone_lr_ratio: float = number(
@@ -70,10 +67,9 @@ class Hyperparameters:
     grad_clip: float = number(0.0, 0.0, 1000.0, "largest norm of all gradients together; 0 leaves them as they are")
     label_smoothing: float = number(0.0, 0.0, 0.9, "share of each target that is spread over all classes")
     class_balance: str = choice(
-        "none",
-        ("none", "sampling", "weights"),
+        "none", ("none", "sampling", "weights"),
         "for uneven classes: draw all classes equally often, or weight the loss by 1 / class size",
-    )
+    )  # fmt: skip
     ema_decay: float = number(
         0.0, 0.0, 0.99999, "of the moving average of the weights, which is then validated and kept; 0: none"
     )
@@ -88,40 +84,31 @@ class Hyperparameters:
     tensorboard: str = choice("on", ("on", "off"), "on: event files with curves and pictures for TensorBoard")
     debug: str = choice("on", ("on", "off"), "on: save tensors while training, and let rules judge them")
     debug_interval: int = number(
-        0,
-        0,
-        1_000_000,
-        "training steps from one saved step to the next, of the loss a tenth of it; 0: a fiftieth of "
+        0, 0, 1_000_000, "training steps from one saved step to the next, of the loss a tenth of it; 0: a fiftieth of "
         "all steps, from 20 (on a GPU 200) to 500",
-    )
+    )  # fmt: skip
     profile: str = choice("on", ("on", "off"), "on: sample the machine, time the parts of each step, judge both")
     profile_interval: int = number(500, 100, 60_000, "milliseconds from one sample of the machine to the next")
     profile_steps: str = text(
         "auto", "auto, none or FIRST:COUNT", "training steps, from 0, whose operators are recorded with torch.profiler"
     )
     rules: str = text(
-        "default",
-        "default, none, rules with parameters, SageMaker's JSON or a path of it",
-        "what debugger and profiler judge, as in Overfit:ratio_threshold=0.3,VanishingGradient",
-        json=True,
-    )
+        "default", "default, none, rules with parameters, SageMaker's JSON or a path of it",
+        "what debugger and profiler judge, as in Overfit:ratio_threshold=0.3,VanishingGradient", json=True,
+    )  # fmt: skip
     rule_action: str = text(
-        "report",
-        "report, stop, finish or run:COMMAND",
+        "report", "report, stop, finish or run:COMMAND",
         "when a rule finds an error: only report it; end the job as failed; end it as completed; run a command",
-    )
+    )  # fmt: skip
     callbacks: str = text(
-        "none",
-        "none or module:attribute, separated by commas",
+        "none", "none or module:attribute, separated by commas",
         "callbacks of one's own: subclasses of monitor.callbacks.Callback, made without arguments",
-    )
+    )  # fmt: skip
     tune_trials: int = number(0, 0, 10_000, "trials of a search that comes before the training; 0: no search")
     tune_space: str = text(
-        "default",
-        "default, wide, ranges as in lr=0.001:0.1:log, or JSON",
-        "what the search varies, and within which limits",
-        json=True,
-    )
+        "default", "default, wide, ranges as in lr=0.001:0.1:log, or JSON",
+        "what the search varies, and within which limits", json=True,
+    )  # fmt: skip
     tune_objective: str = text(
         "validation_accuracy", "metrics, each with :maximize or :minimize if need be", "what the search is to improve"
     )

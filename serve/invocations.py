@@ -2,7 +2,7 @@
 
 import io
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -26,13 +26,11 @@ from serve.model_host import ModelHost
 from serve.options import ATTRIBUTES, Options, read_options
 from serve.settings import ServeSettings
 
+PATH: Final = "/invocations"
 _IMAGE: Final = Batch((), one=True)
 _READERS: Final = {BodyKind.JSON: read_json, BodyKind.JSON_LINES: read_json_lines, BodyKind.NPY: read_npy}
 # How bodies begin that may have lost their label.
 _STARTS: Final = ((b"{", BodyKind.JSON), (b"--", BodyKind.MULTIPART), (b"\x93NUMPY", BodyKind.NPY))
-
-
-PATH: Final = "/invocations"
 # The image's own fault, and not the server's or the caller's.
 _IMAGE_FAULTS: Final = frozenset((400, 413, 415))
 
@@ -86,7 +84,7 @@ class Invocations:
             decoded = time.monotonic()
             probabilities = self._host.predict(images)
             predicted = time.monotonic()
-            text = _encode(probabilities, artifact, response_format, options, one=batch.one, files=batch.files)
+            text = _encode(probabilities, artifact, response_format, options, batch)
         headers = _headers(
             artifact.id, response_format, decoded - received, predicted - decoded, time.monotonic() - started
         )
@@ -158,19 +156,9 @@ def _too_large(length: int | None, limit: int) -> RequestError:
 
 
 def _encode(
-    probabilities: FloatArray,
-    artifact: Artifact,
-    response_format: ResponseFormat,
-    options: Options,
-    *,
-    one: bool = True,
-    files: Sequence[str] | None = None,
+    probabilities: FloatArray, artifact: Artifact, response_format: ResponseFormat, options: Options, batch: Batch
 ) -> bytes:
-    """The answer's body. probabilities: shape (N, classes), in the images' order.
-
-    one: the request was an image, not a list of them: JSON's predictions and probabilities are then its alone. files:
-    the images' names.
-    """
+    """The answer's body: a list for a list of images. probabilities: shape (N, classes), in the images' order."""
     if response_format == media_types.NPY:
         stream = io.BytesIO()
         np.save(stream, probabilities, allow_pickle=False)
@@ -178,9 +166,9 @@ def _encode(
     if response_format in (media_types.PREDICTIONS, media_types.JSON_LINES):
         predictions = [codec.top_predictions(row, artifact, options.top_k, options.threshold) for row in probabilities]
         if response_format == media_types.PREDICTIONS:
-            named = {} if files is None else {"files": list(files)}
-            return codec.dump_json({"predictions": predictions[0] if one else predictions, **named})
-        names = [{}] * len(predictions) if files is None else [{"file": file} for file in files]
+            named = {} if batch.files is None else {"files": list(batch.files)}
+            return codec.dump_json({"predictions": predictions[0] if batch.one else predictions, **named})
+        names = [{}] * len(predictions) if batch.files is None else [{"file": file} for file in batch.files]
         return b"".join(
             codec.dump_json({**name, "predictions": best}) for name, best in zip(names, predictions, strict=True)
         )
@@ -188,7 +176,7 @@ def _encode(
     if response_format == media_types.CSV:
         return ("\n".join(rows) + "\n").encode()
     lists = ", ".join(f"[{row}]" for row in rows)
-    return (f"[{lists}]\n" if response_format == media_types.LIST or not one else f"{lists}\n").encode()
+    return (f"[{lists}]\n" if response_format == media_types.LIST or not batch.one else f"{lists}\n").encode()
 
 
 def _rows(probabilities: FloatArray) -> list[str]:

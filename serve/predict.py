@@ -24,8 +24,6 @@ from serve.engines import registry
 from serve.engines.base import DEVICES, ENGINE_FORMS, PRECISIONS, EngineOptions, UInt8Array
 from serve.model_host import Model, predict_checked
 
-EXIT_FAILED = 1
-
 
 def main() -> None:
     """Answer; exits with 1 when a file failed."""
@@ -39,7 +37,7 @@ def main() -> None:
         failed |= "error" in answer
         print(codec.dump_json(answer).decode().rstrip("\n") if arguments.json else _for_people(answer))
     if failed:
-        sys.exit(EXIT_FAILED)
+        sys.exit(1)
 
 
 def predict_files(model: Model, files: Sequence[Path], top_k: int) -> Iterator[dict[str, Any]]:
