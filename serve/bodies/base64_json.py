@@ -26,8 +26,7 @@ def read_json(body: bytes, most: int) -> Batch:
     # Millions of empty objects would take twenty times the body's bytes; base64 has no brackets.
     if body.count(b"{") + body.count(b"[") > 4 * most + 64:
         raise RequestError(
-            413,
-            f"the JSON has more objects and lists than {most} images take; send fewer at once, each as {_EXAMPLE}",
+            413, f"the JSON has more objects and lists than {most} images take; send fewer at once, each as {_EXAMPLE}"
         )
     value = _parse(body, "the body", _BODY_EXAMPLE)
     if not isinstance(value, dict) or not isinstance(value.get("instances"), list):

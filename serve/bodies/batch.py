@@ -46,8 +46,7 @@ class Batch:
 def too_many(most: int) -> RequestError:
     """413: the request has more images than `most`."""
     return RequestError(
-        413,
-        f"the request has more images than the limit of {most}; send fewer at once, or raise KENNEL_MAX_IMAGES",
+        413, f"the request has more images than the limit of {most}; send fewer at once, or raise KENNEL_MAX_IMAGES"
     )
 
 

@@ -42,8 +42,7 @@ def read_npy(body: bytes, most: int) -> Batch:
         )
     if len(body) - start != math.prod(shape):
         raise RequestError(
-            400,
-            f"the array needs {math.prod(shape)} bytes, but {len(body) - start} follow its header; send it again",
+            400, f"the array needs {math.prod(shape)} bytes, but {len(body) - start} follow its header; send it again"
         )
     images = np.frombuffer(body, np.uint8, offset=start).reshape(shape, order="F" if fortran else "C")
     images = images if len(shape) == 4 else images[np.newaxis]
