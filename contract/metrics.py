@@ -48,11 +48,9 @@ def not_printed(name: str, with_test: bool, with_latency: bool) -> str | None:
 
 def format_line(values: Mapping[str, float | int]) -> str:
     """`epoch=1; train_loss=0.693147;`: integers as they are, other numbers with six decimals."""
-    return " ".join(f"{name}={_number(value)};" for name, value in values.items())
-
-
-def _number(value: float | int) -> str:
-    return str(value) if isinstance(value, int) else f"{value:.6f}"
+    return " ".join(
+        f"{name}={value};" if isinstance(value, int) else f"{name}={value:.6f};" for name, value in values.items()
+    )
 
 
 class MetricLog:

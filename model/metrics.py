@@ -82,10 +82,6 @@ class Evaluation:
         """The figures of each class."""
         return class_figures(confusion_matrix(self.labels, self.predictions, self.logits.shape[1]))
 
-    def class_accuracy(self) -> list[float | None]:
-        """For each class the share of its images that got its label (recall); None where there is no image."""
-        return [figures.recall for figures in self.classes]
-
     def macro_f1(self) -> float:
         """Mean of 2 TP / (2 TP + FP + FN) over the classes that occur or are predicted."""
         return macro(self.classes).f1

@@ -160,7 +160,7 @@ class Trainer:
             "epoch_seconds": time.monotonic() - start,
         }
         self.state.metrics = metrics
-        self.history.append({**metrics, "validation_class_accuracy": valid.class_accuracy()})
+        self.history.append({**metrics, "validation_class_accuracy": [figures.recall for figures in valid.classes]})
         self.callbacks.phase("checkpoint")
         self._keep_best(epoch, metrics)
         if self.state.stop is None:
