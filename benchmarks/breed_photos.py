@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.other_breeds import random_breeds
-from local_test.breeds import Breed
-from local_test.drawing import draw
+from examples.breeds import Breed
+from examples.drawing import draw
 
 CLASSES: Final = 133
 COUNTS: Final = {"train": 6680, "valid": 835}

@@ -82,7 +82,7 @@ def main() -> None:
     """Print the rounds as a Markdown table, and what each report said."""
     print_facts("torch", "torchvision", "smdebug")
     data = ROOT / "local_test" / "data"
-    subprocess.run([sys.executable, "-m", "local_test.sample_data", str(data)], cwd=ROOT, check=True)
+    subprocess.run([sys.executable, "-m", "examples.sample_data", str(data)], cwd=ROOT, check=True)
     settings, changed = dict(BAD), " ".join(f"{name}={BAD[name]}" for name in ("batch_size", "lr", "workers"))
     rows, lines = [], []
     known = Hyperparameters.__dataclass_fields__

@@ -7,8 +7,8 @@ from typing import get_args
 
 import numpy as np
 
-from local_test.breeds import Breed, Ears, Pattern, Tail
-from local_test.drawing import draw
+from examples.breeds import Breed, Ears, Pattern, Tail
+from examples.drawing import draw
 
 SIZE = 96  # pixels, about, of a side
 

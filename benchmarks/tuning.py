@@ -45,7 +45,7 @@ class Job:
 def main() -> None:
     """Frozen backbone, full fine-tuning, the tutorials' size."""
     print_facts("torch", "openvino", "optuna")
-    subprocess.run([sys.executable, "-m", "local_test.sample_data", str(SAMPLE)], cwd=ROOT, check=True)
+    subprocess.run([sys.executable, "-m", "examples.sample_data", str(SAMPLE)], cwd=ROOT, check=True)
     make_photos(PHOTOS)
     frozen()
     full()

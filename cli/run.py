@@ -52,7 +52,7 @@ class RunOptions:
 
 def make_sample_data(folder: Path) -> None:
     """Draw the sample data set, or find it drawn already. Raises BackendError when that fails."""
-    command = [sys.executable, "-m", "local_test.sample_data", str(folder)]
+    command = [sys.executable, "-m", "examples.sample_data", str(folder)]
     # Its progress bar and its errors go straight to the terminal.
     if code := subprocess.run(command, cwd=ROOT, check=False).returncode:
         if code == 130:

@@ -28,10 +28,10 @@ run_image() { "$DOCKER_CLIENT" run --rm "${terminal[@]+"${terminal[@]}"}" --user
 if [ -z "$(ls "$ml/input/data")" ]; then
     say "making the sample data in $ml/input/data"
     if [ "$image" = none ]; then
-        (cd "$root" && "$python" -m local_test.sample_data "$ml/input/data") >&2
+        (cd "$root" && "$python" -m examples.sample_data "$ml/input/data") >&2
     else
-        run_image --network none -v "$root/local_test:/kennel/local_test:ro" -e PYTHONPATH=/kennel \
-            -v "$ml/input/data:/data" "$image" python -m local_test.sample_data /data >&2
+        run_image --network none -v "$root/examples:/kennel/examples:ro" -e PYTHONPATH=/kennel \
+            -v "$ml/input/data:/data" "$image" python -m examples.sample_data /data >&2
     fi
 fi
 

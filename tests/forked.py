@@ -38,7 +38,7 @@ from typing import Any, Final, NoReturn
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 _PACKAGES: Final = (
-    "contract", "model", "tuning", "reports", "monitor", "train", "serve", "backends", "cli", "local_test",
+    "contract", "model", "tuning", "reports", "monitor", "train", "serve", "backends", "cli", "examples",
 )  # fmt: skip
 _LIBRARIES: Final = ("openvino.frontend.pytorch", "nncf", "tensorboardX", "PIL.WebPImagePlugin")
 _SDK: Final = ("estimator", "tuner", "session", "transformer", "processing", "debugger")

@@ -23,10 +23,10 @@ KNOWS: dict[str, tuple[str, ...]] = {
     "backends": ("tuning", "contract"),
     "cli": ("backends", "tuning", "contract"),
     "deploy": ("cli", "backends", "tuning", "contract"),
-    "local_test": (),
+    "examples": (),
     "tools": (),
     "benchmarks": (
-        "deploy", "backends", "serve", "train", "monitor", "tuning", "reports", "model", "contract", "local_test",
+        "deploy", "backends", "serve", "train", "monitor", "tuning", "reports", "model", "contract", "examples",
         "tools",
     ),
 }  # fmt: skip
@@ -267,9 +267,9 @@ def write(root: Path, name: str, text: str) -> None:
         ),
         ("serve/codec.py", "import deploy\n", "serve.codec:1 imports deploy"),
         (
-            "local_test/sample_data.py",
+            "examples/sample_data.py",
             "from model import preprocess\n",
-            "local_test.sample_data:1 imports model.pre",
+            "examples.sample_data:1 imports model.pre",
         ),
     ],
 )

@@ -37,7 +37,7 @@ def test_make_targets_and_files_named_exist(page: Path) -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"`?\bmake ([a-z][a-z-]*)`", text) + re.findall(r"^make ([a-z][a-z-]*)", text, re.M):
         assert re.search(rf"^{target}:", makefile, re.M), f"{page.name} names make {target}"
-    for script in re.findall(r"(?:^|[\s`(])((?:docker|local_test|tools|tests)/[\w/]+\.(?:py|sh|yaml))", text):
+    for script in re.findall(r"(?:^|[\s`(])((?:docker|examples|local_test|tools|tests)/[\w/]+\.(?:py|sh|yaml))", text):
         assert (ROOT / script).is_file(), f"{page.name} names {script}"
 
 
@@ -84,7 +84,7 @@ def test_the_readme_steps_run(tmp_path: Path) -> None:
     assert block is not None
     steps = block.group(1).strip().splitlines()
     assert len(steps) >= 7
-    make = [sys.executable, "-m", "local_test.sample_data", str(tmp_path / "local_test" / "data"),
+    make = [sys.executable, "-m", "examples.sample_data", str(tmp_path / "local_test" / "data"),
             "--train", "6", "--valid", "2", "--test", "2"]  # fmt: skip
     subprocess.run(make, cwd=ROOT, check=True, capture_output=True)
     photo = next((tmp_path / "local_test" / "data" / "test").glob("*/*.jpg"))

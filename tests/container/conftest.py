@@ -29,7 +29,7 @@ def sample_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [
             sys.executable,
             "-m",
-            "local_test.sample_data",
+            "examples.sample_data",
             folder,
             "--train",
             "8",

@@ -76,15 +76,15 @@ def test_an_image_that_is_not_there_is_told_with_what_to_do(environ: dict[str, s
 
 def test_the_image_draws_the_sample_data_where_there_is_none(docker: Docker, tmp_path: Path) -> None:
     """As train_local.sh does it, with fewer pictures: the host needs no Python."""
-    mounts = ("--volume", f"{SCRIPTS}:/kennel/local_test:ro", "--volume", f"{tmp_path}:/data")
-    draw = ("python", "-m", "local_test.sample_data", "/data", "--train", "1", "--valid", "0", "--test", "0")
+    mounts = ("--volume", f"{ROOT}/examples:/kennel/examples:ro", "--volume", f"{tmp_path}:/data")
+    draw = ("python", "-m", "examples.sample_data", "/data", "--train", "1", "--valid", "0", "--test", "0")
     user = ("--user", f"{os.getuid()}:{os.getgid()}", "--env", "PYTHONPATH=/kennel", "--network", "none")
     answer = docker.run(*draw, options=(*mounts, *user))
     assert answer.returncode == 0, answer.stderr
     assert len(list(tmp_path.glob("train/*/*.jpg"))) == 6
     script = (SCRIPTS / "train_local.sh").read_text()
-    assert "$root/local_test:/kennel/local_test:ro" in script
-    assert "python -m local_test.sample_data /data" in script
+    assert "$root/examples:/kennel/examples:ro" in script
+    assert "python -m examples.sample_data /data" in script
 
 
 def test_compose_file_keeps_what_the_scripts_keep() -> None:

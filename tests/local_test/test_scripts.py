@@ -39,7 +39,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [
             sys.executable,
             "-m",
-            "local_test.sample_data",
+            "examples.sample_data",
             root / "input" / "data",
             "--train",
             "6",

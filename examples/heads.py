@@ -6,8 +6,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from local_test.breeds import Build, Ears
-from local_test.solids import BodyPart, Point, Solid, chain, ellipsoid
+from examples.breeds import Build, Ears
+from examples.solids import BodyPart, Point, Solid, chain, ellipsoid
 
 
 def head(build: Build) -> list[Solid]:

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from local_test import coats
-from local_test.breeds import Build
-from local_test.scenery import Scene
-from local_test.solids import BACKGROUND_DEPTH, HARD_PARTS, HEAD_PARTS, BodyPart, Buffers, Floats, Vector
-from local_test.staging import Staging
+from examples import coats
+from examples.breeds import Build
+from examples.scenery import Scene
+from examples.solids import BACKGROUND_DEPTH, HARD_PARTS, HEAD_PARTS, BodyPart, Buffers, Floats, Vector
+from examples.staging import Staging
 
 Parts = NDArray[np.uint8]
 

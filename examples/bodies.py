@@ -9,8 +9,8 @@ from typing import Literal
 
 import numpy as np
 
-from local_test.breeds import Build
-from local_test.solids import BodyPart, Point, Solid, chain, ellipsoid
+from examples.breeds import Build
+from examples.solids import BodyPart, Point, Solid, chain, ellipsoid
 
 Pose = Literal["sit", "stand", "lie"]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from local_test.breeds import DARK, LIGHT, Breed
-from local_test.solids import BodyPart, Floats
+from examples.breeds import DARK, LIGHT, Breed
+from examples.solids import BodyPart, Floats
 
 LEAST_CONTRAST = 300  # between light and dark hair: sum of the differences of R, G and B
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from local_test.solids import Floats
+from examples.solids import Floats
 
 Rgb = tuple[float, float, float]
 

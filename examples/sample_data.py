@@ -1,6 +1,6 @@
 """Make the sample data set: pictures of invented dog breeds in train, valid and test class folders.
 
-python -m local_test.sample_data DIR
+python -m examples.sample_data DIR
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from local_test.breeds import BREEDS
-from local_test.drawing import draw
-from local_test.pool import available_cpus, run_all
+from examples.breeds import BREEDS
+from examples.drawing import draw
+from examples.pool import available_cpus, run_all
 
 SPLITS = ("train", "valid", "test")
 DEFAULT_COUNTS: Mapping[str, int] = {"train": 120, "valid": 20, "test": 30}
@@ -196,7 +196,7 @@ def contact_sheet(file: Path | str, seed: int = 0, columns: int = 6, tile: int =
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m local_test.sample_data",
+        prog="python -m examples.sample_data",
         description="Draw pictures of six invented dog breeds into DIR/train, DIR/valid and DIR/test.",
     )
     parser.add_argument("folder", metavar="DIR", type=Path, help="where to write; new, empty, or this very set")

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from local_test.bodies import Pose, body
-from local_test.breeds import Build
-from local_test.heads import head
-from local_test.solids import HARD_PARTS, Floats, Solid, Vector, turn
+from examples.bodies import Pose, body
+from examples.breeds import Build
+from examples.heads import head
+from examples.solids import HARD_PARTS, Floats, Solid, Vector, turn
 
 
 @dataclass(frozen=True)

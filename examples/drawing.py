@@ -7,11 +7,11 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from local_test.breeds import Breed, Build
-from local_test.scenery import Scene, scene, smooth_noise
-from local_test.shading import paint
-from local_test.solids import Buffers, Floats, Vector, render
-from local_test.staging import Staging, stage
+from examples.breeds import Breed, Build
+from examples.scenery import Scene, scene, smooth_noise
+from examples.shading import paint
+from examples.solids import Buffers, Floats, Vector, render
+from examples.staging import Staging, stage
 
 OVERSAMPLING = 1.25  # for smooth edges
 

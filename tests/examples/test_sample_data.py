@@ -28,7 +28,7 @@ MARKER = ".sample_data.json"
 
 def command(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "local_test.sample_data", *map(str, arguments)],
+        [sys.executable, "-m", "examples.sample_data", *map(str, arguments)],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -1,1 +1,0 @@
-"""Tools to try the project on one machine: sample data, and the image run without SageMaker."""
