@@ -44,6 +44,7 @@ RUN --mount=type=bind,source=docker/bake_pretrained.py,target=/build/bake_pretra
     --mount=type=bind,source=contract/errors.py,target=/build/contract/errors.py \
     --mount=type=bind,source=model/__init__.py,target=/build/model/__init__.py \
     --mount=type=bind,source=model/_compiler.py,target=/build/model/_compiler.py \
+    --mount=type=bind,source=model/_stand_in.py,target=/build/model/_stand_in.py \
     --mount=type=bind,source=model/_torchvision.py,target=/build/model/_torchvision.py \
     --mount=type=bind,source=model/pretrained.py,target=/build/model/pretrained.py \
     PYTHONPATH=/build PYTHONDONTWRITEBYTECODE=1 /opt/venv/bin/python /build/bake_pretrained.py \

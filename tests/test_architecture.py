@@ -1,6 +1,7 @@
 """Which part may import which, read from the source's syntax trees; and rules that hold everywhere."""
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
@@ -208,6 +209,24 @@ def test_no_import_against_the_arrows() -> None:
     assert len(files) >= 40
     assert {"model.artifact", "train.trainer", "contract.hyperparameters"} <= set(files)
     assert violations(files) == []
+
+
+def test_the_image_mounts_what_the_script_of_its_weights_imports() -> None:
+    files = sources()
+    script = ROOT / "docker" / "bake_pretrained.py"
+    needed: set[Path] = {script}
+    waiting = [(script, "bake_pretrained")]
+    while waiting:
+        for name, _, at_import in imports(*waiting.pop()):
+            parts = name.split(".")
+            for module in (".".join(parts[:count]) for count in range(1, len(parts) + 1)):
+                if at_import and module in files and files[module] not in needed:
+                    needed.add(files[module])
+                    waiting.append((files[module], module))
+    assert len(needed) > 2
+    mounted = re.findall(r"source=(\S+\.py),target=/build/(\S+)", (ROOT / "Dockerfile").read_text())
+    assert {ROOT / source for source, _ in mounted} == needed
+    assert [source for source, target in mounted if source.removeprefix("docker/") != target] == []
 
 
 def test_no_modules_import_each_other(tmp_path: Path) -> None:
