@@ -10,9 +10,14 @@ from typing import NoReturn
 
 from contract.errors import ConfigError, UserError
 
+_MORE_MEMORY = "lower batch_size or image_size, or choose a larger instance"
 
-def run_command(command: Callable[[], None]) -> NoReturn:
-    """Run `command` and exit: 0, or 2 after a UserError's sentence on stderr, or 130 after Ctrl-C."""
+
+def run_command(command: Callable[[], None], more_memory: str = _MORE_MEMORY) -> NoReturn:
+    """Run `command` and exit: 0, or 2 after a UserError's sentence on stderr, or 130 after Ctrl-C.
+
+    more_memory: what to do when there was too little.
+    """
     # Whoever closes the pipe early (head, say) wants no traceback.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     print_whole_lines()
@@ -24,7 +29,7 @@ def run_command(command: Callable[[], None]) -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        if sentence := machine_fault(error):
+        if sentence := machine_fault(error, more_memory):
             print(f"error: {sentence}", file=sys.stderr)
             sys.exit(2)
         raise
@@ -48,11 +53,11 @@ def print_whole_lines() -> None:
             stream.reconfigure(errors="backslashreplace", line_buffering=True, write_through=False)
 
 
-def machine_fault(error: Exception) -> str | None:
+def machine_fault(error: Exception, more_memory: str = _MORE_MEMORY) -> str | None:
     """One sentence where the machine is too small or closed for what was asked; None for faults of ours."""
     text = str(error)
     if out_of_memory(error):
-        return "out of memory; lower batch_size or image_size, or choose a larger instance"
+        return f"out of memory; {more_memory}"
     if isinstance(error, RuntimeError) and any(sign in text for sign in _SHARED_MEMORY):
         return (
             "the processes that load images ran out of (shared) memory; set workers=0, or give the container "

@@ -121,4 +121,4 @@ def _count(text: str) -> int:
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, more_memory="use a machine with more, or --device cpu where it was a GPU's")

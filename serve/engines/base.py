@@ -34,15 +34,19 @@ class EngineOptions:
 
 
 class Engine(Protocol):
-    """A loaded network. description: what it is and where it runs, for the log.
+    """A loaded network."""
 
-    max_batch: how many waiting images to give it at once, at most; at least 1. max_concurrency: how many threads may be
-    in `predict` at once, at least 1; with 1 it is always the same thread.
-    """
+    @property
+    def description(self) -> str:
+        """What it is and where it runs, for the log."""
 
-    description: str
-    max_batch: int
-    max_concurrency: int
+    @property
+    def max_batch(self) -> int:
+        """How many waiting images to give it at once, at most; at least 1."""
+
+    @property
+    def max_concurrency(self) -> int:
+        """How many threads may be in `predict` at once, at least 1; with 1 it is always the same thread."""
 
     def predict(self, images: UInt8Array) -> FloatArray:
         """Probabilities of shape (N, classes), rows summing to 1, for N >= 1 uint8 images of shape (N, H, W, 3).

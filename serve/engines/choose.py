@@ -10,7 +10,7 @@ from pathlib import Path
 from model.artifact import Artifact
 from model.forms import GRAPHS, TORCH
 from serve.engines import registry
-from serve.engines.base import Engine, EngineOptions
+from serve.engines.base import Engine, EngineOptions, FloatArray, UInt8Array
 
 _log = logging.getLogger(__name__)
 
@@ -37,14 +37,24 @@ class Machine:
     openvino_fault: Callable[[], str | None]
 
 
+class _ChosenEngine:
+    """An engine whose description says why it was chosen."""
+
+    def __init__(self, engine: Engine, reason: str) -> None:
+        self._engine = engine
+        self.description = f"{engine.description} (chosen because {reason})"
+        self.max_batch, self.max_concurrency = engine.max_batch, engine.max_concurrency
+
+    def predict(self, images: UInt8Array) -> FloatArray:
+        return self._engine.predict(images)
+
+
 def load_best(artifact: Artifact, options: EngineOptions) -> Engine:
-    """The chosen engine, loaded; its description says why it was chosen. Raises what that engine raises."""
+    """The chosen engine, loaded. Raises what that engine raises."""
     choice = choose(artifact, options, Machine(gpu_visible, _gpu_fault, _openvino_fault))
     if choice.warning:
         _log.warning("%s", choice.warning)
-    engine = registry.find(choice.engine)(artifact, options)
-    engine.description += f" (chosen because {choice.reason})"
-    return engine
+    return _ChosenEngine(registry.find(choice.engine)(artifact, options), choice.reason)
 
 
 def choose(artifact: Artifact, options: EngineOptions, machine: Machine) -> Choice:

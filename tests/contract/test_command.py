@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -54,3 +56,13 @@ def test_memory_that_torch_cannot_get() -> None:
 )
 def test_faults_of_ours(error: Exception) -> None:
     assert machine_fault(error) is None
+
+
+def test_a_command_says_what_to_do_when_there_is_too_little_memory() -> None:
+    code = (
+        "from contract.command import run_command\n"
+        "def command(): raise MemoryError\n"
+        "run_command(command, more_memory='use a machine with more')"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (2, "error: out of memory; use a machine with more\n")
